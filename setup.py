@@ -1,0 +1,62 @@
+"""Build script: metadata is in pyproject.toml, the ``.mim`` folder is added here.
+
+openmim looks for configs, tools and the model index of a package in ``<package>/.mim``.
+"""
+
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
+from wheel.wheelfile import WheelFile
+
+ROOT = Path(__file__).resolve().parent
+
+
+def copy_mim(package: Path) -> None:
+    """Copy configs, tools and the model index to ``package/.mim``."""
+    for name in ("configs", "tools"):
+        shutil.copytree(
+            ROOT / name,
+            package / ".mim" / name,
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+    shutil.copy(ROOT / "model-index.yml", package / ".mim")
+
+
+class BuildWithMim(build_py):
+    """Add ``.mim`` to a wheel."""
+
+    def run(self) -> None:
+        """Build the package, then add the folder."""
+        super().run()
+        if not self.editable_mode:
+            copy_mim(Path(self.build_lib) / "gcp_mm")
+
+
+class EditableWheelWithMim(editable_wheel):
+    """Add ``.mim`` to an editable install, which puts nothing else into site-packages.
+
+    openmim looks for ``site-packages/gcp_mm/.mim``. Without an ``__init__.py`` beside it, Python
+    goes on to the source tree when it imports ``gcp_mm``. The folder is a copy: run
+    ``make install`` again after changing a config that you name without its path.
+    """
+
+    def run(self) -> None:
+        """Build the editable wheel, then pack it again with the folder."""
+        super().run()
+        (wheel,) = Path(self.dist_dir).glob("*.whl")
+        with tempfile.TemporaryDirectory() as folder:
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(folder)
+            copy_mim(Path(folder) / "gcp_mm")
+            wheel.unlink()
+            with WheelFile(wheel, "w") as archive:
+                archive.write_files(folder)
+
+
+setup(cmdclass={"build_py": BuildWithMim, "editable_wheel": EditableWheelWithMim})
