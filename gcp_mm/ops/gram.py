@@ -1,0 +1,79 @@
+r"""The same layer evaluated on the smaller of the two Gram matrices.
+
+With :math:`\hat X = (X - \bar X) / \sqrt{N t}`, where :math:`t = \operatorname{tr} C`, the
+normalised covariance is :math:`A = \hat X \hat X^\top`, and n Newton-Schulz steps are
+:math:`Y_n = A\, q(A)` with a polynomial q. Because
+:math:`f(\hat X \hat X^\top) \hat X = \hat X f(\hat X^\top \hat X)` for every polynomial f,
+
+.. math::
+
+    S = \sqrt t \, A \, q(A) = \sqrt t \, \hat X \, q(K) \, \hat X^\top,
+    \qquad K = \hat X^\top \hat X
+
+so that all iterations run on N x N matrices when N < C (49 x 49 instead of 256 x 256 for a 7 x 7
+map). It is the same polynomial, hence the same function, not an approximation of it.
+
+All iterates commute, so the coupled recurrence reduces to R = Z Y alone:
+
+.. math:: T = (3 I - R)/2, \quad q \leftarrow q\,T, \quad R \leftarrow R\,T^2
+
+and T is never formed: q T = 1.5 q - 0.5 q R is one ``baddbmm``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gcp_mm.ops.covariance_pool import centre
+from gcp_mm.ops.triu_vec import triu_vec
+
+
+def _times_t(left: Tensor, r: Tensor) -> Tensor:
+    """Return ``left @ (3 I - r) / 2`` without forming the second factor."""
+    return torch.baddbmm(left, left, r, beta=1.5, alpha=-0.5)
+
+
+def newton_schulz_polynomial(gram: Tensor, num_iters: int) -> Tensor:
+    """Evaluate q, the product of the Newton-Schulz factors T_0 ... T_(n-1), at a matrix.
+
+    Args:
+        gram: Symmetric matrices of shape (B, M, M) with eigenvalues in [0, 1].
+        num_iters: Number of factors n.
+
+    Returns:
+        q(gram), of shape (B, M, M); ``gram @ q(gram)`` approximates the square root.
+    """
+    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    r = gram
+    q = 1.5 * identity - 0.5 * r
+    for _ in range(num_iters - 1):
+        r = _times_t(_times_t(r, r), r)
+        q = _times_t(q, r)
+    return q
+
+
+def gram_global_covariance_pool(x: Tensor, num_iters: int) -> Tensor:
+    """Compute the layer on N x N matrices if N < C and on C x C matrices otherwise.
+
+    Args:
+        x: Features of shape (B, C, N) in float32 or float64.
+        num_iters: Number of Newton-Schulz steps.
+
+    Returns:
+        Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
+    """
+    channels, positions = x.shape[-2:]
+    centred = centre(x)
+    trace = centred.square().sum(dim=(-2, -1), keepdim=True) / positions
+    positive = trace > torch.finfo(x.dtype).tiny
+    # The inner `where` keeps the unused branch finite, or its NaN would reach the gradient.
+    safe_trace = torch.where(positive, trace, 1)
+    normalised = torch.where(positive, centred * (positions * safe_trace).rsqrt(), 0)
+    if positions < channels:
+        gram = normalised.mT @ normalised
+        root = normalised @ newton_schulz_polynomial(gram, num_iters) @ normalised.mT
+    else:
+        gram = normalised @ normalised.mT
+        root = gram @ newton_schulz_polynomial(gram, num_iters)
+    return safe_trace.sqrt().flatten(1) * triu_vec(root)

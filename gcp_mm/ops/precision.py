@@ -1,0 +1,47 @@
+"""The float32 island: second-order statistics are never computed in half precision.
+
+The trace of a covariance overflows float16 and the Newton-Schulz factor ``(3 I - Z Y) / 2`` loses
+every eigenvalue below 2^-7 in bfloat16, so the operators leave autocast and compute in float32
+(float64 inputs stay in float64). Only the final result is cast back to the dtype of the input.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+
+def autocast_disabled(device: torch.device) -> AbstractContextManager:
+    """Return a context in which autocast is off for ``device``.
+
+    Args:
+        device: The device of the tensors that are used inside.
+
+    Returns:
+        A context manager; it does nothing on devices that have no autocast, such as ``meta``.
+    """
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
+
+
+def to_compute_dtype(x: Tensor, name: str) -> Tensor:
+    """Cast half precision to float32 and leave float32 and float64 as they are.
+
+    Args:
+        x: A floating-point tensor.
+        name: What the tensor is called in the error message.
+
+    Returns:
+        ``x`` in float32 or float64.
+
+    Raises:
+        ValueError: If ``x`` is not floating point.
+    """
+    if not x.is_floating_point():
+        raise ValueError(
+            f"{name} must be a floating-point tensor, got {x.dtype}; convert it with .float()"
+        )
+    return x if x.dtype == torch.float64 else x.float()
