@@ -1,0 +1,45 @@
+# `make` alone lists the targets. Every target that runs something installs first, which takes a
+# moment once that is done, so that `make demo` is the only command a newcomer needs.
+
+python := .venv/bin/python
+# Looked up when used: `make install` may have put it there a moment ago.
+uv = $(shell command -v uv || echo .cache/uv/bin/uv)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench lock clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## put the tested stack and the project into .venv (PYTHON=... picks the interpreter)
+	@bash requirements/install.sh
+
+demo: install ## train and compare small networks on data made here
+	$(python) tools/demo.py
+
+test: install ## run the tests
+	$(python) -m pytest
+
+# Copies are found over both folders together: most are made from one into the other.
+lint: install ## style rules, and no code copied from file to file
+	.venv/bin/ruff check .
+	.venv/bin/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 \
+		--recursive=y $(wildcard gcp_mm tools)
+
+bench: install ## time the pooling layer on this machine
+	$(python) benchmarks/layer.py
+
+# Universal: one lock for every supported Python. The paths are relative because uv writes them into
+# the file. Not after install, which a lock that cannot be installed would stop.
+lock: ## compile requirements/lock.in into lock.txt
+	$(uv) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+		--overrides requirements/overrides.txt requirements/lock.in -o requirements/lock.txt
+
+# Data, work_dirs and .venv cost hours or gigabytes to get back: clean leaves them alone.
+clean: ## remove build outputs and caches, but no data, results or .venv
+	rm -rf .cache .pytest_cache .ruff_cache build dist *.egg-info gcp_mm/.mim
+	find . \( -name .git -o -name .venv -o -name data -o -name work_dirs \) -prune -o \
+		-name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## clean, and remove .venv too
+	rm -rf .venv

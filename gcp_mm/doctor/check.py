@@ -1,0 +1,131 @@
+"""One row of the self-check, and how a probe that raises becomes one."""
+
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+OK = "ok"
+WARN = "warn"
+FAIL = "FAIL"
+
+REINSTALL = "bash requirements/install.sh --force"
+
+# What a failed import says, and what it means in this stack. The first match counts.
+KNOWN_ERRORS = (
+    (
+        r"MMCV==.* incompatible",
+        "mmdet 3.3 accepts mmcv 2.0 to 2.1 only: make install builds mmcv 2.1.0",
+    ),
+    (
+        r"torchvision::nms",
+        "a CPU-only torch with a CUDA torchvision, or the reverse: take both from one index",
+    ),
+    (r"libGL|libgthread|libSM", "pip uninstall opencv-python; pip install opencv-python-headless"),
+    (r"undefined symbol", f"mmcv was built against another torch: {REINSTALL}"),
+    (
+        r"mmcv\._ext",
+        "mmcv without compiled operators (mmcv-lite, or MMCV_WITH_OPS=0): make install builds them",
+    ),
+    (r"pkg_resources", 'pip install "setuptools>=77.0.3,<81"'),
+    (r"transformers", 'pip uninstall transformers, or pip install "transformers<4.56"'),
+    (r"already registered", "an earlier import broke half-way: cure the other FAIL rows first"),
+    (
+        r"_ARRAY_API|numpy\.core\.multiarray|numpy\.dtype size changed",
+        f"a package was built for another numpy: {REINSTALL}",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Outcome of one probe.
+
+    Args:
+        name: What was looked at.
+        found: What was there: a version, a device, an error.
+        status: ``OK``, ``WARN`` or ``FAIL``.
+        cure: One line that says what to do, empty if there is nothing to do.
+        blocking: Whether a ``FAIL`` breaks a documented command (train, test, demo).
+    """
+
+    name: str
+    found: str
+    status: str = OK
+    cure: str = ""
+    blocking: bool = True
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A probe and what to say if it raises.
+
+    Args:
+        name: Name of the row.
+        examine: Returns the row, or raises.
+        cure: The cure for an exception that ``KNOWN_ERRORS`` does not explain.
+        blocking: Whether train, test or demo need what is probed.
+    """
+
+    name: str
+    examine: Callable[[], Check]
+    cure: str = REINSTALL
+    blocking: bool = True
+
+    def run(self) -> Check:
+        """Run the probe.
+
+        Returns:
+            The row; a ``FAIL`` row if the probe raised.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return self.examine()
+            # SystemExit: some packages leave the interpreter when they dislike what they find.
+            except (Exception, SystemExit) as error:
+                cure = known_cure(error) or self.cure
+                return Check(self.name, describe(error), FAIL, cure, self.blocking)
+
+
+def describe(error: BaseException) -> str:
+    """Describe an exception in one line.
+
+    Args:
+        error: The exception.
+
+    Returns:
+        Its type and the first line of its message, cut to fit a table.
+    """
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"no module {error.name!r}"
+    message = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {message}".rstrip(": ")[:120]
+
+
+def known_cure(error: BaseException) -> str:
+    """Look an exception up in ``KNOWN_ERRORS``.
+
+    Args:
+        error: The exception.
+
+    Returns:
+        The cure, empty if the exception is not a known one.
+    """
+    for pattern, cure in KNOWN_ERRORS:
+        if re.search(pattern, str(error)):
+            return cure
+    return ""
+
+
+def release(version: str) -> tuple[int, ...]:
+    """Take the release numbers from a version.
+
+    Args:
+        version: For example ``2.13.0+cu130`` or ``3.0.0rc4``.
+
+    Returns:
+        For example ``(2, 13, 0)``; empty if the version starts otherwise than with a number.
+    """
+    numbers = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(number) for number in numbers[0].split(".")) if numbers else ()

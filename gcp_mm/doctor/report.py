@@ -1,0 +1,71 @@
+"""Runs the probes and prints what they found."""
+
+import argparse
+from collections.abc import Sequence
+
+from gcp_mm.doctor import conflicts, machine, packages
+from gcp_mm.doctor.check import FAIL, OK, WARN, Check
+
+
+def diagnose() -> list[Check]:
+    """Run every probe. None of them raises.
+
+    Returns:
+        One row for each probe.
+    """
+    probes = (*packages.PROBES, *machine.PROBES, *conflicts.PROBES)
+    return [probe.run() for probe in probes]
+
+
+def blocking_failures(checks: Sequence[Check]) -> list[str]:
+    """Name the rows that break a documented command.
+
+    Args:
+        checks: Rows as :func:`diagnose` returns them.
+
+    Returns:
+        The names of the failed rows that train, test or demo need.
+    """
+    return [check.name for check in checks if check.status == FAIL and check.blocking]
+
+
+def format_table(checks: Sequence[Check]) -> str:
+    """Lay rows out as text, each cure on a line of its own below its row.
+
+    Args:
+        checks: Rows as :func:`diagnose` returns them.
+
+    Returns:
+        The table and a line that sums it up.
+    """
+    width = max((len(check.name) for check in checks), default=0)
+    lines = []
+    for check in checks:
+        lines.append(f"{check.status:<4}  {check.name:<{width}}  {check.found}".rstrip())
+        if check.status != OK:
+            lines.append(f"{'':<{width + 8}}-> {check.cure}")
+    broken = blocking_failures(checks)
+    warned = sum(check.status == WARN for check in checks)
+    verdict = f"will not work before {', '.join(broken)} is cured" if broken else "can run"
+    lines += ["", f"train, test and demo {verdict}; {warned} warning{'s' * (warned != 1)}"]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the self-check.
+
+    Args:
+        argv: Command line without the program; ``sys.argv`` if ``None``.
+
+    Returns:
+        Exit status: 1 if a documented command would break, otherwise 0.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m gcp_mm.doctor",
+        description="Check the installed stack and say how to cure what is wrong with it. "
+        "Exits with 1 if train, test or demo would not work.",
+    )
+    parser.parse_args(argv)
+    checks = diagnose()
+    print(format_table(checks))
+    return 1 if blocking_failures(checks) else 0

@@ -1,0 +1,166 @@
+# shellcheck shell=bash disable=SC2154,SC2034  # install.sh sources this: it sets root and venv.
+# Builds mmcv's wheel once for a machine and keeps it; used by requirements/install.sh.
+
+# Prints "cp311 2.13.0+cu130 13" (cpython tag, torch, its CUDA) without the seconds torch takes to
+# import. The dist-info has no "+cu130", and a wheel built for a CPU torch does not load in the other.
+torch_tags() {
+  "$venv/bin/python" - <<'PYTHON'
+import pathlib, runpy, sys
+from importlib.util import find_spec
+torch = runpy.run_path(str(pathlib.Path(find_spec("torch").origin).with_name("version.py")))
+cuda = (torch["cuda"] or "none").split(".")[0]
+print(f"cp{sys.version_info[0]}{sys.version_info[1]} {torch['__version__']} {cuda}")
+PYTHON
+}
+
+# Prints the compute capabilities of the GPUs that torch sees, "8.6+9.0", or nothing.
+gpu_capabilities() {
+  if [[ ! -e /dev/nvidiactl && ! -e /dev/dxg ]]; then return; fi
+  "$venv/bin/python" - 2>/dev/null <<'PYTHON' || true
+import torch
+gpus = range(torch.cuda.device_count())
+print("+".join(sorted({"%d.%d" % torch.cuda.get_device_capability(gpu) for gpu in gpus})))
+PYTHON
+}
+
+nvcc_major() {
+  local nvcc=${CUDA_HOME:+$CUDA_HOME/bin/}nvcc
+  { "$nvcc" --version 2>/dev/null || true; } | sed -n 's/.*release \([0-9]*\)\..*/\1/p'
+}
+
+# Sets mmcv_ops to "cpu" or "cuda-<capabilities>". $1 is the CUDA of torch. mmcv's setup.py looks
+# only at the GPU and then dies of a missing or other nvcc, hence a choice of our own.
+choose_ops() {
+  local capabilities
+  mmcv_ops=cpu
+  case ${FORCE_CUDA:-} in
+    0) ;;
+    1)
+      capabilities=$(gpu_capabilities)
+      mmcv_ops=cuda-${TORCH_CUDA_ARCH_LIST:-${capabilities:-all}}
+      ;;
+    *)
+      capabilities=$(gpu_capabilities)
+      if [[ -n $capabilities && $(nvcc_major) == "$1" ]]; then
+        mmcv_ops=cuda-${TORCH_CUDA_ARCH_LIST:-$capabilities}
+      fi
+      ;;
+  esac
+  mmcv_ops=${mmcv_ops//[^A-Za-z0-9.+-]/_}
+  if [[ $mmcv_ops == cpu ]]; then
+    say "CPU ops; detection on a GPU needs CUDA ones: nvcc $1.x, then FORCE_CUDA=1 make install"
+  fi
+}
+
+compiler_jobs() {
+  local by_memory cores
+  cores=$(nproc)
+  by_memory=$(awk '/^MemAvailable/ {print int($2 / 2097152)}' /proc/meminfo)
+  if ((by_memory < cores)); then cores=$by_memory; fi
+  echo $((cores > 0 ? cores : 1))
+}
+
+# Follows the build of process $1 through its log $2: one line that changes, or one in 30 s.
+watch_build() {
+  local started=$SECONDS told=$SECONDS count='' seen built all text
+  while kill -0 "$1" 2>/dev/null; do
+    sleep 0.5
+    seen=$(tail -c 200000 "$2" | { grep -aoE '^ *\[[0-9]+/[0-9]+\]' || true; } | tail -n 1 | tr -d ' []')
+    count=${seen:-$count}
+    built=${count%/*} all=${count#*/} text='preparing'
+    if [[ -n $count && $built == "$all" ]]; then
+      text="$built of $all files compiled, linking"
+    elif [[ -n $count ]]; then
+      text="$built of $all files compiled, about"
+      text+=" $(((SECONDS - started) * (all - built) / built / 60 + 1)) min left"
+    fi
+    if [[ -t 1 ]]; then
+      printf '\r\033[K      %s (%d s)' "$text" $((SECONDS - started))
+    elif ((SECONDS - told >= 30)); then
+      told=$SECONDS
+      say "$text ($((SECONDS - started)) s)"
+    fi
+  done
+  if [[ -t 1 ]]; then printf '\r\033[K'; fi
+}
+
+# Prints what the log $1 of a failed build suggests.
+likely_cure() {
+  if grep -qE 'No space left' "$1"; then
+    echo 'Free some disk space, or set TMPDIR to a disk that has it.'
+  elif grep -qE 'Killed|out of memory|cannot allocate' "$1"; then
+    echo 'Memory ran out: MAX_JOBS=1 make install'
+  elif grep -qE 'DO NOT MATCH THE HASHES' "$1"; then
+    echo 'The downloaded archive is not the expected one: check the package index or mirror.'
+  elif grep -qE 'Could not find a version|Connection|name resolution|Max retries' "$1"; then
+    echo 'The package index was not reached: check the network, then run this again.'
+  elif [[ $mmcv_ops != cpu ]]; then
+    echo 'Build without CUDA (detection then runs on the CPU only): FORCE_CUDA=0 make install'
+  else
+    echo 'Look for the first "error:" in the log; g++ 9 or newer is needed.'
+  fi
+}
+
+# Builds into the folder $1.
+build_mmcv_wheel() {
+  local log=$root/.cache/mmcv-build.log build force_cuda=1 status=0
+  local -a hide_gpu=()
+  if [[ $mmcv_ops == cpu ]]; then
+    # setup.py builds CUDA ops wherever torch sees a GPU, whatever FORCE_CUDA says.
+    force_cuda=0 hide_gpu=(CUDA_VISIBLE_DEVICES=)
+  fi
+  export MAX_JOBS=${MAX_JOBS:-$(compiler_jobs)}
+  say "building mmcv's ${mmcv_ops%%-*} ops from source with $MAX_JOBS compilers:" \
+    '8 to 11 minutes for the CPU ones on 2 cores, once for this machine'
+  mkdir -p "${log%/*}"
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  # A group of its own, so that an interrupt ends the compilers too. pip's cache of built wheels
+  # does not tell one torch from another, hence --no-cache-dir. -g0 halves the time.
+  set -m
+  env "${hide_gpu[@]}" TMPDIR="$work" PATH="$venv/bin:$PATH" MMCV_WITH_OPS=1 \
+    FORCE_CUDA=$force_cuda CFLAGS="-g0 ${CFLAGS:-}" \
+    "$venv/bin/python" -m pip wheel -v --no-cache-dir --no-deps --no-build-isolation \
+    --no-binary mmcv --require-hashes -r requirements/mmcv.txt -w "$work/wheel" \
+    </dev/null >"$log" 2>&1 9>&- &
+  build=$!
+  set +m
+  trap 'kill -TERM -- "-$build" 2>/dev/null; exit 130' INT TERM
+  watch_build "$build" "$log"
+  wait "$build" || status=$?
+  trap - INT TERM
+  if ((status)); then
+    tail -n 30 "$log" >&2
+    fail "mmcv was not built; the lines above end the log $log" "$(likely_cure "$log")"
+  fi
+  # Renamed into place whole: a build or copy that is cut off leaves no half wheel to be found.
+  rm -rf "$1" "$1".tmp.*
+  mkdir "$1.tmp.$$"
+  cp "$work"/wheel/mmcv-*.whl "$1.tmp.$$/"
+  mv -T "$1.tmp.$$" "$1"
+  rm -rf "$work"
+  trap - EXIT
+}
+
+# Sets mmcv_wheel and mmcv_ops.
+provide_mmcv_wheel() {
+  local cpython torch cuda version store wheels=${GCP_MM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gcp_mm}/wheels
+  read -r cpython torch cuda < <(torch_tags) || fail 'torch was not found in .venv'
+  version=$(sed -n 's/^mmcv==\([^ ]*\).*/\1/p' requirements/mmcv.txt)
+  choose_ops "$cuda"
+  store=$wheels/mmcv-$version-$cpython-torch$torch-$mmcv_ops-$(uname -m)
+  mkdir -p "$wheels" || fail "cannot write to $wheels" 'Set GCP_MM_CACHE to a folder of yours.'
+  if ! compgen -G "$store/mmcv-*.whl" >/dev/null; then
+    # Two clones that install at once: the second waits for the first one's wheel.
+    exec 9>"$store.lock"
+    if command -v flock >/dev/null && ! flock --nonblock 9; then
+      say 'another install is building the same wheel; waiting for it'
+      flock 9
+    fi
+    if ! compgen -G "$store/mmcv-*.whl" >/dev/null; then build_mmcv_wheel "$store"; fi
+    exec 9>&-
+  else
+    say "built before: $store"
+  fi
+  mmcv_wheel=$(compgen -G "$store/mmcv-*.whl")
+}
