@@ -1,0 +1,138 @@
+"""Ground truth of demo scenes in the JSON format of COCO 2017."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gcp_mm.demo.mask_polygons import mask_polygons
+from gcp_mm.demo.scene import SPLIT_NAMES, Scene
+from gcp_mm.demo.shapes import SHAPE_NAMES
+
+MAX_IMAGES = 1_000_000
+
+_MAX_OBJECTS_PER_IMAGE = 100
+
+
+def coco_image_id(split: str, index: int) -> int:
+    """Return the image id of a scene, unique across both splits.
+
+    Args:
+        split: `train` or `val`.
+        index: Index of the scene in the split, from 0 to `MAX_IMAGES - 1`.
+
+    Returns:
+        Positive image id, independent of the number of scenes.
+    """
+    return SPLIT_NAMES.index(split) * MAX_IMAGES + index + 1
+
+
+def coco_annotations(scene: Scene, image_id: int) -> list[dict[str, Any]]:
+    """Describe every object of a scene as a COCO annotation.
+
+    Objects are given by polygons, crowds by an uncompressed run-length encoding. `bbox` is
+    `[x, y, width, height]` and `area` the number of pixels, both of the visible mask.
+
+    Args:
+        scene: Rendered scene.
+        image_id: Id of its image.
+
+    Returns:
+        One annotation per object, in painting order, with ids that are unique across images.
+    """
+    annotations = []
+    for number, item in enumerate(scene.objects):
+        segmentation: Any = mask_polygons(item.mask)
+        if item.crowd:
+            segmentation = {"counts": _run_lengths(item.mask), "size": list(item.mask.shape)}
+        annotations.append(
+            {
+                "segmentation": segmentation,
+                "area": float(item.mask.sum()),
+                "iscrowd": int(item.crowd),
+                "image_id": image_id,
+                "bbox": _bounding_box(item.mask),
+                "category_id": item.category + 1,
+                "id": image_id * _MAX_OBJECTS_PER_IMAGE + number,
+            }
+        )
+    return annotations
+
+
+def coco_image(scene: Scene, image_id: int) -> dict[str, Any]:
+    """Describe the image of a scene as in COCO.
+
+    Args:
+        scene: Rendered scene.
+        image_id: Id of its image.
+
+    Returns:
+        Entry of the `images` list; `file_name` is the id with 12 digits and `.jpg`.
+    """
+    height, width = scene.image.shape[:2]
+    return {
+        "license": 1,
+        "file_name": f"{image_id:012d}.jpg",
+        "coco_url": "",
+        "height": height,
+        "width": width,
+        "date_captured": "2017-01-01 00:00:00",
+        "flickr_url": "",
+        "id": image_id,
+    }
+
+
+def coco_dataset(
+    images: list[dict[str, Any]], annotations: list[dict[str, Any]], split: str
+) -> dict[str, Any]:
+    """Assemble the content of an `instances_*.json` file.
+
+    Args:
+        images: Entries made by `coco_image`.
+        annotations: Entries made by `coco_annotations`.
+        split: `train` or `val`, for the description.
+
+    Returns:
+        Dictionary with the keys of COCO: `info`, `licenses`, `images`, `annotations` and
+        `categories`, the last with ids from 1 in the order of `SHAPE_NAMES`.
+    """
+    # Constant dates keep the file a function of the arguments alone.
+    return {
+        "info": {
+            "description": f"Synthetic scenes of overlapping shapes, {split} split",
+            "url": "",
+            "version": "1.0",
+            "year": 2017,
+            "contributor": "gcp_mm",
+            "date_created": "2017/01/01",
+        },
+        "licenses": [
+            {
+                "url": "https://creativecommons.org/publicdomain/zero/1.0/",
+                "id": 1,
+                "name": "CC0 1.0 Universal",
+            }
+        ],
+        "images": images,
+        "annotations": annotations,
+        "categories": [
+            {"supercategory": "shape", "id": number, "name": name}
+            for number, name in enumerate(SHAPE_NAMES, start=1)
+        ],
+    }
+
+
+def _bounding_box(mask: np.ndarray) -> list[float]:
+    """Return `[x, y, width, height]` of the foreground, from pixel edge to pixel edge."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    x, y = columns[0], rows[0]
+    return [float(x), float(y), float(columns[-1] + 1 - x), float(rows[-1] + 1 - y)]
+
+
+def _run_lengths(mask: np.ndarray) -> list[int]:
+    """Return the lengths of runs down the columns, beginning with one of background."""
+    flat = mask.ravel(order="F")
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    runs = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
+    return [0, *runs] if flat[0] else runs

@@ -1,0 +1,103 @@
+"""Procedural colour textures of the demo scenes."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+TEXTURE_NAMES = ("plain", "stripes", "checkers", "dots", "clouds", "grain")
+
+_MIN_COLOR_DISTANCE = 0.35
+
+
+def sample_color(rng: np.random.Generator, taken: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """Draw a colour that differs visibly from the colours in use.
+
+    Args:
+        rng: Source of randomness.
+        taken: RGB colours to keep a distance from; none by default. Where 32 draws find no colour
+            far enough from all of them, the farthest one drawn is taken.
+
+    Returns:
+        RGB colour of shape `(3,)`, float in [0, 1].
+    """
+    best, best_distance = np.zeros(3), -1.0
+    for _ in range(32):
+        hue, saturation, value = rng.uniform([0.0, 0.15, 0.25], [1.0, 0.95, 0.95])
+        color = np.array(colorsys.hsv_to_rgb(hue, saturation, value))
+        distance = min((float(np.linalg.norm(color - other)) for other in taken), default=np.inf)
+        if distance > best_distance:
+            best, best_distance = color, distance
+        if distance >= _MIN_COLOR_DISTANCE:
+            break
+    return best
+
+
+def paint_texture(
+    rng: np.random.Generator, color: np.ndarray, image_size: tuple[int, int]
+) -> np.ndarray:
+    """Paint a random texture around a colour, under a random slant of light.
+
+    Args:
+        rng: Source of randomness: the kind of texture (one of `TEXTURE_NAMES`), its scale,
+            direction and contrast, and the shading.
+        color: RGB colour of shape `(3,)`, float in [0, 1].
+        image_size: Width and height, in pixels.
+
+    Returns:
+        RGB image of shape `(height, width, 3)`, float32 in [0, 1].
+    """
+    kind = TEXTURE_NAMES[rng.integers(len(TEXTURE_NAMES))]
+    pattern = _pattern(rng, kind, image_size)
+    contrast = rng.choice([-1.0, 1.0], size=3) * rng.uniform(0.08, 0.22, size=3)
+    image = color + (pattern[:, :, None] - 0.5) * contrast
+    along, _ = _rotated_axes(rng, image_size)
+    slope = rng.uniform(0.0, 0.3)
+    light = 1.0 + slope * (along / max(image_size))
+    return np.clip(image * light[:, :, None], 0.0, 1.0).astype(np.float32)
+
+
+def _pattern(rng: np.random.Generator, kind: str, image_size: tuple[int, int]) -> np.ndarray:
+    """Return the pattern of a texture, of shape `(height, width)` with values in [0, 1]."""
+    width, height = image_size
+    along, across = _rotated_axes(rng, image_size)
+    period = rng.uniform(6.0, 16.0)
+    wave_along = np.sin(2.0 * np.pi * along / period)
+    wave_across = np.sin(2.0 * np.pi * across / period)
+    if kind == "stripes":
+        return 0.5 + 0.5 * wave_along
+    if kind == "checkers":
+        return (wave_along * wave_across > 0.0).astype(np.float64)
+    if kind == "dots":
+        return (wave_along + wave_across > 0.9).astype(np.float64)
+    if kind == "clouds":
+        return _clouds(rng, image_size)
+    if kind == "grain":
+        return rng.uniform(0.0, 1.0, size=(height, width))
+    return np.full((height, width), 0.5)
+
+
+def _clouds(rng: np.random.Generator, image_size: tuple[int, int]) -> np.ndarray:
+    """Sum smooth noise over octaves of decreasing scale and strength."""
+    width, height = image_size
+    total = np.zeros((height, width))
+    for octave in range(4):
+        cells = 3 * 2**octave
+        coarse = rng.uniform(-1.0, 1.0, size=(cells, cells))
+        smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        total += smooth * 0.6**octave
+    return np.clip(0.5 + 0.5 * total, 0.0, 1.0)
+
+
+def _rotated_axes(
+    rng: np.random.Generator, image_size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixel coordinates along and across a random direction, from the centre."""
+    width, height = image_size
+    angle = rng.uniform(0.0, 2.0 * np.pi)
+    x = np.arange(width) + 0.5 - width / 2.0
+    y = (np.arange(height) + 0.5 - height / 2.0)[:, None]
+    return x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
