@@ -74,8 +74,10 @@ def render_scene(image_size: tuple[int, int], seed: int, split: str, index: int)
             # Members of a crowd need to differ from what surrounds the crowd, not from each other.
             if not layer.crowd:
                 colors.append(color)
-            texture = paint_texture(rng, color, image_size)
-            canvas += coverage[:, :, None] * (texture - canvas)
+            window = _extent(coverage)
+            texture = paint_texture(rng, color, image_size, window)
+            below = canvas[window]
+            below += coverage[window][:, :, None] * (texture - below)
     canvas += rng.normal(0.0, rng.uniform(0.01, 0.04), size=canvas.shape).astype(np.float32)
     image = np.rint(np.clip(canvas, 0.0, 1.0) * 255.0).astype(np.uint8)
     objects = tuple(
@@ -83,3 +85,10 @@ def render_scene(image_size: tuple[int, int], seed: int, split: str, index: int)
         for layer, mask in zip(layers, visible_masks(layers), strict=True)
     )
     return Scene(image, objects)
+
+
+def _extent(coverage: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns in which a shape covers anything."""
+    rows = np.flatnonzero(coverage.any(axis=1))
+    columns = np.flatnonzero(coverage.any(axis=0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

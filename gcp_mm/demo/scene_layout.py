@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Layer:
     side: float
     crowd: bool
 
-    @property
+    @cached_property
     def mask(self) -> np.ndarray:
         """Pixels at least half covered, ignoring layers above; bool, `(height, width)`."""
         return np.max(self.coverages, axis=0) >= 0.5

@@ -66,10 +66,11 @@ def gram_global_covariance_pool(x: Tensor, num_iters: int) -> Tensor:
     channels, positions = x.shape[-2:]
     centred = centre(x)
     trace = centred.square().sum(dim=(-2, -1), keepdim=True) / positions
-    positive = trace > torch.finfo(x.dtype).tiny
+    # Not `trace > tiny`, which would turn NaN features into zeros and hide a divergence.
+    degenerate = trace <= torch.finfo(x.dtype).tiny
     # The inner `where` keeps the unused branch finite, or its NaN would reach the gradient.
-    safe_trace = torch.where(positive, trace, 1)
-    normalised = torch.where(positive, centred * (positions * safe_trace).rsqrt(), 0)
+    safe_trace = torch.where(degenerate, 1, trace)
+    normalised = torch.where(degenerate, 0, centred * (positions * safe_trace).rsqrt())
     if positions < channels:
         gram = normalised.mT @ normalised
         root = normalised @ newton_schulz_polynomial(gram, num_iters) @ normalised.mT

@@ -63,15 +63,16 @@ def newton_schulz_sqrt(cov: Tensor, num_iters: int = 5) -> Tensor:
     with autocast_disabled(cov.device):
         matrix = to_compute_dtype(cov, "cov")
         trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
-        # Far below any trace of a real feature map, and its reciprocal is still finite.
-        positive = trace > torch.finfo(matrix.dtype).tiny
+        # Far below any trace of a real feature map, and its reciprocal is still finite. Not
+        # `trace > tiny`, which would turn a NaN into zeros and hide a divergence.
+        degenerate = trace <= torch.finfo(matrix.dtype).tiny
         # The inner `where` keeps the unused branch finite, or its NaN would reach the gradient.
-        safe_trace = torch.where(positive, trace, 1)
+        safe_trace = torch.where(degenerate, 1, trace)
         identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
-        y = matrix / safe_trace
+        y = torch.where(degenerate, 0, matrix / safe_trace)
         z = identity.expand_as(y)
         for _ in range(num_iters):
             t = 0.5 * (3 * identity - z @ y)
             y, z = y @ t, t @ z
-        root = torch.where(positive, safe_trace.sqrt() * y, 0)
+        root = safe_trace.sqrt() * y
     return root.to(cov.dtype)

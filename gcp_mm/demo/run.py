@@ -1,0 +1,108 @@
+"""The main job at small scale: pretrain a GCP classifier, then train a detector from it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from gcp_mm.demo.digits import write_digits
+from gcp_mm.demo.montage import write_montage
+from gcp_mm.demo.scenes import write_scenes
+from gcp_mm.errors import UserError
+
+CLASSIFIER = "configs/demo/resnet18_gcp_digits.py"
+DETECTOR = "configs/demo/mask_rcnn_r18_gcpm_scenes.py"
+
+# What the detector has to reach on held-out images for the demo to count as learned.
+MIN_BOX_AP50 = 0.60
+MIN_MASK_AP50 = 0.50
+
+
+def _tool(*arguments: str) -> None:
+    """Run a tool as a user would, and show the command."""
+    print(f"\n$ python {' '.join(arguments)}", flush=True)
+    code = subprocess.run([sys.executable, *arguments]).returncode
+    if code:
+        raise UserError(
+            f"the command above failed with exit code {code}; its last lines say why. "
+            "`make demo` continues where it stopped"
+        )
+
+
+def _last_checkpoint(folder: Path) -> str:
+    """Read which checkpoint a training run wrote last."""
+    return (folder / "last_checkpoint").read_text().strip()
+
+
+def _metrics(folder: Path) -> dict[str, float]:
+    """Read the metrics of the latest evaluation in a work folder."""
+    newest = max(folder.glob("*/*.json"), key=lambda path: path.stat().st_mtime)
+    return json.loads(newest.read_text().splitlines()[-1])
+
+
+def run_demo(data_root: str, work_dir: str) -> None:
+    """Make the data, train both networks, evaluate and draw; every step is a tool's command line.
+
+    A run that was interrupted is continued, a finished one is only evaluated again.
+
+    Args:
+        data_root: Folder for the digits and the scenes.
+        work_dir: Folder for checkpoints, metrics and the picture.
+
+    Raises:
+        UserError: If a step fails, or if the detector stays below box AP50 0.60 or mask AP50
+            0.50 on the held-out images.
+    """
+    start = time.monotonic()
+    data, work = Path(data_root), Path(work_dir)
+    digits, scenes = data / "digits", data / "scenes"
+
+    print("[1/5] data: scikit-learn's handwritten digits, and generated scenes", flush=True)
+    print(f"      {digits}: {write_digits(digits)}")
+    print(f"      {scenes}: {write_scenes(scenes)}")
+
+    print("\n[2/5] train the GCP classifier")
+    _tool(
+        *("tools/train.py", CLASSIFIER, "--resume", "--work-dir", str(work / "classifier")),
+        *("--cfg-options", f"train_dataloader.dataset.data_root={digits}"),
+        f"val_dataloader.dataset.data_root={digits}",
+    )
+
+    print("\n[3/5] train Mask R-CNN with the classifier as its GCPM backbone")
+    pretrained = _last_checkpoint(work / "classifier")
+    annotations = f"{scenes}/annotations/instances_val2017.json"
+    scenes_options = (
+        f"train_dataloader.dataset.data_root={scenes}",
+        f"val_dataloader.dataset.data_root={scenes}",
+        f"test_dataloader.dataset.data_root={scenes}",
+        f"val_evaluator.ann_file={annotations}",
+        f"test_evaluator.ann_file={annotations}",
+    )
+    _tool(
+        *("tools/train.py", DETECTOR, "--resume", "--work-dir", str(work / "detector")),
+        *("--cfg-options", f"model.backbone.init_cfg.checkpoint={pretrained}", *scenes_options),
+    )
+
+    print("\n[4/5] evaluate box and mask AP on held-out images, and draw the predictions")
+    _tool(
+        *("tools/test.py", DETECTOR, _last_checkpoint(work / "detector")),
+        *("--work-dir", str(work / "evaluation"), "--show-dir", str(work / "predictions")),
+        *("--cfg-options", *scenes_options),
+    )
+    metrics = _metrics(work / "evaluation")
+    box, mask = metrics["coco/bbox_mAP_50"], metrics["coco/segm_mAP_50"]
+
+    picture = write_montage(sorted((work / "predictions").glob("*.jpg"))[:6], work / "picture.png")
+    print("\n[5/5] picture, left the truth and right the predicted boxes and masks:")
+    print(f"      {picture.resolve()}")
+    minutes, seconds = divmod(round(time.monotonic() - start), 60)
+    print(f"\nbox AP50 {box:.3f}, mask AP50 {mask:.3f}, after {minutes} min {seconds} s")
+    if box < MIN_BOX_AP50 or mask < MIN_MASK_AP50:
+        raise UserError(
+            f"the detector did not learn: expected box AP50 >= {MIN_BOX_AP50} and mask AP50 >= "
+            f"{MIN_MASK_AP50}. Remove {work} and run the demo again; if it stays so, please "
+            "report the output of `python -m gcp_mm.doctor`"
+        )

@@ -1,0 +1,1 @@
+"""Training, evaluation and checkpoints on top of mmengine's Runner."""

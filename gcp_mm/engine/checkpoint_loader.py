@@ -1,0 +1,198 @@
+"""Load checkpoints without executing what is in them.
+
+mmengine 0.10 calls ``torch.load`` with its defaults. Under torch >= 2.6 that refuses every
+training checkpoint, because it holds a ``HistoryBuffer``
+(https://github.com/open-mmlab/mmengine/issues/1655), and its download path still unpickles
+anything. The loaders here replace both through ``CheckpointLoader.register_scheme``.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import numpy as np
+import torch
+from mmengine.dist import get_dist_info
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
+
+from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
+
+UNSAFE_SWITCH = "GCP_MM_ALLOW_UNSAFE_CHECKPOINTS"
+
+# What torch.save begins a file with: a zip archive, or before torch 1.6 a pickle.
+_MAGIC = (b"PK\x03\x04", b"\x80")
+
+_HISTORY_STATISTICS = ("min", "max", "mean", "current")
+
+
+def _restricted_getattr(owner: Any, name: str) -> Any:
+    """Stand in for ``getattr`` in a pickle: HistoryBuffer refers to its statistics by name."""
+    if owner is HistoryBuffer and name in _HISTORY_STATISTICS:
+        return getattr(HistoryBuffer, name)
+    raise pickle.UnpicklingError(f"getattr({owner!r}, {name!r}) is not allowed in a checkpoint")
+
+
+def _allowed_globals() -> list:
+    """List what a training checkpoint of mmengine holds besides tensors and containers."""
+    multiarray = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray
+    return [
+        HistoryBuffer,
+        multiarray._reconstruct,
+        multiarray.scalar,
+        np.ndarray,
+        np.dtype,
+        type(np.dtype("f8")),
+        type(np.dtype("i8")),
+        (_restricted_getattr, "builtins.getattr"),
+    ]
+
+
+def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
+    """Load a checkpoint from disk; tensors and plain data only, nothing in it is executed.
+
+    Setting the environment variable ``GCP_MM_ALLOW_UNSAFE_CHECKPOINTS=1`` allows arbitrary
+    pickles, for files whose origin is trusted.
+
+    Args:
+        filename: Path of the file.
+        map_location: As in ``torch.load``.
+
+    Returns:
+        What the file holds, usually a dict with ``state_dict`` and ``meta``.
+
+    Raises:
+        CheckpointNotFoundError: If there is no such file.
+        UnsafeCheckpointError: If the file refers to code.
+        UserError: If the file is truncated or is not a checkpoint.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise CheckpointNotFoundError(
+            f"checkpoint {str(path)!r} does not exist (working folder: {Path.cwd()}); correct the "
+            "path, train the model first, or download and convert published weights"
+        )
+    try:
+        return _load(path, map_location)
+    except UnsafeCheckpointError:
+        raise
+    except Exception as error:  # torch raises a dozen types for a damaged file
+        raise UserError(
+            f"checkpoint {str(path)!r} ({path.stat().st_size} bytes) cannot be read: it is "
+            "truncated or not a PyTorch checkpoint. Use an earlier one (--resume PATH) or fetch "
+            f"the file again ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        ) from error
+
+
+def _load(path: Path, map_location: Any) -> Any:
+    """Load a file strictly, or as the user allows."""
+    try:
+        with torch.serialization.safe_globals(_allowed_globals()):
+            return torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        with path.open("rb") as file:
+            if not file.read(4).startswith(_MAGIC):
+                raise
+        if os.environ.get(UNSAFE_SWITCH) != "1":
+            raise UnsafeCheckpointError(
+                f"checkpoint {str(path)!r} was refused, and nothing in it was executed: it holds "
+                f"more than tensors and plain data ({_first_reason(error)}). If you trust its "
+                f"origin, set {UNSAFE_SWITCH}=1 and load it once to save its state_dict alone"
+            ) from error
+    warnings.warn(f"{UNSAFE_SWITCH}=1: unpickling {path} without any check", stacklevel=3)
+    return torch.load(path, map_location=map_location, weights_only=False)
+
+
+def _first_reason(error: pickle.UnpicklingError) -> str:
+    """Pick the sentence that names the offending object out of torch's long message."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    for line in lines:
+        if "GLOBAL" in line or "getattr(" in line or "Unsupported" in line:
+            return line.split(". Please use")[0]
+    return lines[0] if lines else type(error).__name__
+
+
+def load_from_url(filename: str, map_location: Any = None) -> Any:
+    """Download a checkpoint into torch's hub folder once and load it safely.
+
+    A name such as ``resnet50-0676ba61.pth`` carries the first digits of the file's sha256, which
+    are then checked. Only the first process of a node downloads.
+
+    Args:
+        filename: An http or https address.
+        map_location: As in ``torch.load``.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        UserError: If the download fails, is incomplete or does not match the digest; the file is
+            not kept then.
+    """
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    target = folder / Path(urlparse(filename).path).name
+    rank, world_size = get_dist_info()
+    local_rank = int(os.environ.get("LOCAL_RANK", rank))
+    fresh = local_rank == 0 and not target.exists()
+    try:
+        if fresh:
+            folder.mkdir(parents=True, exist_ok=True)
+            digest = torch.hub.HASH_REGEX.search(target.name)
+            torch.hub.download_url_to_file(
+                filename, str(target), digest.group(1) if digest else None
+            )
+    except (OSError, HTTPException, RuntimeError) as error:
+        raise UserError(
+            f"could not download {filename}: {error}. Fetch the file on a machine that reaches "
+            f"the address and put it at {target}, or give a local path instead "
+            "(--cfg-options model.backbone.init_cfg.checkpoint=PATH)"
+        ) from error
+    finally:
+        # Also after a failure, or the other processes would wait for ever.
+        if world_size > 1:
+            torch.distributed.barrier()
+    try:
+        return load_from_file(target, map_location)
+    except UserError:
+        # torch takes a broken connection for the end of the file; do not keep what it got.
+        if fresh:
+            target.unlink(missing_ok=True)
+        raise
+
+
+def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
+    """Load ``torchvision://NAME``, the weights that torchvision publishes for a model.
+
+    Args:
+        filename: For example ``torchvision://resnet50`` or ``torchvision://resnet50.imagenet1k_v2``.
+        map_location: As in ``torch.load``.
+
+    Returns:
+        The state dict.
+
+    Raises:
+        UserError: If torchvision has no weights of that name, or the download fails.
+    """
+    name = filename.partition("://")[2]
+    urls = get_torchvision_models()
+    if name not in urls:
+        raise UserError(f"torchvision publishes no weights called {name!r}; see torchvision.models")
+    return load_from_url(urls[name], map_location)
+
+
+def register_loaders() -> None:
+    """Make mmengine's ``CheckpointLoader`` use the loaders of this module."""
+    loaders: dict[str | tuple[str, ...], Callable] = {
+        "": load_from_file,
+        ("http://", "https://"): load_from_url,
+        ("modelzoo://", "torchvision://"): load_from_torchvision,
+    }
+    for prefixes, loader in loaders.items():
+        CheckpointLoader.register_scheme(prefixes=prefixes, loader=loader, force=True)

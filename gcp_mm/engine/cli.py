@@ -1,0 +1,39 @@
+"""What every command-line tool does around its one library call."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from gcp_mm.errors import UserError
+
+_Result = TypeVar("_Result")
+
+# Seconds that a process other than the first keeps its message back.
+_PATIENCE = 15
+
+
+def run(command: Callable[[], _Result]) -> _Result:
+    """Call ``command``; turn a :class:`UserError` into one message and exit code 2.
+
+    Several processes on a node usually meet the same error: the first prints at once, and its end
+    makes the launcher stop the others, which wait a moment so that one message appears, not N.
+
+    Args:
+        command: The work of the tool.
+
+    Returns:
+        What ``command`` returns.
+    """
+    try:
+        return command()
+    except UserError as error:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            time.sleep(_PATIENCE)
+        sys.stdout.flush()
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        # Not sys.exit: worker processes and a process group that waits must not hold us up.
+        os._exit(2)

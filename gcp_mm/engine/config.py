@@ -1,0 +1,76 @@
+"""From the command line to a config that mmengine's Runner can be built from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from gcp_mm.errors import UserError
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that training and evaluation share.
+
+    Args:
+        parser: The parser of a tool.
+    """
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--work-dir", help="folder for logs, checkpoints and results")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="override settings of the config, e.g. train_cfg.max_epochs=1 model.backbone.depth=18",
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="who started the processes; the dist_*.sh scripts set it",
+    )
+    # torch.distributed.launch passes either spelling, torchrun none.
+    parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+
+
+def load_config(
+    path: str,
+    cfg_options: dict | None = None,
+    work_dir: str | None = None,
+    launcher: str = "none",
+) -> Config:
+    """Read a config and apply the options of the command line.
+
+    The work folder is, in this order: ``work_dir``, the config's own, ``work_dirs/<name>``.
+
+    Args:
+        path: The config file.
+        cfg_options: Dotted keys and the values that replace them.
+        work_dir: Folder for everything that is written.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Returns:
+        The config.
+
+    Raises:
+        UserError: If the file does not exist or is not a config.
+    """
+    if not Path(path).is_file():
+        raise UserError(
+            f"config {path!r} does not exist (working folder: {Path.cwd()}); the configs of this "
+            "project are below configs/"
+        )
+    try:
+        cfg = Config.fromfile(path)
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"config {path!r} cannot be read: {error}") from error
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    cfg.launcher = launcher
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / Path(path).stem)
+    return cfg

@@ -1,0 +1,87 @@
+"""Which tensors of a network a checkpoint covers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The result of comparing a network with a checkpoint.
+
+    Attributes:
+        loaded: Names whose tensors have the same shape in both.
+        missing: Names of the network that the checkpoint lacks.
+        mismatched: Descriptions ``name (network shape, checkpoint shape)``.
+        unused: Names of the checkpoint that the network lacks.
+    """
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    mismatched: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """Number of tensors of the network that were looked for."""
+        return len(self.loaded) + len(self.missing) + len(self.mismatched)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tensor of the network is covered."""
+        return not self.missing and not self.mismatched
+
+    def __str__(self) -> str:
+        """Format as ``loaded N of M tensors``."""
+        return f"loaded {len(self.loaded)} of {self.total} tensors"
+
+    def details(self) -> str:
+        """List what does not fit, a few names of each kind."""
+        parts = [
+            f"{kind}: {abbreviate(names)}"
+            for kind, names in (
+                ("not in the file", self.missing),
+                ("other shape (network, file)", self.mismatched),
+                ("only in the file", self.unused),
+            )
+            if names
+        ]
+        return "; ".join(parts)
+
+
+def abbreviate(names: Iterable[str], limit: int = 4) -> str:
+    """Join the first names and count the rest."""
+    names = list(names)
+    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest
+
+
+def compare(network: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor]) -> Coverage:
+    """Compare two state dicts by name and shape.
+
+    ``num_batches_tracked`` counters do not count: checkpoints before torch 1.0 have none, and
+    nothing depends on them.
+
+    Args:
+        network: State dict of the network.
+        checkpoint: State dict from a file, with the same naming.
+
+    Returns:
+        The coverage of the network by the checkpoint.
+    """
+    loaded, missing, mismatched = [], [], []
+    for name, tensor in network.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if name not in checkpoint:
+            missing.append(name)
+        elif checkpoint[name].shape != tensor.shape:
+            shapes = f"{tuple(tensor.shape)}, {tuple(checkpoint[name].shape)}"
+            mismatched.append(f"{name} ({shapes})")
+        else:
+            loaded.append(name)
+    unused = [name for name in checkpoint if name not in network]
+    return Coverage(tuple(loaded), tuple(missing), tuple(mismatched), tuple(unused))

@@ -1,0 +1,83 @@
+"""Checks that cost nothing and save a long wait: they run before the model is built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.config import Config
+
+from gcp_mm.engine.pretrained import check_pretrained_exists
+from gcp_mm.errors import UserError
+
+_LAYOUTS = {
+    "mmdet": "DATA_ROOT/{annotations/instances_{train,val}2017.json,train2017/,val2017/}",
+    "mmpretrain": "DATA_ROOT/{train,val}/<class>/<image>",
+}
+
+
+def _datasets(cfg: dict, key: str) -> Iterator[tuple[str, dict]]:
+    """Yield the innermost data sets of a loader with their keys; wrappers nest them."""
+    if "dataset" in cfg:
+        yield from _datasets(cfg["dataset"], f"{key}.dataset")
+    elif "datasets" in cfg:
+        for index, dataset in enumerate(cfg["datasets"]):
+            yield from _datasets(dataset, f"{key}.datasets[{index}]")
+    else:
+        yield key, cfg
+
+
+def _is_remote(path: str) -> bool:
+    return "://" in path
+
+
+def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
+    """Check that the folders and annotation files of the data loaders exist.
+
+    Args:
+        cfg: The config.
+        loaders: Names of the loaders, such as ``('train_dataloader', 'val_dataloader')``.
+
+    Raises:
+        UserError: If something is missing; names the path and the key that points to it.
+    """
+    layout = _LAYOUTS.get(cfg.get("default_scope"), "see the config's data set class")
+    for loader in loaders:
+        if not cfg.get(loader):
+            continue
+        for key, dataset in _datasets(cfg[loader], loader):
+            root = dataset.get("data_root") or ""
+            prefix = dataset.get("data_prefix") or dataset.get("split") or ""
+            prefixes = prefix.values() if isinstance(prefix, dict) else [prefix]
+            wanted = [("data_root", root)]
+            wanted += [("data_prefix", os.path.join(root, part)) for part in prefixes if part]
+            annotations = dataset.get("ann_file")
+            if annotations:
+                wanted.append(("ann_file", os.path.join(root, annotations)))
+            for name, path in wanted:
+                if path and not _is_remote(path) and not Path(path).exists():
+                    raise UserError(
+                        f"{path!r} does not exist ({key}.{name}, working folder: {Path.cwd()}). "
+                        f"Expected layout: {layout}. Link your data there "
+                        f"(ln -s /path/to/data {root.rstrip('/') or 'data'}), or set {key}."
+                        "data_root with --cfg-options"
+                    )
+
+
+def check_pretrained(model: dict, key: str = "model") -> None:
+    """Check that every pretrained file that a model's config names exists.
+
+    Args:
+        model: The model's config, or a part of it.
+        key: The dotted key of that part.
+
+    Raises:
+        CheckpointNotFoundError: If one is missing; names it and its key.
+    """
+    for name, value in model.items():
+        if not isinstance(value, dict):
+            continue
+        if name == "init_cfg" and value.get("type") == "Pretrained":
+            check_pretrained_exists(value["checkpoint"], f"{key}.init_cfg")
+        check_pretrained(value, f"{key}.{name}")

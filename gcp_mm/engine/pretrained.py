@@ -1,0 +1,106 @@
+"""The one place where classification weights enter a backbone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.logging import print_log
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
+
+from gcp_mm.engine.coverage import Coverage, abbreviate, compare
+from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
+
+# What a classifier has behind its backbone; a backbone may leave these tensors unused.
+CLASSIFIER_PARTS = ("fc.", "head.", "neck.", "classifier.")
+
+
+def _state_dict_of(checkpoint: dict) -> dict:
+    """Take the weights out of a training checkpoint and drop DataParallel's prefix."""
+    state_dict = checkpoint.get("state_dict", checkpoint)
+    return {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
+
+
+def check_pretrained_exists(checkpoint: str, key: str = "model.backbone.init_cfg") -> None:
+    """Check that a pretrained file is there, and say how to get one if not.
+
+    Args:
+        checkpoint: A path or an address; addresses are not looked at.
+        key: The config key of the initialiser that names it.
+
+    Raises:
+        CheckpointNotFoundError: If it is a path without a file.
+    """
+    if "://" in checkpoint or Path(checkpoint).expanduser().is_file():
+        return
+    name = Path(checkpoint).stem
+    raise CheckpointNotFoundError(
+        f"pretrained weights {checkpoint!r} do not exist ({key}.checkpoint, working folder: "
+        f"{Path.cwd()}). Train them (tools/train.py configs/imagenet/{name}.py), or name a "
+        f"checkpoint that you have (--cfg-options {key}.checkpoint=PATH), or start from random "
+        f"weights (--cfg-options {key}=None)"
+    )
+
+
+def load_pretrained_backbone(
+    backbone: nn.Module,
+    checkpoint: str,
+    prefix: str | None = None,
+    map_location: str = "cpu",
+    strict: bool = True,
+) -> Coverage:
+    """Load the backbone of a classification checkpoint and report ``loaded N of M tensors``.
+
+    Args:
+        backbone: The network that receives the weights.
+        checkpoint: A path, an http(s) address or ``torchvision://NAME``.
+        prefix: What the names of the backbone's tensors begin with in the file: ``'backbone.'``
+            for a classifier of mmpretrain, None for a bare backbone (a classifier's last layers
+            in the file are then left out).
+        map_location: Where the file's tensors are put first.
+        strict: If True, every tensor of the backbone has to be in the file with the same shape,
+            and the file may hold no further one of a backbone. If False, what fits is loaded and
+            the rest is logged.
+
+    Returns:
+        What was loaded and what was not.
+
+    Raises:
+        CheckpointNotFoundError: If the file does not exist.
+        CheckpointMismatchError: If nothing fits, or with ``strict`` if anything does not.
+    """
+    check_pretrained_exists(checkpoint)
+    state_dict = _state_dict_of(CheckpointLoader.load_checkpoint(checkpoint, map_location))
+
+    if prefix:
+        selected = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in state_dict.items()
+            if name.startswith(prefix)
+        }
+    else:
+        selected = {
+            name: tensor
+            for name, tensor in state_dict.items()
+            if not name.startswith(CLASSIFIER_PARTS)
+        }
+    coverage = compare(backbone.state_dict(), selected)
+
+    where = f"{type(backbone).__name__} from {checkpoint} (prefix {prefix!r})"
+    if not coverage.loaded:
+        heads = abbreviate(sorted({name.split(".")[0] for name in state_dict}), limit=8)
+        raise CheckpointMismatchError(
+            f"{where}: {coverage}. Names in the file begin with: {heads}. Set init_cfg.prefix to "
+            "what the backbone's names begin with, or choose the checkpoint of this architecture"
+        )
+    if strict and (not coverage.complete or coverage.unused):
+        raise CheckpointMismatchError(
+            f"{where}: {coverage}; {coverage.details()}. The checkpoint belongs to another "
+            "architecture (depth, width or stem); choose the right one, or load what fits with "
+            "init_cfg.strict=False"
+        )
+    fitting = {name: selected[name] for name in coverage.loaded}
+    backbone.load_state_dict(fitting, strict=False)
+    details = coverage.details()
+    print_log(f"{where}: {coverage}{'; ' + details if details else ''}", logger="current")
+    return coverage

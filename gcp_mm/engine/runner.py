@@ -1,0 +1,113 @@
+"""Train and evaluate: one path for classification and detection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from gcp_mm.engine.distributed import prepare_distributed
+from gcp_mm.engine.preflight import check_data, check_pretrained
+from gcp_mm.errors import CheckpointNotFoundError, UserError
+
+
+def _build_runner(cfg: Config) -> Runner:
+    prepare_distributed(cfg)
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def train(
+    cfg: Config,
+    resume: bool | str = False,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+) -> Runner:
+    """Train the network of a config.
+
+    Args:
+        cfg: A config from :func:`gcp_mm.engine.config.load_config`.
+        resume: True continues with the latest checkpoint of the work folder, or starts if there
+            is none; a path continues with that checkpoint.
+        amp: Train with automatic mixed precision (the pooling layer stays in float32).
+        auto_scale_lr: Scale the learning rate by batch / ``auto_scale_lr.base_batch_size``.
+
+    Returns:
+        The runner after training.
+
+    Raises:
+        UserError: If the data, a device or a setting does not allow the run.
+    """
+    if amp:
+        if not torch.cuda.is_available():
+            raise UserError("--amp needs a GPU, and torch sees none; train without it on CPU")
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if auto_scale_lr:
+        if not cfg.get("auto_scale_lr", {}).get("base_batch_size"):
+            raise UserError(
+                "--auto-scale-lr needs auto_scale_lr.base_batch_size in the config: the batch "
+                "that its learning rate was made for"
+            )
+        cfg.auto_scale_lr.enable = True
+    if resume:
+        cfg.resume = True
+        cfg.load_from = resume if isinstance(resume, str) else None
+    check_data(cfg, ("train_dataloader", "val_dataloader"))
+    check_pretrained(cfg.model)
+    runner = _build_runner(cfg)
+    runner.train()
+    return runner
+
+
+def test(
+    cfg: Config,
+    checkpoint: str,
+    out: str | None = None,
+    show_dir: str | None = None,
+) -> dict[str, float]:
+    """Evaluate a checkpoint on the config's test data.
+
+    Args:
+        cfg: A config from :func:`gcp_mm.engine.config.load_config`.
+        checkpoint: Path or address of the weights.
+        out: File that receives the predictions (.pkl).
+        show_dir: Folder that receives the images with drawn predictions.
+
+    Returns:
+        The metrics by name.
+
+    Raises:
+        UserError: If the data or the checkpoint is missing or does not fit.
+    """
+    if "://" not in checkpoint:
+        _check_file(checkpoint)
+    detection = cfg.get("default_scope") == "mmdet"
+    cfg.load_from = checkpoint
+    if out is not None:
+        if not out.endswith((".pkl", ".pickle")):
+            raise UserError(f"--out has to end in .pkl, got {out!r}")
+        dump = dict(type="DumpDetResults" if detection else "DumpResults", out_file_path=out)
+        metrics = cfg.test_evaluator
+        cfg.test_evaluator = [*metrics, dump] if isinstance(metrics, list) else [metrics, dump]
+    if show_dir is not None:
+        # A relative folder would be taken below the time-stamped one of the run.
+        show_dir = str(Path(show_dir).resolve())
+        switch = (
+            dict(draw=True, test_out_dir=show_dir)
+            if detection
+            else dict(enable=True, out_dir=show_dir)
+        )
+        cfg.default_hooks.visualization.update(switch)
+    check_data(cfg, ("test_dataloader",))
+    return _build_runner(cfg).test()
+
+
+def _check_file(checkpoint: str) -> None:
+    if not Path(checkpoint).expanduser().is_file():
+        raise CheckpointNotFoundError(
+            f"checkpoint {checkpoint!r} does not exist (working folder: {Path.cwd()}); training "
+            "writes work_dirs/<config>/epoch_N.pth"
+        )

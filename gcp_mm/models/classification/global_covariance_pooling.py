@@ -1,0 +1,102 @@
+"""Neck that replaces global average pooling by global covariance pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from gcp_mm.ops.global_covariance_pool import check_impl, global_covariance_pool
+from gcp_mm.ops.newton_schulz import check_num_iters
+from gcp_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class GlobalCovariancePooling(BaseModule):
+    r"""Reduce the channels, then pool the covariance of the features.
+
+    .. math::
+
+        v = \operatorname{triu}(\operatorname{sqrt}_n(\operatorname{cov}(
+            \operatorname{act}(\operatorname{BN}(W x)))))
+
+    Paper: "What Deep CNNs Benefit from Global Covariance Pooling: An Optimization Perspective",
+    arXiv 2003.11241. See :func:`gcp_mm.ops.global_covariance_pool` for the layer itself.
+
+    Args:
+        in_channels: Channels of the backbone's last map.
+        reduced_channels: Channels d after the 1 x 1 convolution without bias. The output has
+            d (d + 1) / 2 numbers, 32896 for the default 256; the head's ``in_channels`` has to
+            be that number.
+        num_iters: Number of Newton-Schulz steps. Defaults to 5, as in every published model.
+        impl: Implementation of the layer. Defaults to 'auto'.
+        norm_cfg: Normalisation behind the convolution. Defaults to batch norm.
+        act_cfg: Activation; ReLU for ResNet, ReLU6 for MobileNetV2 and ShuffleNetV2.
+        init_cfg: Initialisation; by default normal fan-out for the convolution, 1 and 0 for the
+            normalisation, as in the original ResNets.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        reduced_channels: int = 256,
+        num_iters: int = 5,
+        impl: str = "auto",
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        if init_cfg is None:
+            init_cfg = [
+                dict(type="Kaiming", layer="Conv2d", mode="fan_out", nonlinearity="relu"),
+                dict(type="Constant", val=1, bias=0, layer=["_BatchNorm", "GroupNorm"]),
+            ]
+        super().__init__(init_cfg)
+        check_num_iters(num_iters)
+        check_impl(impl)
+        self.in_channels = in_channels
+        self.reduced_channels = reduced_channels
+        self.num_iters = num_iters
+        self.impl = impl
+        self.reduce = ConvModule(
+            in_channels,
+            reduced_channels,
+            kernel_size=1,
+            bias=False,
+            norm_cfg=norm_cfg or dict(type="BN"),
+            act_cfg=act_cfg or dict(type="ReLU"),
+        )
+
+    @property
+    def out_channels(self) -> int:
+        """Length d (d + 1) / 2 of the pooled vector."""
+        return self.reduced_channels * (self.reduced_channels + 1) // 2
+
+    def forward(self, inputs: Tensor | Sequence[Tensor]) -> tuple[Tensor]:
+        """Pool the last feature map.
+
+        Args:
+            inputs: A map of shape (B, in_channels, H, W), or a backbone's sequence of maps, of
+                which the last is used.
+
+        Returns:
+            A tuple with one tensor of shape (B, d * (d + 1) / 2).
+
+        Raises:
+            ValueError: If the map has another number of dimensions or channels.
+        """
+        x = inputs if isinstance(inputs, Tensor) else inputs[-1]
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"GlobalCovariancePooling(in_channels={self.in_channels}) got features of shape "
+                f"{tuple(x.shape)}, expected (B, {self.in_channels}, H, W); set neck.in_channels "
+                "to the channels of the backbone's last stage"
+            )
+        return (global_covariance_pool(self.reduce(x), self.num_iters, self.impl),)
+
+    def extra_repr(self) -> str:
+        """Show the widths, for example ``2048 -> 256 -> 32896, num_iters=5, impl=auto``."""
+        widths = f"{self.in_channels} -> {self.reduced_channels} -> {self.out_channels}"
+        return f"{widths}, num_iters={self.num_iters}, impl={self.impl}"

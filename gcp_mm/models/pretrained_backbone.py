@@ -1,0 +1,40 @@
+"""Backbones that say how much of their pretrained weights they loaded."""
+
+from __future__ import annotations
+
+from gcp_mm.engine.pretrained import load_pretrained_backbone
+
+
+class PretrainedBackbone:
+    """Mixin for a backbone of mmpretrain or mmdet, first in the list of base classes.
+
+    ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')`` keeps its meaning,
+    but goes through :func:`gcp_mm.engine.pretrained.load_pretrained_backbone`: it reports
+    ``loaded N of M tensors`` and fails where mmengine's initialiser would load nothing in silence.
+    """
+
+    def init_weights(self) -> None:
+        """Initialise the weights as ``init_cfg`` says.
+
+        Raises:
+            CheckpointNotFoundError: If the pretrained file does not exist.
+            CheckpointMismatchError: If it belongs to another architecture.
+        """
+        if not isinstance(self.init_cfg, dict) or self.init_cfg.get("type") != "Pretrained":
+            super().init_weights()
+            return
+        arguments = {key: value for key, value in self.init_cfg.items() if key != "type"}
+        load_pretrained_backbone(self, **arguments)
+        self._is_init = True
+
+    def train(self, mode: bool = True) -> PretrainedBackbone:
+        """Switch between training and evaluation.
+
+        Args:
+            mode: Whether to train.
+
+        Returns:
+            The backbone itself; mmdet's ResNet returns None, which breaks ``.eval().cuda()``.
+        """
+        super().train(mode)
+        return self

@@ -1,0 +1,27 @@
+"""Registries of the scope ``gcp_mm``.
+
+They are children of mmengine's root registries, so ``type='gcp_mm.X'`` resolves from mmpretrain
+and from mmdet alike. mmengine imports this module, and then the locations below, the first time
+that it meets the prefix: a config needs no ``custom_imports`` to find a class.
+"""
+
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import Registry
+
+from gcp_mm.engine.activate import activate
+
+activate()
+
+MODELS = Registry(
+    "model",
+    parent=MMENGINE_MODELS,
+    scope="gcp_mm",
+    locations=["gcp_mm.models"],
+)
+HOOKS = Registry(
+    "hook",
+    parent=MMENGINE_HOOKS,
+    scope="gcp_mm",
+    locations=["gcp_mm.engine.hooks"],
+)
