@@ -1,0 +1,10 @@
+_base_ = 'mmpretrain::_base_/default_runtime.py'
+
+custom_imports = dict(imports=['gcp_mm.registry'], allow_failed_imports=False)
+default_hooks = dict(
+    checkpoint=dict(
+        interval=1, max_keep_ckpts=3, save_best='auto', backend_args=dict(backend='gcp_mm_atomic')))
+custom_hooks = [
+    dict(type='gcp_mm.BatchSizeCheckHook'),
+    dict(type='gcp_mm.CheckpointCoverageHook'),
+]

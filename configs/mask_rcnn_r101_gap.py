@@ -1,0 +1,5 @@
+_base_ = './_base_/mask_rcnn_coco.py'
+
+model = dict(
+    backbone=dict(
+        depth=101, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet101')))

@@ -1,0 +1,1 @@
+_base_ = './_base_/mask_rcnn_coco.py'

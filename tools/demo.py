@@ -1,0 +1,19 @@
+"""Train a GCP classifier and a Mask R-CNN that starts from it, small enough for two CPU cores."""
+
+import argparse
+
+from gcp_mm.demo.run import run_demo
+from gcp_mm.engine import cli
+
+
+def main() -> None:
+    """Parse the command line and run the demo."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-root", default="data/demo", help="folder for the data it makes")
+    parser.add_argument("--work-dir", default="work_dirs/demo", help="folder for the results")
+    args = parser.parse_args()
+    cli.run(lambda: run_demo(args.data_root, args.work_dir))
+
+
+if __name__ == "__main__":
+    main()
