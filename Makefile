@@ -14,7 +14,7 @@ help: ## list the targets
 install: ## put the tested stack and the project into .venv (PYTHON=... picks the interpreter)
 	@bash requirements/install.sh
 
-demo: install ## train and compare small networks on data made here
+demo: install ## train a GCP classifier, then Mask R-CNN from it, on data made here
 	$(python) tools/demo.py
 
 test: install ## run the tests
@@ -27,7 +27,7 @@ lint: install ## style rules, and no code copied from file to file
 		--recursive=y $(wildcard gcp_mm tools)
 
 bench: install ## time the pooling layer on this machine
-	$(python) benchmarks/layer.py
+	$(python) benchmarks/layer.py --out benchmarks/results/layer.json
 
 # Universal: one lock for every supported Python. The paths are relative because uv writes them into
 # the file. Not after install, which a lock that cannot be installed would stop.

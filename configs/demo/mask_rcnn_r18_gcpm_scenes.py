@@ -9,7 +9,7 @@ model = dict(
         base_channels=32,
         frozen_stages=-1,
         norm_eval=False,
-        init_cfg=dict(checkpoint='work_dirs/demo/classifier/epoch_6.pth')),
+        init_cfg=dict(checkpoint='work_dirs/demo/classifier/epoch_4.pth')),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=width, norm_cfg=dict(type='BN')),
     rpn_head=dict(
         in_channels=width,
@@ -63,8 +63,8 @@ optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight
 auto_scale_lr = dict(base_batch_size=4)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', T_max=8, eta_min=1e-5, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=6, eta_min=1e-5, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=8, val_interval=8)
+train_cfg = dict(max_epochs=6, val_interval=100)  # tools/test.py evaluates
 default_hooks = dict(logger=dict(interval=20))
 randomness = dict(seed=0)

@@ -31,7 +31,7 @@ test_dataloader = val_dataloader
 # The schedule's 0.1 belongs to a batch of 256.
 optim_wrapper = dict(optimizer=dict(lr=0.025))
 auto_scale_lr = dict(base_batch_size=64)
-param_scheduler = dict(milestones=[4, 5])
-train_cfg = dict(max_epochs=6)
+param_scheduler = dict(milestones=[3])
+train_cfg = dict(max_epochs=4)
 default_hooks = dict(logger=dict(interval=10))
 randomness = dict(seed=0)

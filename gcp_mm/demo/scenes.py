@@ -25,9 +25,9 @@ _JPEG_QUALITY = 95
 
 def write_scenes(
     root: str | os.PathLike[str],
-    num_train: int = 400,
+    num_train: int = 600,
     num_val: int = 100,
-    image_size: tuple[int, int] = (192, 144),
+    image_size: tuple[int, int] = (128, 96),
     seed: int = 0,
 ) -> dict[str, dict[str, int]]:
     """Write scenes of overlapping textured shapes with instance masks.

@@ -10,6 +10,22 @@ from mmengine.config import Config, DictAction
 from gcp_mm.errors import UserError
 
 
+class _Options(DictAction):
+    """Turn an option without ``=`` into a usage error; mmengine's action raises ValueError."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: list[str],
+        option_string: str | None = None,
+    ) -> None:
+        wrong = [value for value in values if not value.partition("=")[1]]
+        if wrong:
+            parser.error(f"{option_string}: expected KEY=VALUE, got {', '.join(wrong)}")
+        super().__call__(parser, namespace, values, option_string)
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that training and evaluation share.
 
@@ -21,7 +37,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=_Options,
         metavar="KEY=VALUE",
         help="override settings of the config, e.g. train_cfg.max_epochs=1 model.backbone.depth=18",
     )
@@ -55,7 +71,7 @@ def load_config(
         The config.
 
     Raises:
-        UserError: If the file does not exist or is not a config.
+        UserError: If the file does not exist, is not a config or does not go with the options.
     """
     if not Path(path).is_file():
         raise UserError(
@@ -64,10 +80,16 @@ def load_config(
         )
     try:
         cfg = Config.fromfile(path)
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"config {path!r} cannot be read: {error}") from error
-    if cfg_options:
-        cfg.merge_from_dict(cfg_options)
+    except Exception as error:  # a config is code and can raise anything
+        raise UserError(
+            f"config {path!r} cannot be read: {type(error).__name__}: {error}"
+        ) from error
+    try:
+        cfg.merge_from_dict(cfg_options or {})
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        raise UserError(
+            f"--cfg-options {' '.join(cfg_options)} does not go with {path!r}: {error}"
+        ) from error
     cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = work_dir

@@ -35,6 +35,8 @@ def _is_remote(path: str) -> bool:
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Check that the folders and annotation files of the data loaders exist.
 
+    So do the annotations of the metrics: COCO's name the file a second time.
+
     Args:
         cfg: The config.
         loaders: Names of the loaders, such as ``('train_dataloader', 'val_dataloader')``.
@@ -63,6 +65,20 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
                         f"(ln -s /path/to/data {root.rstrip('/') or 'data'}), or set {key}."
                         "data_root with --cfg-options"
                     )
+        _check_metrics(cfg, loader.replace("dataloader", "evaluator"))
+
+
+def _check_metrics(cfg: Config, evaluator: str) -> None:
+    metrics = cfg.get(evaluator) or {}
+    several = isinstance(metrics, (list, tuple))
+    for index, metric in enumerate(metrics if several else [metrics]):
+        key = f"{evaluator}.{index}.ann_file" if several else f"{evaluator}.ann_file"
+        path = metric.get("ann_file")
+        if path and not _is_remote(path) and not Path(path).exists():
+            raise UserError(
+                f"{path!r} does not exist ({key}, working folder: {Path.cwd()}). It has to be the "
+                f"ann_file of the data that are evaluated; set it with --cfg-options {key}=PATH"
+            )
 
 
 def check_pretrained(model: dict, key: str = "model") -> None:

@@ -84,6 +84,7 @@ def test(
     """
     if "://" not in checkpoint:
         _check_file(checkpoint)
+    check_data(cfg, ("test_dataloader",))
     detection = cfg.get("default_scope") == "mmdet"
     cfg.load_from = checkpoint
     if out is not None:
@@ -98,10 +99,9 @@ def test(
         switch = (
             dict(draw=True, test_out_dir=show_dir)
             if detection
-            else dict(enable=True, out_dir=show_dir)
+            else dict(enable=True, interval=1, out_dir=show_dir)
         )
         cfg.default_hooks.visualization.update(switch)
-    check_data(cfg, ("test_dataloader",))
     return _build_runner(cfg).test()
 
 

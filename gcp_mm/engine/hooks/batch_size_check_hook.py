@@ -36,11 +36,17 @@ class BatchSizeCheckHook(Hook):
         if batch == base:
             return
         lr = runner.cfg.optim_wrapper.optimizer.lr
+        # mmengine's scaling does not count the accumulation.
+        cure = (
+            f"set optim_wrapper.optimizer.lr={lr * batch / base:g}"
+            if accumulated > 1
+            else f"pass --auto-scale-lr to train with {lr * batch / base:g}"
+        )
         print_log(
             f"the learning rate {lr:g} belongs to a batch of {base}, but this run has {batch} "
             f"({per_process} per process x {runner.world_size} processes"
-            f"{f' x {accumulated} accumulated' if accumulated > 1 else ''}). Pass --auto-scale-lr "
-            f"to train with {lr * batch / base:g}, or change train_dataloader.batch_size",
+            f"{f' x {accumulated} accumulated' if accumulated > 1 else ''}); {cure}, or change "
+            "train_dataloader.batch_size",
             logger="current",
             level=logging.WARNING,
         )

@@ -7,7 +7,7 @@ import re
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from gcp_mm.engine.coverage import compare
 from gcp_mm.errors import CheckpointMismatchError
@@ -42,7 +42,8 @@ class CheckpointCoverageHook(Hook):
         weights = {re.sub(r"^module.", "", name): tensor for name, tensor in weights.items()}
         coverage = compare(model.state_dict(), weights)
         source = runner._load_from or "the latest checkpoint"
-        fine_tuning = runner._train_loop is not None and not runner._resume
+        # Until training begins, the training loop is its config, which evaluation has too.
+        fine_tuning = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         if not coverage.loaded or (not fine_tuning and not coverage.complete):
             raise CheckpointMismatchError(
                 f"{source} does not fit the {type(model).__name__} of this config: {coverage}; "

@@ -1,0 +1,153 @@
+"""Fixtures for every test."""
+
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_runs import CLASSIFIER, forget_runs, write_config
+
+REPO = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("GCP_MM_SHARED", REPO.parent / "shared"))
+NO_SHARED = f"the folder of golden numbers is absent: {SHARED} (GCP_MM_SHARED names another one)"
+
+
+def pytest_configure():
+    """Compute with one thread: on small tensors, waiting for another one takes longer."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    return REPO
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip(NO_SHARED)
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def worst():
+    """Largest error relative to the largest expected number, over arrays or tensors."""
+
+    def float64(array):
+        return np.asarray(array.detach().double() if hasattr(array, "detach") else array, "float64")
+
+    def error(found, expected) -> float:
+        found, expected = float64(found), float64(expected)
+        assert found.shape == expected.shape
+        return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+    return error
+
+
+@pytest.fixture(scope="session")
+def tool_env() -> dict[str, str]:
+    """Return the environment of a tool in a subprocess: one thread, no GPU, this interpreter."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    # Without bytecode, importing OpenMMLab takes three times as long.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**env, "PYTHON": sys.executable}
+
+
+@pytest.fixture(scope="session")
+def run_tool(tool_env) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a command, by default in the repository; a name that ends in .py runs under Python."""
+
+    def run(*command, cwd: Path = REPO, timeout: float = 300, **env: str):
+        command = [str(part) for part in command]
+        if command[0].endswith(".py") or command[0].startswith("-"):
+            command.insert(0, sys.executable)
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env={**tool_env, **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def call_tool(monkeypatch, capfd) -> Callable[..., tuple[int, str, str]]:
+    """Run a Python tool in this process, for its exit code, output and error output."""
+
+    def leave(code):
+        raise SystemExit(code)
+
+    def call(tool: str, *arguments: object) -> tuple[int, str, str]:
+        monkeypatch.chdir(REPO)
+        monkeypatch.setattr(sys, "argv", [tool, *map(str, arguments)])
+        monkeypatch.setattr(os, "_exit", leave)
+        code = 0
+        try:
+            runpy.run_path(tool, run_name="__main__")
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            forget_runs()
+        return code, *capfd.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def class_folders(tmp_path_factory) -> Path:
+    """Three classes of random images, 32 x 32: train has 16 of them, val 7."""
+    root = tmp_path_factory.mktemp("class_folders")
+    rng = np.random.default_rng(0)
+    for split, number in (("train", 16), ("val", 7)):
+        for index in range(number):
+            label = index % 3
+            # Classes differ in brightness, so that there is something to learn.
+            pixels = rng.integers(80 * label, 80 * label + 96, (32, 32, 3), dtype=np.uint8)
+            path = root / split / f"class_{label}" / f"{index:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    return root
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory) -> Path:
+    """A detection data set in COCO's layout: 4 images to train on, 2 to evaluate."""
+    demo = pytest.importorskip("gcp_mm.demo")
+    root = tmp_path_factory.mktemp("coco") / "scenes"
+    demo.write_scenes(root, num_train=4, num_val=2, image_size=(96, 96))
+    return root
+
+
+@pytest.fixture(scope="session")
+def classifier(class_folders) -> Path:
+    """Return the config of a small GCP classifier."""
+    path = class_folders / "tiny_gcp.py"
+    return write_config(path, CLASSIFIER, repo=REPO, data=class_folders)
+
+
+@pytest.fixture(scope="session")
+def trained(run_tool, classifier, tmp_path_factory):
+    """Return the work folder and the process of training the classifier without interruption."""
+    work_dir = tmp_path_factory.mktemp("trained")
+    process = run_tool("tools/train.py", classifier, "--work-dir", work_dir)
+    assert process.returncode == 0, process.stderr
+    return work_dir, process
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test that asks for ``golden_layer`` once for each recorded pooling layer."""
+    if "golden_layer" in metafunc.fixturenames:
+        files = sorted(SHARED.glob("golden/layer_*.npz"))
+        absent = pytest.param(None, marks=pytest.mark.skip(reason=NO_SHARED), id="absent")
+        metafunc.parametrize(
+            "golden_layer", [pytest.param(path, id=path.stem) for path in files] or [absent]
+        )

@@ -1,0 +1,82 @@
+"""Networks built from the project's configs, and what they are compared with."""
+
+import logging
+
+import pytest
+import torch
+import torchvision
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmpretrain.registry import MODELS
+
+
+@pytest.fixture(scope="session")
+def classifier(repo):
+    """Build the classifier of a config, with another depth or width where they are given."""
+
+    def build(config="resnet18", depth=None, width=None, **backbone):
+        model = Config.fromfile(repo / f"configs/imagenet/{config}_gcp_lrnorm.py").model
+        model.backbone.update(backbone)
+        if depth:
+            model.backbone.depth = depth
+            model.neck.in_channels = 512 if depth < 50 else 2048
+        if width:
+            model.neck.reduced_channels = width
+            model.head.in_channels = width * (width + 1) // 2
+        return MODELS.build(model)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def torchvision_resnet():
+    """Torchvision's ResNet, with stride 1 in the last stage if that is asked for."""
+
+    def build(depth, last_stride=2):
+        network = getattr(torchvision.models, f"resnet{depth}")()
+        block = network.layer4[0]
+        strided = block.conv2 if hasattr(block, "conv3") else block.conv1
+        strided.stride = block.downsample[0].stride = (last_stride, last_stride)
+        return network
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def randomise():
+    """Give every tensor of a network a number that no other place has."""
+
+    def fill(network, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        for name, tensor in network.state_dict().items():
+            if name.endswith("num_batches_tracked"):
+                continue
+            noise = torch.randn(tensor.shape, generator=generator)
+            if tensor.dim() > 1:
+                noise *= (2 / tensor[0].numel()) ** 0.5
+            elif name.endswith(("weight", "running_var")):
+                noise = 1 + 0.1 * noise.abs()
+            else:
+                noise *= 0.1
+            tensor.copy_(noise)
+        return network
+
+    return fill
+
+
+@pytest.fixture
+def images():
+    def draw(*shape, seed=1):
+        return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+    return draw
+
+
+@pytest.fixture
+def log(caplog):
+    """Text that goes to mmengine's logger, which does not pass it on to Python's root logger."""
+    logger = MMLogger.get_current_instance()
+    caplog.handler.setLevel(logging.INFO)
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)

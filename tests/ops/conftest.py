@@ -1,0 +1,84 @@
+"""Inputs and independent answers for the layer."""
+
+import numpy as np
+import pytest
+import torch
+
+DTYPES = {torch.float32: 5e-6, torch.float64: 1e-10}
+
+
+@pytest.fixture(params=DTYPES, ids=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture
+def tolerance(dtype):
+    return DTYPES[dtype]
+
+
+@pytest.fixture(params=["gram", "reference"])
+def impl(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def normal():
+    """Standard normal numbers that do not depend on the order of the tests."""
+
+    def draw(*shape, seed=0, dtype=torch.float64):
+        return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape)).to(dtype)
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def pulled_back():
+    """Value of a function and gradient of <cotangent, value>."""
+
+    def evaluate(function, x, cotangent=None):
+        x = x.detach().clone().requires_grad_()
+        value = function(x)
+        cotangent = torch.ones_like(value) if cotangent is None else cotangent
+        (gradient,) = torch.autograd.grad(value, x, cotangent.to(value.dtype))
+        return value.detach(), gradient
+
+    return evaluate
+
+
+@pytest.fixture(scope="session")
+def polynomial():
+    """p_n(l): what n Newton-Schulz steps make of an eigenvalue l, in numpy."""
+
+    def evaluate(values, steps):
+        y, z = np.asarray(values, dtype="float64"), 1.0
+        for _ in range(steps):
+            t = (3 - z * y) / 2
+            y, z = y * t, t * z
+        return y
+
+    return evaluate
+
+
+@pytest.fixture(scope="session")
+def eigen_root(polynomial):
+    """The square root of n steps from the eigendecomposition of one covariance, in float64."""
+
+    def root(cov, steps):
+        trace = np.trace(cov)
+        values, vectors = np.linalg.eigh(np.asarray(cov, dtype="float64") / trace)
+        return np.sqrt(trace) * (vectors * polynomial(values, steps)) @ vectors.T
+
+    return root
+
+
+@pytest.fixture(scope="session")
+def eigen_pool(eigen_root):
+    """The whole layer from ``numpy.cov`` and eigenvalues, for features (B, C, N)."""
+
+    def pool(x, steps):
+        samples = np.asarray(x.detach(), dtype="float64")
+        upper = np.triu_indices(samples.shape[1])
+        return np.stack([eigen_root(np.cov(sample, bias=True), steps)[upper] for sample in samples])
+
+    return pool

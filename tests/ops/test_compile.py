@@ -1,0 +1,47 @@
+"""The layer is one graph for torch.compile, forward and backward."""
+
+import shutil
+
+import pytest
+import torch
+
+from gcp_mm.ops import GlobalCovariancePool
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+@pytest.fixture
+def check(normal, pulled_back, impl):
+    def compare(backend, shape, autocast=False):
+        pool = GlobalCovariancePool(impl=impl)
+
+        def under_autocast(x):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+                return pool(x)
+
+        x = normal(*shape, dtype=torch.float32)
+        g = normal(shape[0], shape[1] * (shape[1] + 1) // 2, seed=1)
+        compiled = torch.compile(under_autocast, fullgraph=True, backend=backend)
+        expected = pulled_back(pool, x, g)
+        found = pulled_back(compiled, x, g)
+        for ours, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+    return compare
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("shape", [(2, 9, 3, 2), (2, 6, 3, 4)])
+def test_compiled_equals_eager(check, shape, autocast):
+    check("aot_eager", shape, autocast)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs a C++ compiler")
+@pytest.mark.parametrize("impl", ["gram"])
+def test_inductor_equals_eager(check):
+    check("inductor", (2, 9, 3, 2))

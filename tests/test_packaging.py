@@ -1,0 +1,139 @@
+"""What is built, installed and found by openmim."""
+
+import importlib.metadata
+import shutil
+import sys
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import gcp_mm
+
+CONFIG = "resnet18_gcp_lrnorm"
+
+
+@pytest.fixture(scope="module")
+def wheel(run_tool, repo, tmp_path_factory):
+    """Build the wheel from a copy of the tree, and return it opened."""
+    pytest.importorskip("pip")
+    folder = tmp_path_factory.mktemp("build")
+    skip = shutil.ignore_patterns(
+        *(".git", ".venv", ".cache", "data", "work_dirs", "checkpoints", "build", "dist"),
+        *("tests", "__pycache__", "*.egg-info", ".mim"),
+    )
+    shutil.copytree(repo, folder / "tree", ignore=skip)
+    process = run_tool(
+        *("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index"),
+        *("--disable-pip-version-check", "-w", folder, folder / "tree"),
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    (path,) = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+def below(root: Path, *folders: str, suffix: str = "") -> set[str]:
+    """Return the files in folders of the tree, as paths from its root."""
+    return {
+        path.relative_to(root).as_posix()
+        for folder in folders
+        for path in (root / folder).rglob(f"*{suffix}")
+        if path.is_file() and "__pycache__" not in path.parts and ".mim" not in path.parts
+    }
+
+
+def test_wheel_holds_the_package_the_configs_and_the_tools(wheel, repo):
+    names = set(wheel.namelist())
+    extra = {f"gcp_mm/.mim/{name}" for name in below(repo, "configs", "tools")}
+    assert {
+        "gcp_mm/.mim/configs/mask_rcnn_r50_gcpm.py",
+        "gcp_mm/.mim/tools/train.py",
+        "gcp_mm/.mim/tools/dist_train.sh",
+    } <= extra
+    metadata = {name for name in names if ".dist-info/" in name}
+    package = below(repo, "gcp_mm", suffix=".py")
+    assert names - metadata == package | extra | {"gcp_mm/.mim/model-index.yml"}
+
+
+def test_wheel_says_what_it_is(wheel):
+    (folder,) = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
+    assert folder == f"gcp_mm-{gcp_mm.__version__}.dist-info"
+    # openmim asks for this file to find a package's folder.
+    assert wheel.read(f"{folder}/top_level.txt").split() == [b"gcp_mm"]
+    assert any(name.endswith("/LICENSE") for name in wheel.namelist())
+
+
+def test_config_of_the_wheel_can_be_read(wheel, tmp_path):
+    config = pytest.importorskip("mmengine.config")
+    wheel.extractall(tmp_path)
+    path = tmp_path / f"gcp_mm/.mim/configs/imagenet/{CONFIG}.py"
+    assert config.Config.fromfile(path).model.backbone.depth == 18
+
+
+def test_metafiles_describe_configs_that_exist(repo):
+    yaml = pytest.importorskip("yaml")
+    index = yaml.safe_load((repo / "model-index.yml").read_text())["Import"]
+    assert {Path(path) for path in index} == {
+        path.relative_to(repo) for path in (repo / "configs").rglob("metafile.yml")
+    }
+    names = []
+    for path in index:
+        content = yaml.safe_load((repo / path).read_text())
+        collections = {collection["Name"] for collection in content["Collections"]}
+        for model in content["Models"]:
+            assert (repo / model["Config"]).is_file()
+            assert Path(model["Config"]).stem == model["Name"]
+            assert model["In Collection"] in collections
+            assert all({"Task", "Dataset", "Metrics"} <= set(row) for row in model["Results"])
+            names.append(model["Name"])
+    assert len(set(names)) == len(names) > 2
+
+
+def test_names_of_configs_are_unique(repo):
+    # openmim looks for a name in all folders and refuses two hits.
+    names = Counter(Path(name).name for name in below(repo, "configs", suffix=".py"))
+    assert [name for name, number in names.items() if number > 1] == []
+
+
+@pytest.fixture(scope="module")
+def installed():
+    try:
+        importlib.metadata.distribution("gcp_mm")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("gcp_mm is not installed")
+
+
+@pytest.fixture
+def mim(installed, run_tool, tmp_path):
+    """Run openmim in an empty folder."""
+    command = Path(sys.executable).with_name("mim")
+    if not command.exists():
+        pytest.skip("openmim is not installed")
+
+    def run(*arguments):
+        process = run_tool(command, *arguments, cwd=tmp_path)
+        return process.stdout + process.stderr
+
+    return run
+
+
+def test_mim_finds_the_models(mim):
+    output = mim("search", "gcp_mm", "--model", "GCP ResNet")
+    assert f"configs/imagenet/{CONFIG}.py" in output
+    assert "75.48" in output
+
+
+def test_mim_trains_a_config_by_name(mim):
+    output = mim("train", "--yes", "gcp_mm", f"{CONFIG}.py", "--launcher", "none")
+    # The config was found and our tool started; there are no data here.
+    assert "error: 'data/imagenet" in output
+    assert "does not exist (train_dataloader.dataset.data_root" in output
+
+
+def test_config_by_package_name(installed, tmp_path):
+    pytest.importorskip("gcp_mm.registry")
+    config = pytest.importorskip("mmengine.config")
+    (tmp_path / "net.py").write_text(f"_base_ = 'gcp_mm::imagenet/{CONFIG}.py'")
+    assert config.Config.fromfile(tmp_path / "net.py").model.backbone.type == "gcp_mm.GCPResNet"
