@@ -26,8 +26,8 @@ class AtomicLocalBackend(LocalBackend):
         target.parent.mkdir(parents=True, exist_ok=True)
         # One temporary name per target: what a killed run left behind is overwritten by the next.
         temporary = target.with_name(f".{target.name}.part")
-        with open(temporary, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(obj)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        temporary.replace(target)

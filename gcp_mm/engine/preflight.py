@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,15 +49,16 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
             continue
         for key, dataset in _datasets(cfg[loader], loader):
             root = dataset.get("data_root") or ""
+            if _is_remote(root):
+                continue
             prefix = dataset.get("data_prefix") or dataset.get("split") or ""
             prefixes = prefix.values() if isinstance(prefix, dict) else [prefix]
-            wanted = [("data_root", root)]
-            wanted += [("data_prefix", os.path.join(root, part)) for part in prefixes if part]
-            annotations = dataset.get("ann_file")
-            if annotations:
-                wanted.append(("ann_file", os.path.join(root, annotations)))
-            for name, path in wanted:
-                if path and not _is_remote(path) and not Path(path).exists():
+            parts = [("data_root", "")]
+            parts += [("data_prefix", part) for part in prefixes]
+            parts += [("ann_file", dataset.get("ann_file") or "")]
+            for name, part in parts:
+                path = str(Path(root, part))
+                if not _is_remote(part) and not Path(path).exists():
                     raise UserError(
                         f"{path!r} does not exist ({key}.{name}, working folder: {Path.cwd()}). "
                         f"Expected layout: {layout}. Link your data there "
