@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny_runs import CLASSIFIER, forget_runs, write_config
 
@@ -19,7 +20,8 @@ NO_SHARED = f"the folder of golden numbers is absent: {SHARED} (GCP_MM_SHARED na
 
 def pytest_configure():
     """Compute with one thread: on small tensors, waiting for another one takes longer."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,12 @@ _LAYOUTS = {
 
 
 def _datasets(cfg: dict, key: str) -> Iterator[tuple[str, dict]]:
-    """Yield the innermost data sets of a loader with their keys; wrappers nest them."""
+    """Yield the innermost data sets of a loader with their keys, as --cfg-options takes them."""
     if "dataset" in cfg:
         yield from _datasets(cfg["dataset"], f"{key}.dataset")
     elif "datasets" in cfg:
         for index, dataset in enumerate(cfg["datasets"]):
-            yield from _datasets(dataset, f"{key}.datasets[{index}]")
+            yield from _datasets(dataset, f"{key}.datasets.{index}")
     else:
         yield key, cfg
 

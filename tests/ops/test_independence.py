@@ -24,7 +24,7 @@ sys.meta_path.insert(0, Blocker())
 
 
 @pytest.mark.parametrize("prelude", ["", BLOCK], ids=["installed", "not installed"])
-def test_no_openmmlab_package_is_imported(run_tool, prelude):
-    result = run_tool("-c", (prelude + USE).format(names=OPENMMLAB))
+def test_no_openmmlab_package_is_imported(run_tool, tmp_path, prelude):
+    result = run_tool("-c", (prelude + USE).format(names=OPENMMLAB), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == ["[1.0, 0.0, 0.0]"] * 2 + ["[]"]

@@ -39,9 +39,7 @@ class Golden:
 
     def network(self, dtype):
         network = self._build().to(dtype)
-        weights = {
-            name_here(name): torch.from_numpy(array) for name, array in self._arrays.items()
-        }
+        weights = {name_here(name): torch.from_numpy(array) for name, array in self._arrays.items()}
         network.load_state_dict(weights, strict=True)
         return network
 

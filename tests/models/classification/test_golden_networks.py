@@ -12,8 +12,6 @@ PRECISIONS = {
 }
 
 
-
-
 @pytest.mark.parametrize("dtype", PRECISIONS)
 def test_logits(golden, dtype, worst):
     suffix, tolerance, *_ = PRECISIONS[dtype]

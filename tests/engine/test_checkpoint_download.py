@@ -1,0 +1,151 @@
+"""Checkpoints from addresses: downloaded once, checked, and never executed."""
+
+import functools
+import hashlib
+import http.server
+import os
+import threading
+
+import pytest
+import torch
+import torchvision
+from mmengine.runner.checkpoint import CheckpointLoader
+
+import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
+from gcp_mm.engine import checkpoint_loader
+from gcp_mm.errors import UnsafeCheckpointError, UserError
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serve files; a name with ``cut`` ends early, one with ``garbage`` is not HTTP."""
+
+    def do_GET(self):
+        if "garbage" in self.path:
+            self.wfile.write(b"\x00 this is not HTTP\r\n\r\n")
+        elif "cut" in self.path:
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            self.wfile.write(b"PK\x03\x04" + bytes(50))
+        else:
+            super().do_GET()
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Hostile:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serve a folder; return it and a function that stops the server."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = functools.partial(Handler, directory=str(folder))
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+
+    def stop():
+        if thread.is_alive():
+            listener.shutdown()
+            listener.server_close()
+            thread.join()
+
+    yield folder, f"http://127.0.0.1:{listener.server_port}", stop
+    stop()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Return the empty folder that downloads go to."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch_home"))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "torch_home/hub/checkpoints"
+
+
+def named_by_hash(folder, content, wrong=False):
+    """Save a checkpoint under a name with the first digits of its sha256."""
+    torch.save(content, folder / "x.pth")
+    digest = hashlib.sha256((folder / "x.pth").read_bytes()).hexdigest()[:8]
+    if wrong:
+        digest = digest[::-1] if digest != digest[::-1] else "0badc0de"
+    return (folder / "x.pth").rename(folder / f"net-{digest}.pth").name
+
+
+def cached(cache):
+    return [path.name for path in cache.glob("*")]
+
+
+def test_downloads_once(server, cache):
+    folder, address, stop = server
+    weights = {"w": torch.arange(5.0)}
+    name = named_by_hash(folder, weights)
+    for _ in range(2):
+        loaded = CheckpointLoader.load_checkpoint(f"{address}/{name}", "cpu")
+        assert torch.equal(loaded["w"], weights["w"])
+        stop()
+    assert cached(cache) == [name]
+
+
+def test_wrong_hash_is_refused_and_not_kept(server, cache):
+    folder, address, _ = server
+    name = named_by_hash(folder, {"w": torch.ones(1)}, wrong=True)
+    with pytest.raises(UserError, match=f"{name}.*hash") as caught:
+        CheckpointLoader.load_checkpoint(f"{address}/{name}")
+    assert str(cache / name) in str(caught.value)
+    assert cached(cache) == []
+
+
+def test_hostile_download_is_refused_unexecuted(server, cache, tmp_path):
+    folder, address, _ = server
+    name = named_by_hash(folder, {"state_dict": Hostile(tmp_path / "marker")})
+    with pytest.raises(UnsafeCheckpointError, match="nothing in it was executed"):
+        CheckpointLoader.load_checkpoint(f"{address}/{name}")
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("absent.pth", "404"), ("garbage.pth", "HTTP"), ("", "refused")]
+)
+def test_failed_download_says_where_to_put_the_file(server, cache, name, reason):
+    _, address, stop = server
+    if not name:
+        stop()
+        name = "net.pth"
+    with pytest.raises(UserError, match=reason) as caught:
+        CheckpointLoader.load_checkpoint(f"{address}/{name}")
+    for part in (f"{address}/{name}", str(cache / name), "init_cfg.checkpoint=PATH"):
+        assert part in str(caught.value)
+    assert cached(cache) == []
+
+
+def test_connection_that_breaks_leaves_nothing_to_load_next_time(server, cache):
+    folder, address, _ = server
+    with pytest.raises(UserError, match="cut.pth"):
+        CheckpointLoader.load_checkpoint(f"{address}/cut.pth")
+    assert cached(cache) == []
+
+
+@pytest.mark.parametrize("prefix", ["torchvision", "modelzoo"])
+def test_torchvision_name_is_its_address(monkeypatch, prefix):
+    calls = []
+    monkeypatch.setattr(
+        checkpoint_loader, "load_from_url", lambda *arguments: calls.append(arguments) or "loaded"
+    )
+    assert CheckpointLoader.load_checkpoint(f"{prefix}://resnet18", "cpu") == "loaded"
+    address = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url
+    assert calls == [(address, "cpu")]
+
+
+def test_torchvision_has_no_such_model():
+    with pytest.raises(UserError, match="nosuchmodel"):
+        CheckpointLoader.load_checkpoint("torchvision://nosuchmodel")

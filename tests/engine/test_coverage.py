@@ -1,0 +1,63 @@
+"""Comparing a network with a checkpoint by names and shapes."""
+
+import pytest
+import torch
+from torch import nn
+
+from gcp_mm.engine.coverage import Coverage, abbreviate, compare
+
+
+@pytest.fixture
+def network():
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Linear(4, 2))
+
+
+def test_own_weights_cover_everything(network):
+    coverage = compare(network.state_dict(), network.state_dict())
+    assert coverage.complete
+    # 2 of the convolution, 4 of the batch norm (its counter is not looked at), 2 of the linear.
+    assert str(coverage) == "loaded 8 of 8 tensors"
+    assert coverage.details() == ""
+
+
+def test_missing_mismatched_and_unused_are_told_apart(network):
+    checkpoint = network.state_dict()
+    del checkpoint["0.bias"]
+    checkpoint["2.weight"] = torch.zeros(7, 4)
+    checkpoint["fc.weight"] = torch.zeros(1)
+    coverage = compare(network.state_dict(), checkpoint)
+    assert not coverage.complete
+    assert str(coverage) == "loaded 6 of 8 tensors"
+    assert coverage.missing == ("0.bias",)
+    assert coverage.mismatched == ("2.weight ((2, 4), (7, 4))",)
+    assert coverage.unused == ("fc.weight",)
+    assert coverage.details() == (
+        "not in the file: 0.bias; other shape (network, file): 2.weight ((2, 4), (7, 4)); "
+        "only in the file: fc.weight"
+    )
+
+
+def test_coverage_agrees_with_load_state_dict(network):
+    other = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Identity(), nn.Linear(4, 2))
+    coverage = compare(network.state_dict(), other.state_dict())
+    keys = network.load_state_dict(other.state_dict(), strict=False)
+    assert list(coverage.missing) == keys.missing_keys
+    assert list(coverage.unused) == keys.unexpected_keys
+
+
+def test_checkpoint_without_batch_norm_counters_is_complete(network):
+    old = {name: value for name, value in network.state_dict().items() if "num_batches" not in name}
+    assert len(old) == len(network.state_dict()) - 1
+    assert compare(network.state_dict(), old).complete
+
+
+def test_unused_names_alone_leave_it_complete():
+    assert Coverage(("a",), (), (), ("b",)).complete
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, ""), (1, "n0"), (4, "n0, n1, n2, n3"), (6, "n0, n1, n2, n3 and 2 more")],
+)
+def test_long_lists_are_shortened(number, text):
+    assert abbreviate(f"n{index}" for index in range(number)) == text

@@ -1,0 +1,48 @@
+"""torchrun's exit codes, without its report."""
+
+import signal
+import sys
+
+import pytest
+
+from gcp_mm.engine import launch
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """Put back the signal handlers that torchrun replaces."""
+    before = [(number, signal.getsignal(number)) for number in SIGNALS]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+@pytest.mark.filterwarnings("ignore:Unable to enable fault handler")
+@pytest.mark.parametrize(
+    ("end", "code", "message"),
+    [
+        ("pass", 0, ""),
+        ("sys.exit(2)", 2, ""),
+        ("sys.exit(7)", 7, "error: process 0 failed: "),
+        ("os.kill(os.getpid(), 9)", 1, "error: process 0 failed: Signal 9"),
+    ],
+)
+def test_exit_code_is_that_of_the_worker(tmp_path, capsys, end, code, message):
+    script = tmp_path / "worker.py"
+    script.write_text(f"import os, sys\n{end}\n")
+    arguments = ["--nproc_per_node=1", "--master_port=0", "--monitor-interval=0.05", str(script)]
+    assert launch.main(arguments) == code
+    errors = capsys.readouterr().err
+    assert "Traceback" not in errors
+    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert len(lines) == bool(message)
+    assert message in errors
+
+
+@pytest.mark.filterwarnings("ignore:Unable to enable fault handler")
+def test_arguments_come_from_the_command_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["launch", "--help"])
+    assert launch.main() == 0
+    assert "--nproc" in capsys.readouterr().out

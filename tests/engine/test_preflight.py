@@ -1,0 +1,143 @@
+"""Missing data and weights are found before the model is built."""
+
+import pytest
+from mmengine.config import Config
+
+from gcp_mm.engine.preflight import check_data, check_pretrained
+from gcp_mm.errors import CheckpointNotFoundError, UserError
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """A data set in COCO's layout, without content."""
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/train.json").touch()
+    (tmp_path / "train2017").mkdir()
+    return {
+        "type": "CocoDataset",
+        "data_root": f"{tmp_path}/",
+        "ann_file": "annotations/train.json",
+        "data_prefix": {"img": "train2017/"},
+    }
+
+
+def config(dataset, scope="mmdet", **more):
+    return Config({"default_scope": scope, "train_dataloader": {"dataset": dataset}, **more})
+
+
+WRAPPERS = {
+    "": lambda dataset: dataset,
+    ".dataset": lambda dataset: {"type": "RepeatDataset", "times": 2, "dataset": dataset},
+    ".datasets.0": lambda dataset: {"type": "ConcatDataset", "datasets": [dataset]},
+    ".dataset.datasets.0": lambda dataset: {
+        "type": "ClassBalancedDataset",
+        "dataset": {"type": "ConcatDataset", "datasets": [dataset]},
+    },
+}
+DAMAGE = {
+    "data_root": ({"data_root": "/no/such/folder/"}, "/no/such/folder'"),
+    "ann_file": ({"ann_file": "annotations/absent.json"}, "/annotations/absent.json'"),
+    "data_prefix": ({"data_prefix": {"img": "train2017/", "seg": "absent/"}}, "/absent'"),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_complete_data_pass(coco, wrapper):
+    check_data(config(WRAPPERS[wrapper](coco)), ("train_dataloader", "val_dataloader"))
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("setting", DAMAGE)
+def test_missing_path_is_named_with_its_key(coco, wrapper, setting):
+    change, path = DAMAGE[setting]
+    with pytest.raises(UserError) as caught:
+        check_data(config(WRAPPERS[wrapper]({**coco, **change})), ("train_dataloader",))
+    message = str(caught.value)
+    assert path.rstrip("/") in message
+    assert f"train_dataloader.dataset{wrapper}.{setting}" in message
+    assert f"set train_dataloader.dataset{wrapper}.data_root" in message
+    assert "annotations/instances_{train,val}2017.json" in message
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_key_in_the_message_is_what_the_command_line_takes(coco, wrapper):
+    cfg = config(WRAPPERS[wrapper]({**coco, "data_root": "/no/such/folder"}))
+    with pytest.raises(UserError) as caught:
+        check_data(cfg, ("train_dataloader",))
+    key = str(caught.value).split("or set ")[1].split(" with")[0]
+    cfg.merge_from_dict({key: coco["data_root"]})
+    check_data(cfg, ("train_dataloader",))
+
+
+def test_second_data_set_of_a_concatenation_is_checked(coco):
+    both = {"type": "ConcatDataset", "datasets": [coco, {**coco, "data_root": "/no/such/folder"}]}
+    with pytest.raises(UserError, match=r"dataset.datasets.1.data_root"):
+        check_data(config(both), ("train_dataloader",))
+
+
+@pytest.mark.parametrize("key", ["data_prefix", "split"])
+def test_split_of_a_classification_set_is_checked(tmp_path, key):
+    (tmp_path / "train").mkdir()
+    dataset = {"type": "ImageNet", "data_root": str(tmp_path), key: "train"}
+    check_data(config(dataset, "mmpretrain"), ("train_dataloader",))
+    with pytest.raises(UserError, match="val.*DATA_ROOT/{train,val}/<class>/<image>"):
+        check_data(config({**dataset, key: "val"}, "mmpretrain"), ("train_dataloader",))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data_root": "s3://bucket/coco/"},
+        {"data_root": None, "ann_file": "https://host/x.json", "data_prefix": {"img": "s3://x/"}},
+        {"data_root": None, "ann_file": "", "data_prefix": {"img": ""}},
+    ],
+)
+def test_remote_and_empty_paths_are_not_looked_at(coco, change):
+    check_data(config({**coco, **change}), ("train_dataloader",))
+
+
+def test_only_the_named_loaders_are_checked(coco):
+    broken = {"dataset": {**coco, "data_root": "/no/such/folder"}}
+    cfg = config(coco, val_dataloader=broken, test_dataloader=None)
+    check_data(cfg, ("train_dataloader", "test_dataloader"))
+    with pytest.raises(UserError, match="val_dataloader.dataset.data_root"):
+        check_data(cfg, ("train_dataloader", "val_dataloader"))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_annotations_of_the_metric_are_checked(coco, several):
+    metric = {"type": "CocoMetric", "ann_file": coco["data_root"] + "annotations/val.json"}
+    metrics = [{"type": "CocoMetric"}, metric] if several else metric
+    cfg = config(coco, val_dataloader={"dataset": coco}, val_evaluator=metrics)
+    check_data(cfg, ("train_dataloader",))
+    with pytest.raises(UserError, match="annotations/val.json") as caught:
+        check_data(cfg, ("val_dataloader",))
+    option = str(caught.value).split("--cfg-options ")[1]
+    cfg.merge_from_dict({option.removesuffix("=PATH"): coco["data_root"] + coco["ann_file"]})
+    check_data(cfg, ("val_dataloader",))
+
+
+@pytest.mark.parametrize(
+    ("name", "root"),
+    [("mask_rcnn_r50_gcpm", "data/coco"), ("imagenet/resnet50_gcp_lrnorm", "data/imagenet")],
+)
+def test_project_configs_name_their_data(repo, monkeypatch, tmp_path, name, root):
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(repo / f"configs/{name}.py")
+    with pytest.raises(UserError, match=f"'{root}/?' does not exist.*ln -s .* {root}"):
+        check_data(cfg, ("train_dataloader",))
+
+
+def test_pretrained_files_of_every_part_are_checked(tmp_path):
+    (tmp_path / "x.pth").touch()
+
+    def part(checkpoint):
+        return {"type": "X", "init_cfg": {"type": "Pretrained", "checkpoint": str(checkpoint)}}
+
+    model = {"type": "M", "backbone": part(tmp_path / "x.pth"), "neck": part("torchvision://r")}
+    check_pretrained(model)
+    model["teacher"] = {"type": "T", "backbone": part("absent.pth")}
+    with pytest.raises(CheckpointNotFoundError, match="model.teacher.backbone.init_cfg.checkpoint"):
+        check_pretrained(model)
+    model["teacher"] = {"type": "T", "init_cfg": {"type": "Normal", "std": 0.1}, "backbone": None}
+    check_pretrained(model)

@@ -1,0 +1,54 @@
+"""Two processes with half the batch each do what one process does with the whole batch."""
+
+import pytest
+from tiny_runs import free_port, largest_difference, read_checkpoint, read_log, read_scalars
+
+
+@pytest.fixture(scope="module")
+def trained_by_two(run_tool, classifier, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp("by_two")
+    process = run_tool(
+        *("bash", "tools/dist_train.sh", classifier, 2, "--work-dir", work_dir),
+        *("--cfg-options", "train_dataloader.batch_size=2"),
+        PORT=str(free_port()),
+    )
+    assert process.returncode == 0, process.stderr
+    return work_dir
+
+
+def test_weights_and_momenta_are_those_of_one_process(trained, trained_by_two):
+    one, two = (read_checkpoint(folder / "epoch_3.pth") for folder in (trained[0], trained_by_two))
+    assert largest_difference(two["state_dict"], one["state_dict"]) < 1e-5
+    momenta = [
+        {key: state["momentum_buffer"] for key, state in run["optimizer"]["state"].items()}
+        for run in (two, one)
+    ]
+    assert largest_difference(*momenta) < 1e-4
+
+
+def test_schedule_and_metrics_are_those_of_one_process(trained, trained_by_two):
+    (steps, epochs), (one_steps, one_epochs) = map(read_scalars, (trained_by_two, trained[0]))
+    assert [(step, steps[step]["epoch"], steps[step]["lr"]) for step in steps] == [
+        (step, one_steps[step]["epoch"], one_steps[step]["lr"]) for step in one_steps
+    ]
+    # An odd number of images: one of the processes evaluates one more.
+    assert {epoch: values["accuracy/top1"] for epoch, values in epochs.items()} == {
+        epoch: values["accuracy/top1"] for epoch, values in one_epochs.items()
+    }
+
+
+def test_both_processes_took_part(trained_by_two):
+    assert "2 per process x 2 processes" in read_log(trained_by_two)
+
+
+def test_other_batches_give_other_weights(trained, classifier, call_tool, tmp_path):
+    """The comparison above would notice if a process trained on other images."""
+    code, _, errors = call_tool(
+        *("tools/train.py", classifier, "--work-dir", tmp_path, "--cfg-options"),
+        *("train_dataloader.sampler.seed=1", "train_cfg.val_interval=9"),
+    )
+    assert code == 0, errors
+    one, other = (
+        read_checkpoint(folder / "epoch_3.pth")["state_dict"] for folder in (trained[0], tmp_path)
+    )
+    assert largest_difference(other, one) > 1e-3

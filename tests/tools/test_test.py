@@ -1,0 +1,101 @@
+"""The evaluation tool."""
+
+import os
+import pickle
+
+import pytest
+import torch
+from PIL import Image
+from tiny_runs import only_error, read_scalars
+
+HEAD_OF_FIVE = ["--cfg-options", "model.head.num_classes=5"]
+OTHER_WIDTH = ["--cfg-options", "model.backbone.base_channels=8", "model.neck.in_channels=64"]
+
+
+@pytest.fixture(scope="module")
+def tested(run_tool, repo, classifier, trained, tmp_path_factory):
+    """Return the folder and the process of an evaluation that writes all that it can."""
+    folder = tmp_path_factory.mktemp("tested")
+    process = run_tool(
+        *(repo / "tools/test.py", classifier, trained[0] / "epoch_3.pth"),
+        *("--work-dir", "work", "--out", "results/out.pkl", "--show-dir", "shown"),
+        cwd=folder,
+    )
+    assert process.returncode == 0, process.stderr
+    return folder, process
+
+
+def test_accuracy_is_that_of_training_and_of_the_predictions(tested, trained):
+    folder, process = tested
+    with (folder / "results/out.pkl").open("rb") as file:
+        results = pickle.load(file)
+    assert len(results) == 7
+    right = sum(int(result["pred_label"]) == int(result["gt_label"]) for result in results)
+    _, epochs = read_scalars(trained[0])
+    assert epochs[3]["accuracy/top1"] == pytest.approx(100 * right / 7)
+    assert f"accuracy/top1: {100 * right / 7:.4f}" in process.stdout
+    for result in results:
+        assert float(result["pred_score"].sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_every_image_is_shown_where_asked(tested, class_folders):
+    folder, _ = tested
+    shown = sorted((folder / "shown").rglob("*.png"))
+    names = sorted(path.name for path in class_folders.glob("val/*/*.png"))
+    assert [path.name.split("_")[0] for path in shown] == names
+    with Image.open(shown[0]) as image:
+        assert min(image.size) >= 32
+
+
+def test_nothing_is_written_elsewhere(tested):
+    folder, _ = tested
+    assert {path.name for path in folder.iterdir()} == {"work", "results", "shown"}
+
+
+class Hostile:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.fixture
+def files(trained, tmp_path):
+    """Return checkpoints by name: a good one and some that are not."""
+    good = trained[0] / "epoch_3.pth"
+    torch.save({"state_dict": {}, "meta": Hostile(tmp_path / "marker")}, tmp_path / "hostile.pth")
+    (tmp_path / "truncated.pth").write_bytes(good.read_bytes()[:100_000])
+    return {
+        "good": good,
+        "absent": tmp_path / "absent.pth",
+        "hostile": tmp_path / "hostile.pth",
+        "truncated": tmp_path / "truncated.pth",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("absent", [], "absent.pth' does not exist"),
+        ("hostile", [], "nothing in it was executed"),
+        ("truncated", [], "truncated.pth' (100000 bytes) cannot be read"),
+        ("good", HEAD_OF_FIVE, "head.fc.weight ((5, 136), (3, 136))"),
+        ("good", OTHER_WIDTH, "does not fit the ImageClassifier of this config"),
+        ("good", ["--out", "results.json"], "--out has to end in .pkl"),
+        ("good", ["--cfg-options", "test_dataloader.dataset.data_root=/no/data"], "'/no/data'"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(
+    call_tool, classifier, files, tmp_path, name, options, message
+):
+    call = call_tool("tools/test.py", classifier, files[name], "--work-dir", tmp_path, *options)
+    assert message in only_error(*call)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_hostile_checkpoint_in_a_real_process(run_tool, classifier, files, tmp_path):
+    process = run_tool("tools/test.py", classifier, files["hostile"], "--work-dir", tmp_path)
+    error = only_error(process.returncode, process.stdout, process.stderr)
+    assert "nothing in it was executed" in error
+    assert not (tmp_path / "marker").exists()
