@@ -68,6 +68,8 @@ class GlobalCovariancePooling(BaseModule):
             norm_cfg=norm_cfg or dict(type="BN"),
             act_cfg=act_cfg or dict(type="ReLU"),
         )
+        # Or ConvModule would draw its weights again after `init_cfg` has been applied.
+        self.reduce.is_init = True
 
     @property
     def out_channels(self) -> int:

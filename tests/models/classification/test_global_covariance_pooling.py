@@ -82,6 +82,16 @@ def test_start_of_the_weights():
     assert (neck.reduce.bn.weight == 1).all() and not neck.reduce.bn.bias.any()
 
 
+def test_start_of_the_weights_can_be_chosen():
+    init_cfg = [
+        dict(type="Constant", layer="Conv2d", val=0.25),
+        dict(type="Constant", layer="BatchNorm2d", val=0.5, bias=2.0),
+    ]
+    neck = GlobalCovariancePooling(8, 4, init_cfg=init_cfg)
+    neck.init_weights()
+    assert [p.unique().tolist() for p in neck.parameters()] == [[0.25], [0.5], [2.0]]
+
+
 @pytest.mark.parametrize("shape", [(2, 4, 3, 3), (2, 8, 9), (8, 3, 3)])
 def test_error_names_both_shapes(shape):
     neck = GlobalCovariancePooling(8, 4)
