@@ -162,7 +162,8 @@ rm -f "$stamp"
 step 'Install the locked packages (several GB the first time)'
 # sync, not install: it also removes what an older lock had left, and mmcv and the project, which
 # follow below.
-"$uv" pip sync --python "$venv/bin/python" --require-hashes requirements/lock.txt
+# Compiled once here, or every start without a writable cache of bytecode takes 20 s longer.
+"$uv" pip sync --compile-bytecode --python "$venv/bin/python" --require-hashes requirements/lock.txt
 
 step 'Provide the mmcv wheel'
 provide_mmcv_wheel

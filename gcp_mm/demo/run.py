@@ -11,6 +11,7 @@ from pathlib import Path
 from gcp_mm.demo.digits import write_digits
 from gcp_mm.demo.montage import write_montage
 from gcp_mm.demo.scenes import write_scenes
+from gcp_mm.engine.latest_checkpoint import latest_checkpoint
 from gcp_mm.errors import UserError
 
 CLASSIFIER = "configs/demo/resnet18_gcp_digits.py"
@@ -30,11 +31,6 @@ def _tool(*arguments: str) -> None:
             f"the command above failed with exit code {code}; its last lines say why. "
             "`make demo` continues where it stopped"
         )
-
-
-def _last_checkpoint(folder: Path) -> str:
-    """Read which checkpoint a training run wrote last."""
-    return (folder / "last_checkpoint").read_text().strip()
 
 
 def _metrics(folder: Path) -> dict[str, float]:
@@ -72,7 +68,7 @@ def run_demo(data_root: str, work_dir: str) -> None:
     )
 
     print("\n[3/5] train Mask R-CNN with the classifier as its GCPM backbone")
-    pretrained = _last_checkpoint(work / "classifier")
+    pretrained = latest_checkpoint(work / "classifier")
     annotations = f"{scenes}/annotations/instances_val2017.json"
     scenes_options = (
         f"train_dataloader.dataset.data_root={scenes}",
@@ -88,7 +84,7 @@ def run_demo(data_root: str, work_dir: str) -> None:
 
     print("\n[4/5] evaluate box and mask AP on held-out images, and draw the predictions")
     _tool(
-        *("tools/test.py", DETECTOR, _last_checkpoint(work / "detector")),
+        *("tools/test.py", DETECTOR, latest_checkpoint(work / "detector")),
         *("--work-dir", str(work / "evaluation"), "--show-dir", str(work / "predictions")),
         *("--cfg-options", *scenes_options),
     )

@@ -10,6 +10,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from gcp_mm.engine.distributed import prepare_distributed
+from gcp_mm.engine.latest_checkpoint import latest_checkpoint
 from gcp_mm.engine.preflight import check_data, check_pretrained
 from gcp_mm.errors import CheckpointNotFoundError, UserError
 
@@ -52,9 +53,10 @@ def train(
                 "that its learning rate was made for"
             )
         cfg.auto_scale_lr.enable = True
-    if resume:
+    checkpoint = latest_checkpoint(cfg.work_dir) if resume is True else resume
+    if checkpoint:
         cfg.resume = True
-        cfg.load_from = resume if isinstance(resume, str) else None
+        cfg.load_from = checkpoint
     check_data(cfg, ("train_dataloader", "val_dataloader"))
     check_pretrained(cfg.model)
     runner = _build_runner(cfg)
