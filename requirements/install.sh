@@ -169,7 +169,8 @@ step 'Provide the mmcv wheel'
 provide_mmcv_wheel
 
 step 'Install mmcv and the project'
-"$uv" pip install --quiet --python "$venv/bin/python" --no-deps "$mmcv_wheel" ||
+"$uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --no-deps \
+  "$mmcv_wheel" ||
   fail "the mmcv wheel could not be installed" "Remove ${mmcv_wheel%/*} and run this again."
 install_project
 
