@@ -7,6 +7,7 @@ import os
 import torch
 from mmengine.config import Config
 
+from gcp_mm.engine.parent_death import die_with_parent
 from gcp_mm.errors import UserError
 
 
@@ -25,6 +26,7 @@ def prepare_distributed(cfg: Config) -> None:
     """
     if cfg.launcher != "pytorch":
         return
+    die_with_parent()
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     gpus = torch.cuda.device_count()
     if gpus and processes > gpus:

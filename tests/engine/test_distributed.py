@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from gcp_mm.engine import distributed
 from gcp_mm.engine.distributed import prepare_distributed
 from gcp_mm.errors import UserError
 
@@ -14,6 +15,8 @@ def machine(monkeypatch):
 
     def pretend(gpus, processes, initialized=False):
         groups = []
+        # Or the test runner itself would end with its parent.
+        monkeypatch.setattr(distributed, "die_with_parent", lambda: None)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.setattr(torch.distributed, "is_initialized", lambda: initialized)
         monkeypatch.setattr(torch.distributed, "init_process_group", groups.append)

@@ -1,0 +1,54 @@
+"""Workers do not outlive a launcher that was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+WORKER = """
+import os, sys, time
+from pathlib import Path
+from gcp_mm.engine.parent_death import die_with_parent
+if 'stay' not in sys.argv:
+    die_with_parent()
+Path(sys.argv[1]).write_text(str(os.getpid()))
+time.sleep(120)
+"""
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel request is Linux's")
+@pytest.mark.parametrize("mode", ["die", "stay"])
+def test_worker_ends_with_a_killed_launcher(tmp_path, tool_env, mode):
+    script, pid_file = tmp_path / "worker.py", tmp_path / "pid"
+    script.write_text(WORKER)
+    launcher = subprocess.Popen(
+        [sys.executable, "-m", "gcp_mm.engine.launch", "--nproc_per_node=1", "--master_port=29517"]
+        + [str(script), str(pid_file), mode],
+        env=tool_env,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 120
+    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < end:
+        time.sleep(0.1)
+    worker = int(pid_file.read_text())
+    launcher.kill()
+    launcher.wait()
+    end = time.monotonic() + 5
+    while is_running(worker) and time.monotonic() < end:
+        time.sleep(0.1)
+    alive = is_running(worker)
+    if alive:
+        os.kill(worker, signal.SIGKILL)
+    # Without the request the worker stays: that is what it is for.
+    assert alive == (mode == "stay")
