@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mmengine.model.weight_init import PretrainedInit
+
 from gcp_mm.engine.pretrained import load_pretrained_backbone
 
 
@@ -20,12 +22,18 @@ class PretrainedBackbone:
             CheckpointNotFoundError: If the pretrained file does not exist.
             CheckpointMismatchError: If it belongs to another architecture.
         """
-        if not isinstance(self.init_cfg, dict) or self.init_cfg.get("type") != "Pretrained":
+        given = self.init_cfg
+        configs = [given] if isinstance(given, dict) else list(given or [])
+        pretrained = [cfg for cfg in configs if cfg["type"] in ("Pretrained", PretrainedInit)]
+        try:
+            # What is not pretrained comes first: with strict=False it stays for what is missing.
+            self.init_cfg = [cfg for cfg in configs if cfg not in pretrained]
             super().init_weights()
-            return
-        arguments = {key: value for key, value in self.init_cfg.items() if key != "type"}
-        load_pretrained_backbone(self, **arguments)
-        self._is_init = True
+        finally:
+            self.init_cfg = given
+        for cfg in pretrained:
+            arguments = {key: value for key, value in cfg.items() if key != "type"}
+            load_pretrained_backbone(self, **arguments)
 
     def train(self, mode: bool = True) -> PretrainedBackbone:
         """Switch between training and evaluation.

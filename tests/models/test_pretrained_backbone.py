@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 from mmdet.registry import MODELS as DETECTION
+from mmengine.model.weight_init import PretrainedInit
 from mmpretrain.registry import MODELS as CLASSIFICATION
 
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
@@ -82,6 +83,17 @@ def test_every_tensor_of_a_classifier_is_loaded(backbone, checkpoint, weights, l
     number = TENSORS[depth]
     where = f"{kind.removeprefix('gcp_mm.')} from {path} (prefix 'backbone.')"
     assert f"{where}: loaded {number} of {number} tensors" in log.text
+
+
+@pytest.mark.parametrize("type_", ["Pretrained", PretrainedInit])
+def test_pretrained_in_a_list_of_initialisers_is_loaded(kind, checkpoint, weights, type_):
+    initialisers = [
+        dict(type=type_, checkpoint=str(checkpoint(18)), prefix="backbone."),
+        dict(type="Constant", layer="Conv2d", val=7.0),
+    ]
+    network = BACKBONES[kind].build(dict(type=kind, depth=18, init_cfg=initialisers))
+    network.init_weights()
+    assert_same(network, under("backbone.", weights(18)))
 
 
 def test_a_second_start_loads_the_same(backbone, checkpoint, weights, randomise):

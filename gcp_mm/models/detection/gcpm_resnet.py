@@ -48,8 +48,11 @@ class GCPMResNet(PretrainedBackbone, ResNet):
             raise ValueError(f"pool_position must be 'before' or 'after', got {pool_position!r}")
         if not isinstance(pool_kernel, int) or pool_kernel < 1:
             raise ValueError(f"pool_kernel must be a positive integer, got {pool_kernel!r}")
-        if len(strides) != 4:
-            raise ValueError(f"GCPMResNet needs the strides of four stages, got {strides}")
+        num_stages = kwargs.get("num_stages", 4)
+        if len(strides) != 4 or num_stages != 4:
+            raise ValueError(
+                f"GCPMResNet has four stages, got num_stages={num_stages} and strides={strides}"
+            )
         super().__init__(depth, strides=strides, **kwargs)
         self.pool_position = pool_position
         # Even kernels need ceil_mode for odd inputs, or the map is one smaller than the FPN's.
