@@ -18,7 +18,11 @@ model = dict(
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=width, roi_layer=dict(sampling_ratio=1)),
         bbox_head=dict(
-            in_channels=width, fc_out_channels=256, num_classes=3, reg_class_agnostic=True),
+            in_channels=width,
+            fc_out_channels=256,
+            num_classes=3,
+            reg_class_agnostic=True,
+            loss_cls=dict(loss_weight=2.0)),
         mask_roi_extractor=dict(out_channels=width, roi_layer=dict(sampling_ratio=1)),
         mask_head=dict(
             in_channels=width,
@@ -52,19 +56,27 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=1,
     dataset=dict(data_root=data_root, metainfo=dict(classes=classes), pipeline=train_pipeline))
-val_dataloader = dict(
+test_dataloader = dict(
     num_workers=1,
     dataset=dict(data_root=data_root, metainfo=dict(classes=classes), pipeline=test_pipeline))
-test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
-test_evaluator = val_evaluator
+test_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=1e-4, fused=True))
 auto_scale_lr = dict(base_batch_size=4)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', T_max=6, eta_min=1e-5, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        begin=3,
+        end=5,
+        T_max=2,
+        eta_min=1e-5,
+        convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=6, val_interval=100)  # tools/test.py evaluates
+train_cfg = dict(max_epochs=5)
+# tools/test.py evaluates after the training.
+val_cfg = None
+val_dataloader = None
+val_evaluator = None
 default_hooks = dict(logger=dict(interval=20))
 randomness = dict(seed=0)

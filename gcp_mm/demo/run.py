@@ -69,24 +69,18 @@ def run_demo(data_root: str, work_dir: str) -> None:
 
     print("\n[3/5] train Mask R-CNN with the classifier as its GCPM backbone")
     pretrained = latest_checkpoint(work / "classifier")
-    annotations = f"{scenes}/annotations/instances_val2017.json"
-    scenes_options = (
-        f"train_dataloader.dataset.data_root={scenes}",
-        f"val_dataloader.dataset.data_root={scenes}",
-        f"test_dataloader.dataset.data_root={scenes}",
-        f"val_evaluator.ann_file={annotations}",
-        f"test_evaluator.ann_file={annotations}",
-    )
     _tool(
         *("tools/train.py", DETECTOR, "--resume", "--work-dir", str(work / "detector")),
-        *("--cfg-options", f"model.backbone.init_cfg.checkpoint={pretrained}", *scenes_options),
+        *("--cfg-options", f"model.backbone.init_cfg.checkpoint={pretrained}"),
+        f"train_dataloader.dataset.data_root={scenes}",
     )
 
     print("\n[4/5] evaluate box and mask AP on held-out images, and draw the predictions")
     _tool(
         *("tools/test.py", DETECTOR, latest_checkpoint(work / "detector")),
         *("--work-dir", str(work / "evaluation"), "--show-dir", str(work / "predictions")),
-        *("--cfg-options", *scenes_options),
+        *("--cfg-options", f"test_dataloader.dataset.data_root={scenes}"),
+        f"test_evaluator.ann_file={scenes}/annotations/instances_val2017.json",
     )
     metrics = _metrics(work / "evaluation")
     box, mask = metrics["coco/bbox_mAP_50"], metrics["coco/segm_mAP_50"]

@@ -9,8 +9,8 @@ import numpy as np
 
 from gcp_mm.demo.shapes import SHAPE_NAMES, shape_coverage
 
-_MIN_OBJECTS, _MAX_OBJECTS = 3, 6
-_SIDE_RANGE = (0.125, 0.33)
+_MIN_OBJECTS, _MAX_OBJECTS = 3, 5
+_SIDE_RANGE = (0.24, 0.45)
 _MEMBER_SIDE_RANGE = (0.055, 0.075)
 _MEMBER_SPACING = 1.15
 _OVERLAP_PROBABILITY = 0.5
@@ -64,7 +64,7 @@ def visible_masks(layers: list[Layer]) -> list[np.ndarray]:
 def sample_layout(
     rng: np.random.Generator, image_size: tuple[int, int], with_crowd: bool
 ) -> list[Layer]:
-    """Place 3 to 6 objects at random, many of them overlapping, and optionally a crowd below.
+    """Place 3 to 5 objects at random, many of them overlapping, and optionally a crowd below.
 
     An object is placed only where every layer keeps at least 40 % of its pixels, and 64 pixels,
     in sight. No layer is therefore painted but too hidden to be annotated. In the rare case that

@@ -18,7 +18,7 @@ from gcp_mm.demo.coco_writer import (
 )
 from gcp_mm.demo.scene import render_scene
 
-_VERSION = 1
+_VERSION = 2
 _MIN_SIDE = 96
 _JPEG_QUALITY = 95
 
@@ -32,7 +32,7 @@ def write_scenes(
 ) -> dict[str, dict[str, int]]:
     """Write scenes of overlapping textured shapes with instance masks.
 
-    Each image shows 3 to 6 disks, triangles and stars of random size, stretch, rotation, colour
+    Each image shows 3 to 5 disks, triangles and stars of random size, stretch, rotation, colour
     and texture on a textured background; the shape alone tells the class. The annotations in
     `root/annotations/instances_{train,val}2017.json` describe the visible part of everything
     painted in the images `root/{train,val}2017/<id>.jpg`. Every sixth image, beginning with the

@@ -171,5 +171,5 @@ def test_leaf_is_a_few_lines_over_its_base(name):
 def test_every_dataset_names_its_root(name):
     cfg = load(name)
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        for key, dataset in _datasets(cfg[loader], loader):
+        for key, dataset in _datasets(cfg[loader], loader) if cfg[loader] else ():
             assert dataset.data_root.startswith("data/"), key
