@@ -38,15 +38,17 @@ model = dict(
     test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=60), rcnn=dict(max_per_img=30)))
 
 data_root = 'data/demo/scenes/'
+scale = (128, 96)  # half the size of the images
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale_factor=1.0),
+    dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='PackDetInputs',
@@ -78,5 +80,6 @@ train_cfg = dict(max_epochs=5)
 val_cfg = None
 val_dataloader = None
 val_evaluator = None
-default_hooks = dict(logger=dict(interval=20))
+default_hooks = dict(logger=dict(interval=20), visualization=dict(score_thr=0.5))
+visualizer = dict(line_width=1)
 randomness = dict(seed=0)

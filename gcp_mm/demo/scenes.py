@@ -27,7 +27,7 @@ def write_scenes(
     root: str | os.PathLike[str],
     num_train: int = 600,
     num_val: int = 100,
-    image_size: tuple[int, int] = (128, 96),
+    image_size: tuple[int, int] = (256, 192),
     seed: int = 0,
 ) -> dict[str, dict[str, int]]:
     """Write scenes of overlapping textured shapes with instance masks.

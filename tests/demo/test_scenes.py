@@ -17,7 +17,7 @@ from gcp_mm.demo import write_scenes
 from gcp_mm.demo.scene import render_scene
 
 NUMBERS = {"train": 14, "val": 7}
-SIZE = (192, 144)
+SIZE = (256, 192)
 
 
 @pytest.fixture(scope="module", params=["train", "val"])

@@ -105,4 +105,5 @@ def test_coverage_of_the_checkpoint_is_reported(resumed):
     number = sum(
         "num_batches" not in name for name in read_checkpoint(resumed / "epoch_1.pth")["state_dict"]
     )
-    assert f"loaded {number} of {number} tensors from the latest checkpoint" in read_log(resumed)
+    source = resumed / "epoch_1.pth"
+    assert f"loaded {number} of {number} tensors from {source}" in read_log(resumed)

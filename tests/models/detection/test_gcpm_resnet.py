@@ -108,7 +108,8 @@ def test_chosen_maps(images):
         (dict(pool_kernel=0), "pool_kernel must be a positive integer, got 0"),
         (dict(pool_kernel=2.5), r"got 2\.5"),
         (dict(pool_kernel="3"), "got '3'"),
-        (dict(strides=(1, 2, 2)), r"strides of four stages, got \(1, 2, 2\)"),
+        (dict(strides=(1, 2, 2)), r"four stages, got num_stages=4 and strides=\(1, 2, 2\)"),
+        (dict(num_stages=3), "four stages, got num_stages=3"),
     ],
 )
 def test_error_names_the_argument(arguments, named):
