@@ -25,7 +25,7 @@ _JPEG_QUALITY = 95
 
 def write_scenes(
     root: str | os.PathLike[str],
-    num_train: int = 600,
+    num_train: int = 500,
     num_val: int = 100,
     image_size: tuple[int, int] = (256, 192),
     seed: int = 0,

@@ -142,9 +142,13 @@ def test_ground_truth_scores_full_average_precision(load, scenes_root, split, ki
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    average, at_50, at_75, small, medium, large = evaluation.stats[:6]
-    assert [average, at_50, at_75, small, medium] == pytest.approx([1.0] * 5)
-    assert large in (-1.0, pytest.approx(1.0))
+    areas = [a["area"] for a in coco.loadAnns(coco.getAnnIds(iscrowd=False))]
+    bounds = [0, 32**2, 96**2, 1e10]  # COCO's small, medium and large; -1 where there is none
+    by_area = [
+        1.0 if any(low <= area <= high for area in areas) else -1.0
+        for low, high in itertools.pairwise(bounds)
+    ]
+    assert list(evaluation.stats[:6]) == pytest.approx([1.0] * 3 + by_area)
 
 
 def test_colour_does_not_tell_the_class():
