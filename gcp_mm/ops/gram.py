@@ -25,7 +25,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gcp_mm.ops.covariance_pool import centre
 from gcp_mm.ops.triu_vec import triu_vec
 
 
@@ -57,14 +56,15 @@ def gram_global_covariance_pool(x: Tensor, num_iters: int) -> Tensor:
     """Compute the layer on N x N matrices if N < C and on C x C matrices otherwise.
 
     Args:
-        x: Features of shape (B, C, N) in float32 or float64.
+        x: Features of shape (B, C, N) in float32 or float64, shifted and scaled by the caller so
+            that a constant channel is zero and the largest magnitude is 1.
         num_iters: Number of Newton-Schulz steps.
 
     Returns:
         Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
     """
     channels, positions = x.shape[-2:]
-    centred = centre(x)
+    centred = x - x.mean(dim=-1, keepdim=True)
     trace = centred.square().sum(dim=(-2, -1), keepdim=True) / positions
     # Not `trace > tiny`, which would turn NaN features into zeros and hide a divergence.
     degenerate = trace <= torch.finfo(x.dtype).tiny
