@@ -12,6 +12,12 @@ class CheckpointNotFoundError(UserError, FileNotFoundError):
     __str__ = ValueError.__str__
 
 
+class FolderExistsError(UserError, FileExistsError):
+    """A folder that is about to be made exists and holds something else."""
+
+    __str__ = ValueError.__str__
+
+
 class CheckpointMismatchError(UserError):
     """A checkpoint does not belong to the network it is loaded into."""
 

@@ -41,7 +41,7 @@ def write_digits(
 
     Raises:
         ValueError: If an argument is out of its range.
-        FileExistsError: If `root` exists but was not written by a call with equal arguments. If
+        FolderExistsError: If `root` exists but was not written by a call with equal arguments. If
             it was, nothing is rewritten and the recorded counts are returned.
     """
     if image_size < _SOURCE_SIZE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,8 +15,11 @@ from gcp_mm.demo.scenes import write_scenes
 from gcp_mm.engine.latest_checkpoint import latest_checkpoint
 from gcp_mm.errors import UserError
 
-CLASSIFIER = "configs/demo/resnet18_gcp_digits.py"
-DETECTOR = "configs/demo/mask_rcnn_r18_gcpm_scenes.py"
+# The demo runs the tools of the source tree, from whatever folder it is started.
+TREE = Path(os.path.relpath(Path(__file__).resolve().parents[2]))
+TRAIN, TEST = str(TREE / "tools" / "train.py"), str(TREE / "tools" / "test.py")
+CLASSIFIER = str(TREE / "configs" / "demo" / "resnet18_gcp_digits.py")
+DETECTOR = str(TREE / "configs" / "demo" / "mask_rcnn_r18_gcpm_scenes.py")
 
 # What the detector has to reach on held-out images for the demo to count as learned.
 MIN_BOX_AP50 = 0.60
@@ -62,7 +66,7 @@ def run_demo(data_root: str, work_dir: str) -> None:
 
     print("\n[2/5] train the GCP classifier")
     _tool(
-        *("tools/train.py", CLASSIFIER, "--resume", "--work-dir", str(work / "classifier")),
+        *(TRAIN, CLASSIFIER, "--resume", "--work-dir", str(work / "classifier")),
         *("--cfg-options", f"train_dataloader.dataset.data_root={digits}"),
         f"val_dataloader.dataset.data_root={digits}",
     )
@@ -70,14 +74,14 @@ def run_demo(data_root: str, work_dir: str) -> None:
     print("\n[3/5] train Mask R-CNN with the classifier as its GCPM backbone")
     pretrained = latest_checkpoint(work / "classifier")
     _tool(
-        *("tools/train.py", DETECTOR, "--resume", "--work-dir", str(work / "detector")),
+        *(TRAIN, DETECTOR, "--resume", "--work-dir", str(work / "detector")),
         *("--cfg-options", f"model.backbone.init_cfg.checkpoint={pretrained}"),
         f"train_dataloader.dataset.data_root={scenes}",
     )
 
     print("\n[4/5] evaluate box and mask AP on held-out images, and draw the predictions")
     _tool(
-        *("tools/test.py", DETECTOR, latest_checkpoint(work / "detector")),
+        *(TEST, DETECTOR, latest_checkpoint(work / "detector")),
         *("--work-dir", str(work / "evaluation"), "--show-dir", str(work / "predictions")),
         *("--cfg-options", f"test_dataloader.dataset.data_root={scenes}"),
         f"test_evaluator.ann_file={scenes}/annotations/instances_val2017.json",

@@ -53,7 +53,7 @@ def write_scenes(
 
     Raises:
         ValueError: If an argument is out of its range.
-        FileExistsError: If `root` exists but was not written by a call with equal arguments. If
+        FolderExistsError: If `root` exists but was not written by a call with equal arguments. If
             it was, nothing is rewritten and the recorded counts are returned.
     """
     numbers = {"train": num_train, "val": num_val}
