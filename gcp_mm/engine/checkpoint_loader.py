@@ -55,6 +55,27 @@ def _allowed_globals() -> list:
     ]
 
 
+def find_checkpoint(filename: str | Path) -> Path:
+    """Find a checkpoint on disk.
+
+    Args:
+        filename: Path of the file; ``~`` is the home folder.
+
+    Returns:
+        The path.
+
+    Raises:
+        CheckpointNotFoundError: If there is no such file.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise CheckpointNotFoundError(
+            f"checkpoint {str(path)!r} does not exist (working folder: {Path.cwd()}); correct the "
+            "path, or train the model first: training writes work_dirs/<config>/epoch_N.pth"
+        )
+    return path
+
+
 def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
     """Load a checkpoint from disk; tensors and plain data only, nothing in it is executed.
 
@@ -73,12 +94,7 @@ def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
         UnsafeCheckpointError: If the file refers to code.
         UserError: If the file is truncated or is not a checkpoint.
     """
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise CheckpointNotFoundError(
-            f"checkpoint {str(path)!r} does not exist (working folder: {Path.cwd()}); correct the "
-            "path, train the model first, or download and convert published weights"
-        )
+    path = find_checkpoint(filename)
     try:
         return _load(path, map_location)
     except UnsafeCheckpointError:

@@ -52,6 +52,19 @@ class Coverage:
         return "; ".join(parts)
 
 
+def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
+    """Take the weights out of a checkpoint and drop the prefix of DataParallel.
+
+    Args:
+        checkpoint: A training checkpoint with ``state_dict``, or a state dict itself.
+
+    Returns:
+        The tensors by their names in the network.
+    """
+    state_dict = checkpoint.get("state_dict", checkpoint)
+    return {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
+
+
 def abbreviate(names: Iterable[str], limit: int = 4) -> str:
     """Join the first names and count the rest."""
     names = list(names)

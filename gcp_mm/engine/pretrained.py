@@ -8,17 +8,11 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
-from gcp_mm.engine.coverage import Coverage, abbreviate, compare
+from gcp_mm.engine.coverage import Coverage, abbreviate, compare, weights_of
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
 
 # What a classifier has behind its backbone; a backbone may leave these tensors unused.
 CLASSIFIER_PARTS = ("fc.", "head.", "neck.", "classifier.")
-
-
-def _state_dict_of(checkpoint: dict) -> dict:
-    """Take the weights out of a training checkpoint and drop DataParallel's prefix."""
-    state_dict = checkpoint.get("state_dict", checkpoint)
-    return {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
 
 
 def check_pretrained_exists(checkpoint: str, key: str = "model.backbone.init_cfg") -> None:
@@ -70,7 +64,7 @@ def load_pretrained_backbone(
         CheckpointMismatchError: If nothing fits, or with ``strict`` if anything does not.
     """
     check_pretrained_exists(checkpoint)
-    state_dict = _state_dict_of(CheckpointLoader.load_checkpoint(checkpoint, map_location))
+    state_dict = weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location))
 
     if prefix:
         selected = {

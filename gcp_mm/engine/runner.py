@@ -9,10 +9,11 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.engine.distributed import prepare_distributed
 from gcp_mm.engine.latest_checkpoint import latest_checkpoint
 from gcp_mm.engine.preflight import check_data, check_pretrained
-from gcp_mm.errors import CheckpointNotFoundError, UserError
+from gcp_mm.errors import UserError
 
 
 def _build_runner(cfg: Config) -> Runner:
@@ -55,6 +56,8 @@ def train(
         cfg.auto_scale_lr.enable = True
     checkpoint = latest_checkpoint(cfg.work_dir) if resume is True else resume
     if checkpoint:
+        if "://" not in checkpoint:
+            find_checkpoint(checkpoint)
         cfg.resume = True
         cfg.load_from = checkpoint
     check_data(cfg, ("train_dataloader", "val_dataloader"))
@@ -85,7 +88,7 @@ def test(
         UserError: If the data or the checkpoint is missing or does not fit.
     """
     if "://" not in checkpoint:
-        _check_file(checkpoint)
+        find_checkpoint(checkpoint)
     check_data(cfg, ("test_dataloader",))
     detection = cfg.get("default_scope") == "mmdet"
     cfg.load_from = checkpoint
@@ -105,11 +108,3 @@ def test(
         )
         cfg.default_hooks.visualization.update(switch)
     return _build_runner(cfg).test()
-
-
-def _check_file(checkpoint: str) -> None:
-    if not Path(checkpoint).expanduser().is_file():
-        raise CheckpointNotFoundError(
-            f"checkpoint {checkpoint!r} does not exist (working folder: {Path.cwd()}); training "
-            "writes work_dirs/<config>/epoch_N.pth"
-        )

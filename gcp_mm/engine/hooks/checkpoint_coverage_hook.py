@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
-from gcp_mm.engine.coverage import compare
+from gcp_mm.engine.coverage import compare, weights_of
 from gcp_mm.errors import CheckpointMismatchError
 from gcp_mm.registry import HOOKS
 
@@ -37,10 +35,7 @@ class CheckpointCoverageHook(Hook):
             CheckpointMismatchError: If too little of the network is covered.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        weights = checkpoint.get("state_dict", checkpoint)
-        # The same renaming as mmengine's loader does by default.
-        weights = {re.sub(r"^module.", "", name): tensor for name, tensor in weights.items()}
-        coverage = compare(model.state_dict(), weights)
+        coverage = compare(model.state_dict(), weights_of(checkpoint))
         source = runner._load_from or "the latest checkpoint"
         # Until training begins, the training loop is its config, which evaluation has too.
         fine_tuning = isinstance(runner._train_loop, BaseLoop) and not runner._resume
