@@ -5,8 +5,11 @@ and from mmdet alike. mmengine imports this module, and then the locations below
 that it meets the prefix: a config needs no ``custom_imports`` to find a class.
 """
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 from gcp_mm.engine.activate import activate
@@ -19,9 +22,27 @@ MODELS = Registry(
     scope="gcp_mm",
     locations=["gcp_mm.models"],
 )
+DATASETS = Registry(
+    "dataset",
+    parent=MMENGINE_DATASETS,
+    scope="gcp_mm",
+    locations=["gcp_mm.datasets"],
+)
+TRANSFORMS = Registry(
+    "transform",
+    parent=MMENGINE_TRANSFORMS,
+    scope="gcp_mm",
+    locations=["gcp_mm.datasets.transforms"],
+)
 HOOKS = Registry(
     "hook",
     parent=MMENGINE_HOOKS,
     scope="gcp_mm",
     locations=["gcp_mm.engine.hooks"],
+)
+PARAM_SCHEDULERS = Registry(
+    "parameter scheduler",
+    parent=MMENGINE_PARAM_SCHEDULERS,
+    scope="gcp_mm",
+    locations=["gcp_mm.engine.schedulers"],
 )

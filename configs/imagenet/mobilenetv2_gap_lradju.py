@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/mobilenetv2_gap.py',
+    '../_base_/datasets/imagenet_bs24.py',
+    '../_base_/schedules/mobilenetv2_lradju.py',
+    '../_base_/runtime_classification.py',
+]

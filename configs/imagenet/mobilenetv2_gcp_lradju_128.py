@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/mobilenetv2_gcp.py',
+    '../_base_/datasets/imagenet_bs24.py',
+    '../_base_/schedules/mobilenetv2_lradju.py',
+    '../_base_/runtime_classification.py',
+]
+
+model = dict(neck=dict(reduced_channels=128), head=dict(in_channels=128 * 129 // 2))

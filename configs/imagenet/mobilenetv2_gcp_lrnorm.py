@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/mobilenetv2_gcp.py',
+    '../_base_/datasets/imagenet_bs12.py',
+    '../_base_/schedules/mobilenetv2_lrnorm.py',
+    '../_base_/runtime_classification.py',
+]

@@ -1,0 +1,100 @@
+"""The nine learning-rate settings of the paper, step by step, against the original code's."""
+
+import csv
+import functools
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from mmengine.registry import PARAM_SCHEDULERS
+
+import gcp_mm.registry  # noqa: F401
+
+FAMILIES = ("ResNet", "MobileNetV2", "ShuffleNetV2")
+MODES = ("LRnorm", "LRfast", "LRadju")
+SETTINGS = [f"{family}_{mode}" for family in FAMILIES for mode in MODES]
+# Iterations of an epoch, of which the recorded tables of ShuffleNetV2 have 100.
+EPOCH_LENGTH = 100
+# The published number of epochs where the code has another one.
+EPOCHS = {"MobileNetV2_LRnorm": 400}
+
+
+@pytest.fixture(scope="module")
+def recipes(shared):
+    return json.loads((shared / "golden" / "lr" / "recipes.json").read_text())
+
+
+@functools.cache
+def schedule(repo, setting):
+    return Config.fromfile(repo / "configs" / "_base_" / "schedules" / f"{setting.lower()}.py")
+
+
+@functools.cache
+def learning_rates(repo, setting):
+    """Rates by (epoch, iteration), as mmengine's Runner steps the schedulers."""
+    cfg = schedule(repo, setting)
+    settings = dict(cfg.optim_wrapper.optimizer)
+    assert settings.pop("type") == "SGD"
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], **settings)
+    several = isinstance(cfg.param_scheduler, list)
+    schedulers = []
+    for item in cfg.param_scheduler if several else [cfg.param_scheduler]:
+        item = dict(item)
+        by_iteration = item.get("convert_to_iter_based", False)
+        extra = dict(epoch_length=EPOCH_LENGTH) if by_iteration else {}
+        default = dict(optimizer=OptimWrapper(optimizer))
+        schedulers.append(PARAM_SCHEDULERS.build(item, default_args={**default, **extra}))
+    rates = {}
+    for epoch in range(cfg.train_cfg.max_epochs):
+        for iteration in range(EPOCH_LENGTH):
+            rates[epoch, iteration] = optimizer.param_groups[0]["lr"]
+            optimizer.step()
+            for scheduler in schedulers:
+                if not scheduler.by_epoch:
+                    scheduler.step()
+        for scheduler in schedulers:
+            if scheduler.by_epoch:
+                scheduler.step()
+    return rates
+
+
+def test_all_settings_are_there(repo, shared):
+    recorded = {path.stem for path in (shared / "golden" / "lr").glob("*.csv")}
+    assert recorded == set(SETTINGS)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_learning_rate_equals_the_original_in_every_step(repo, shared, setting):
+    rates = learning_rates(repo, setting)
+    with (shared / "golden" / "lr" / f"{setting}.csv").open() as file:
+        rows = [
+            (int(row["epoch"]), int(row.get("iteration", 0)), float(row["lr"]))
+            for row in csv.DictReader(file)
+        ]
+    assert len(rows) in (schedule(repo, setting).train_cfg.max_epochs, 2 * EPOCH_LENGTH)
+    for epoch, iteration, expected in rows:
+        error = abs(rates[epoch, iteration] - expected)
+        assert error <= 1e-12 * expected + 1e-15, (epoch, iteration)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_first_and_last_epoch_are_the_recorded_ones(repo, shared, setting):
+    lines = (shared / "golden" / "lr" / f"{setting}.csv").read_text().splitlines()
+    assert schedule(repo, setting).train_cfg.max_epochs == int(lines[-1].split(",")[0]) + 1
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_settings_equal_the_recipe(repo, recipes, setting):
+    cfg, recipe = schedule(repo, setting), recipes[setting]
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.momentum, optimizer.weight_decay) == (
+        recipe["momentum"],
+        recipe["weight_decay"],
+    )
+    assert optimizer.get("nesterov", False) is False
+    # No exception for batch norms and biases.
+    assert "paramwise_cfg" not in cfg.optim_wrapper
+    assert cfg.auto_scale_lr.base_batch_size == recipe["batch_size"]
+    assert cfg.train_cfg.max_epochs == EPOCHS.get(setting, recipe["epochs_in_code"])
