@@ -24,6 +24,17 @@ DETECTORS = [
     for depth in (50, 101)
     for pooling in ("gap", "gcpd", "gcpm")
 ]
+# The rows of the published table, lower-cased.
+ROWS = [
+    f"{network}_{pooling}_lr{mode}"
+    for network in ("mobilenetv2", "shufflenetv2", "resnet18", "resnet34", "resnet50", "resnet101")
+    for pooling in ("gap", "gcp")
+    for mode in ("norm", "fast", "adju")
+] + [
+    f"{network}_gcp_lr{mode}_128"
+    for network in ("mobilenetv2", "resnet50")
+    for mode in ("norm", "adju")
+]
 
 
 @functools.cache
@@ -55,9 +66,10 @@ def restore_scope():
     DefaultScope._instance_dict.update(before)
 
 
-def test_the_twelve_detectors_and_the_classifiers_exist():
-    assert set(DETECTORS) <= set(LEAVES)
-    assert {"imagenet/resnet18_gcp_lrnorm.py", "imagenet/resnet50_gcp_lrnorm.py"} <= set(LEAVES)
+def test_every_published_row_has_a_config_and_no_config_has_none():
+    assert {name for name in LEAVES if "/" not in name} == set(DETECTORS)
+    found = {name for name in LEAVES if name.startswith("imagenet/")}
+    assert found == {f"imagenet/{row}.py" for row in ROWS} and len(found) == 40
 
 
 @pytest.mark.parametrize("name", LEAVES)
@@ -114,39 +126,78 @@ def test_detector_backbone_matches_its_name(name):
         assert backbone.init_cfg.prefix == "backbone."
 
 
-@pytest.mark.parametrize("depth", [18, 50])
-def test_classifier_has_the_published_recipe(depth):
-    cfg = load(f"imagenet/resnet{depth}_gcp_lrnorm.py")
-    assert cfg.train_cfg.max_epochs == 100
-    optimizer = cfg.optim_wrapper.optimizer
-    assert (optimizer.type, optimizer.lr) == ("SGD", 0.1)
-    assert (optimizer.momentum, optimizer.weight_decay) == (0.9, 1e-4)
-    # Batch norms and biases decay too, as in the original: no paramwise exception.
-    assert "paramwise_cfg" not in cfg.optim_wrapper
-    assert cfg.auto_scale_lr.base_batch_size == 256
-    assert cfg.train_dataloader.batch_size * 8 == 256
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        (load_step, resize, *_) = loader.dataset.pipeline
-        assert load_step.imdecode_backend == "pillow"
-        assert resize.backend == "pillow"
+@pytest.mark.parametrize("row", ROWS)
+def test_row_has_the_network_of_its_name(row):
+    model = load(f"imagenet/{row}.py").model
+    network, pooling, _, *width = row.split("_")
+    family = network.rstrip("0123456789") if network.startswith("resnet") else network
+    channels = {"resnet18": 512, "resnet34": 512, "mobilenetv2": 1280, "shufflenetv2": 1024}
+    channels = channels.get(network, 2048)
+    width = int(width[0]) if width else 256
+    backbone, neck, head = model.backbone, model.neck, model.head
+    if family == "resnet":
+        assert backbone.type == {"gap": "ResNet", "gcp": "gcp_mm.GCPResNet"}[pooling]
+        assert backbone.depth == int(network.removeprefix("resnet"))
+        assert backbone.get("zero_init_residual", False) is False
+        assert "strides" not in backbone
+    else:
+        name = {"mobilenetv2": "MobileNetV2", "shufflenetv2": "ShuffleNetV2"}[family]
+        assert backbone.type == f"gcp_mm.{name}"
+        assert backbone.get("widen_factor", 1.0) == 1.0
+    if pooling == "gap":
+        assert neck == dict(type="GlobalAveragePooling")
+        assert head.in_channels == channels
+    else:
+        assert neck.type == "gcp_mm.GlobalCovariancePooling"
+        assert (neck.in_channels, neck.reduced_channels) == (channels, width)
+        assert neck.get("num_iters", 5) == 5
+        activation = neck.get("act_cfg", dict(type="ReLU"))["type"]
+        assert activation == ("ReLU" if family == "resnet" else "ReLU6")
+        assert head.in_channels == width * (width + 1) // 2
+    assert head.num_classes == 1000 and head.topk == (1, 5)
+    assert head.loss == dict(type="CrossEntropyLoss", loss_weight=1.0)
+    if family == "mobilenetv2":
+        # N(0, 0.01) is the default of mmpretrain's head.
+        assert (head.type, head.dropout_rate) == ("gcp_mm.DropoutLinearClsHead", 0.2)
+        assert "init_cfg" not in head
+    else:
+        assert (head.type, head.init_cfg) == ("LinearClsHead", None)
 
 
-def test_lrnorm_equals_the_golden_table(shared):
-    from torch.optim import SGD
+@pytest.mark.parametrize("row", ROWS)
+def test_row_has_the_schedule_and_the_data_of_its_name(row):
+    cfg = load(f"imagenet/{row}.py")
+    network, _, mode, *_ = row.split("_")
+    family = network.rstrip("0123456789") if network.startswith("resnet") else network
+    schedule = Config.fromfile(CONFIGS / f"_base_/schedules/{family}_{mode}.py")
+    for key, value in schedule.items():
+        assert cfg[key] == value, key
+    # Eight processes share the batch that the learning rate was made for.
+    assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size
+    train = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    jitter = ["ColorJitter"] if family == "shufflenetv2" else []
+    assert train == ["LoadImageFromFile", "RandomResizedCrop", *jitter, "RandomFlip", "PackInputs"]
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        load_step, resize, *_ = loader.dataset.pipeline
+        assert (load_step.imdecode_backend, resize.backend) == ("pillow", "pillow")
+        assert resize.interpolation == "bilinear"
+    _, resize, crop, _ = cfg.test_dataloader.dataset.pipeline
+    assert (resize.type, resize.scale, resize.edge, crop.crop_size) == (
+        "ResizeEdge",
+        256,
+        "short",
+        224,
+    )
 
-    cfg = load("imagenet/resnet50_gcp_lrnorm.py")
-    schedule = cfg.param_scheduler
-    optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=cfg.optim_wrapper.optimizer.lr)
-    from mmengine.optim import MultiStepLR
 
-    scheduler = MultiStepLR(optimizer, milestones=schedule.milestones, gamma=schedule.gamma)
-    rows = (shared / "golden" / "lr" / "ResNet_LRnorm.csv").read_text().splitlines()[1:]
-    assert len(rows) == cfg.train_cfg.max_epochs
-    for row in rows:
-        lr = float(row.split(",")[1])
-        assert optimizer.param_groups[0]["lr"] == pytest.approx(lr, rel=1e-12, abs=1e-15)
-        optimizer.step()
-        scheduler.step()
+def test_colours_are_jittered_as_published():
+    (jitter,) = (
+        step
+        for step in load("imagenet/shufflenetv2_gap_lrfast.py").train_dataloader.dataset.pipeline
+        if step.type == "ColorJitter"
+    )
+    strengths = {key: jitter.get(key) for key in ("brightness", "contrast", "saturation", "hue")}
+    assert strengths == dict(brightness=0.4, contrast=0.4, saturation=0.4, hue=None)
 
 
 @pytest.mark.parametrize("name", LEAVES)
@@ -173,3 +224,34 @@ def test_every_dataset_names_its_root(name):
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         for key, dataset in _datasets(cfg[loader], loader) if cfg[loader] else ():
             assert dataset.data_root.startswith("data/"), key
+
+
+@pytest.mark.parametrize("pooling", ["gap", "gcp"])
+def test_shufflenet_starts_as_pytorch_does(pooling):
+    """Every weight of a layer is uniform within sqrt(1 / fan_in), the classifier's bias too."""
+    torch.manual_seed(0)
+    model = MODELS.build(load(f"imagenet/shufflenetv2_{pooling}_lrnorm.py").model)
+    model.init_weights()
+    for module in model.modules():
+        if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
+            bound = module.weight[0].numel() ** -0.5
+            assert module.weight.abs().max() <= bound
+            expected = bound / 3**0.5
+            assert module.weight.std().item() == pytest.approx(expected, rel=0.2)
+    assert 0 < model.head.fc.bias.abs().max() <= model.head.fc.in_features**-0.5
+
+
+@pytest.mark.parametrize("row", ["resnet18_gap_lrnorm", "resnet18_gcp_lrnorm"])
+def test_resnet_starts_as_the_original_does(row):
+    torch.manual_seed(0)
+    model = MODELS.build(load(f"imagenet/{row}.py").model)
+    model.init_weights()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            fan_out = module.out_channels * module.kernel_size[0] ** 2
+            assert module.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05)
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            assert (module.weight == 1).all() and not module.bias.any()
+    fc = model.head.fc
+    assert fc.weight.std().item() == pytest.approx((3 * fc.in_features) ** -0.5, rel=0.02)
+    assert fc.bias.any()

@@ -5,12 +5,9 @@ import functools
 import json
 
 import pytest
-import torch
 from mmengine.config import Config
-from mmengine.optim import OptimWrapper
-from mmengine.registry import PARAM_SCHEDULERS
 
-import gcp_mm.registry  # noqa: F401
+from gcp_mm.plots.learning_rates import learning_rates
 
 FAMILIES = ("ResNet", "MobileNetV2", "ShuffleNetV2")
 MODES = ("LRnorm", "LRfast", "LRadju")
@@ -31,35 +28,6 @@ def schedule(repo, setting):
     return Config.fromfile(repo / "configs" / "_base_" / "schedules" / f"{setting.lower()}.py")
 
 
-@functools.cache
-def learning_rates(repo, setting):
-    """Rates by (epoch, iteration), as mmengine's Runner steps the schedulers."""
-    cfg = schedule(repo, setting)
-    settings = dict(cfg.optim_wrapper.optimizer)
-    assert settings.pop("type") == "SGD"
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], **settings)
-    several = isinstance(cfg.param_scheduler, list)
-    schedulers = []
-    for item in cfg.param_scheduler if several else [cfg.param_scheduler]:
-        item = dict(item)
-        by_iteration = item.get("convert_to_iter_based", False)
-        extra = dict(epoch_length=EPOCH_LENGTH) if by_iteration else {}
-        default = dict(optimizer=OptimWrapper(optimizer))
-        schedulers.append(PARAM_SCHEDULERS.build(item, default_args={**default, **extra}))
-    rates = {}
-    for epoch in range(cfg.train_cfg.max_epochs):
-        for iteration in range(EPOCH_LENGTH):
-            rates[epoch, iteration] = optimizer.param_groups[0]["lr"]
-            optimizer.step()
-            for scheduler in schedulers:
-                if not scheduler.by_epoch:
-                    scheduler.step()
-        for scheduler in schedulers:
-            if scheduler.by_epoch:
-                scheduler.step()
-    return rates
-
-
 def test_all_settings_are_there(repo, shared):
     recorded = {path.stem for path in (shared / "golden" / "lr").glob("*.csv")}
     assert recorded == set(SETTINGS)
@@ -67,7 +35,7 @@ def test_all_settings_are_there(repo, shared):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_learning_rate_equals_the_original_in_every_step(repo, shared, setting):
-    rates = learning_rates(repo, setting)
+    rates = learning_rates(schedule(repo, setting), EPOCH_LENGTH)
     with (shared / "golden" / "lr" / f"{setting}.csv").open() as file:
         rows = [
             (int(row["epoch"]), int(row.get("iteration", 0)), float(row["lr"]))
@@ -89,6 +57,7 @@ def test_first_and_last_epoch_are_the_recorded_ones(repo, shared, setting):
 def test_settings_equal_the_recipe(repo, recipes, setting):
     cfg, recipe = schedule(repo, setting), recipes[setting]
     optimizer = cfg.optim_wrapper.optimizer
+    assert optimizer.type == "SGD"
     assert (optimizer.momentum, optimizer.weight_decay) == (
         recipe["momentum"],
         recipe["weight_decay"],

@@ -1,0 +1,1 @@
+"""Figures; matplotlib is imported by the functions that draw."""

@@ -1,0 +1,63 @@
+"""A matplotlib figure without a display, written atomically."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gcp_mm.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure.
+
+    Args:
+        width: In inches.
+        height: In inches.
+
+    Returns:
+        The figure, outside of pyplot: it needs no display and is freed with its last reference.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure; an existing one is replaced only by a complete one.
+
+    Args:
+        figure: The figure.
+        path: Its file. The suffix is the format: .svg, .png or .pdf.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: If matplotlib knows no such format or the folder cannot be written to.
+    """
+    import matplotlib
+
+    path = Path(path)
+    known = figure.canvas.get_supported_filetypes()
+    if path.suffix[1:] not in known:
+        raise UserError(
+            f"{str(path)!r}: no figure format {path.suffix!r}; one of {', '.join(sorted(known))}"
+        )
+    scratch = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    # The same figure gives the same bytes, so that a committed one changes only with its content.
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(path.suffix[1:])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with matplotlib.rc_context({"svg.hashsalt": "gcp_mm", "svg.fonttype": "none"}):
+            figure.savefig(scratch, dpi=150, metadata=metadata)
+        scratch.replace(path)
+    except OSError as error:
+        raise UserError(f"figure {str(path)!r} cannot be written: {error}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,73 @@
+"""The learning rates that a config trains with, computed and drawn without training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
+
+import gcp_mm.registry  # noqa: F401
+from gcp_mm.plots.figure import new_figure, save_figure
+
+
+def learning_rates(cfg: Config, epoch_length: int = 1) -> np.ndarray:
+    """Step the schedulers of a config as mmengine's Runner does.
+
+    Args:
+        cfg: A config with ``optim_wrapper``, ``param_scheduler`` and ``train_cfg.max_epochs``.
+        epoch_length: Iterations of an epoch.
+
+    Returns:
+        The learning rate of every iteration, shape (epochs, epoch_length).
+    """
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = OPTIMIZERS.build(cfg.optim_wrapper.optimizer, default_args=dict(params=[weight]))
+    wrapper = OptimWrapper(optimizer)
+    settings = cfg.param_scheduler
+    schedulers = []
+    for setting in settings if isinstance(settings, list) else [settings]:
+        arguments = dict(optimizer=wrapper)
+        if setting.get("convert_to_iter_based"):
+            arguments["epoch_length"] = epoch_length
+        schedulers.append(PARAM_SCHEDULERS.build(setting, default_args=arguments))
+    rates = np.empty((cfg.train_cfg.max_epochs, epoch_length))
+    for epoch, row in enumerate(rates):
+        for iteration in range(epoch_length):
+            rates[epoch, iteration] = optimizer.param_groups[0]["lr"]
+            # Changes nothing without gradients, but the schedulers warn if it does not come first.
+            wrapper.step()
+            last = iteration == len(row) - 1
+            for scheduler in schedulers:
+                if last or not scheduler.by_epoch:
+                    scheduler.step()
+    return rates
+
+
+def plot_learning_rates(rates: Mapping[str, np.ndarray], path: Path) -> Path:
+    """Draw learning rates against epochs, one panel for each network.
+
+    Args:
+        rates: By name ``<network>_<setting>``, the rate at the beginning of each epoch.
+        path: The figure to write; its suffix is the format.
+
+    Returns:
+        ``path``.
+    """
+    networks = list(dict.fromkeys(name.partition("_")[0] for name in rates))
+    figure = new_figure(width=3.6 * len(networks), height=3.2)
+    for axes, network in zip(
+        figure.subplots(1, len(networks), squeeze=False)[0], networks, strict=True
+    ):
+        for name, values in rates.items():
+            if name.partition("_")[0] == network:
+                label = f"{name.partition('_')[2]}, {len(values)} epochs"
+                axes.step(np.arange(len(values)), values, where="post", label=label)
+        axes.set(title=network, xlabel="epoch", ylabel="learning rate", yscale="log")
+        axes.legend(loc="upper right", fontsize=8)
+        axes.grid(alpha=0.3)
+    return save_figure(figure, path)

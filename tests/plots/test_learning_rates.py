@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from gcp_mm.plots.learning_rates import learning_rates, plot_learning_rates
+
+
+def config(schedulers, epochs=4):
+    optimizer = dict(type="SGD", lr=1.0)
+    return Config(
+        dict(
+            optim_wrapper=dict(optimizer=optimizer),
+            param_scheduler=schedulers,
+            train_cfg=dict(max_epochs=epochs),
+        )
+    )
+
+
+def test_rate_by_epoch_and_by_iteration():
+    halve = dict(type="StepLR", step_size=1, gamma=0.5)
+    assert learning_rates(config(halve), 2).tolist() == [[1, 1], [0.5] * 2, [0.25] * 2, [0.125] * 2]
+    linear = dict(type="gcp_mm.PolyToEndLR", begin=0, end=2, convert_to_iter_based=True)
+    expected = [[1, 0.75], [0.5, 0.25]]
+    assert learning_rates(config(linear, 2), 2) == pytest.approx(np.array(expected))
+
+
+def test_warm_up_and_decay_follow_each_other():
+    """Over 4 iterations of an epoch: a linear start in iterations, then a step in epochs."""
+    warm_up = dict(type="LinearLR", start_factor=0.5, by_epoch=False, begin=0, end=3)
+    step = dict(type="MultiStepLR", by_epoch=True, milestones=[1], gamma=0.1)
+    found = learning_rates(config([warm_up, step], 2), 4)
+    assert found == pytest.approx(np.array([[0.5, 0.75, 1, 1], [0.1] * 4]))
+
+
+def test_figure_has_a_panel_for_each_network(tmp_path):
+    rates = {"a_fast": np.array([1.0, 0.1]), "b_fast": np.array([2.0]), "a_slow": np.ones(3)}
+    text = plot_learning_rates(rates, tmp_path / "rates.svg").read_text()
+    for label in (">a<", ">b<", "fast, 2 epochs", "fast, 1 epochs", "slow, 3 epochs"):
+        assert text.count(label) == 1, label

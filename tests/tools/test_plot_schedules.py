@@ -1,0 +1,26 @@
+from tiny_runs import only_error
+
+
+def test_draws_the_nine_settings(call_tool, tmp_path):
+    code, output, errors = call_tool("tools/plot_schedules.py", tmp_path / "nine.svg")
+    assert code == 0, errors
+    lines = [line.split() for line in output.splitlines()]
+    starts = {line[0]: float(line[3]) for line in lines if line[-1] != str(tmp_path / "nine.svg")}
+    assert len(starts) == 9
+    # Epochs counted from 0 where the published formula counts from 1.
+    assert starts["resnet_lrfast"] == 0.12331 and starts["shufflenetv2_lradju"] == 0.5
+    text = (tmp_path / "nine.svg").read_text()
+    assert text.count("lrnorm, ") == 3 and "lradju, 150 epochs" in text
+
+
+def test_committed_figure_is_up_to_date(call_tool, repo, tmp_path):
+    assert call_tool("tools/plot_schedules.py", tmp_path / "nine.svg")[0] == 0
+    committed = (repo / "docs/figures/learning_rates.svg").read_text()
+    labels = [line for line in committed.splitlines() if "epochs" in line]
+    found = (tmp_path / "nine.svg").read_text().splitlines()
+    assert labels == [line for line in found if "epochs" in line]
+
+
+def test_missing_config_is_named(call_tool, tmp_path):
+    result = call_tool("tools/plot_schedules.py", tmp_path / "x.svg", "--configs", "no/such.py")
+    assert "'no/such.py' does not exist" in only_error(*result)

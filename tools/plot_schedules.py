@@ -1,0 +1,35 @@
+"""Draw the learning rates of configs, by default the paper's nine settings, as one figure."""
+
+import argparse
+from pathlib import Path
+
+from gcp_mm.engine import cli
+from gcp_mm.engine.config import load_config
+from gcp_mm.plots.learning_rates import learning_rates, plot_learning_rates
+
+SCHEDULES = Path(__file__).resolve().parents[1] / "configs" / "_base_" / "schedules"
+NINE = [
+    SCHEDULES / f"{network}_lr{setting}.py"
+    for network in ("resnet", "mobilenetv2", "shufflenetv2")
+    for setting in ("norm", "fast", "adju")
+]
+
+
+def main() -> None:
+    """Parse the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, help="figure to write (.svg, .png or .pdf)")
+    parser.add_argument("--configs", nargs="+", type=Path, default=NINE, help="configs to draw")
+    args = parser.parse_args()
+
+    def command() -> None:
+        rates = {path.stem: learning_rates(load_config(str(path)))[:, 0] for path in args.configs}
+        for name, values in rates.items():
+            print(f"{name:24} {len(values):4} epochs, {values[0]:.6g} to {values[-1]:.6g}")
+        print(f"wrote {plot_learning_rates(rates, args.out)}")
+
+    cli.run(command)
+
+
+if __name__ == "__main__":
+    main()
