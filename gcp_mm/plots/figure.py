@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,16 +50,13 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
         raise UserError(
             f"{str(path)!r}: no figure format {path.suffix!r}; one of {', '.join(sorted(known))}"
         )
-    scratch = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     # The same figure gives the same bytes, so that a committed one changes only with its content.
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(path.suffix[1:])
+    content = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "gcp_mm", "svg.fonttype": "none"}):
+        figure.savefig(content, format=path.suffix[1:], dpi=150, metadata=metadata)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with matplotlib.rc_context({"svg.hashsalt": "gcp_mm", "svg.fonttype": "none"}):
-            figure.savefig(scratch, dpi=150, metadata=metadata)
-        scratch.replace(path)
+        AtomicLocalBackend().put(content.getvalue(), path)
     except OSError as error:
         raise UserError(f"figure {str(path)!r} cannot be written: {error}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
     return path

@@ -25,16 +25,7 @@ def test_unknown_format_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_failed_drawing_keeps_the_old_figure(tmp_path, monkeypatch):
-    path = tmp_path / "figure.png"
-    path.write_bytes(b"old")
-    figure = line()
-
-    def fail(scratch, **_):
-        scratch.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(figure, "savefig", fail)
-    with pytest.raises(UserError, match=r"figure\.png.*disk full"):
-        save_figure(figure, path)
-    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+def test_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file/figure\.png.*cannot be written"):
+        save_figure(line(), tmp_path / "file" / "figure.png")

@@ -1,0 +1,127 @@
+"""The curves of training runs, read from mmengine's scalar logs, as numbers and as a figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gcp_mm.errors import UserError
+from gcp_mm.plots.figure import new_figure, save_figure
+
+
+@dataclass(frozen=True)
+class TrainingCurves:
+    """What a run logged.
+
+    Attributes:
+        name: Name of the work folder.
+        epochs: Validated epochs, from 1.
+        metrics: By name, such as ``accuracy/top1`` in percent: the value after each epoch.
+        train_loss: Mean of the logged training losses of each of these epochs.
+        lr: Learning rate at the last logged step of each of these epochs.
+    """
+
+    name: str
+    epochs: list[int]
+    metrics: dict[str, list[float]]
+    train_loss: list[float]
+    lr: list[float]
+
+
+def read_curves(work_dir: Path) -> TrainingCurves:
+    """Read the scalar logs of a work folder; what a resumed run logged again counts last.
+
+    Args:
+        work_dir: A run's folder, with ``*/vis_data/scalars.json`` in it.
+
+    Returns:
+        The curves.
+
+    Raises:
+        UserError: If there is no log, or no epoch has been validated.
+    """
+    files = sorted(work_dir.glob("*/vis_data/scalars.json"))
+    if not files:
+        raise UserError(f"{str(work_dir)!r} has no */vis_data/scalars.json: not a work folder")
+    training: dict[int, dict] = {}
+    validation: dict[int, dict] = {}
+    for file in files:
+        for line in file.read_text().splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue  # the last line of a run that was killed
+            (training if "lr" in record else validation)[record["step"]] = record
+    epochs = sorted(
+        epoch
+        for epoch in validation
+        if any(record["epoch"] == epoch for record in training.values())
+    )
+    if not epochs:
+        raise UserError(f"{str(work_dir)!r}: no epoch has been validated yet")
+    steps = {
+        epoch: [r for _, r in sorted(training.items()) if r["epoch"] == epoch] for epoch in epochs
+    }
+    names = [key for key in validation[epochs[0]] if key not in ("step", "time", "data_time")]
+    return TrainingCurves(
+        name=work_dir.resolve().name,
+        epochs=epochs,
+        metrics={name: [validation[epoch][name] for epoch in epochs] for name in names},
+        train_loss=[float(np.mean([r["loss"] for r in steps[epoch]])) for epoch in epochs],
+        lr=[steps[epoch][-1]["lr"] for epoch in epochs],
+    )
+
+
+def plot_curves(runs: Sequence[TrainingCurves], metric: str, path: Path) -> Path:
+    """Draw the training loss and a metric of several runs against epochs.
+
+    Args:
+        runs: The runs, a line each.
+        metric: Name of the metric, such as ``accuracy/top1``.
+        path: The figure to write.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        UserError: If a run has no such metric.
+    """
+    for run in runs:
+        if metric not in run.metrics:
+            raise UserError(f"run {run.name!r} logged no {metric!r}; it has {list(run.metrics)}")
+    figure = new_figure(width=8, height=3.2)
+    left, right = figure.subplots(1, 2)
+    for run in runs:
+        left.plot(run.epochs, run.train_loss, marker=".", label=run.name)
+        right.plot(run.epochs, run.metrics[metric], marker=".", label=run.name)
+    left.set(xlabel="epoch", ylabel="training loss")
+    right.set(xlabel="epoch", ylabel=f"validation {metric}")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    left.legend(fontsize=8)
+    return save_figure(figure, path)
+
+
+def summarise(runs: Sequence[TrainingCurves], commands: Sequence[str]) -> dict:
+    """Collect runs, the commands that made them and the machine for a result file.
+
+    Args:
+        runs: The runs.
+        commands: Command lines, in the order in which they were run.
+
+    Returns:
+        A dictionary for JSON.
+    """
+    from mmengine.utils.dl_utils import collect_env
+
+    kept = ("sys.platform", "Python", "GPU 0", "PyTorch", "TorchVision", "MMEngine")
+    environment = collect_env()
+    return {
+        "commands": list(commands),
+        "environment": {key: environment[key] for key in kept if key in environment},
+        "runs": [asdict(run) for run in runs],
+    }

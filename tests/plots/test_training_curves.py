@@ -1,0 +1,72 @@
+import json
+
+import pytest
+
+from gcp_mm.errors import UserError
+from gcp_mm.plots.training_curves import plot_curves, read_curves, summarise
+
+
+def write_log(work_dir, run, records, tail=""):
+    path = work_dir / run / "vis_data" / "scalars.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records) + tail)
+
+
+def step(number, epoch, loss, lr=0.1):
+    return {"lr": lr, "loss": loss, "time": 1.0, "epoch": epoch, "iter": number, "step": number}
+
+
+def validated(epoch, top1):
+    return {"accuracy/top1": top1, "data_time": 0.1, "time": 0.2, "step": epoch}
+
+
+@pytest.fixture
+def work_dir(tmp_path):
+    """A run that was killed in epoch 3 and resumed after epoch 2, which was validated twice."""
+    folder = tmp_path / "resnet"
+    first = [step(2, 1, 4.0), step(4, 1, 2.0), validated(1, 30.0)]
+    first += [step(6, 2, 1.5, lr=0.05), validated(2, 40.0), step(8, 3, 9.0)]
+    write_log(folder, "20260101_000000", first, tail='{"lr": 0.1, "los')
+    write_log(folder, "20260101_010000", [step(8, 3, 1.0, lr=0.01), validated(3, 55.5)])
+    return folder
+
+
+def test_curves_of_a_resumed_run(work_dir):
+    curves = read_curves(work_dir)
+    assert (curves.name, curves.epochs) == ("resnet", [1, 2, 3])
+    assert curves.metrics == {"accuracy/top1": [30.0, 40.0, 55.5]}
+    assert curves.train_loss == [3.0, 1.5, 1.0]
+    assert curves.lr == [0.1, 0.05, 0.01]
+
+
+def test_curves_of_a_real_run(trained):
+    curves = read_curves(trained[0])
+    assert curves.epochs == [1, 2, 3]
+    assert set(curves.metrics) == {"accuracy/top1"}
+    # The schedule divides by ten after the second epoch.
+    assert curves.lr == pytest.approx([0.01, 0.01, 0.001])
+
+
+def test_folder_without_a_log_and_run_without_an_epoch(tmp_path):
+    with pytest.raises(UserError, match="not a work folder"):
+        read_curves(tmp_path)
+    write_log(tmp_path, "20260101_000000", [step(1, 1, 1.0)])
+    with pytest.raises(UserError, match="no epoch has been validated"):
+        read_curves(tmp_path)
+
+
+def test_figure_and_missing_metric(work_dir, tmp_path):
+    runs = [read_curves(work_dir)]
+    text = plot_curves(runs, "accuracy/top1", tmp_path / "curves.svg").read_text()
+    assert ">resnet<" in text and ">validation accuracy/top1<" in text
+    with pytest.raises(UserError, match=r"'resnet' logged no 'mAP'; it has \['accuracy/top1'\]"):
+        plot_curves(runs, "mAP", tmp_path / "other.svg")
+
+
+def test_summary_names_commands_and_versions(work_dir):
+    summary = summarise([read_curves(work_dir)], ["train it"])
+    assert summary["commands"] == ["train it"]
+    assert summary["runs"][0]["metrics"] == {"accuracy/top1": [30.0, 40.0, 55.5]}
+    import torch
+
+    assert summary["environment"]["PyTorch"] == torch.__version__
