@@ -7,9 +7,9 @@ that it meets the prefix: a config needs no ``custom_imports`` to find a class.
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOG_PROCESSORS as MMENGINE_LOG_PROCESSORS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
-from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 from gcp_mm.engine.activate import activate
@@ -28,17 +28,17 @@ DATASETS = Registry(
     scope="gcp_mm",
     locations=["gcp_mm.datasets"],
 )
-TRANSFORMS = Registry(
-    "transform",
-    parent=MMENGINE_TRANSFORMS,
-    scope="gcp_mm",
-    locations=["gcp_mm.datasets.transforms"],
-)
 HOOKS = Registry(
     "hook",
     parent=MMENGINE_HOOKS,
     scope="gcp_mm",
     locations=["gcp_mm.engine.hooks"],
+)
+LOG_PROCESSORS = Registry(
+    "log processor",
+    parent=MMENGINE_LOG_PROCESSORS,
+    scope="gcp_mm",
+    locations=["gcp_mm.engine.throughput_log_processor"],
 )
 PARAM_SCHEDULERS = Registry(
     "parameter scheduler",

@@ -1,6 +1,8 @@
 _base_ = 'mmpretrain::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['gcp_mm.registry'], allow_failed_imports=False)
+# Adds images/s of all processes to every line of the log.
+log_processor = dict(type='gcp_mm.ThroughputLogProcessor')
 default_hooks = dict(
     checkpoint=dict(
         interval=1, max_keep_ckpts=3, save_best='auto', backend_args=dict(backend='gcp_mm_atomic')))

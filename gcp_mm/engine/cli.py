@@ -16,6 +16,15 @@ _Result = TypeVar("_Result")
 _PATIENCE = 15
 
 
+def _message(error: UserError) -> str:
+    """Return the error's text; from a worker of a data loader it comes inside a traceback."""
+    text = str(error)
+    if text.startswith("Caught ") and "Traceback (most recent call last)" in text:
+        kind = type(error)
+        text = text.rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].strip()
+    return text
+
+
 def run(command: Callable[[], _Result]) -> _Result:
     """Call ``command``; turn a :class:`UserError` into one message and exit code 2.
 
@@ -34,6 +43,6 @@ def run(command: Callable[[], _Result]) -> _Result:
         if os.environ.get("LOCAL_RANK", "0") != "0":
             time.sleep(_PATIENCE)
         sys.stdout.flush()
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"error: {_message(error)}", file=sys.stderr, flush=True)
         # Not sys.exit: worker processes and a process group that waits must not hold us up.
         os._exit(2)

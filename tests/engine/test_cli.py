@@ -4,6 +4,7 @@ import os
 import time
 
 import pytest
+from torch.utils.data import DataLoader
 
 from gcp_mm.engine import cli
 from gcp_mm.errors import CheckpointNotFoundError, UserError
@@ -13,8 +14,12 @@ from gcp_mm.errors import CheckpointNotFoundError, UserError
 def exits(monkeypatch):
     """Return the waits and the exit codes of a process that would end."""
     seen = []
+    test, end = os.getpid(), os._exit
 
     def leave(code):
+        if os.getpid() != test:
+            # A worker of a data loader, forked from the test.
+            end(code)
         seen.append(code)
         raise SystemExit
 
@@ -54,3 +59,48 @@ def test_other_errors_keep_their_traceback(exits, error):
     with pytest.raises(type(error), match="a bug"):
         cli.run(lambda: fail(error))
     assert exits == []
+
+
+class Unreadable:
+    """A data set whose workers fail."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        try:
+            raise UserError("the cause")
+        except UserError as cause:
+            raise self.error from cause
+
+
+def first_batch(error):
+    """Return what a data loader with a worker gives."""
+    batches = iter(DataLoader(Unreadable(error), num_workers=1))
+    try:
+        return next(batches)
+    finally:
+        # Garbage collection would wait 5 s for the worker.
+        batches._shutdown_workers()
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [(UserError, "'a.JPEG' cannot be read"), (CheckpointNotFoundError, "two\nlines: of text")],
+)
+def test_error_of_a_worker_is_printed_without_its_traceback(
+    exits, capsys, monkeypatch, kind, message
+):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(SystemExit):
+        cli.run(lambda: first_batch(kind(message)))
+    assert exits[-1] == 2
+    assert capsys.readouterr() == ("", f"error: {message}\n")
+
+
+def test_bug_in_a_worker_keeps_its_traceback(exits):
+    with pytest.raises(ValueError, match="(?s)Traceback.*ValueError: a bug"):
+        cli.run(lambda: first_batch(ValueError("a bug")))

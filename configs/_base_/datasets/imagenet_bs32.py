@@ -1,5 +1,7 @@
 # 8 processes x 32 images. PIL decodes and resizes, as for the published numbers; OpenCV instead
-# moves the accuracy by 0.1 to 0.3 %.
+# moves the accuracy by 0.1 to 0.3 %. To decode faster in training:
+# --cfg-options train_dataloader.dataset.pipeline.0.imdecode_backend=cv2 (1.4 times, same pixels),
+# and train_dataloader.dataset.pipeline.1.backend=cv2 (2 times in all, other pixels).
 _base_ = 'mmpretrain::_base_/datasets/imagenet_bs32_pil_resize.py'
 
 train_pipeline = [
@@ -21,10 +23,10 @@ train_dataloader = dict(
     collate_fn=collate_fn,
     pin_memory=True,
     persistent_workers=True,
-    dataset=dict(pipeline=train_pipeline))
+    dataset=dict(type='gcp_mm.ImageNet', pipeline=train_pipeline))
 val_dataloader = dict(
     collate_fn=collate_fn,
     pin_memory=True,
     persistent_workers=True,
-    dataset=dict(pipeline=test_pipeline))
+    dataset=dict(type='gcp_mm.ImageNet', pipeline=test_pipeline))
 test_dataloader = val_dataloader

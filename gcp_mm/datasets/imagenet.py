@@ -1,0 +1,59 @@
+"""ImageNet-1k with its fixed class table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmengine.fileio import get_file_backend, list_from_file
+from mmpretrain.datasets import ImageNet as MMPretrainImageNet
+
+from gcp_mm.datasets.class_folder import ClassFolder
+from gcp_mm.datasets.class_table import check_classes, read_ground_truth
+from gcp_mm.datasets.imagenet_classes import imagenet_wnids, wnid_to_index
+from gcp_mm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class ImageNet(ClassFolder, MMPretrainImageNet):
+    """ImageNet-1k (ILSVRC 2012) in class folders or as a flat folder with a list.
+
+    Layouts: ``DATA_ROOT/{train,val}/<wnid>/<image>``, or images anywhere below
+    ``DATA_ROOT/DATA_PREFIX`` and an ``ann_file`` with lines ``name index`` or ``name wnid``. As in
+    mmpretrain, ``DATA_ROOT/meta/SPLIT.txt`` is such a list if it exists.
+
+    Labels are the indices of :func:`gcp_mm.datasets.imagenet_classes.wnid_to_index`, whatever
+    part of the classes is there.
+
+    Args:
+        *args: Passed on to mmpretrain's ``ImageNet``.
+        allow_missing: Accept a part of the 1000 classes. Defaults to False.
+        max_unreadable: See :class:`gcp_mm.datasets.skip_unreadable.SkipUnreadable`.
+        split: ``'train'``, ``'val'`` or ``'test'`` (without labels).
+        test_mode: Whether the data are for evaluation. Defaults to True for the splits ``'val'``
+            and ``'test'``.
+        **kwargs: Passed on to mmpretrain's ``ImageNet``.
+
+    Raises:
+        UserError: If the classes are not the 1000 of the table, or the list is of another form.
+    """
+
+    def __init__(
+        self, *args: object, split: str = "", test_mode: bool | None = None, **kwargs: object
+    ) -> None:
+        if test_mode is None:
+            test_mode = split in ("val", "test")
+        super().__init__(*args, split=split, test_mode=test_mode, **kwargs)
+
+    def _class_table(self) -> Mapping[str, int]:
+        return wnid_to_index()
+
+    def load_data_list(self) -> list[dict]:
+        """Return the path and the label of each image."""
+        if not self.ann_file or not self.with_label:
+            return super().load_data_list()
+        table = self._class_table()
+        samples = read_ground_truth(self.ann_file, list_from_file(self.ann_file), table)
+        wnids = {imagenet_wnids()[label] for _, label in samples}
+        check_classes(self.ann_file, wnids, table, self.allow_missing)
+        join = get_file_backend(self.img_prefix, enable_singleton=True).join_path
+        return [{"img_path": join(self.img_prefix, name), "gt_label": i} for name, i in samples]

@@ -1,0 +1,110 @@
+"""Images that cannot be read: skipped in training up to a number, an error in evaluation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from mmengine.logging import print_log
+from PIL import UnidentifiedImageError
+
+from gcp_mm.datasets.shared_flags import SharedFlags
+from gcp_mm.engine.coverage import abbreviate
+from gcp_mm.errors import UserError
+
+
+def _describe(error: Exception) -> str:
+    # PIL's own text names a buffer in memory.
+    if isinstance(error, UnidentifiedImageError):
+        return "no image format that PIL knows"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+class SkipUnreadable:
+    """Mixin for a data set of mmengine whose pipeline begins with loading the image.
+
+    An image is unreadable if the first transform of the pipeline fails on it: the file is missing,
+    truncated or no image. PIL and OpenCV both refuse a truncated file. An error of a later
+    transform is a bug and is raised as it is.
+
+    In training, the file and the reason are logged once, and mmengine draws another image at
+    random. The workers of a data loader count together, each process of a distributed run by
+    itself. Evaluation is what mmengine calls ``test_mode``.
+
+    Args:
+        *args: Passed on to the data set.
+        max_unreadable: Number of different files that training skips; one more ends it.
+            Defaults to 10.
+        **kwargs: Passed on to the data set.
+    """
+
+    def __init__(self, *args: object, max_unreadable: int = 10, **kwargs: object) -> None:
+        self.max_unreadable = max_unreadable
+        super().__init__(*args, **kwargs)
+
+    def full_init(self) -> None:
+        """Load the list of samples, before the workers start."""
+        if not self._fully_initialized:
+            super().full_init()
+            self._unreadable = SharedFlags(len(self))
+
+    def get_subset_(self, indices: Sequence[int] | int) -> None:
+        """Reduce the data set to some of its samples."""
+        super().get_subset_(indices)
+        self._unreadable = SharedFlags(len(self))
+
+    def get_subset(self, indices: Sequence[int] | int) -> SkipUnreadable:
+        """Return a data set of some of the samples."""
+        subset = super().get_subset(indices)
+        subset._unreadable = SharedFlags(len(subset))
+        return subset
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Load and transform a sample.
+
+        Args:
+            idx: Index of the sample.
+
+        Returns:
+            The sample, or None in training if its image cannot be read.
+
+        Raises:
+            UserError: If an image cannot be read, in evaluation or once too often in training.
+        """
+        try:
+            return super().prepare_data(idx)
+        except Exception:
+            sample = self.get_data_info(idx)
+            index, path = sample["sample_idx"], sample["img_path"]
+            try:
+                self.pipeline.transforms[0](sample)
+            except Exception as error:
+                self._report(index, path, error)
+                return None
+            # The image is readable.
+            raise
+
+    def _report(self, index: int, path: str, error: Exception) -> None:
+        reason = _describe(error)
+        if self.test_mode:
+            raise UserError(
+                f"{path!r} cannot be read ({reason}). Evaluation skips no image, because the "
+                "result would be that of other data: replace the file"
+            ) from error
+        is_new = self._unreadable.set(index)
+        seen = self._unreadable.indices()
+        if len(seen) > self.max_unreadable:
+            others = [self.get_data_info(other)["img_path"] for other in seen if other != index]
+            raise UserError(
+                f"{len(seen)} images cannot be read, and max_unreadable={self.max_unreadable} of "
+                f"the data set allows no more. The last one: {path!r} ({reason})"
+                f"{'; before it: ' if others else ''}{abbreviate(others, 10)}. Replace the files, "
+                "or raise train_dataloader.dataset.max_unreadable"
+            ) from error
+        if is_new:
+            print_log(
+                f"skipped {path!r}, which cannot be read ({reason}): {len(seen)} of at most "
+                f"{self.max_unreadable} such files",
+                logger="current",
+                level=logging.WARNING,
+            )
