@@ -9,4 +9,5 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='gcp_mm.BatchSizeCheckHook'),
     dict(type='gcp_mm.CheckpointCoverageHook'),
+    dict(type='gcp_mm.NumClassesCheckHook'),
 ]

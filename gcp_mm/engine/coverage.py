@@ -72,11 +72,16 @@ def abbreviate(names: Iterable[str], limit: int = 4) -> str:
     return ", ".join(names[:limit]) + rest
 
 
+# mmpretrain's transformers adapt these to another image or window size when they are loaded.
+_ADAPTED = ("pos_embed", "relative_position_bias_table", "relative_position_index")
+
+
 def compare(network: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor]) -> Coverage:
     """Compare two state dicts by name and shape.
 
     ``num_batches_tracked`` counters do not count: checkpoints before torch 1.0 have none, and
-    nothing depends on them.
+    nothing depends on them. Tables over positions count as loaded in any shape: the transformers
+    that have them interpolate.
 
     Args:
         network: State dict of the network.
@@ -91,7 +96,7 @@ def compare(network: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor]) -> 
             continue
         if name not in checkpoint:
             missing.append(name)
-        elif checkpoint[name].shape != tensor.shape:
+        elif checkpoint[name].shape != tensor.shape and not name.endswith(_ADAPTED):
             shapes = f"{tuple(tensor.shape)}, {tuple(checkpoint[name].shape)}"
             mismatched.append(f"{name} ({shapes})")
         else:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
 
+from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.engine.pretrained import check_pretrained_exists
-from gcp_mm.errors import UserError
+from gcp_mm.errors import CheckpointNotFoundError, UserError
 
 _LAYOUTS = {
     "mmdet": "DATA_ROOT/{annotations/instances_{train,val}2017.json,train2017/,val2017/}",
@@ -97,3 +99,52 @@ def check_pretrained(model: dict, key: str = "model") -> None:
         if name == "init_cfg" and value.get("type") == "Pretrained":
             check_pretrained_exists(value["checkpoint"], f"{key}.init_cfg")
         check_pretrained(value, f"{key}.{name}")
+
+
+def check_start(cfg: Config, required: bool | None = None) -> None:
+    """Check that the weights a training starts from are there.
+
+    Args:
+        cfg: The config.
+        required: Whether a start from random weights is refused. None means that it is if the
+            config has :class:`gcp_mm.engine.hooks.PretrainedRequiredHook`.
+
+    Raises:
+        CheckpointNotFoundError: If ``load_from`` is a path without a file.
+        UserError: If weights are required, and the config names none and continues no run.
+    """
+    source, resume = cfg.get("load_from"), cfg.get("resume", False)
+    if source:
+        if resume and not _is_remote(source):
+            find_checkpoint(source)
+        elif not _is_remote(source) and not Path(source).expanduser().is_file():
+            raise CheckpointNotFoundError(
+                f"pretrained weights {source!r} do not exist (load_from, working folder: "
+                f"{Path.cwd()}). Convert published weights (python tools/convert_checkpoint.py "
+                f"SRC {source}), or name a checkpoint that you have (--cfg-options load_from=PATH)"
+            )
+        return
+    if required is None:
+        hooks = cfg.get("custom_hooks") or []
+        required = any(str(hook["type"]).endswith("PretrainedRequiredHook") for hook in hooks)
+    if not required or _has_pretrained_backbone(cfg.model):
+        return
+    if resume and find_latest_checkpoint(cfg.work_dir):
+        return
+    raise UserError(
+        "this config fine-tunes a pretrained network, but load_from is empty and there is no run "
+        "to continue: training from random weights would give a poor result without a warning. "
+        "Name the weights (--cfg-options load_from=checkpoints/NAME.pth; python "
+        "tools/convert_checkpoint.py SRC checkpoints/NAME.pth makes that file from published "
+        "ones), or train from scratch with a config of configs/imagenet"
+    )
+
+
+def _has_pretrained_backbone(model: dict) -> bool:
+    """Say whether the initialisation of the network or of its backbone loads a file."""
+    for part in (model, model.get("backbone") or {}):
+        given = part.get("init_cfg") or []
+        for init_cfg in [given] if isinstance(given, dict) else given:
+            if init_cfg.get("type") == "Pretrained":
+                return True
+    return bool(model.get("pretrained"))

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.engine.distributed import prepare_distributed
 from gcp_mm.engine.latest_checkpoint import latest_checkpoint
-from gcp_mm.engine.preflight import check_data, check_pretrained
+from gcp_mm.engine.preflight import check_data, check_pretrained, check_start
 from gcp_mm.errors import UserError
 
 
@@ -62,6 +62,7 @@ def train(
         cfg.load_from = checkpoint
     check_data(cfg, ("train_dataloader", "val_dataloader"))
     check_pretrained(cfg.model)
+    check_start(cfg)
     runner = _build_runner(cfg)
     runner.train()
     return runner

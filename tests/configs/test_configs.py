@@ -80,7 +80,9 @@ def test_config_builds_and_predicts(name):
         cfg.model.test_cfg.rcnn.score_thr = 0.0
         cfg.model.test_cfg.rpn.max_per_img = 10
     model = build(cfg)
-    image = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (3, 64, 96), np.uint8))
+    # Swin needs at least one window of 7 x 7 patches in every stage.
+    size = (224, 224) if cfg.model.backbone.type == "SwinTransformer" else (64, 96)
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (3, *size), np.uint8))
     if cfg.default_scope == "mmpretrain":
         from mmpretrain.structures import DataSample
 
@@ -207,7 +209,12 @@ def test_config_depends_on_no_dead_host_and_installs_the_loader(name):
     assert "gcp_mm.registry" in cfg.custom_imports.imports
     assert cfg.default_hooks.checkpoint.backend_args.backend == "gcp_mm_atomic"
     hooks = {hook.type for hook in cfg.custom_hooks}
-    assert hooks == {"gcp_mm.BatchSizeCheckHook", "gcp_mm.CheckpointCoverageHook"}
+    further = {"finetune": "gcp_mm.PretrainedRequiredHook", "landscape": "gcp_mm.LandscapeHook"}
+    expected = {"gcp_mm.BatchSizeCheckHook", "gcp_mm.CheckpointCoverageHook"}
+    if cfg.default_scope == "mmpretrain":
+        expected.add("gcp_mm.NumClassesCheckHook")
+    assert hooks - expected == {further.get(name.split("/")[0])} - {None}
+    assert expected <= hooks
 
 
 @pytest.mark.parametrize("name", LEAVES)
@@ -255,3 +262,15 @@ def test_resnet_starts_as_the_original_does(row):
     fc = model.head.fc
     assert fc.weight.std().item() == pytest.approx((3 * fc.in_features) ** -0.5, rel=0.02)
     assert fc.bias.any()
+
+
+@pytest.mark.parametrize("name", [name for name in LEAVES if "/" in name])
+def test_classifier_skips_no_image_in_evaluation(name):
+    """mmpretrain's data sets replace an unreadable image by another one, in evaluation too."""
+    cfg = load(name)
+    if cfg.default_scope != "mmpretrain":
+        return
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        dataset = loader.dataset
+        assert dataset.type in ("gcp_mm.ImageNet", "gcp_mm.ClassFolder")
+        assert dataset.get("test_mode", dataset.get("split") == "val") is True

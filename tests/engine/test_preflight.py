@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from gcp_mm.engine.preflight import check_data, check_pretrained
+from gcp_mm.engine.preflight import check_data, check_pretrained, check_start
 from gcp_mm.errors import CheckpointNotFoundError, UserError
 
 
@@ -141,3 +141,54 @@ def test_pretrained_files_of_every_part_are_checked(tmp_path):
         check_pretrained(model)
     model["teacher"] = {"type": "T", "init_cfg": {"type": "Normal", "std": 0.1}, "backbone": None}
     check_pretrained(model)
+
+
+HOOK = {"type": "gcp_mm.PretrainedRequiredHook"}
+PRETRAINED = {"type": "Pretrained", "checkpoint": "torchvision://x"}
+STARTS = {
+    "no hook": ({"custom_hooks": [{"type": "OtherHook"}]}, None),
+    "no hooks": ({"custom_hooks": None}, None),
+    "initialiser of the backbone": ({"model": {"backbone": {"init_cfg": PRETRAINED}}}, None),
+    "one of several": ({"model": {"backbone": {"init_cfg": [{"type": "X"}, PRETRAINED]}}}, None),
+    "initialiser of the network": ({"model": {"init_cfg": PRETRAINED}}, None),
+    "old argument": ({"model": {"pretrained": "x.pth"}}, None),
+    "address": ({"load_from": "https://host/x.pth"}, None),
+    "path": ({"load_from": "{folder}/x.pth"}, None),
+    "latest": ({"resume": True, "work_dir": "{folder}"}, None),
+    "nothing": ({}, "load_from is empty"),
+    "initialiser of the head": (
+        {"model": {"head": {"init_cfg": PRETRAINED}}},
+        "load_from is empty",
+    ),
+    "other initialiser": (
+        {"model": {"backbone": {"init_cfg": {"type": "Normal"}}}},
+        "load_from is empty",
+    ),
+    "no run": ({"resume": True, "work_dir": "{folder}/absent"}, "no run to continue"),
+    "no file": (
+        {"load_from": "checkpoints/absent.pth", "custom_hooks": []},
+        r"'checkpoints/absent.pth' do not exist \(load_from, .*convert_checkpoint.py SRC "
+        "checkpoints/absent.pth.*--cfg-options load_from=PATH",
+    ),
+    "no file to resume": ({"load_from": "absent.pth", "resume": True}, "training writes work_dirs"),
+}
+
+
+@pytest.mark.parametrize("case", STARTS)
+def test_weights_to_start_from(tmp_path, case):
+    change, message = STARTS[case]
+    (tmp_path / "x.pth").touch()
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "x.pth"))
+    cfg = Config({"model": {"type": "M"}, "custom_hooks": [HOOK], "work_dir": "/no/such", **change})
+    for key in {"load_from", "work_dir"} & set(change):
+        cfg[key] = change[key].replace("{folder}", str(tmp_path))
+    if message is None:
+        check_start(cfg)
+    else:
+        with pytest.raises(UserError, match=message):
+            check_start(cfg)
+
+
+def test_weights_can_be_required_without_the_hook_in_the_config():
+    with pytest.raises(UserError, match="load_from is empty"):
+        check_start(Config({"model": {"type": "M"}}), required=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from gcp_mm.errors import UserError
 from gcp_mm.ops.global_covariance_pool import check_impl, global_covariance_pool
 from gcp_mm.ops.newton_schulz import check_num_iters
 from gcp_mm.registry import MODELS
@@ -34,6 +36,8 @@ class GlobalCovariancePooling(BaseModule):
         impl: Implementation of the layer. Defaults to 'auto'.
         norm_cfg: Normalisation behind the convolution. Defaults to batch norm.
         act_cfg: Activation; ReLU for ResNet, ReLU6 for MobileNetV2 and ShuffleNetV2.
+        num_extra_tokens: Tokens at the front that belong to no position (class token,
+            distillation token) and are left out. Defaults to 0; a map has none.
         init_cfg: Initialisation; by default normal fan-out for the convolution, 1 and 0 for the
             normalisation, as in the original ResNets.
     """
@@ -46,6 +50,7 @@ class GlobalCovariancePooling(BaseModule):
         impl: str = "auto",
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
+        num_extra_tokens: int = 0,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         if init_cfg is None:
@@ -60,6 +65,7 @@ class GlobalCovariancePooling(BaseModule):
         self.reduced_channels = reduced_channels
         self.num_iters = num_iters
         self.impl = impl
+        self.num_extra_tokens = num_extra_tokens
         self.reduce = ConvModule(
             in_channels,
             reduced_channels,
@@ -77,26 +83,51 @@ class GlobalCovariancePooling(BaseModule):
         return self.reduced_channels * (self.reduced_channels + 1) // 2
 
     def forward(self, inputs: Tensor | Sequence[Tensor]) -> tuple[Tensor]:
-        """Pool the last feature map.
+        """Pool the last feature map or the last tokens.
 
         Args:
-            inputs: A map of shape (B, in_channels, H, W), or a backbone's sequence of maps, of
-                which the last is used.
+            inputs: A map of shape (B, in_channels, H, W), tokens of shape (B, L, in_channels), or
+                a backbone's sequence of them, of which the last is used.
 
         Returns:
             A tuple with one tensor of shape (B, d * (d + 1) / 2).
 
         Raises:
-            ValueError: If the map has another number of dimensions or channels.
+            UserError: If there is one vector per image, or another number of dimensions or
+                channels, or no position; names the shapes and what to set.
         """
         x = inputs if isinstance(inputs, Tensor) else inputs[-1]
+        if x.dim() == 3:
+            x = self._tokens_to_map(x)
         if x.dim() != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(
-                f"GlobalCovariancePooling(in_channels={self.in_channels}) got features of shape "
-                f"{tuple(x.shape)}, expected (B, {self.in_channels}, H, W); set neck.in_channels "
-                "to the channels of the backbone's last stage"
-            )
+            self._refuse(x)
         return (global_covariance_pool(self.reduce(x), self.num_iters, self.impl),)
+
+    def _tokens_to_map(self, tokens: Tensor) -> Tensor:
+        """Make tokens (B, L, C) a map (B, C, L, 1): the covariance knows no order of positions."""
+        if tokens.shape[2] != self.in_channels or tokens.shape[1] <= self.num_extra_tokens:
+            self._refuse(tokens)
+        return tokens[:, self.num_extra_tokens :].transpose(1, 2).unsqueeze(-1)
+
+    def _refuse(self, x: Tensor) -> NoReturn:
+        """Raise the error that names both shapes and the cure."""
+        channels = self.in_channels
+        if x.dim() == 2:
+            cure = (
+                "the backbone has pooled already; let it give all positions "
+                "(backbone.gap_before_final_norm=False for ConvNeXt, backbone.out_type='featmap' "
+                "for VisionTransformer)"
+            )
+        elif x.dim() == 3 and x.shape[2] == channels:
+            cure = f"num_extra_tokens={self.num_extra_tokens} of them leave no position to pool"
+        elif x.dim() == 3 and x.shape[1] == channels:
+            cure = "transpose the tokens, positions come before channels"
+        else:
+            cure = "set neck.in_channels to the channels of the backbone's last stage"
+        raise UserError(
+            f"GlobalCovariancePooling(in_channels={channels}) got features of shape "
+            f"{tuple(x.shape)}, expected (B, {channels}, H, W) or (B, L, {channels}); {cure}"
+        )
 
     def extra_repr(self) -> str:
         """Show the widths, for example ``2048 -> 256 -> 32896, num_iters=5, impl=auto``."""

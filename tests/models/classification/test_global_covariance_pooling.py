@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from gcp_mm.errors import UserError
 from gcp_mm.models.classification import GlobalCovariancePooling
 from gcp_mm.ops.reference import reference_global_covariance_pool
 
@@ -92,12 +93,63 @@ def test_start_of_the_weights_can_be_chosen():
     assert [p.unique().tolist() for p in neck.parameters()] == [[0.25], [0.5], [2.0]]
 
 
-@pytest.mark.parametrize("shape", [(2, 4, 3, 3), (2, 8, 9), (8, 3, 3)])
-def test_error_names_both_shapes(shape):
-    neck = GlobalCovariancePooling(8, 4)
-    with pytest.raises(ValueError) as caught:
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("extra", [0, 1, 2])
+def test_tokens_are_pooled_like_the_map_that_they_came_from(
+    randomise, images, worst, training, extra
+):
+    neck = randomise(GlobalCovariancePooling(24, 16, num_extra_tokens=extra)).double()
+    neck = neck.train(training)
+    x = images(3, 24, 4, 3).double().requires_grad_()
+    tokens = x.flatten(2).transpose(1, 2)
+    others = images(3, extra, 24, seed=3).double().requires_grad_()
+    (found,) = neck((torch.cat([others, tokens], dim=1),))
+    (expected,) = neck((x,))
+    assert worst(found, expected) < 1e-12
+    cotangent = images(*expected.shape, seed=2).double()
+    targets = (x, neck.reduce.conv.weight, neck.reduce.bn.bias)
+    gradients = [torch.autograd.grad(y, targets, cotangent, True) for y in (found, expected)]
+    for pair in zip(*gradients, strict=True):
+        torch.testing.assert_close(*pair, rtol=1e-12, atol=1e-12)
+    # The class token has no influence on the output, nor on the statistics of the batch norm.
+    if extra:
+        (gradient,) = torch.autograd.grad(found, others, cotangent)
+        assert not gradient.any()
+
+
+def test_tokens_equal_the_printed_formula(randomise, images, worst):
+    neck = randomise(GlobalCovariancePooling(12, 6, num_extra_tokens=1)).double().eval()
+    tokens = images(2, 9, 12).double()
+    linear = tokens[:, 1:] @ neck.reduce.conv.weight.flatten(1).T
+    norm = neck.reduce.bn
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    reduced = ((linear - norm.running_mean) * scale + norm.bias).relu()
+    expected = reference_global_covariance_pool(reduced.transpose(1, 2), 5)
+    assert worst(neck(tokens)[0], expected) < 1e-11
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 1, 1), (2, 2, 8)])
+def test_one_position_has_no_covariance(images, shape):
+    neck = GlobalCovariancePooling(8, 4, num_extra_tokens=1).eval()
+    assert not neck(images(*shape))[0].any()
+
+
+CURES = {
+    (2, 4, 3, 3): "neck.in_channels",
+    (3, 3, 5): "neck.in_channels",
+    (2, 8, 9): "transpose the tokens",
+    (2, 1, 8): "num_extra_tokens=1 of them leave no position",
+    (2, 8): "backbone.gap_before_final_norm=False",
+    (8,): "neck.in_channels",
+}
+
+
+@pytest.mark.parametrize("shape", CURES)
+def test_error_names_both_shapes_and_the_cure(shape):
+    neck = GlobalCovariancePooling(8, 4, num_extra_tokens=1)
+    with pytest.raises(UserError) as caught:
         neck(torch.zeros(shape))
-    for part in ("in_channels=8", str(shape), "(B, 8, H, W)", "neck.in_channels"):
+    for part in ("in_channels=8", f"{shape}, expected (B, 8, H, W) or (B, L, 8)", CURES[shape]):
         assert part in str(caught.value)
 
 

@@ -1,0 +1,3 @@
+_base_ = './runtime_classification.py'
+
+custom_hooks = [*_base_.custom_hooks, dict(type='gcp_mm.PretrainedRequiredHook')]

@@ -1,0 +1,10 @@
+_base_ = [
+    '../_base_/models/convnext_tiny_gcp.py',
+    '../_base_/datasets/folder_bs64.py',
+    '../_base_/schedules/finetune_adamw.py',
+    '../_base_/runtime_finetune.py',
+]
+
+model = dict(head=dict(num_classes=10))
+# torchvision's: tools/convert_checkpoint.py convnext_tiny-983f1562.pth DST
+load_from = 'checkpoints/convnext_tiny.pth'

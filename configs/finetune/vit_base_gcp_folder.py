@@ -1,0 +1,10 @@
+_base_ = [
+    '../_base_/models/vit_base_gcp.py',
+    '../_base_/datasets/folder_bs64.py',
+    '../_base_/schedules/finetune_adamw.py',
+    '../_base_/runtime_finetune.py',
+]
+
+model = dict(head=dict(num_classes=10))
+# torchvision's: tools/convert_checkpoint.py vit_b_16-c867db91.pth DST
+load_from = 'checkpoints/vit_b_16.pth'
