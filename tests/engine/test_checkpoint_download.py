@@ -3,13 +3,13 @@
 import functools
 import hashlib
 import http.server
-import os
 import threading
 
 import pytest
 import torch
 import torchvision
 from mmengine.runner.checkpoint import CheckpointLoader
+from tiny_runs import Hostile
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
 from gcp_mm.engine import checkpoint_loader
@@ -32,14 +32,6 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
-
-
-class Hostile:
-    def __init__(self, marker):
-        self.marker = marker
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.marker}",)
 
 
 @pytest.fixture

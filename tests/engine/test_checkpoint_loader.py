@@ -1,7 +1,6 @@
 """Checkpoints from disk: what loads, what is refused, and what is said about it."""
 
 import builtins
-import importlib.util
 import io
 import os
 import pathlib
@@ -11,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from golden_files import load_fill, recorded
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -83,10 +83,8 @@ def test_loading_leaves_the_allow_list_of_torch_as_it_was(training_checkpoint):
 
 @pytest.mark.parametrize("zip_format", [True, False])
 def test_checkpoint_of_the_original_scripts_loads(shared, tmp_path, zip_format):
-    spec = importlib.util.spec_from_file_location("fill", shared / "golden/fill.py")
-    fill = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fill)
-    checkpoint = fill.legacy_checkpoint(shared / "golden/models/shufflenet_v2_x1_0.json")
+    keys = recorded(shared, "shufflenet_v2_x1_0", ".json")
+    checkpoint = load_fill(shared).legacy_checkpoint(keys)
     path = save(tmp_path / "a.pth.tar", checkpoint, _use_new_zipfile_serialization=zip_format)
     loaded = CheckpointLoader.load_checkpoint(path, "cpu")
     assert (loaded["epoch"], loaded["arch"]) == (100, "shufflenet_v2_x1_0")

@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+import random_weights
 import torch
 import torchvision
 from mmengine.config import Config
@@ -44,24 +45,7 @@ def torchvision_resnet():
 
 @pytest.fixture(scope="session")
 def randomise():
-    """Give every tensor of a network a number that no other place has."""
-
-    def fill(network, seed=0):
-        generator = torch.Generator().manual_seed(seed)
-        for name, tensor in network.state_dict().items():
-            if name.endswith("num_batches_tracked"):
-                continue
-            noise = torch.randn(tensor.shape, generator=generator)
-            if tensor.dim() > 1:
-                noise *= (2 / tensor[0].numel()) ** 0.5
-            elif name.endswith(("weight", "running_var")):
-                noise = 1 + 0.1 * noise.abs()
-            else:
-                noise *= 0.1
-            tensor.copy_(noise)
-        return network
-
-    return fill
+    return random_weights.randomise
 
 
 @pytest.fixture

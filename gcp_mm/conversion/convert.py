@@ -1,0 +1,156 @@
+"""From the source layout to mmpretrain's and back, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gcp_mm.conversion.architecture import Architecture
+from gcp_mm.conversion.conversion import Conversion
+from gcp_mm.conversion.families import family_of
+from gcp_mm.conversion.layout import Layout, check_plain, unwrap, wrap
+from gcp_mm.conversion.name_rules import reform, rename_all
+from gcp_mm.conversion.recognise import find_family, recognise
+from gcp_mm.conversion.triangle_order import ORDERS, reorder_classifier
+from gcp_mm.engine.coverage import abbreviate
+from gcp_mm.errors import UserError
+
+_INTEGERS = ("num_batches_tracked", "relative_position_index")
+
+
+def convert(
+    checkpoint: Any,
+    order: str = "row",
+    keep_optimizer: bool = False,
+    allow_non_finite: bool = False,
+) -> Conversion:
+    """Convert a checkpoint of the original scripts or a state dict of torchvision.
+
+    Args:
+        checkpoint: What the file holds.
+        order: Order of the triangle that its classifier was trained with: 'row' (the upper
+            triangle row by row) or 'column' (the upper triangle column by column).
+        keep_optimizer: Carry the optimizer's state along, so that the way back gives all of it.
+        allow_non_finite: Accept weights with NaN or infinity.
+
+    Returns:
+        The conversion.
+
+    Raises:
+        UserError: If anything in the file is unknown, missing or has another shape, or if a
+            weight is not finite.
+    """
+    if order not in ORDERS:
+        raise UserError(f"the order of the triangle is {order!r}, expected one of {ORDERS}")
+    weights, layout = unwrap(checkpoint)
+    family = find_family(weights)
+    source = {}
+    for name, tensor in weights.items():
+        spelling = family.spell(name)
+        if spelling in source:
+            raise UserError(f"the file has {spelling!r} twice, also as {name!r}")
+        if spelling != name:
+            layout.spellings[spelling] = name
+        source[spelling] = tensor
+    architecture = recognise(source)
+    if order != "row" and not architecture.covariance:
+        raise UserError(f"--order {order} is for covariance pooling; the file is {architecture}")
+    not_finite = _check_values(source, allow_non_finite)
+
+    optimizer, dropped = None, []
+    if layout.entries and "optimizer" in layout.entries:
+        if keep_optimizer:
+            optimizer = checkpoint["optimizer"]
+            check_plain(optimizer, "optimizer")
+        else:
+            dropped.append("optimizer")
+    names = rename_all(source, family.rules)
+    state_dict = {names[name]: reform(name, t, family.rules) for name, t in source.items()}
+    _reorder(state_dict, names[f"{family.classifier}.weight"], architecture, order)
+    return Conversion(
+        architecture,
+        order,
+        source,
+        state_dict,
+        layout,
+        optimizer,
+        tuple(dropped),
+        not_finite,
+    )
+
+
+def restore(checkpoint: Any) -> dict:
+    """Write the original layout of a converted checkpoint back: the inverse of :func:`convert`.
+
+    Args:
+        checkpoint: What a converted file holds.
+
+    Returns:
+        What the source file held, equal in every bit, name, order and type; without the
+        optimizer's state unless it was kept.
+
+    Raises:
+        UserError: If the file was not written by the converter, or was changed since.
+    """
+    try:
+        conversion = checkpoint["meta"]["conversion"]
+        architecture = Architecture(**conversion["architecture"])
+        family, order = family_of(architecture.network), conversion["triangle_order"]
+        layout = Layout(**checkpoint["legacy"]["layout"])
+        state_dict = checkpoint["state_dict"]
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            "the file was not written by this converter (no readable meta.conversion and "
+            f"legacy.layout: {error}); only a converted file has an original layout"
+        ) from error
+    names = rename_all(state_dict, family.rules, inverse=True)
+    source = {
+        names[name]: reform(names[name], tensor, family.rules, inverse=True)
+        for name, tensor in state_dict.items()
+    }
+    found = recognise(source)
+    if found != architecture:
+        raise UserError(f"meta.conversion says {architecture}, but the weights are {found}")
+    _reorder(source, f"{family.classifier}.weight", architecture, order, inverse=True)
+    source = {layout.spellings.get(name, name): tensor for name, tensor in source.items()}
+    return wrap(source, layout, checkpoint["legacy"].get("optimizer"))
+
+
+def _reorder(
+    state_dict: dict[str, Tensor],
+    name: str,
+    architecture: Architecture,
+    order: str,
+    inverse: bool = False,
+) -> None:
+    """Permute the classifier in place of the old one, if its order is not ours."""
+    if order == "row":
+        return
+    old = state_dict[name]
+    new = reorder_classifier(old, architecture.reduced_channels, inverse)
+    # Old files of torchvision hold Parameters.
+    parameter = isinstance(old, nn.Parameter)
+    state_dict[name] = nn.Parameter(new, old.requires_grad) if parameter else new
+
+
+def _check_values(source: Mapping[str, Tensor], allow_non_finite: bool) -> tuple[str, ...]:
+    """Refuse tensors that are of the wrong kind or not finite."""
+    for name, tensor in source.items():
+        counter = name.endswith("num_batches_tracked")
+        if counter and tensor.numel() != 1:
+            raise UserError(f"{name} has shape {tuple(tensor.shape)}, expected one number")
+        if tensor.is_floating_point() == name.endswith(_INTEGERS):
+            raise UserError(
+                f"{name} holds {tensor.dtype}; expected integers in {' and '.join(_INTEGERS)} and "
+                "floating-point numbers elsewhere: a quantised network cannot be converted"
+            )
+    not_finite = tuple(name for name, t in source.items() if not torch.isfinite(t).all())
+    if not_finite and not allow_non_finite:
+        raise UserError(
+            f"NaN or infinity in {abbreviate(not_finite)}: the training that wrote the file had "
+            "diverged, or the file is damaged. --allow-non-finite converts it anyway"
+        )
+    return not_finite

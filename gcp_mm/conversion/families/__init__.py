@@ -1,0 +1,32 @@
+"""The network families that can be converted, one table each."""
+
+from gcp_mm.conversion.families.convnext import CONVNEXT
+from gcp_mm.conversion.families.family import Family
+from gcp_mm.conversion.families.mobilenet_v2 import MOBILENET_V2
+from gcp_mm.conversion.families.resnet import RESNET
+from gcp_mm.conversion.families.shufflenet_v2 import SHUFFLENET_V2
+from gcp_mm.conversion.families.swin_transformer import SWIN_TRANSFORMER
+from gcp_mm.conversion.families.vision_transformer import VISION_TRANSFORMER
+
+FAMILIES = (RESNET, MOBILENET_V2, SHUFFLENET_V2, CONVNEXT, SWIN_TRANSFORMER, VISION_TRANSFORMER)
+
+
+def family_of(network: str) -> Family:
+    """Find the family of a network.
+
+    Args:
+        network: Name in ``torchvision.models``.
+
+    Returns:
+        The family.
+
+    Raises:
+        KeyError: If no family has it.
+    """
+    for family in FAMILIES:
+        if network in family.backbones:
+            return family
+    raise KeyError(network)
+
+
+__all__ = ["FAMILIES", "Family", "family_of"]

@@ -1,0 +1,62 @@
+"""Swin Transformer (the first version): numbered features in torchvision, stages in mmpretrain."""
+
+from __future__ import annotations
+
+from gcp_mm.conversion.families.family import Family
+from gcp_mm.conversion.name_rules import Rule
+from gcp_mm.conversion.tensor_form import MERGED_PATCH, POSITION_PAIRS
+
+_ARCHS = {"swin_t": "tiny", "swin_s": "small", "swin_b": "base"}
+
+# Within a block.
+_LAYERS = {
+    "norm1": "norm1",
+    "attn.qkv": "attn.w_msa.qkv",
+    "attn.proj": "attn.w_msa.proj",
+    "norm2": "norm2",
+    "mlp.0": "ffn.layers.0.0",
+    "mlp.3": "ffn.layers.1",
+}
+_POSITIONS = {"relative_position_bias_table": None, "relative_position_index": POSITION_PAIRS}
+
+SWIN_TRANSFORMER = Family(
+    signature="features.1.0.attn.relative_position_bias_table",
+    backbones={
+        network: dict(type="SwinTransformer", arch=arch) for network, arch in _ARCHS.items()
+    },
+    channels={network: 1024 if arch == "base" else 768 for network, arch in _ARCHS.items()},
+    rules=(
+        Rule("features.0.0.{tensor}", "backbone.patch_embed.projection.{tensor}"),
+        Rule("features.0.2.{tensor}", "backbone.patch_embed.norm.{tensor}"),
+        *(
+            Rule(
+                f"features.{2 * stage + 1}.{{block}}.{source}.{{tensor}}",
+                f"backbone.stages.{stage}.blocks.{{block}}.{target}.{{tensor}}",
+            )
+            for stage in range(4)
+            for source, target in _LAYERS.items()
+        ),
+        *(
+            Rule(
+                f"features.{2 * stage + 1}.{{block}}.attn.{name}",
+                f"backbone.stages.{stage}.blocks.{{block}}.attn.w_msa.{name}",
+                form=form,
+            )
+            for stage in range(4)
+            for name, form in _POSITIONS.items()
+        ),
+        *(
+            Rule(
+                f"features.{2 * stage + 2}.{layer}.{{tensor}}",
+                f"backbone.stages.{stage}.downsample.{layer}.{{tensor}}",
+                form=MERGED_PATCH,
+            )
+            for stage in range(3)
+            for layer in ("norm", "reduction")
+        ),
+        Rule("norm.{tensor}", "backbone.norm3.{tensor}"),
+        Rule("head.{tensor}", "head.fc.{tensor}"),
+    ),
+    classifier="head",
+    head=dict(type="LinearClsHead"),
+)

@@ -1,0 +1,139 @@
+"""The containers around the weights: what the original scripts and torchvision save."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from gcp_mm.engine.coverage import abbreviate, weights_of
+from gcp_mm.errors import UserError
+
+# Besides the weights and the optimizer; they are small and kept.
+_DETAILS = ("epoch", "arch", "best_acc1")
+_ENTRIES = (*_DETAILS, "state_dict", "optimizer")
+_PREFIX = "module."
+
+
+@dataclass
+class Layout:
+    """How the weights are wrapped, as plain data that can be saved with them.
+
+    Attributes:
+        entries: Keys of the file in their order; None if the file is a bare state dict.
+        prefix: What every name begins with, ``'module.'`` or nothing.
+        ordered: Whether the state dict is an ``OrderedDict``.
+        metadata: ``_metadata`` of the state dict (versions of its modules), if it has one.
+        spellings: Names with another spelling in the file, by the name that the rules have.
+        details: The entries that are kept as they are.
+    """
+
+    entries: list[str] | None = None
+    prefix: str = ""
+    ordered: bool = False
+    metadata: Mapping[str, Any] | None = None
+    spellings: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:
+    """Take the weights out of a file of the original scripts, or out of a bare state dict.
+
+    Args:
+        checkpoint: ``{'epoch', 'arch', 'state_dict', 'best_acc1', 'optimizer'}``, of which only
+            ``state_dict`` has to be there, or names and tensors directly.
+
+    Returns:
+        The tensors by name without the prefix of DataParallel, and the layout.
+
+    Raises:
+        UserError: If the file holds anything else.
+    """
+    if not isinstance(checkpoint, Mapping) or not checkpoint:
+        raise UserError(
+            f"the file holds a {type(checkpoint).__name__} "
+            f"{'without entries' if isinstance(checkpoint, Mapping) else ''}, expected a "
+            "checkpoint dict or a state dict; save model.state_dict() instead of the model"
+        )
+    layout = Layout()
+    state_dict = checkpoint
+    if "state_dict" in checkpoint:
+        layout.entries = list(checkpoint)
+        unknown = [str(name) for name in checkpoint if name not in _ENTRIES]
+        if unknown:
+            raise UserError(
+                f"the file has entries besides {', '.join(_ENTRIES)}: {abbreviate(unknown)}. It "
+                "was not saved by the original scripts; save its state_dict alone"
+            )
+        layout.details = {name: checkpoint[name] for name in _DETAILS if name in checkpoint}
+        state_dict = checkpoint["state_dict"]
+        if not isinstance(state_dict, Mapping) or not state_dict:
+            raise UserError(f"state_dict is a {type(state_dict).__name__} without tensors")
+    wrong = [
+        f"{name} ({type(value).__name__})"
+        for name, value in state_dict.items()
+        if not isinstance(value, Tensor) or not isinstance(name, str)
+    ]
+    if wrong:
+        raise UserError(f"entries of the state dict that are no tensors: {abbreviate(wrong)}")
+    if all(name.startswith(_PREFIX) for name in state_dict):
+        layout.prefix = _PREFIX
+    elif mixed := [name for name in state_dict if name.startswith(_PREFIX)]:
+        raise UserError(
+            f"some names begin with {_PREFIX!r} and others do not, for example {mixed[0]!r}"
+        )
+    layout.ordered = isinstance(state_dict, OrderedDict)
+    layout.metadata = getattr(state_dict, "_metadata", None)
+    check_plain({**layout.details, "_metadata": layout.metadata})
+    return weights_of({"state_dict": state_dict}), layout
+
+
+def wrap(state_dict: Mapping[str, Tensor], layout: Layout, optimizer: Any = None) -> dict:
+    """Put weights back into their container: the inverse of :func:`unwrap`.
+
+    Args:
+        state_dict: Tensors by name without prefix.
+        layout: The container.
+        optimizer: State of the optimizer; without it, its entry is left out.
+
+    Returns:
+        What the original file held.
+    """
+    container = OrderedDict if layout.ordered else dict
+    state_dict = container((layout.prefix + name, value) for name, value in state_dict.items())
+    if layout.metadata is not None:
+        state_dict._metadata = layout.metadata
+    if layout.entries is None:
+        return state_dict
+    values = {**layout.details, "state_dict": state_dict}
+    if optimizer is not None:
+        values["optimizer"] = optimizer
+    return {name: values[name] for name in layout.entries if name in values}
+
+
+def check_plain(value: Any, where: str = "") -> None:
+    """Check that something loads again with ``weights_only=True`` and nothing allowed besides.
+
+    Args:
+        value: What is about to be saved.
+        where: Its place, for the message.
+
+    Raises:
+        UserError: If it holds more than tensors, numbers, text and containers of them.
+    """
+    if isinstance(value, Mapping):
+        children = value.items()
+    elif isinstance(value, list | tuple):
+        children = enumerate(value)
+    elif value is None or isinstance(value, Tensor) or type(value) in (int, float, bool, str):
+        return
+    else:
+        raise UserError(
+            f"entry {where!r} is a {type(value).__module__}.{type(value).__name__}, which a safe "
+            "file cannot hold; make it a number, a text or a tensor"
+        )
+    for key, child in children:
+        check_plain(child, f"{where}.{key}" if where else str(key))

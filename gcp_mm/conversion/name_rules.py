@@ -1,0 +1,98 @@
+"""Names of tensors in two layouts, related by a table that is read in both directions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from gcp_mm.conversion.tensor_form import TensorForm
+from gcp_mm.errors import UserError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of a table of names.
+
+    Attributes:
+        source: Name in the source, for example ``'stage2.{block}.branch1.0.{tensor}'``.
+        target: Name in mmpretrain, with the same placeholders. ``{tensor}`` stands for the last
+            part of a name (``weight``, ``running_mean``), every other placeholder for a number.
+        form: How the tensor itself changes; None if it does not.
+    """
+
+    source: str
+    target: str
+    form: TensorForm | None = None
+
+    def rename(self, name: str, inverse: bool = False) -> str | None:
+        """Give the other name of a tensor, or None if the rule is not about it."""
+        pattern, template = self._backward if inverse else self._forward
+        match = pattern.fullmatch(name)
+        return template.format(**match.groupdict()) if match else None
+
+    @cached_property
+    def _forward(self) -> tuple[re.Pattern, str]:
+        return _compile(self.source), self.target
+
+    @cached_property
+    def _backward(self) -> tuple[re.Pattern, str]:
+        return _compile(self.target), self.source
+
+
+def _compile(template: str) -> re.Pattern:
+    """Make a pattern with one named group for each placeholder."""
+    pattern = re.escape(template).replace(r"\{tensor\}", r"(?P<tensor>\w+)")
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", pattern))
+
+
+def rename_all(
+    names: Iterable[str], rules: tuple[Rule, ...], inverse: bool = False
+) -> dict[str, str]:
+    """Rename every tensor.
+
+    Args:
+        names: Names in the source layout, or with ``inverse`` in the target layout.
+        rules: The table.
+        inverse: Whether to read the table from right to left.
+
+    Returns:
+        The new name of each old one, in the given order.
+
+    Raises:
+        UserError: If there is not exactly one rule for a name, or two names become one.
+    """
+    renamed, taken = {}, {}
+    for name in names:
+        found = [new for rule in rules if (new := rule.rename(name, inverse)) is not None]
+        if len(found) != 1:
+            raise UserError(
+                f"{len(found)} rules are about the tensor {name!r}, expected one; correct the "
+                "table of its family in gcp_mm/conversion/families"
+            )
+        if found[0] in taken:
+            raise UserError(f"{taken[found[0]]!r} and {name!r} would both become {found[0]!r}")
+        taken[found[0]] = name
+        renamed[name] = found[0]
+    return renamed
+
+
+def reform(name: str, tensor: Tensor, rules: tuple[Rule, ...], inverse: bool = False) -> Tensor:
+    """Bring a tensor into the form that the other layout has.
+
+    Args:
+        name: Its name in the source layout.
+        tensor: The tensor in the source's form, or with ``inverse`` in mmpretrain's.
+        rules: The table.
+        inverse: Whether to go back.
+
+    Returns:
+        The tensor with the same values; itself if both layouts have one form.
+    """
+    for rule in rules:
+        if rule.form and rule.rename(name) is not None:
+            return rule.form.apply(tensor, inverse)
+    return tensor

@@ -1,0 +1,89 @@
+"""The source networks in plain PyTorch, with the names of the source.
+
+No OpenMMLab package takes part, so these are what a conversion is verified against. They also
+say which tensors a complete file has.
+"""
+
+from __future__ import annotations
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from gcp_mm.conversion.architecture import Architecture
+from gcp_mm.conversion.families import family_of
+from gcp_mm.ops.covariance_pool import covariance_pool
+from gcp_mm.ops.newton_schulz import newton_schulz_sqrt
+
+# As in every published model.
+_NUM_ITERS = 5
+
+# Rows and columns of the elements in the order in which they are read. The matrix is symmetric:
+# its lower triangle row by row is its upper one column by column.
+_TRIANGLES = {"row": torch.triu_indices, "column": torch.tril_indices}
+
+
+class CovarianceNetwork(nn.Module):
+    """Trunk of torchvision, 1 x 1 convolution, batch norm, activation, covariance, classifier.
+
+    Args:
+        architecture: An architecture with covariance pooling.
+        order: Order of the triangle, 'row' or 'column'.
+
+    ``forward`` maps normalised images (B, 3, H, W) to logits (B, num_classes).
+    """
+
+    def __init__(self, architecture: Architecture, order: str = "row") -> None:
+        super().__init__()
+        self._family = family_of(architecture.network)
+        self._triangle = _TRIANGLES[order]
+        form = self._family.covariance
+        whole = torchvision.models.get_model(architecture.network, weights=None)
+        if form.adapt:
+            form.adapt(whole)
+        for name in form.trunk:
+            self.add_module(name, getattr(whole, name))
+        width = architecture.reduced_channels
+        convolution, norm = form.reduce
+        channels = self._family.channels[architecture.network]
+        self._add(convolution, nn.Conv2d(channels, width, kernel_size=1, bias=False))
+        self._add(norm, nn.BatchNorm2d(width))
+        self.activation = getattr(nn, form.activation)()
+        classifier = nn.Linear(architecture.vector_length, architecture.num_classes)
+        self._add(self._family.classifier, classifier)
+
+    def _add(self, path: str, module: nn.Module) -> None:
+        """Add a module under a dotted name."""
+        *parents, name = path.split(".")
+        owner = self
+        for parent in parents:
+            if parent not in dict(owner.named_children()):
+                owner.add_module(parent, nn.Module())
+            owner = owner.get_submodule(parent)
+        owner.add_module(name, module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the logits."""
+        form = self._family.covariance
+        for name in (*form.trunk, *form.reduce, "activation"):
+            x = self.get_submodule(name)(x)
+        root = newton_schulz_sqrt(covariance_pool(x.flatten(2)), _NUM_ITERS)
+        rows, columns = self._triangle(root.shape[-1], root.shape[-1])
+        return self.get_submodule(self._family.classifier)(root[:, rows, columns])
+
+
+def plain_network(architecture: Architecture, order: str = "row") -> nn.Module:
+    """Build the source network of an architecture, with random weights.
+
+    Args:
+        architecture: The architecture.
+        order: Order in which the classifier expects the triangle of a covariance.
+
+    Returns:
+        Torchvision's network, or with covariance pooling a :class:`CovarianceNetwork`.
+    """
+    if architecture.covariance:
+        return CovarianceNetwork(architecture, order)
+    return torchvision.models.get_model(
+        architecture.network, weights=None, num_classes=architecture.num_classes
+    )

@@ -1,0 +1,99 @@
+"""Recognise a network by the names and shapes of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from gcp_mm.conversion.architecture import Architecture
+from gcp_mm.conversion.families import FAMILIES, Family
+from gcp_mm.conversion.plain_networks import plain_network
+from gcp_mm.engine.coverage import Coverage, abbreviate, compare
+from gcp_mm.errors import CheckpointMismatchError, UserError
+
+
+def find_family(state_dict: Mapping[str, Tensor]) -> Family:
+    """Find the family whose signature is among the names.
+
+    Args:
+        state_dict: Tensors by source name, without the prefix of DataParallel.
+
+    Returns:
+        The family.
+
+    Raises:
+        UserError: If there is none, or more than one.
+    """
+    found = [family for family in FAMILIES if family.signature in state_dict]
+    if len(found) == 1:
+        return found[0]
+    if any(name.startswith("backbone.") for name in state_dict):
+        raise UserError(
+            "the names begin with 'backbone.': the file is already in the layout of mmpretrain; "
+            "--to-legacy writes the original layout of a converted file back"
+        )
+    if found:
+        both = " and ".join(repr(family.signature) for family in found)
+        raise UserError(f"the file mixes several networks: it has {both}; take it apart first")
+    known = ", ".join(network for family in FAMILIES for network in family.backbones)
+    raise UserError(
+        f"the network is not recognised. The file begins with {abbreviate(state_dict)}; the "
+        f"converter knows {known}, plain or with covariance pooling"
+    )
+
+
+def recognise(state_dict: Mapping[str, Tensor]) -> Architecture:
+    """Find the architecture whose tensors are exactly those of a file.
+
+    ``num_batches_tracked`` may be absent, as in files that were written before torch 0.4.1.
+
+    Args:
+        state_dict: Tensors by source name, without the prefix of DataParallel.
+
+    Returns:
+        The architecture.
+
+    Raises:
+        UserError: If no family, or more than one, has tensors of these names.
+        CheckpointMismatchError: If a tensor is missing, unknown or has another shape; the message
+            compares the file with the nearest network.
+    """
+    family = find_family(state_dict)
+    coverages = {}
+    for network in family.backbones:
+        architecture = _with_sizes_of(state_dict, family, network)
+        coverages[architecture] = _compare(architecture, state_dict)
+    nearest = min(coverages, key=lambda key: _differences(coverages[key]))
+    if _differences(coverages[nearest]):
+        details = coverages[nearest].details()
+        raise CheckpointMismatchError(
+            f"the file holds no known network. The nearest is {nearest}, but {details}. Nothing "
+            "is left out or guessed: use a complete file of the unchanged network, or add the "
+            "network to gcp_mm/conversion/families"
+        )
+    return nearest
+
+
+def _with_sizes_of(state_dict: Mapping[str, Tensor], family: Family, network: str) -> Architecture:
+    """Read the number of classes and of reduced channels from the last layers."""
+    width = None
+    if family.covariance:
+        width = _outputs(state_dict, f"{family.covariance.reduce[0]}.weight")
+    classes = _outputs(state_dict, f"{family.classifier}.weight")
+    return Architecture(network, 1000 if classes is None else classes, width)
+
+
+def _outputs(state_dict: Mapping[str, Tensor], name: str) -> int | None:
+    """Number of outputs of a layer, None if it is not there."""
+    return state_dict[name].shape[0] if name in state_dict and state_dict[name].dim() else None
+
+
+def _compare(architecture: Architecture, state_dict: Mapping[str, Tensor]) -> Coverage:
+    with torch.device("meta"):
+        return compare(plain_network(architecture).state_dict(), state_dict)
+
+
+def _differences(coverage: Coverage) -> int:
+    return len(coverage.missing) + len(coverage.mismatched) + len(coverage.unused)

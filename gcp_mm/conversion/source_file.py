@@ -1,0 +1,52 @@
+"""Read a checkpoint that comes from elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from gcp_mm.engine.checkpoint_loader import find_checkpoint, load_from_file
+from gcp_mm.errors import UserError
+
+
+def read_source(filename: str | Path) -> Any:
+    """Load a file on the CPU, without executing anything in it.
+
+    Args:
+        filename: Path of the file, in either of torch's formats.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        CheckpointNotFoundError: If there is no such file.
+        UnsafeCheckpointError: If it refers to code.
+        UserError: If it is truncated, a web page, or not a checkpoint.
+    """
+    path = find_checkpoint(filename)
+    with path.open("rb") as file:
+        beginning = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if beginning.startswith((b"<!doctype html", b"<html")):
+        raise UserError(
+            f"{str(path)!r} is a web page, not a checkpoint. Google Drive answers with one before "
+            "it hands out a large file, and when its quota is used up: open the link in a browser "
+            "and confirm the download, or fetch the file from the mirror"
+        )
+    return load_from_file(path, map_location="cpu")
+
+
+def sha256(filename: str | Path) -> str:
+    """Compute the sha256 of a file.
+
+    Args:
+        filename: Path of the file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with Path(filename).expanduser().open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,150 @@
+"""Compare the logits of a network before and after its conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torchvision import transforms
+
+from gcp_mm.conversion.conversion import Conversion
+from gcp_mm.conversion.model_config import model_config
+from gcp_mm.conversion.plain_networks import plain_network
+from gcp_mm.errors import UserError
+
+# Largest difference of the logits in float64, relative to the largest logit. What remains is
+# rounding: the two networks order their sums differently.
+TOLERANCE = 1e-9
+
+# The test-time preprocessing of ImageNet classifiers: shorter side 256, centre 224.
+_PREPROCESS = transforms.Compose(
+    [
+        transforms.Resize(256),
+        transforms.CenterCrop(224),
+        transforms.ToTensor(),
+        transforms.Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Logits of one image by the source network and by the converted one.
+
+    Attributes:
+        image: Path of the image.
+        before: Logits of the source network, float64.
+        after: Logits of the converted network, float64.
+    """
+
+    image: str
+    before: Tensor
+    after: Tensor
+
+    @property
+    def difference(self) -> float:
+        """Largest difference relative to the largest logit; NaN if a logit is not finite."""
+        return float((self.before - self.after).abs().max() / self.before.abs().max())
+
+    def __str__(self) -> str:
+        """Tell the difference and the first class with its probability."""
+        top = [
+            f"class {int(logits.argmax())} ({float(logits.softmax(0).max()):.3f})"
+            for logits in (self.before, self.after)
+        ]
+        return (
+            f"{self.image}: before {top[0]}, after {top[1]}, "
+            f"largest relative difference {self.difference:.1e}"
+        )
+
+
+def read_images(paths: Sequence[str | Path]) -> list[Tensor]:
+    """Read and preprocess images.
+
+    Args:
+        paths: Image files of any size and mode.
+
+    Returns:
+        A normalised float32 tensor (3, 224, 224) for each.
+
+    Raises:
+        UserError: If a file does not exist or is no image.
+    """
+    images = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                images.append(_PREPROCESS(image.convert("RGB")))
+        except (OSError, UnidentifiedImageError) as error:
+            raise UserError(f"--verify: {str(path)!r} is not a readable image: {error}") from error
+    return images
+
+
+def compare_logits(conversion: Conversion, paths: Sequence[str | Path]) -> list[Comparison]:
+    """Run the source network in plain PyTorch and the converted one in mmpretrain.
+
+    Both run in float64, so that an error in the conversion cannot hide in rounding.
+
+    Args:
+        conversion: The conversion.
+        paths: Image files.
+
+    Returns:
+        One comparison for each image.
+
+    Raises:
+        UserError: If an image cannot be read.
+    """
+    images = read_images(paths)
+    pairs = logits_before_and_after(conversion, images)
+    return [
+        Comparison(str(path), before, after)
+        for path, (before, after) in zip(paths, pairs, strict=True)
+    ]
+
+
+def logits_before_and_after(
+    conversion: Conversion, images: Sequence[Tensor]
+) -> list[tuple[Tensor, Tensor]]:
+    """Run both networks on normalised images.
+
+    Args:
+        conversion: The conversion.
+        images: Tensors (3, H, W).
+
+    Returns:
+        For each image the logits (num_classes,) of the source network and of the converted one,
+        float64.
+    """
+    before = plain_network(conversion.architecture, conversion.order)
+    before.load_state_dict(conversion.source, strict=True)
+    before.double().eval()
+    after = build_converted(conversion).double().eval()
+    with torch.no_grad():
+        return [
+            (before(image[None].double())[0], after(image[None].double(), mode="tensor")[0])
+            for image in images
+        ]
+
+
+def build_converted(conversion: Conversion) -> torch.nn.Module:
+    """Build the mmpretrain classifier of a conversion and load its weights.
+
+    Args:
+        conversion: The conversion.
+
+    Returns:
+        The ``ImageClassifier``.
+    """
+    # mmpretrain takes half a minute to import, and only verification needs it.
+    from mmpretrain.registry import MODELS
+
+    import gcp_mm.registry  # noqa: F401  (its models)
+
+    network = MODELS.build(model_config(conversion.architecture))
+    network.load_state_dict(conversion.state_dict, strict=True)
+    return network

@@ -1,0 +1,37 @@
+import pytest
+
+from gcp_mm.conversion import Architecture
+from gcp_mm.conversion.families import FAMILIES
+
+
+def test_rows_are_the_configs(repo):
+    architectures = [
+        Architecture(network, 1000, width)
+        for family in FAMILIES
+        for network in family.backbones
+        for width in (None, 128, 160, 256)
+    ]
+    rows = [row for architecture in architectures for row in architecture.rows]
+    assert len(rows) == len(set(rows)) == 40
+    assert set(rows) == {path.stem for path in (repo / "configs/imagenet").glob("*.py")}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "rows"),
+    [
+        (
+            Architecture("resnet50", 1000, 128),
+            ("resnet50_gcp_lrnorm_128", "resnet50_gcp_lradju_128"),
+        ),
+        (Architecture("resnet18", 1000, 128), ()),
+        (Architecture("resnet152", 1000, 256), ()),
+        (Architecture("resnet50", 10, 256), ()),
+    ],
+)
+def test_rows_of_an_architecture(architecture, rows):
+    assert architecture.rows == rows
+
+
+def test_length_of_the_vector():
+    assert Architecture("resnet50", 1000, 256).vector_length == 32896
+    assert Architecture("resnet50", 1000).vector_length == 0

@@ -1,0 +1,166 @@
+import pytest
+import torch
+from torch import nn
+
+from gcp_mm.conversion import Architecture, convert, restore
+from gcp_mm.conversion.verify import logits_before_and_after
+from gcp_mm.errors import UserError
+
+RESNET = Architecture("resnet18", num_classes=7, reduced_channels=4)
+PLAIN = Architecture("shufflenet_v2_x0_5", num_classes=7)
+
+
+def test_entries_and_provenance(legacy):
+    conversion = convert(legacy())
+    assert conversion.dropped == ("optimizer",)
+    content = conversion.checkpoint(row="a row")
+    assert content.keys() == {"meta", "state_dict", "legacy"}
+    assert content["meta"]["conversion"] == {
+        "architecture": {
+            "network": "shufflenet_v2_x0_5",
+            "num_classes": 7,
+            "reduced_channels": 4,
+        },
+        "triangle_order": "row",
+        "epoch": 100,
+        "arch": "a name of the original",
+        "best_acc1": 12.5,
+        "row": "a row",
+    }
+    assert "optimizer" not in content["legacy"]
+
+
+def test_dropped_optimizer_is_all_that_the_way_back_lacks(legacy, same):
+    source = legacy()
+    restored = restore(convert(source).checkpoint())
+    del source["optimizer"]
+    assert same(restored, source)
+
+
+def change_spelling(content):
+    weights = content["state_dict"]
+    for name in [name for name in weights if "layer_reduce" in name]:
+        spelling = name.replace("layer_reduce_bn", "Layer_Reduce_BN")
+        weights[spelling.replace("layer_reduce", "Layer_Reduce")] = weights.pop(name)
+    assert sum("Layer_Reduce" in name for name in weights) == 6
+    return content
+
+
+def drop_counters(content):
+    weights = content["state_dict"]
+    for name in [name for name in weights if name.endswith("num_batches_tracked")]:
+        del weights[name]
+    return content
+
+
+def half(content):
+    weights = content["state_dict"]
+    for name, tensor in weights.items():
+        weights[name] = tensor.half() if tensor.is_floating_point() else tensor
+    return content
+
+
+def as_parameters(content):
+    weights = content["state_dict"]
+    for name, tensor in weights.items():
+        weights[name] = nn.Parameter(tensor) if "fc" in name or "conv1" in name else tensor
+    return content
+
+
+FORMS = {
+    "as it is": lambda content: content,
+    "weights alone": lambda content: content["state_dict"],
+    "without module.": lambda content: {
+        name.removeprefix("module."): tensor for name, tensor in content["state_dict"].items()
+    },
+    "plain dict": lambda content: {**content, "state_dict": dict(content["state_dict"])},
+    "entries in another order": lambda content: dict(reversed(content.items())),
+    "fewer entries": lambda content: {"state_dict": content["state_dict"], "epoch": 3},
+    "no counters": drop_counters,
+    "other spelling": change_spelling,
+    "half precision": half,
+    "parameters": as_parameters,
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "order"), [("as it is", "row"), *((form, "column") for form in FORMS)]
+)
+def test_every_form_comes_back_exactly(legacy, same, form, order):
+    source = FORMS[form](legacy(RESNET))
+    conversion = convert(source, order, keep_optimizer=True)
+    assert conversion.architecture == RESNET
+    assert {"neck.reduce.conv.weight", "neck.reduce.bn.bias"} <= conversion.state_dict.keys()
+    assert same(restore(conversion.checkpoint()), source)
+
+
+def test_order_moves_columns_of_the_classifier_alone(legacy):
+    row, column = (convert(legacy(), order).state_dict for order in ("row", "column"))
+    assert [name for name in row if not torch.equal(row[name], column[name])] == ["head.fc.weight"]
+    # d = 4: element 02 is number 2 by rows and number 3 by columns.
+    assert torch.equal(column["head.fc.weight"][:, 2], row["head.fc.weight"][:, 3])
+
+
+def test_wrong_order_changes_logits_and_the_right_one_restores_them(state_dict, worst):
+    """A file that was trained with the other order."""
+    image = torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    trained, restored, wrong = (
+        logits_before_and_after(convert(state_dict(), order), [image])[0]
+        for order in ("column", "column", "row")
+    )
+    assert worst(restored[1], trained[0]) < 1e-11
+    assert worst(wrong[1], trained[0]) > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("architecture", "order", "message"),
+    [(PLAIN, "column", "is for covariance pooling; the file is shufflenet"), (None, "z", "'z'")],
+)
+def test_order_that_does_not_fit(state_dict, architecture, order, message):
+    weights = state_dict(architecture) if architecture else state_dict()
+    with pytest.raises(UserError, match=message):
+        convert(weights, order)
+
+
+def set_item(name, value):
+    def change(weights):
+        weights[name] = value(weights[name]) if callable(value) else value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (set_item("fc.weight", lambda t: t.fill_(torch.nan)), "NaN or infinity in fc.weight"),
+        (set_item("conv1.1.bias", lambda t: t / 0), "NaN or infinity in conv1.1.bias"),
+        (set_item("fc.bias", lambda t: t.to(torch.int8)), "fc.bias holds torch.int8"),
+        (
+            set_item("conv1.1.num_batches_tracked", lambda t: t.float()),
+            "conv1.1.num_batches_tracked holds torch.float32",
+        ),
+        (
+            set_item("conv1.1.num_batches_tracked", torch.zeros(3, dtype=torch.int64)),
+            r"conv1.1.num_batches_tracked has shape \(3,\)",
+        ),
+    ],
+)
+def test_values_are_checked(state_dict, change, named):
+    weights = state_dict()
+    change(weights)
+    with pytest.raises(UserError, match=named):
+        convert(weights)
+
+
+def test_weights_that_are_not_finite_can_be_allowed(state_dict):
+    weights = state_dict()
+    weights["fc.weight"][0, 0] = torch.inf
+    conversion = convert(weights, allow_non_finite=True)
+    assert conversion.not_finite == ("fc.weight",)
+
+
+def test_name_in_two_spellings(state_dict):
+    weights = state_dict(RESNET)
+    weights["Layer_Reduce.weight"] = weights["layer_reduce.weight"]
+    with pytest.raises(UserError, match="'layer_reduce.weight' twice, also as 'Layer_Reduce"):
+        convert(weights)

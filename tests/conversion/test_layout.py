@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from gcp_mm.conversion.layout import check_plain, unwrap
+from gcp_mm.errors import UserError
+
+ONE = torch.ones(1)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (ONE, "holds a Tensor .*expected a checkpoint dict"),
+        ([ONE], "holds a list"),
+        ({}, "holds a dict without entries"),
+        ({"state_dict": {}}, "state_dict is a dict without tensors"),
+        ({"state_dict": ONE}, "state_dict is a Tensor without tensors"),
+        (
+            {"state_dict": {"w": ONE}, "scheduler": {}, "ema": 1},
+            "besides epoch.*: scheduler, ema",
+        ),
+        ({"w": ONE, "model": {"w": ONE}}, r"no tensors: model \(dict\)"),
+        ({"w": ONE, 3: ONE}, r"no tensors: 3 \(Tensor\)"),
+        ({"module.w": ONE, "v": ONE}, "'module.' and others do not, for example 'module.w'"),
+        ({"state_dict": {"w": ONE}, "epoch": {3}}, "entry 'epoch' is a builtins.set"),
+    ],
+)
+def test_what_is_not_a_checkpoint(content, named):
+    with pytest.raises(UserError, match=named):
+        unwrap(content)
+
+
+def test_place_of_what_a_safe_file_cannot_hold():
+    check_plain({"a": [1, 2.0, "b", None, True, ONE, {3: ()}]})
+    with pytest.raises(UserError, match=r"entry 'optimizer\.state\.1\.x' is a torch\.device"):
+        check_plain({"state": [0, {"x": torch.device("cpu")}]}, "optimizer")

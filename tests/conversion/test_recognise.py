@@ -1,0 +1,65 @@
+import pytest
+import torch
+import torchvision
+
+from gcp_mm.conversion import Architecture, recognise
+from gcp_mm.errors import CheckpointMismatchError, UserError
+
+
+def cut(name):
+    return lambda weights: weights.pop(name)
+
+
+def put(name, *shape):
+    return lambda weights: weights.update({name: torch.zeros(shape)})
+
+
+RESNET = Architecture("resnet18", 7, 4)
+CHANGES = {
+    "missing": (cut("layer3.0.bn1.running_var"), "not in the file: layer3.0.bn1.running_var"),
+    "missing classifier": (cut("fc.weight"), "not in the file: fc.weight"),
+    "unknown": (put("extra.weight", 2), "only in the file: extra.weight"),
+    "shape": (
+        put("layer4.1.conv2.weight", 512, 512, 1, 1),
+        r"layer4.1.conv2.weight \(\(512, 512, 3, 3\), \(512, 512, 1, 1\)\)",
+    ),
+    "triangle": (put("fc.weight", 7, 4 * 4), r"fc.weight \(\(7, 10\), \(7, 16\)\)"),
+    "half of the neck": (cut("layer_reduce.weight"), "only in the file: layer_reduce_bn.weight"),
+    "another depth": (cut("layer2.1.conv1.weight"), "not in the file: layer2.1.conv1.weight"),
+    "no dimension": (put("fc.weight"), r"fc.weight \(\(1000, 10\), \(\)\)"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_difference_to_the_nearest_network_is_named(state_dict, change):
+    weights = state_dict(RESNET)
+    edit, named = CHANGES[change]
+    edit(weights)
+    with pytest.raises(CheckpointMismatchError, match=named) as caught:
+        recognise(weights)
+    assert "The nearest is resnet18 with" in str(caught.value)
+    assert "Nothing is left out or guessed" in str(caught.value)
+
+
+@pytest.mark.parametrize("network", ["resnext50_32x4d", "wide_resnet50_2"])
+def test_relative_with_the_same_names_is_refused(network):
+    with torch.device("meta"):
+        weights = torchvision.models.get_model(network).state_dict()
+    with pytest.raises(CheckpointMismatchError, match="nearest is resnet50 with average pooling"):
+        recognise(weights)
+
+
+def test_two_networks_in_one_file(state_dict):
+    weights = {**state_dict(RESNET), **state_dict()}
+    with pytest.raises(UserError, match="'layer1.0.conv1.weight' and 'stage2.0.branch1.0.weight'"):
+        recognise(weights)
+
+
+def test_converted_file():
+    with pytest.raises(UserError, match="already in the layout of mmpretrain; --to-legacy"):
+        recognise({"backbone.conv1.weight": torch.zeros(1)})
+
+
+def test_other_network():
+    with pytest.raises(UserError, match=r"begins with block\.0\.weight.*knows resnet18.*plain or"):
+        recognise({"block.0.weight": torch.zeros(1)})

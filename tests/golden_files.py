@@ -1,0 +1,29 @@
+"""The recorded networks of the folder ``shared/golden``."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+from conftest import NO_SHARED, SHARED
+from pytest import mark, param
+
+_MODELS = "golden/models"
+
+
+def load_fill(shared: Path) -> ModuleType:
+    """Import the recipe that the recorded weights and images follow."""
+    spec = importlib.util.spec_from_file_location("golden_fill", shared / "golden/fill.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def recorded(shared: Path, network: str, suffix: str) -> Path:
+    """Return the path of a recorded network: its names (.json) or its numbers (.npz)."""
+    return shared / _MODELS / (network + suffix)
+
+
+def recorded_networks() -> list:
+    """Enumerate the networks in the folder, or one skipped parameter where it is absent."""
+    names = sorted(path.stem for path in SHARED.glob(f"{_MODELS}/*.npz"))
+    return names or [param(None, marks=mark.skip(reason=NO_SHARED), id="absent")]
