@@ -12,10 +12,6 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import Registry
 
-from gcp_mm.engine.activate import activate
-
-activate()
-
 MODELS = Registry(
     "model",
     parent=MMENGINE_MODELS,

@@ -8,10 +8,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
 import gcp_mm
+from gcp_mm.zoo import load_rows
 
 CONFIG = "resnet18_gcp_lrnorm"
+# The smallest network with covariance pooling.
+SMALL = "mobilenetv2_gcp_lrnorm_128"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +58,7 @@ def test_wheel_holds_the_package_the_configs_and_the_tools(wheel, repo):
         "gcp_mm/.mim/tools/dist_train.sh",
     } <= extra
     metadata = {name for name in names if ".dist-info/" in name}
-    package = below(repo, "gcp_mm", suffix=".py")
+    package = below(repo, "gcp_mm", suffix=".py") | below(repo, "gcp_mm", suffix=".txt")
     assert names - metadata == package | extra | {"gcp_mm/.mim/model-index.yml"}
 
 
@@ -70,6 +75,60 @@ def test_config_of_the_wheel_can_be_read(wheel, tmp_path):
     wheel.extractall(tmp_path)
     path = tmp_path / f"gcp_mm/.mim/configs/imagenet/{CONFIG}.py"
     assert config.Config.fromfile(path).model.backbone.depth == 18
+
+
+# What a user of the wheel does, in a folder of his own; the weights are those of the model.
+USE_MODELS = """
+import sys
+import gcp_mm, mmpretrain, torch
+names = mmpretrain.list_models("*gcp*")
+torch.manual_seed(0)
+network = mmpretrain.get_model("{name}")
+with torch.no_grad():
+    # A network that is not trained scores all classes alike.
+    network.head.fc.bias.zero_()
+    network.head.fc.weight.div_(network(torch.randn(1, 3, 224, 224)).std())
+torch.save(dict(state_dict=network.state_dict()), "weights.pth")
+inferencer = mmpretrain.ImageClassificationInferencer("{name}", pretrained="weights.pth")
+(result,) = inferencer(sys.argv[1])
+config = network._config.filename
+found = dict(package=gcp_mm.__file__, names=names, config=config, label=result["pred_class"])
+torch.save(dict(found, scores=result["pred_scores"].tolist()), "found.pth")
+"""
+
+
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory):
+    """Return a folder with the wheel, as ``pip install --target`` leaves it."""
+    folder = tmp_path_factory.mktemp("site")
+    wheel.extractall(folder)
+    return folder
+
+
+def test_models_of_the_wheel_are_known_to_mmpretrain(site, run_tool, shared, tmp_path):
+    mmpretrain = pytest.importorskip("mmpretrain")
+    transforms = pytest.importorskip("torchvision.transforms")
+    categories = pytest.importorskip("mmpretrain.datasets.categories")
+    image = min((shared / "data/imagenette224").rglob("*.JPEG"))
+    process = run_tool(
+        "-c", USE_MODELS.format(name=SMALL), image, cwd=tmp_path, PYTHONPATH=str(site)
+    )
+    assert process.returncode == 0, process.stderr
+    found = torch.load(tmp_path / "found.pth")
+    assert found["package"] == str(site / "gcp_mm/__init__.py")
+    assert found["names"] == sorted(row.name for row in load_rows() if row.pooling == "gcp")
+    assert found["config"] == str(site / f"gcp_mm/.mim/configs/imagenet/{SMALL}.py")
+    # The same image through torchvision's transforms and the bare network.
+    normalise = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    parts = [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), normalise]
+    network = mmpretrain.get_model(SMALL)
+    network.load_state_dict(torch.load(tmp_path / "weights.pth")["state_dict"])
+    with Image.open(image) as picture, torch.no_grad():
+        logits = network(transforms.Compose(parts)(picture.convert("RGB"))[None])
+    expected = logits.softmax(1)[0]
+    torch.testing.assert_close(torch.tensor(found["scores"]), expected, rtol=1e-3, atol=1e-7)
+    assert expected.max() > 2 * expected.min()
+    assert found["label"] == categories.IMAGENET_CATEGORIES[int(expected.argmax())]
 
 
 def test_metafiles_describe_configs_that_exist(repo):
@@ -112,17 +171,30 @@ def mim(installed, run_tool, tmp_path):
     if not command.exists():
         pytest.skip("openmim is not installed")
 
-    def run(*arguments):
-        process = run_tool(command, *arguments, cwd=tmp_path)
+    def run(*arguments, **env):
+        process = run_tool(command, *arguments, cwd=tmp_path, **env)
         return process.stdout + process.stderr
 
     return run
 
 
-def test_mim_finds_the_models(mim):
-    output = mim("search", "gcp_mm", "--model", "GCP ResNet")
+def test_mim_finds_the_models(mim, site):
+    output = mim("search", "gcp_mm", "--model", "GCP ResNet", PYTHONPATH=str(site))
+    assert output.count("config id: ") == 14
     assert f"configs/imagenet/{CONFIG}.py" in output
     assert "75.48" in output
+
+
+def test_mim_finds_every_row_and_its_fields(mim, site):
+    output = mim("search", "gcp_mm", PYTHONPATH=str(site))
+    names = [line.split()[-1] for line in output.splitlines() if "config id: " in line]
+    assert names == [row.name for row in load_rows()]
+    output = mim(
+        *("search", "gcp_mm", "--condition", "epochs==50", "--field", "pooling", "parameters"),
+        PYTHONPATH=str(site),
+    )
+    assert output.count("config id: ") == 9
+    assert "32027432" in output
 
 
 def test_mim_trains_a_config_by_name(mim):

@@ -1,24 +1,56 @@
-"""Everything that importing the plugin changes in mmengine, through public hooks only."""
+"""Everything that importing the plugin changes in OpenMMLab, through public hooks only."""
 
 from __future__ import annotations
 
 import functools
+import importlib
+from collections.abc import Callable
+from types import ModuleType
 
-from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.fileio import register_backend
+import wrapt
 
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
-from gcp_mm.engine.checkpoint_loader import register_loaders
+
+def _allow_prefix(module: ModuleType) -> None:
+    # Without the entry `_base_='gcp_mm::...'` is refused:
+    # https://github.com/open-mmlab/mmengine/issues/1581
+    module.MODULE2PACKAGE.setdefault("gcp_mm", "gcp_mm")
+
+
+def _install_backend(_: ModuleType) -> None:
+    importlib.import_module("gcp_mm.engine.atomic_backend")
+
+
+def _install_loaders(module: ModuleType) -> None:
+    importlib.import_module("gcp_mm.engine.checkpoint_loader")
+
+    from gcp_mm.zoo.weights import SCHEME, load_from_zoo
+
+    module.CheckpointLoader.register_scheme(SCHEME, load_from_zoo, force=True)
+
+
+def _register_models(module: ModuleType) -> None:
+    from gcp_mm.zoo.register import register_models
+
+    register_models(module)
+
+
+# Two of them import a module that installs itself, and take nothing out of it: it may be the one
+# whose import has led here, and hold nothing yet.
+_CHANGES: dict[str, Callable[[ModuleType], None]] = {
+    "mmengine.config.utils": _allow_prefix,
+    "mmengine.fileio": _install_backend,
+    "mmengine.runner.checkpoint": _install_loaders,
+    "mmpretrain.apis.model": _register_models,
+}
 
 
 @functools.cache
 def activate() -> None:
-    """Install the checkpoint loaders, the atomic file backend and the ``gcp_mm::`` prefix.
+    """Prepare the ``gcp_mm::`` prefix, the file backend, the checkpoint loaders and the models.
 
+    Each change happens when the module that it changes has been imported, at once if it has been
+    already. So the order of imports does not matter, and no OpenMMLab package is imported here.
     Calling it again does nothing.
     """
-    register_loaders()
-    register_backend("gcp_mm_atomic", AtomicLocalBackend, force=True)
-    # Without the entry `_base_='gcp_mm::...'` is refused:
-    # https://github.com/open-mmlab/mmengine/issues/1581
-    MODULE2PACKAGE.setdefault("gcp_mm", "gcp_mm")
+    for name, change in _CHANGES.items():
+        wrapt.register_post_import_hook(change, name)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mmengine.fileio import LocalBackend
+from mmengine.fileio import LocalBackend, register_backend
 
 
+@register_backend("gcp_mm_atomic", force=True)
 class AtomicLocalBackend(LocalBackend):
     """Local files, written beside their final place and then renamed.
 

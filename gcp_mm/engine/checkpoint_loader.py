@@ -102,7 +102,7 @@ def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
     except Exception as error:  # torch raises a dozen types for a damaged file
         raise UserError(
             f"checkpoint {str(path)!r} ({path.stat().st_size} bytes) cannot be read: it is "
-            "truncated or not a PyTorch checkpoint. Use an earlier one (--resume PATH) or fetch "
+            "truncated or not a PyTorch checkpoint. Use an earlier checkpoint or fetch "
             f"the file again ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         ) from error
 
@@ -212,3 +212,6 @@ def register_loaders() -> None:
     }
     for prefixes, loader in loaders.items():
         CheckpointLoader.register_scheme(prefixes=prefixes, loader=loader, force=True)
+
+
+register_loaders()

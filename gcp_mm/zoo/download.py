@@ -1,0 +1,122 @@
+"""Fetch the file that the authors released for a row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import filelock
+
+from gcp_mm.errors import UserError
+from gcp_mm.zoo.released_file import check_released_file
+from gcp_mm.zoo.rows import Row
+
+_RELEASED = "released.pth.tar"
+_UNCHECKED = "unchecked"
+
+
+def cache_folder(row: Row) -> Path:
+    """Return the folder that holds a row's download.
+
+    It is ``checkpoints/<row>`` below ``$GCP_MM_CACHE``, by default ``~/.cache/gcp_mm``, the folder
+    that the installation uses too.
+    """
+    cache = os.environ.get("GCP_MM_CACHE") or "~/.cache/gcp_mm"
+    return Path(cache).expanduser() / "checkpoints" / row.name
+
+
+def download_released(row: Row, url: str | None = None, retries: int = 5) -> Path:
+    """Download a row's file with gdown, unless it is in the cache already.
+
+    An interrupted download is continued by the next call. The file is checked
+    (:func:`gcp_mm.zoo.released_file.check_released_file`) before it gets its final name.
+
+    Args:
+        row: The row.
+        url: Address of a mirror; by default the file at Google Drive.
+        retries: How often to reconnect within this call.
+
+    Returns:
+        Path of the file in the cache.
+
+    Raises:
+        UserError: If the authors released no file, or the download fails, or it is not the file.
+    """
+    if row.release is None:
+        raise UserError(
+            f"the authors released no file for {row.name}: their table has no link in this row"
+        )
+    folder = cache_folder(row)
+    released, unchecked = folder / _RELEASED, folder / _UNCHECKED
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Two processes would write into the same partial file.
+        with filelock.FileLock(folder / ".lock"):
+            if not released.is_file():
+                _fetch(row, url or row.release.url, unchecked, retries)
+                _accept(row, unchecked)
+                unchecked.replace(released)
+    except OSError as error:
+        raise UserError(f"cannot write below {str(folder)!r}: {error.strerror or error}") from error
+    return released
+
+
+def alternative(row: Row) -> str:
+    """Say how to get a row's file without Google Drive.
+
+    Args:
+        row: A row with a released file.
+
+    Returns:
+        One sentence.
+    """
+    return (
+        f"The same file is at {row.release.baidu_url} (extraction code {row.release.baidu_code}): "
+        "fetch it with a browser and continue with `python tools/model_zoo.py download "
+        f"{row.name} --from-file PATH`"
+    )
+
+
+def _fetch(row: Row, url: str, target: Path, retries: int) -> None:
+    """Let gdown write ``target``; it keeps an incomplete file under ``<target>XXXXXXXX.part``."""
+    try:
+        import gdown
+        import requests
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"downloads need gdown ({error}): pip install 'gcp_mm[zoo]'. {alternative(row)}"
+        ) from error
+    try:
+        gdown.download(url=url, output=str(target), resume=True, retries=retries, timeout=60)
+    except (gdown.DownloadError, requests.RequestException) as error:
+        raise UserError(
+            f"could not download {row.name} from {url}: {_reason(error)}.{_left_over(target)} "
+            f"{alternative(row)}"
+        ) from error
+
+
+def _accept(row: Row, path: Path) -> None:
+    """Check a complete download, and do not keep what is not the file."""
+    try:
+        check_released_file(row, path)
+    except UserError as error:
+        path.unlink()
+        raise UserError(f"{error}. The download was not kept. {alternative(row)}") from error
+
+
+def _left_over(target: Path) -> str:
+    partial: Sequence[Path] = sorted(target.parent.glob(f"{target.name}*.part"))
+    size = sum(path.stat().st_size for path in partial)
+    if not size:
+        return ""
+    return (
+        f" {size} bytes are kept in {target.parent}: run the command again to continue, or remove "
+        "that folder to start afresh."
+    )
+
+
+def _reason(error: Exception) -> str:
+    # What gdown says after that is for its own command line.
+    text = str(error).partition("\nThe received bytes are kept")[0]
+    return " ".join(text.split()).rstrip(".") or type(error).__name__

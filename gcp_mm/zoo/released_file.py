@@ -1,0 +1,64 @@
+"""Check that a file can be the one that the authors released for a row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gcp_mm.errors import CheckpointMismatchError
+from gcp_mm.zoo.rows import Row
+
+# What torch.save begins a file with: a zip archive, or before torch 1.6 a pickle.
+_MAGIC = (b"PK\x03\x04", b"\x80")
+_BYTES_PER_PARAMETER = 4
+
+
+def check_released_file(row: Row, path: str | Path) -> str:
+    """Check the beginning, the size and the sha256 of a file.
+
+    As long as the metafile does not record size and sha256, a file passes that begins like a
+    checkpoint and has room for the parameters of the row in float32.
+
+    Args:
+        row: The row, with a release.
+        path: The file.
+
+    Returns:
+        Its sha256.
+
+    Raises:
+        CheckpointNotFoundError: If there is no such file.
+        CheckpointMismatchError: If it cannot be the released file.
+    """
+    # mmengine takes seconds to import, and the other commands of the zoo have no use for it.
+    from gcp_mm.conversion.source_file import sha256
+    from gcp_mm.engine.checkpoint_loader import find_checkpoint
+
+    path = find_checkpoint(path)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        beginning = file.read(512)
+    if not beginning.startswith(_MAGIC):
+        web_page = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+        raise CheckpointMismatchError(
+            f"{path} ({size} bytes) is "
+            + (
+                "a web page, which Google Drive sends instead of a file when its quota is used up"
+                if web_page
+                else "not a PyTorch checkpoint"
+            )
+        )
+    expected = row.release.size
+    if expected is not None and size != expected:
+        raise CheckpointMismatchError(f"{path} has {size} bytes; that of {row.name} has {expected}")
+    smallest = _BYTES_PER_PARAMETER * row.parameters
+    if size < smallest:
+        raise CheckpointMismatchError(
+            f"{path} has {size} bytes; the {row.parameters} parameters of {row.name} alone take "
+            f"{smallest}"
+        )
+    digest = sha256(path)
+    if row.release.sha256 not in (None, digest):
+        raise CheckpointMismatchError(
+            f"the sha256 of {path} is {digest}; that of {row.name} is {row.release.sha256}"
+        )
+    return digest

@@ -1,0 +1,195 @@
+"""The rows of the model zoo, as the metafiles describe them."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gcp_mm.errors import UserError
+
+CLASSIFICATION, DETECTION = "classification", "detection"
+
+# The numbers that stand for a row.
+_HEADLINES = {
+    CLASSIFICATION: ("Top 1 Accuracy", "Top 5 Accuracy"),
+    DETECTION: ("box AP", "mask AP"),
+}
+
+
+@dataclass(frozen=True)
+class Release:
+    """The file that the authors released for a row.
+
+    Attributes:
+        google_drive: Id of the file at Google Drive.
+        baidu: Id of the share at Baidu.
+        baidu_code: Extraction code of the share.
+        sha256: Digest of the file, None as long as nobody has recorded it.
+        size: Its size in bytes, None as long as nobody has recorded it.
+    """
+
+    google_drive: str
+    baidu: str
+    baidu_code: str
+    sha256: str | None = None
+    size: int | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the file at Google Drive."""
+        return f"https://drive.google.com/open?id={self.google_drive}"
+
+    @property
+    def baidu_url(self) -> str:
+        """Address of the share at Baidu."""
+        return f"https://pan.baidu.com/s/{self.baidu}"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Numbers of a row that this project measured.
+
+    Attributes:
+        metrics: The values, by the same names as the published ones.
+        command: What gave them.
+        commit: State of the repository.
+        date: Day of the measurement, YYYY-MM-DD.
+        machine: Hardware, in words.
+    """
+
+    metrics: Mapping[str, float]
+    command: str
+    commit: str
+    date: str
+    machine: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A published model.
+
+    Attributes:
+        name: Its name, which is also that of the config and of the checkpoint.
+        task: 'classification' (ImageNet-1k) or 'detection' (COCO).
+        config: Path of the config, from :func:`zoo_root`.
+        backbone: For example 'resnet50'.
+        pooling: 'gap' or 'gcp'; with detectors 'gap', 'gcpd' or 'gcpm'.
+        schedule: 'lrnorm', 'lrfast' or 'lradju'; with detectors '1x'.
+        epochs: Length of the training.
+        parameters: Number of parameters.
+        flops: Multiply-adds of the convolutions and fully connected layers for one image.
+        pooling_flops: Multiply-adds of the matrix products in the covariance layer.
+        reduced_channels: Channels before the covariance; None without covariance pooling.
+        detector: For example 'Mask R-CNN'; None for a classifier.
+        published: The authors' numbers by the name of the metric.
+        release: The authors' file, if they released one.
+        measured: Our own numbers.
+    """
+
+    name: str
+    task: str
+    config: str
+    backbone: str
+    pooling: str
+    schedule: str
+    epochs: int
+    parameters: int
+    flops: int
+    pooling_flops: int = 0
+    reduced_channels: int | None = None
+    detector: str | None = None
+    published: Mapping[str, float] = field(default_factory=dict)
+    release: Release | None = None
+    measured: tuple[Measurement, ...] = ()
+
+    def headline(self, metrics: Mapping[str, float]) -> str:
+        """Format the main numbers of ``metrics``: top-1 / top-5, or box AP / mask AP."""
+        names = [name for name in _HEADLINES[self.task] if name in metrics]
+        digits = 2 if self.task == CLASSIFICATION else 1
+        return " / ".join(f"{metrics[name]:.{digits}f}" for name in names)
+
+
+def zoo_root() -> Path:
+    """Find the folder that holds ``model-index.yml`` and ``configs``.
+
+    Returns:
+        ``gcp_mm/.mim`` of an installed package, or the root of the source tree.
+
+    Raises:
+        UserError: If neither has the file.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / ".mim", package.parent):
+        if (folder / "model-index.yml").is_file():
+            return folder
+    raise UserError(
+        f"the model zoo is not here: no model-index.yml in {package / '.mim'} or "
+        f"{package.parent}. Install the whole project (pip install .), not its package folder alone"
+    )
+
+
+@functools.cache
+def load_rows() -> tuple[Row, ...]:
+    """Read every row from the metafiles that ``model-index.yml`` names.
+
+    Returns:
+        The rows in the order of the files.
+
+    Raises:
+        UserError: If the metafiles are not there.
+    """
+    root = zoo_root()
+    index = yaml.safe_load((root / "model-index.yml").read_text(encoding="utf-8"))
+    metafiles = (
+        yaml.safe_load((root / path).read_text(encoding="utf-8")) for path in index["Import"]
+    )
+    return tuple(_row(model) for metafile in metafiles for model in metafile["Models"])
+
+
+def find_row(name: str) -> Row:
+    """Look a row up; upper and lower case are the same, as in ``ResNet50_GCP_LRnorm``.
+
+    Args:
+        name: Name of the row.
+
+    Returns:
+        The row.
+
+    Raises:
+        UserError: If there is no such row; the message names the closest ones.
+    """
+    rows = {row.name: row for row in load_rows()}
+    if name.lower() not in rows:
+        close = difflib.get_close_matches(name.lower(), rows, n=4, cutoff=0.5)
+        raise UserError(
+            f"the model zoo has no row {name!r}"
+            + (f"; the closest are {', '.join(close)}" if close else "")
+            + f". `tools/model_zoo.py list` shows all {len(rows)}"
+        )
+    return rows[name.lower()]
+
+
+def _row(model: Mapping) -> Row:
+    """Make a row of an entry of a metafile."""
+    metadata, results = model["Metadata"], model["Results"]
+    released = model.get("Released")
+    return Row(
+        name=model["Name"],
+        task=DETECTION if "Detector" in metadata else CLASSIFICATION,
+        config=model["Config"],
+        **_fields(metadata),
+        published={name: value for part in results for name, value in part["Metrics"].items()},
+        release=Release(**_fields(released)) if released else None,
+        measured=tuple(Measurement(**_fields(entry)) for entry in model.get("Measured", ())),
+    )
+
+
+def _fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the keys of a metafile into names of fields: ``Baidu Code`` becomes ``baidu_code``."""
+    return {key.lower().replace(" ", "_"): value for key, value in entry.items()}

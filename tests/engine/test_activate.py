@@ -1,0 +1,39 @@
+"""What importing the plugin changes, in whatever order."""
+
+import pytest
+
+REPORT = """
+{first}
+import sys
+before = sorted({{name.split(".")[0] for name in sys.modules}} & {{"mmengine", "torch", "yaml"}})
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.fileio import get_file_backend
+from mmengine.runner.checkpoint import CheckpointLoader
+loaders = CheckpointLoader._schemes
+print(before)
+print(MODULE2PACKAGE["gcp_mm"])
+print(type(get_file_backend(backend_args=dict(backend="gcp_mm_atomic"))).__name__)
+for prefix in ("", "https://", "torchvision://", "gcp_mm://"):
+    print(loaders[prefix].__module__)
+"""
+LOADER = "gcp_mm.engine.checkpoint_loader"
+CHANGED = ["gcp_mm", "AtomicLocalBackend", LOADER, LOADER, LOADER, "gcp_mm.zoo.weights"]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import gcp_mm",
+        # These import a module of mmengine whose change they are themselves.
+        f"import {LOADER}",
+        "import gcp_mm.engine.atomic_backend",
+    ],
+)
+def test_changes_are_there(run_tool, tmp_path, first):
+    pytest.importorskip("mmengine")
+    process = run_tool("-c", REPORT.format(first=first), cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    before, *changed = process.stdout.splitlines()
+    assert changed == CHANGED
+    if first == "import gcp_mm":
+        assert before == "[]"

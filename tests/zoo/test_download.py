@@ -1,0 +1,126 @@
+"""Downloads from a server that can fail in many ways."""
+
+import sys
+
+import pytest
+
+from gcp_mm.errors import UserError
+from gcp_mm.zoo import find_row
+from gcp_mm.zoo.download import download_released
+
+pytest.importorskip("mmengine")
+pytest.importorskip("gdown")
+
+BAIDU = ("https://pan.baidu.com/s/1gZ6_KMqfUBAjq913zKOPkw", "extraction code e7iy")
+MEBIBYTE = 1 << 20
+BY_HAND = "download resnet50_gcp_lrnorm --from-file PATH"
+
+
+def kept(cache):
+    return sorted(path.name for path in cache.rglob("*") if path.is_file() and path.name != ".lock")
+
+
+def test_downloads_once(server, cache, small_row, content):
+    server.files["/x"] = content
+    path = download_released(small_row(), f"{server.url}/x", retries=0)
+    assert path == cache / "checkpoints/resnet50_gcp_lrnorm/released.pth.tar"
+    assert path.read_bytes() == content
+    del server.files["/x"]
+    assert download_released(small_row(), f"{server.url}/x", retries=0) == path
+    assert server.ranges == [None]
+    assert kept(cache) == ["released.pth.tar"]
+
+
+def test_rows_do_not_share_a_file(server, cache, small_row, content):
+    server.files.update({"/wide": content, "/narrow": content + b"narrow"})
+    wide = download_released(small_row(), f"{server.url}/wide", retries=0)
+    row = small_row("resnet50_gcp_lrnorm_128")
+    narrow = download_released(row, f"{server.url}/narrow", retries=0)
+    assert (wide.read_bytes(), narrow.read_bytes()) == (content, content + b"narrow")
+
+
+@pytest.fixture
+def cut(server, content):
+    """Serve a file whose first transfer breaks off; gdown keeps whole pieces of 512 KiB."""
+    server.files["/x"] = content * 200
+    server.cuts.append(MEBIBYTE + 1)
+    return server.files["/x"]
+
+
+def test_next_call_continues_where_the_connection_broke(server, cache, small_row, cut):
+    with pytest.raises(UserError, match="1048576 bytes are kept .*run the command") as info:
+        download_released(small_row(), f"{server.url}/x", retries=0)
+    assert "--continue" not in str(info.value)
+    assert all(part in str(info.value) for part in BAIDU)
+    assert [name.endswith(".part") for name in kept(cache)] == [True]
+    path = download_released(small_row(), f"{server.url}/x", retries=0)
+    assert path.read_bytes() == cut
+    assert server.ranges[-1] == f"bytes={MEBIBYTE}-"
+    assert kept(cache) == ["released.pth.tar"]
+
+
+def test_reconnects_by_itself(server, cache, small_row, cut):
+    path = download_released(small_row(), f"{server.url}/x", retries=1)
+    assert path.read_bytes() == cut
+    assert server.ranges == [None, f"bytes={MEBIBYTE}-"]
+
+
+@pytest.mark.parametrize(
+    ("body", "release", "reason"),
+    [
+        (b"<!DOCTYPE html>" + bytes(9000), {}, "web page"),
+        (b"PK\x03\x04" + bytes(9000), dict(size=9000), "9004 bytes"),
+        (b"PK\x03\x04" + bytes(3000), {}, "3004 bytes"),
+        (b"PK\x03\x04" + bytes(9000), dict(sha256="1" * 64), "sha256"),
+    ],
+    ids=["web page", "size", "too small", "sha256"],
+)
+def test_what_is_not_the_file_is_not_kept(server, cache, small_row, body, release, reason):
+    server.files["/x"] = body
+    with pytest.raises(UserError, match=f"{reason}.*was not kept") as caught:
+        download_released(small_row(**release), f"{server.url}/x", retries=0)
+    assert all(part in str(caught.value) for part in (*BAIDU, BY_HAND))
+    assert kept(cache) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"), [("{}/absent", "404"), ("http://127.0.0.1:1/x", "refused")]
+)
+def test_failure_names_the_other_way(server, cache, small_row, address, reason):
+    address = address.format(server.url)
+    with pytest.raises(UserError, match=f"download resnet50_gcp_lrnorm from.*{reason}") as info:
+        download_released(small_row(), address, retries=0)
+    assert all(part in str(info.value) for part in (address, *BAIDU, BY_HAND))
+    assert "are kept" not in str(info.value)
+
+
+def test_google_drive_is_asked_by_default(cache, small_row, monkeypatch):
+    gdown, calls = pytest.importorskip("gdown"), {}
+
+    def download(**arguments):
+        calls.update(arguments)
+        raise gdown.FileURLRetrievalError("Too many users\n\nhave viewed this file.")
+
+    monkeypatch.setattr(gdown, "download", download)
+    with pytest.raises(UserError, match="Too many users have viewed this file. The same file is"):
+        download_released(small_row())
+    assert calls["url"] == "https://drive.google.com/open?id=1TmnusKSArjKTTb28cnw2OzrUVc_DAi98"
+    assert calls["resume"] is True
+
+
+def test_missing_gdown_is_named(cache, small_row, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gdown", None)
+    with pytest.raises(UserError, match=r"pip install 'gcp_mm\[zoo\]'") as caught:
+        download_released(small_row())
+    assert BY_HAND in str(caught.value)
+
+
+def test_row_without_a_file(cache):
+    with pytest.raises(UserError, match="released no file for mask_rcnn_r101_gap"):
+        download_released(find_row("mask_rcnn_r101_gap"))
+
+
+def test_cache_that_is_no_folder(cache, small_row):
+    cache.write_text("")
+    with pytest.raises(UserError, match=f"cannot write below '{cache}"):
+        download_released(small_row())

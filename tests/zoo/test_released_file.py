@@ -1,0 +1,61 @@
+"""Files that cannot be the released ones."""
+
+import hashlib
+
+import pytest
+
+from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
+from gcp_mm.zoo.released_file import check_released_file
+
+pytest.importorskip("mmengine")
+
+
+@pytest.fixture
+def file(tmp_path, content):
+    path = tmp_path / "file.pth.tar"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("beginning", [b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"])
+def test_both_formats_of_torch_pass(small_row, file, content, beginning):
+    file.write_bytes(beginning + content)
+    digest = hashlib.sha256(beginning + content).hexdigest()
+    size = len(beginning + content)
+    assert check_released_file(small_row(), file) == digest
+    assert check_released_file(small_row(sha256=digest, size=size), file) == digest
+
+
+@pytest.mark.parametrize(
+    "page", [b"<!DOCTYPE html><html>", b"\xef\xbb\xbf\n  <html>", b"<html><head><title>Quota"]
+)
+def test_web_page(small_row, file, content, page):
+    file.write_bytes(page + content)
+    with pytest.raises(CheckpointMismatchError, match=f"{file} .*is a web page.*quota"):
+        check_released_file(small_row(), file)
+
+
+def test_something_else(small_row, file, content):
+    file.write_bytes(b"GIF89a" + content)
+    with pytest.raises(CheckpointMismatchError, match=f"{file} .*not a PyTorch checkpoint"):
+        check_released_file(small_row(), file)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "release", "reason"),
+    [
+        (1000, dict(size=10_243), "has 10244 bytes; that of resnet50_gcp_lrnorm has 10243"),
+        (2562, {}, "10244 bytes; the 2562 parameters of resnet50_gcp_lrnorm alone take 10248"),
+        (1000, dict(sha256="0" * 64), f"that of resnet50_gcp_lrnorm is {'0' * 64}"),
+    ],
+)
+def test_size_and_digest(small_row, file, parameters, release, reason):
+    with pytest.raises(CheckpointMismatchError, match=reason) as caught:
+        check_released_file(small_row(parameters=parameters, **release), file)
+    assert str(file) in str(caught.value)
+    check_released_file(small_row(parameters=2561), file)
+
+
+def test_absent(small_row, tmp_path):
+    with pytest.raises(CheckpointNotFoundError, match="gone.pth"):
+        check_released_file(small_row(), tmp_path / "gone.pth")

@@ -1,0 +1,143 @@
+"""The rows, compared with the published tables, the configs and the reader of openmim."""
+
+import pytest
+import yaml
+
+import gcp_mm.zoo.rows
+from gcp_mm.errors import UserError
+from gcp_mm.zoo import find_row, load_rows, zoo_root
+
+ROWS = {row.name: row for row in load_rows()}
+CLASSIFIERS = [row for row in ROWS.values() if row.task == "classification"]
+DETECTORS = [row for row in ROWS.values() if row.task == "detection"]
+AP = ("AP", "AP50", "AP75", "APS", "APM", "APL")
+SHORT = {"ResNet50": "r50", "ResNet101": "r101"}
+
+
+@pytest.fixture(scope="module")
+def published(shared):
+    """Return the cells of the project's record of the published tables, a list for each row."""
+    path = shared / "spec/method.md"
+    if not path.is_file():
+        pytest.skip(f"the record of the published tables is absent: {path}")
+    section = path.read_text().split("## 7. Published results")[1].split("## 8.")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
+
+
+def links(row):
+    release = row.release
+    return [release.google_drive, release.baidu, release.baidu_code] if release else ["-"] * 3
+
+
+def numbers(row, kind):
+    return [f"{row.published[f'{kind} {name}']:.1f}" for name in AP]
+
+
+def test_the_forty_classifiers_are_those_of_the_published_table(published):
+    table = {cells[0].lower(): cells[1:] for cells in published if len(cells) == 6}
+    table = {name: cells for name, cells in table.items() if "_lr" in name}
+    assert len(table) == 40
+    assert table == {
+        row.name: [f"{value:.2f}" for value in row.published.values()] + links(row)
+        for row in CLASSIFIERS
+    }
+
+
+def test_the_twelve_detectors_are_those_of_the_published_tables(published):
+    boxes = {
+        f"{cells[0].split()[0].lower()}_rcnn_{SHORT[cells[1]]}_{cells[2].lower()}": cells[3:]
+        for cells in published
+        if len(cells) == 12 and cells[1] in SHORT
+    }
+    assert len(boxes) == 12
+    assert boxes == {row.name: numbers(row, "box") + links(row) for row in DETECTORS}
+    masks = {
+        f"mask_rcnn_{SHORT[cells[0]]}_{cells[1].lower()}": cells[2:]
+        for cells in published
+        if len(cells) == 8 and cells[0] in SHORT
+    }
+    assert len(masks) == 6
+    assert masks == {
+        row.name: numbers(row, "mask") for row in DETECTORS if row.detector == "Mask R-CNN"
+    }
+
+
+def test_name_says_what_a_classifier_is():
+    for row in CLASSIFIERS:
+        width = "_128" if row.reduced_channels == 128 else ""
+        assert row.name == f"{row.backbone}_{row.pooling}_{row.schedule}{width}"
+        assert (row.reduced_channels is None) == (row.pooling == "gap") == (not row.pooling_flops)
+
+
+def test_name_says_what_a_detector_is():
+    for row in DETECTORS:
+        kind = row.detector.split()[0].lower()
+        assert row.name == f"{kind}_rcnn_{row.backbone.replace('resnet', 'r')}_{row.pooling}"
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_config_is_that_of_the_row(name):
+    config = pytest.importorskip("mmengine.config")
+    row = ROWS[name]
+    cfg = config.Config.fromfile(zoo_root() / row.config)
+    assert cfg.train_cfg.max_epochs == row.epochs
+    covariance = cfg.model.get("neck", {}).get("type") == "gcp_mm.GlobalCovariancePooling"
+    assert covariance == (row.pooling == "gcp")
+    if covariance:
+        assert cfg.model.neck.get("reduced_channels", 256) == row.reduced_channels
+    if row.detector:
+        assert cfg.model.type == row.detector.replace(" R-CNN", "RCNN")
+
+
+def test_released_files_differ():
+    released = [row.release for row in ROWS.values() if row.release]
+    assert {name for name, row in ROWS.items() if row.release is None} == {"mask_rcnn_r101_gap"}
+    for values in ([r.google_drive for r in released], [r.baidu for r in released]):
+        assert len(set(values)) == len(released) == 51
+
+
+def test_openmim_reads_the_same_names_and_keeps_what_is_ours(repo):
+    load = pytest.importorskip("modelindex.load_model_index").load
+    index = load(str(repo / "model-index.yml"))
+    index.build_models_with_collections()
+    assert {model.name for model in index.models} == set(ROWS)
+    (model,) = (model for model in index.models if model.name == "resnet50_gcp_lradju_128")
+    assert model.data["Released"]["Baidu Code"] == "xf7g"
+    assert model.full_model.metadata.architecture == ["ResNet", "Global Covariance Pooling"]
+    # get_model(pretrained=True) would hand this to mmpretrain, and openmim would fetch it.
+    assert all(model.weights is None for model in index.models)
+
+
+def test_measured_numbers_and_digests_are_read(tmp_path, monkeypatch, repo):
+    metafile = yaml.safe_load((repo / "configs/imagenet/metafile.yml").read_text())
+    entry = dict(Metrics={"Top 1 Accuracy": 1.5}, Command="c", Commit="a1", Date="d", Machine="m")
+    model = metafile["Models"][0]
+    model.update(Measured=[entry], Released={**model["Released"], "SHA256": "ab", "Size": 7})
+    (tmp_path / "meta.yml").write_text(yaml.safe_dump(metafile))
+    (tmp_path / "model-index.yml").write_text("Import: [meta.yml]")
+    monkeypatch.setattr(gcp_mm.zoo.rows, "zoo_root", lambda: tmp_path)
+    row = load_rows.__wrapped__()[0]
+    assert (row.release.sha256, row.release.size) == ("ab", 7)
+    (measured,) = row.measured
+    assert (measured.metrics, measured.command) == ({"Top 1 Accuracy": 1.5}, "c")
+    assert (measured.commit, measured.date, measured.machine) == ("a1", "d", "m")
+
+
+def test_row_is_found_in_the_spelling_of_its_authors():
+    assert find_row("ResNet50_GCP_LRnorm_128").name == "resnet50_gcp_lrnorm_128"
+
+
+@pytest.mark.parametrize(
+    ("name", "close"), [("resnet50_gcp_norm", "resnet50_gcp_lrnorm"), ("vgg", "list")]
+)
+def test_unknown_row_names_the_closest(name, close):
+    with pytest.raises(UserError, match=f"'{name}'") as caught:
+        find_row(name)
+    assert close in str(caught.value)
+
+
+def test_absent_metafiles_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(gcp_mm.zoo.rows, "__file__", str(tmp_path / "gcp_mm/zoo/rows.py"))
+    with pytest.raises(UserError, match=r"no model-index.yml in .*gcp_mm/.mim"):
+        zoo_root()
