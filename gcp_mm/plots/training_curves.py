@@ -55,7 +55,10 @@ def read_curves(work_dir: Path) -> TrainingCurves:
                 record = json.loads(line)
             except ValueError:
                 continue  # the last line of a run that was killed
-            (training if "lr" in record else validation)[record["step"]] = record
+            if "lr" in record:
+                training[record["step"]] = record
+            elif not any(key.startswith("landscape/") for key in record):
+                validation[record["step"]] = record
     epochs = sorted(
         epoch
         for epoch in validation

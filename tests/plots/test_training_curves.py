@@ -26,6 +26,8 @@ def work_dir(tmp_path):
     folder = tmp_path / "resnet"
     first = [step(2, 1, 4.0), step(4, 1, 2.0), validated(1, 30.0)]
     first += [step(6, 2, 1.5, lr=0.05), validated(2, 40.0), step(8, 3, 9.0)]
+    # Not a validation: what LandscapeHook logs in iteration 2.
+    first += [{"landscape/loss_min": 1.0, "landscape/loss_max": 2.0, "step": 2}]
     write_log(folder, "20260101_000000", first, tail='{"lr": 0.1, "los')
     write_log(folder, "20260101_010000", [step(8, 3, 1.0, lr=0.01), validated(3, 55.5)])
     return folder

@@ -2,12 +2,14 @@
 
 from gcp_mm.engine.hooks.batch_size_check_hook import BatchSizeCheckHook
 from gcp_mm.engine.hooks.checkpoint_coverage_hook import CheckpointCoverageHook
+from gcp_mm.engine.hooks.landscape_hook import LandscapeHook
 from gcp_mm.engine.hooks.num_classes_check_hook import NumClassesCheckHook
 from gcp_mm.engine.hooks.pretrained_required_hook import PretrainedRequiredHook
 
 __all__ = [
     "BatchSizeCheckHook",
     "CheckpointCoverageHook",
+    "LandscapeHook",
     "NumClassesCheckHook",
     "PretrainedRequiredHook",
 ]

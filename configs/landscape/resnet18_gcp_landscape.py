@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/resnet_gcp.py',
+    '../_base_/datasets/imagenet_bs32.py',
+    '../_base_/schedules/resnet_lrnorm.py',
+    '../_base_/runtime_landscape.py',
+]
+
+model = dict(backbone=dict(depth=18), neck=dict(in_channels=512))

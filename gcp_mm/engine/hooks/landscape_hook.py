@@ -1,0 +1,154 @@
+"""Probe the loss landscape during training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from gcp_mm.errors import UserError
+from gcp_mm.landscape.probe import measure
+from gcp_mm.landscape.probe_point import find_preset
+from gcp_mm.landscape.records import RecordFile, make_header
+from gcp_mm.landscape.settings import resolve
+from gcp_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LandscapeHook(Hook):
+    """Measure loss and gradient along the gradient every few iterations; see :func:`probe`.
+
+    The batch is the one that is about to be trained on, augmented images included, and the weights
+    are those before its optimizer step. Mixing of images (``batch_augments``) is left out: it
+    draws random numbers, and its labels are no class indices. The training is bit for bit the same
+    as without this hook.
+
+    Iterations count from 0 over the whole run, so that 0, N, 2 N, ... are probed; in the original
+    code the count begins again in each epoch. With several processes the loss is the mean over all
+    of them, and so is the batch: see ``distributed`` of :func:`gcp_mm.landscape.measure`.
+
+    ``work_dir/landscape.jsonl`` gets the numbers of each probe; a run that is resumed goes on in
+    that file. The visualizer gets ``landscape/loss_min``, ``loss_max``, ``grad_diff_min`` and
+    ``grad_diff_max`` over the steps.
+
+    Args:
+        interval: Iterations N between two probes. By default 500, with MobileNetV2 1000.
+        at: Path of the module whose output is moved; by default the end of the stem.
+        etas: Steps, or ``dict(start=, stop=, num=)``; by default the published ones.
+        direction: 'ascent' or 'descent'.
+        batch_norm: 'batch' or 'eval'.
+        rescale: True or a batch size B_ref multiplies the steps by B / B_ref.
+        filename: Name of the file in the work folder.
+    """
+
+    def __init__(
+        self,
+        interval: int | None = None,
+        at: str | None = None,
+        etas: Sequence[float] | Mapping[str, float] | None = None,
+        direction: str = "ascent",
+        batch_norm: str = "batch",
+        rescale: bool | int = False,
+        filename: str = "landscape.jsonl",
+    ) -> None:
+        if interval is not None and interval < 1:
+            raise UserError(f"LandscapeHook: interval={interval} has to be at least 1")
+        self._interval = interval
+        self._arguments = (at, etas, direction, batch_norm, rescale)
+        self._filename = filename
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the settings and open the file of records.
+
+        Args:
+            runner: The runner about to train.
+
+        Raises:
+            UserError: If a setting does not fit the network, or the work folder has records of
+                another kind.
+        """
+        model = _network(runner)
+        self._settings = resolve(model, *self._arguments)
+        if self._interval is None:
+            preset = find_preset(model)
+            if preset is None:
+                raise UserError("LandscapeHook: no default interval for this network; set one")
+            self._interval = preset.interval
+        if is_main_process():
+            self._open(runner)
+
+    def _open(self, runner: Runner) -> None:
+        settings = {
+            **self._settings.as_dict(),
+            "interval": self._interval,
+            "batch_size": (runner.train_dataloader.batch_size or 0) * runner.world_size,
+        }
+        self._records = RecordFile(
+            Path(runner.work_dir) / self._filename, make_header(runner.cfg, settings)
+        )
+        if runner.iter:
+            self._records.keep_before(runner.iter)
+        elif aside := self._records.set_aside():
+            print_log(f"landscape records of an earlier run are now in {aside}", logger="current")
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Probe, if it is time.
+
+        Args:
+            runner: The runner.
+            batch_idx: Number of the batch in the epoch.
+            data_batch: The batch, before the data preprocessor.
+
+        Raises:
+            UserError: If a loss is not finite or the targets are no class indices.
+        """
+        if runner.iter % self._interval:
+            return
+        model = _network(runner)
+        try:
+            inputs, targets = _prepare(model, data_batch)
+            found = measure(model, inputs, targets, self._settings, distributed=True)
+        except UserError as error:
+            raise UserError(f"landscape probe at iteration {runner.iter}: {error}") from error
+        if is_main_process():
+            self._records.append(
+                {
+                    "step": runner.iter,
+                    "epoch": runner.epoch + 1,
+                    "lr": runner.optim_wrapper.get_lr()["lr"][0],
+                    "seed": runner.seed,
+                    **found.as_record(),
+                }
+            )
+        curves = {"loss": found.losses, "grad_diff": found.grad_diffs}
+        runner.visualizer.add_scalars(
+            {
+                f"landscape/{name}_{end}": float(getattr(values, end)())
+                for name, values in curves.items()
+                for end in ("min", "max")
+            },
+            step=runner.iter,
+        )
+
+
+def _network(runner: Runner) -> nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _prepare(model: nn.Module, data_batch: dict) -> tuple[Tensor, Tensor]:
+    """Preprocess a batch without changing it; return the images and their classes."""
+    samples = [sample.clone() for sample in data_batch["data_samples"]]
+    data = model.data_preprocessor({**data_batch, "data_samples": samples}, training=False)
+    labels = [sample.get("gt_label") for sample in data["data_samples"]]
+    if any(label is None or label.numel() != 1 for label in labels):
+        raise UserError("an image of the training batch has not exactly one class (gt_label)")
+    return data["inputs"], torch.cat([label.reshape(1) for label in labels])

@@ -1,0 +1,78 @@
+"""`curvature CONFIG CKPT`: the Hessian of the loss at a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+
+from gcp_mm.landscape.commands.measurement import add_measurement_arguments, prepare
+from gcp_mm.landscape.curvature import EXACT_BELOW, curvature
+from gcp_mm.landscape.result_file import ResultFile
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command.
+
+    Args:
+        subparsers: Those of the tool.
+    """
+    parser = subparsers.add_parser(
+        "curvature",
+        help="Hessian eigenvalues, trace and spectral density",
+        description="Measure the Hessian of the loss at a checkpoint, with the running statistics "
+        "of its batch norms. Needs curvlinops (pip install curvlinops-for-pytorch). Started again, "
+        "it continues with the stage that was interrupted.",
+    )
+    add_measurement_arguments(parser)
+    parser.add_argument("--top", type=int, default=5, help="number of the largest eigenvalues")
+    parser.add_argument("--trace-samples", type=int, default=30, help="random vectors of the trace")
+    parser.add_argument(
+        "--lanczos-steps", type=int, default=80, help="Lanczos vectors of the density"
+    )
+    parser.add_argument(
+        "--exact-below",
+        type=int,
+        default=EXACT_BELOW,
+        metavar="P",
+        help=f"form the whole matrix for at most P parameters (default {EXACT_BELOW})",
+    )
+    parser.set_defaults(command=command)
+
+
+def command(args: argparse.Namespace) -> None:
+    """Measure what the result file lacks; each stage is written when it is done.
+
+    Args:
+        args: The parsed command line.
+
+    Raises:
+        UserError: If something is missing, does not fit, or belongs to another measurement.
+    """
+    measurement = prepare(args, "curvature")
+    options = {
+        "top": args.top,
+        "trace_samples": args.trace_samples,
+        "lanczos_steps": args.lanczos_steps,
+        "exact_below": args.exact_below,
+    }
+    file = ResultFile(measurement.out, "curvature", {**measurement.settings, **options})
+    file.results["checkpoint"] = str(args.checkpoint)
+
+    def on_stage(stage: str) -> None:
+        file.save()
+        print(f"{stage}: done", flush=True)
+
+    found = curvature(
+        measurement.model,
+        measurement.batches,
+        seed=args.seed,
+        results=file.results,
+        on_stage=on_stage,
+        **options,
+    )
+    print(
+        f"{found['parameters']} parameters, {'exact' if found['exact'] else 'estimated'}\n"
+        f"largest eigenvalues {', '.join(f'{value:.4g}' for value in found['eigenvalues'])}\n"
+        f"smallest eigenvalue {found['smallest_eigenvalue']:.4g}\n"
+        f"trace {found['trace']:.4g}, standard error {found['trace_standard_error']:.2g}\n"
+        f"wrote {measurement.out}"
+    )

@@ -1,0 +1,102 @@
+"""`probe CONFIG CKPT...`: the probe of the hook, on fixed images."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from gcp_mm.engine.config import add_common_arguments, load_config
+from gcp_mm.errors import UserError
+from gcp_mm.landscape.load import SPLITS
+from gcp_mm.landscape.offline import probe_checkpoints
+from gcp_mm.landscape.settings import BATCH_NORMS, DIRECTIONS
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command.
+
+    Args:
+        subparsers: Those of the tool.
+    """
+    parser = subparsers.add_parser(
+        "probe",
+        help="probe checkpoints on the same images",
+        description="Measure loss and gradient along the gradient for each checkpoint, on images "
+        "without augmentation. Started again, it measures only what the file lacks.",
+    )
+    add_common_arguments(parser)
+    parser.add_argument("checkpoints", nargs="+", help="files, in the order of training")
+    parser.add_argument("--out", help="records (default WORK_DIR/landscape/probe.jsonl)")
+    parser.add_argument("--at", help="module whose output is moved (default: end of the stem)")
+    parser.add_argument(
+        "--etas",
+        type=float,
+        nargs=3,
+        metavar=("FROM", "TO", "NUMBER"),
+        help="steps (default: the 50 published ones of the backbone)",
+    )
+    parser.add_argument("--direction", choices=list(DIRECTIONS), default="ascent")
+    parser.add_argument(
+        "--batch-norm", choices=BATCH_NORMS, default="batch", help="statistics (default: batch)"
+    )
+    parser.add_argument(
+        "--rescale",
+        type=int,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="B_REF",
+        help="multiply the steps by batch size / B_REF (default: the published batch)",
+    )
+    parser.add_argument("--batch-size", type=int, default=256, help="images in a batch")
+    parser.add_argument("--batches", type=int, default=1, help="batches for each checkpoint")
+    parser.add_argument("--split", choices=SPLITS, default="train", help="source of the images")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of the images")
+    parser.add_argument("--device", default="cpu", help="such as cuda:0")
+    parser.set_defaults(command=command)
+
+
+def command(args: argparse.Namespace) -> None:
+    """Probe the checkpoints that the file lacks; each measurement is written when it is done.
+
+    Args:
+        args: The parsed command line.
+
+    Raises:
+        UserError: If something is missing, does not fit, or belongs to another measurement.
+    """
+    if args.launcher != "none":
+        raise UserError(f"probe runs in one process; leave out --launcher {args.launcher}")
+    try:
+        torch.empty(0, device=args.device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {args.device}: {str(error).splitlines()[0]}") from error
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    etas = None
+    if args.etas:
+        etas = dict(start=args.etas[0], stop=args.etas[1], num=int(args.etas[2]))
+    out = Path(args.out or Path(cfg.work_dir) / "landscape" / "probe.jsonl")
+    records = probe_checkpoints(
+        cfg,
+        args.checkpoints,
+        out,
+        num_batches=args.batches,
+        batch_size=args.batch_size,
+        split=args.split,
+        seed=args.seed,
+        device=args.device,
+        at=args.at,
+        etas=etas,
+        direction=args.direction,
+        batch_norm=args.batch_norm,
+        rescale=args.rescale,
+    )
+    for record in records:
+        print(
+            f"{record['checkpoint']}, batch {record['batch']}: loss {record['loss']:.4f}, "
+            f"{min(record['losses']):.4f} to {max(record['losses']):.4f} along the gradient, whose "
+            f"change is at most {max(record['grad_diffs']):.4g}"
+        )
+    print(f"wrote {out}")

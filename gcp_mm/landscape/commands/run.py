@@ -1,0 +1,60 @@
+"""`run CONFIG`: train with the landscape hook."""
+
+from __future__ import annotations
+
+import argparse
+
+from mmengine.config import Config
+
+from gcp_mm.engine.config import add_common_arguments, load_config
+from gcp_mm.engine.runner import train
+
+HOOK = "gcp_mm.LandscapeHook"
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command.
+
+    Args:
+        subparsers: Those of the tool.
+    """
+    parser = subparsers.add_parser(
+        "run",
+        help="train and probe",
+        description="Train a config; its hook, or one with the published settings if it has none, "
+        "writes WORK_DIR/landscape.jsonl.",
+    )
+    add_common_arguments(parser)
+    parser.add_argument(
+        "--resume", action="store_true", help="continue with the latest checkpoint of the folder"
+    )
+    parser.add_argument("--amp", action="store_true", help="train in mixed precision (GPU)")
+    parser.set_defaults(command=command)
+
+
+def with_hook(cfg: Config) -> Config:
+    """Add the landscape hook to a config that has none.
+
+    Args:
+        cfg: A classification config; changed in place.
+
+    Returns:
+        The config.
+    """
+    hooks = cfg.get("custom_hooks") or []
+    if not any(hook["type"] in (HOOK, "LandscapeHook") for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type=HOOK)]
+    return cfg
+
+
+def command(args: argparse.Namespace) -> None:
+    """Train.
+
+    Args:
+        args: The parsed command line.
+
+    Raises:
+        UserError: As :func:`gcp_mm.engine.runner.train` and the hook.
+    """
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    train(with_hook(cfg), resume=args.resume, amp=args.amp)

@@ -1,0 +1,102 @@
+"""`surface CONFIG CKPT`: the loss around a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import numpy as np
+from mmengine.utils import ProgressBar
+
+from gcp_mm.landscape.commands.measurement import add_measurement_arguments, prepare
+from gcp_mm.landscape.result_file import ResultFile
+from gcp_mm.landscape.settings import BATCH_NORMS
+from gcp_mm.landscape.surface import losses_as_array, make_grid, surface
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command.
+
+    Args:
+        subparsers: Those of the tool.
+    """
+    parser = subparsers.add_parser(
+        "surface",
+        help="loss on a line or a plane through the weights",
+        description="Evaluate the loss on a grid of filter-normalised random directions around a "
+        "checkpoint. Started again, it continues.",
+    )
+    add_measurement_arguments(parser)
+    parser.add_argument("--dimensions", type=int, choices=[1, 2], default=1, help="line or plane")
+    parser.add_argument(
+        "--range",
+        type=float,
+        nargs=2,
+        default=[-1.0, 1.0],
+        metavar=("LOW", "HIGH"),
+        help="of both coordinates; 1 is the norm of the weights",
+    )
+    parser.add_argument("--points", type=int, default=51, help="grid points in each direction")
+    parser.add_argument(
+        "--batch-norm",
+        choices=BATCH_NORMS,
+        default="batch",
+        help="statistics of each batch (default), or the running ones of the checkpoint, which "
+        "do not belong to the weights elsewhere",
+    )
+    parser.add_argument(
+        "--include-vectors", action="store_true", help="also move biases and normalisations"
+    )
+    parser.set_defaults(command=command)
+
+
+def command(args: argparse.Namespace) -> None:
+    """Measure the points that the result file lacks; each one is written when it is done.
+
+    Args:
+        args: The parsed command line.
+
+    Raises:
+        UserError: If something is missing, does not fit, or belongs to another measurement.
+    """
+    grid = make_grid(*args.range, args.points, args.dimensions)
+    measurement = prepare(args, "surface")
+    settings = {
+        **measurement.settings,
+        "dimensions": args.dimensions,
+        "range": args.range,
+        "points": args.points,
+        "batch_norm": args.batch_norm,
+        "include_vectors": args.include_vectors,
+    }
+    file = ResultFile(measurement.out, "surface", settings)
+    done = sum(loss is not None for row in file.results.get("losses", ()) for loss in row)
+    total = len(grid.alphas) * len(grid.betas)
+    print(f"{measurement.out}: {done} of {total} points are there")
+    file.results.update(
+        checkpoint=str(args.checkpoint), alphas=list(grid.alphas), betas=list(grid.betas)
+    )
+    # It shows the time that is left; a bar of nothing would divide by zero.
+    bar = ProgressBar(total - done, file=sys.stderr) if done < total else None
+
+    def on_point() -> None:
+        file.save()
+        bar.update()
+
+    surface(
+        measurement.model,
+        measurement.batches,
+        grid,
+        seed=args.seed,
+        batch_norm=args.batch_norm,
+        include_vectors=args.include_vectors,
+        results=file.results,
+        on_point=on_point,
+    )
+    losses = losses_as_array(file.results)
+    gaps = int(np.isnan(losses).sum())
+    low, high = np.nanmin(losses), np.nanmax(losses)
+    print(
+        f"\nloss {file.results['loss']:.4f} at the checkpoint, {low:.4f} to {high:.4f} on the grid"
+        f"{f', not finite at {gaps} points' if gaps else ''}; wrote {measurement.out}"
+    )

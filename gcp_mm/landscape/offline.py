@@ -1,0 +1,121 @@
+"""Probe a series of checkpoints on the same images."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.utils import ProgressBar
+
+from gcp_mm.engine.checkpoint_loader import find_checkpoint, load_from_file
+from gcp_mm.errors import UserError
+from gcp_mm.landscape.load import fixed_batches, load_model
+from gcp_mm.landscape.probe import measure
+from gcp_mm.landscape.records import RecordFile, make_header
+from gcp_mm.landscape.settings import resolve
+
+
+def probe_checkpoints(
+    cfg: Config,
+    checkpoints: Sequence[str | Path],
+    out: str | Path,
+    num_batches: int = 1,
+    batch_size: int = 256,
+    split: str = "train",
+    seed: int = 0,
+    device: str = "cpu",
+    at: str | None = None,
+    etas: Sequence[float] | Mapping[str, float] | None = None,
+    direction: str = "ascent",
+    batch_norm: str = "batch",
+    rescale: bool | int = False,
+) -> list[dict]:
+    """Probe checkpoints of one config on fixed batches, without augmentation.
+
+    Which images are used follows from the data, their number and ``seed``, not from the network;
+    the header of the file has their sha256, so that it shows whether two files have the same.
+    Measurements that the file has already are not repeated.
+
+    Args:
+        cfg: A classification config, with ``work_dir``.
+        checkpoints: Files, in the order of training.
+        out: File that receives one record per checkpoint and batch. ``step`` is the number of
+            iterations that the checkpoint was trained for; for a file that does not say so, its
+            position in ``checkpoints``.
+        num_batches: Number of batches.
+        batch_size: Images in each.
+        split: Where they come from: 'train', 'val' or 'test'.
+        seed: Of the choice of the images.
+        device: Where to compute.
+        at: See :func:`gcp_mm.landscape.probe`, as for the following.
+        etas: The steps.
+        direction: 'ascent' or 'descent'.
+        batch_norm: 'batch' or 'eval'.
+        rescale: Whether, or from which batch, the steps are rescaled.
+
+    Returns:
+        All records of the file.
+
+    Raises:
+        CheckpointNotFoundError: If a checkpoint is missing; checked before anything is computed.
+        CheckpointMismatchError: If one does not belong to the config.
+        UserError: If a setting does not fit, the file has measurements of another kind or a loss
+            is not finite. Finished measurements stay in the file.
+    """
+    paths = [find_checkpoint(path) for path in checkpoints]
+    batches = fixed_batches(cfg, num_batches, batch_size, seed, split)
+    settings = resolve(load_model(cfg, paths[0]), at, etas, direction, batch_norm, rescale)
+    header = {
+        **settings.as_dict(),
+        "batch_size": batch_size,
+        "split": split,
+        "seed": seed,
+        "images": _digest_of_images(batches),
+    }
+    file = RecordFile(out, make_header(cfg, header))
+    done = {(r["checkpoint"], r["sha256"], r["batch"]) for r in file.records}
+    missing = [
+        (position, path, digest, index)
+        for position, path in enumerate(paths)
+        for digest in [hashlib.sha256(path.read_bytes()).hexdigest()]
+        for index in range(num_batches)
+        if (path.name, digest, index) not in done
+    ]
+    # A bar of nothing would divide by zero.
+    bar = ProgressBar(len(missing), file=sys.stderr) if missing else None
+    for (position, path, digest), group in itertools.groupby(missing, key=lambda item: item[:3]):
+        model, when = load_model(cfg, path).to(device), _when(path, position)
+        for *_, index in group:
+            try:
+                found = measure(model, *batches[index], settings)
+            except UserError as error:
+                raise UserError(f"checkpoint {str(path)!r}, batch {index}: {error}") from error
+            identity = {"checkpoint": path.name, "sha256": digest, "batch": index, "seed": seed}
+            file.append({**when, **identity, **found.as_record()})
+            bar.update()
+    return file.records
+
+
+def _digest_of_images(batches: list[tuple[torch.Tensor, torch.Tensor]]) -> str:
+    digest = hashlib.sha256()
+    for images, targets in batches:
+        digest.update(images.numpy().tobytes())
+        digest.update(targets.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _when(path: Path, position: int) -> dict:
+    """Say how far a checkpoint was trained."""
+    loaded = load_from_file(path, "cpu")
+    meta = loaded.get("meta", {})
+    groups = loaded.get("optimizer", {}).get("param_groups", [])
+    return {
+        "step": meta.get("iter", position),
+        "epoch": meta.get("epoch"),
+        "lr": groups[0]["lr"] if groups else None,
+    }

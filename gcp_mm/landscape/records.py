@@ -1,0 +1,160 @@
+"""The measurements of a run: one JSON object per line, the first one says how they were made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmengine.config import Config
+
+from gcp_mm.engine.atomic_backend import AtomicLocalBackend
+from gcp_mm.errors import UserError
+from gcp_mm.landscape.result_file import differences
+
+VERSION = 1
+
+
+def make_header(cfg: Config, settings: Mapping) -> dict:
+    """Make the first line of a file of records.
+
+    Args:
+        cfg: Config of the run. Its ``work_dir`` names the run.
+        settings: What two runs have to have in common to be compared.
+
+    Returns:
+        The header. ``fingerprint`` is the sha256 of the settings, ``model`` that of the network.
+    """
+    return {
+        "kind": "header",
+        "version": VERSION,
+        "run": Path(cfg.work_dir).resolve().name,
+        "config": Path(cfg.filename).stem if cfg.filename else "",
+        "model": _digest(cfg.model),
+        "fingerprint": _digest(settings),
+        "settings": dict(settings),
+    }
+
+
+def _digest(values: Mapping) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def read_records(path: str | Path) -> tuple[dict, list[dict]]:
+    """Read a file of records.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The header and the records in the order of the file. An incomplete last line, which a
+        killed run leaves, is left out.
+
+    Raises:
+        UserError: If there is no such file, or a line is none of these records.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise UserError(f"landscape records {str(path)!r} cannot be read: {error}") from error
+    # Without an end, the last line was being written.
+    lines = text.split("\n")[:-1]
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            kind = record["kind"]
+        except (ValueError, TypeError, KeyError):
+            kind = None
+        if kind != ("header" if number == 1 else "probe"):
+            raise UserError(
+                f"{str(path)!r}, line {number}: no landscape record; a hook or "
+                "'tools/landscape.py probe' writes such files"
+            )
+        records.append(record)
+    if not records:
+        raise UserError(f"{str(path)!r} holds no landscape records")
+    if records[0].get("version") != VERSION:
+        raise UserError(
+            f"{str(path)!r} has version {records[0].get('version')!r} of the format, not {VERSION}"
+        )
+    return records[0], records[1:]
+
+
+class RecordFile:
+    """A file of records that is continued.
+
+    Args:
+        path: The file.
+        header: What :func:`make_header` returns.
+
+    Raises:
+        UserError: If the file has records that were made in another way, or cannot be read. It is
+            left as it is.
+    """
+
+    def __init__(self, path: str | Path, header: dict) -> None:
+        self.path, self._header = Path(path), header
+        self.records: list[dict] = []
+        if self.path.exists() and self.path.stat().st_size:
+            found, self.records = read_records(self.path)
+            if self.records:
+                self._check(found)
+        self._write()
+
+    def _check(self, found: dict) -> None:
+        """Compare the header of the file with that of this run."""
+        different = differences(found.get("settings", {}), self._header["settings"])
+        if found.get("model") != self._header["model"]:
+            configs = f"{found.get('config')!r} there and {self._header['config']!r} here"
+            different.append(f"the model is another one (config {configs})")
+        if different:
+            raise UserError(
+                f"{str(self.path)!r} has measurements of another kind: {'; '.join(different)}. "
+                "They are kept. Choose another file or folder, or the settings of this one"
+            )
+
+    def keep_before(self, step: int) -> None:
+        """Drop the records of an iteration and of later ones, which will be measured again.
+
+        Args:
+            step: The iteration that the run continues with.
+        """
+        self.records = [record for record in self.records if record["step"] < step]
+        self._write()
+
+    def set_aside(self) -> Path | None:
+        """Rename the file if it has records, and begin a new one.
+
+        Returns:
+            The new name of the old file; None if it had no records.
+        """
+        if not self.records:
+            return None
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():
+            number += 1
+        self.path.rename(aside)
+        self.records = []
+        self._write()
+        return aside
+
+    def append(self, record: dict) -> None:
+        """Add a record, so that it survives the end of the process.
+
+        Args:
+            record: Its numbers; ``kind`` is added.
+        """
+        record = {"kind": "probe", **record}
+        with self.path.open("a") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.records.append(record)
+
+    def _write(self) -> None:
+        lines = [json.dumps(line) for line in (self._header, *self.records)]
+        AtomicLocalBackend().put(("\n".join(lines) + "\n").encode(), self.path)

@@ -1,0 +1,174 @@
+"""Split a network behind one of its modules."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_map
+
+from gcp_mm.errors import UserError
+
+
+class _ReachedError(Exception):
+    """Ends the run of the stem."""
+
+
+class SplitNetwork:
+    """The stem, which runs once, and the tail behind it, which runs again and again.
+
+    In a run of the tail, a module that finished before the split point returns NaNs of the right
+    shape instead of computing. If a NaN arrives at the end, an activation of the stem goes round
+    the split point (a shortcut, for example); the stem is then computed in every run.
+
+    Args:
+        model: The network; called with ``inputs`` it returns its output.
+        at: Path of the module whose output is the split point. It has to run once in a forward
+            pass and return one tensor.
+        inputs: The batch.
+
+    Raises:
+        UserError: If the module never runs or does not return a tensor.
+    """
+
+    def __init__(self, model: nn.Module, at: str, inputs: Tensor) -> None:
+        self._model, self._at, self._inputs = model, at, inputs
+        self._point = model.get_submodule(at)
+        # Modules that finished in front of the point, outermost ones, with what they returned.
+        self._finished: list[tuple[nn.Module, object]] = []
+        self.activation = self._run_stem()
+        outputs = tree_flatten([output for _, output in self._finished])[0]
+        self._repeat_stem = not all(isinstance(output, _Shape) for output in outputs)
+
+    def _run_stem(self) -> Tensor:
+        """Run the network up to the point and note which modules finished before."""
+        starts: list[int] = []
+
+        def begin(module: nn.Module, args: tuple) -> None:
+            starts.append(len(self._finished))
+
+        def end(module: nn.Module, args: tuple, output: object) -> None:
+            # What ran inside of this module is covered by it.
+            del self._finished[starts.pop() :]
+            if module is self._point:
+                raise _ReachedError(output)
+            self._finished.append((module, tree_map(_shape_of, output)))
+
+        with ExitStack() as stack:
+            for module in self._model.modules():
+                stack.callback(module.register_forward_pre_hook(begin).remove)
+                stack.callback(module.register_forward_hook(end).remove)
+            try:
+                with torch.no_grad():
+                    self._model(self._inputs)
+            except _ReachedError as reached:
+                (output,) = reached.args
+                if isinstance(output, Tensor) and output.is_floating_point():
+                    return output.detach()
+                raise UserError(
+                    f"{self._at!r} returns a {type(output).__name__}, not one tensor of numbers; "
+                    "probe at a module that does"
+                ) from None
+        raise UserError(f"{self._at!r} does not run in a forward pass; probe at another module")
+
+    def tail(self, activation: Callable[[], Tensor]) -> Tensor:
+        """Run the network behind the point.
+
+        Args:
+            activation: Makes the tensor that takes the place of the point's output. It may be
+                changed in place.
+
+        Returns:
+            What the network returns.
+
+        Raises:
+            UserError: If the module at the point runs twice, or the network returns no tensor.
+        """
+        calls = 0
+
+        def once(*_: object) -> Tensor:
+            nonlocal calls
+            calls += 1
+            if calls > 1:
+                raise UserError(
+                    f"{self._at!r} runs more than once in a forward pass, so its output is not one "
+                    "place in the network; probe at another module"
+                )
+            return activation()
+
+        if not self._repeat_stem:
+            output = self._run_tail(once)
+            if calls and torch.isfinite(output).all():
+                return output
+            self._repeat_stem, calls = True, 0
+        handle = self._point.register_forward_hook(once)
+        try:
+            return self._checked(self._model(self._inputs))
+        finally:
+            handle.remove()
+
+    def _run_tail(self, activation: Callable[[], Tensor]) -> Tensor:
+        """Run the network with the finished modules and the point replaced."""
+        values: dict[nn.Module, Iterable[Callable]] = {}
+        for module, output in self._finished:
+            values.setdefault(module, []).append(
+                lambda output=output: tree_map(_Shape.placeholder, output)
+            )
+        values[self._point] = itertools.repeat(activation)
+        # One for each module, which may have several parents.
+        given = {module: _Given(module, its_values) for module, its_values in values.items()}
+        with ExitStack() as stack:
+            for parent in list(self._model.modules()):
+                for name, child in list(parent.named_children()):
+                    if child in given:
+                        stack.callback(setattr, parent, name, child)
+                        setattr(parent, name, given[child])
+            return self._checked(self._model(self._inputs))
+
+    def _checked(self, output: object) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise UserError(
+                f"the {type(self._model).__name__} returns a {type(output).__name__}, not the "
+                "logits of a batch"
+            )
+        return output
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What a placeholder has in common with the tensor that it stands for."""
+
+    size: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+
+    def placeholder(self) -> Tensor:
+        return torch.full(self.size, torch.nan, dtype=self.dtype, device=self.device)
+
+
+def _shape_of(value: object) -> _Shape | None:
+    """Describe a tensor of floating point; anything else has no placeholder."""
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return _Shape(value.shape, value.dtype, value.device)
+    return None
+
+
+class _Given(nn.Module):
+    """Stands in for a module: the first calls return what is given, later ones compute."""
+
+    def __init__(self, original: nn.Module, values: Iterable[Callable]) -> None:
+        super().__init__()
+        # Past nn.Module, which would make it a child.
+        vars(self).update(_original=original, _values=iter(values))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(vars(self)["_original"], name)
+
+    def forward(self, *args: object, **kwargs: object) -> object:
+        for value in self._values:
+            return value()
+        return self._original(*args, **kwargs)

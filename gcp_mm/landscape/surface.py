@@ -1,0 +1,159 @@
+r"""The loss on a line or a plane through the weights of a network.
+
+.. math:: f(\alpha, \beta) = L(\theta + \alpha \delta + \beta \eta)
+
+with random filter-normalised directions. Paper: "Visualizing the Loss Landscape of Neural Nets",
+arXiv 1712.09913.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gcp_mm.errors import UserError
+from gcp_mm.landscape.directions import cosine, filter_normalised_direction
+from gcp_mm.landscape.frozen import frozen
+from gcp_mm.landscape.mean_loss import Batches, finite_mean_loss, mean_loss
+from gcp_mm.landscape.settings import BATCH_NORMS
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the loss is evaluated.
+
+    Attributes:
+        alphas: Coordinates along the first direction, ascending.
+        betas: Coordinates along the second one; ``(0.0,)`` for a curve.
+    """
+
+    alphas: tuple[float, ...]
+    betas: tuple[float, ...] = (0.0,)
+
+    @property
+    def dimensions(self) -> int:
+        """1 for a curve, 2 for a surface."""
+        return 1 if self.betas == (0.0,) else 2
+
+    def indices(self) -> Iterator[tuple[int, int]]:
+        """Iterate over the points, row by row."""
+        return ((i, j) for i in range(len(self.alphas)) for j in range(len(self.betas)))
+
+
+def make_grid(low: float = -1.0, high: float = 1.0, points: int = 51, dimensions: int = 1) -> Grid:
+    """Space points evenly; both ends are included.
+
+    Args:
+        low: Smallest coordinate; 1 is the norm of the weights.
+        high: Largest coordinate.
+        points: Points along each direction. An odd number with ``low = -high`` has the network
+            itself in the middle.
+        dimensions: 1 for a curve, 2 for a surface with the same coordinates both ways.
+
+    Returns:
+        The grid.
+
+    Raises:
+        UserError: If the range is empty or reversed, or there are fewer than two points.
+    """
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise UserError(f"range {low} to {high}: the first number has to be the smaller one")
+    if points < 2 or dimensions not in (1, 2):
+        raise UserError(f"{points} points, {dimensions} dimensions: at least 2 points, 1 or 2")
+    # Symmetric by construction, so that the middle is 0 and not 1e-17.
+    ramp = np.linspace(-1, 1, points)
+    coordinates = tuple(((high + low) / 2 + (high - low) / 2 * ramp).tolist())
+    return Grid(coordinates, coordinates if dimensions == 2 else (0.0,))
+
+
+def surface(
+    model: nn.Module,
+    batches: Batches,
+    grid: Grid,
+    seed: int = 0,
+    batch_norm: str = "batch",
+    include_vectors: bool = False,
+    results: dict[str, Any] | None = None,
+    on_point: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Evaluate the loss on a grid around the weights of a network; they stay as they are.
+
+    Batch norms use the statistics of each batch by default, as in training: the running statistics
+    belong to the weights in the middle, and away from it they are those of another network
+    (arXiv 1712.09913 recomputes them too). The loss in the middle is then that of training mode,
+    and depends on the batch size. Dropout is off.
+
+    A loss that is not finite, far from the middle, is a result: it is kept as the string 'inf' or
+    'nan' and leaves a gap in the figure.
+
+    Args:
+        model: Returns logits.
+        batches: Images and classes, on the device of the model.
+        grid: The points.
+        seed: Of the directions.
+        batch_norm: 'batch', or 'eval' for the running statistics of the checkpoint.
+        include_vectors: See :func:`filter_normalised_direction`.
+        results: Unfinished results, which are completed in place.
+        on_point: Called after each new point.
+
+    Returns:
+        ``loss`` (float, of the network itself), ``losses`` (nested lists, one row for each alpha
+        and one column for each beta; None is a point that has not been evaluated), and ``cosine``
+        of the two directions (None for a curve).
+
+    Raises:
+        UserError: If the loss of the network itself is not finite, or ``batch_norm`` is unknown.
+    """
+    if batch_norm not in BATCH_NORMS:
+        raise UserError(f"batch_norm={batch_norm!r} is none of {BATCH_NORMS}")
+    results = {} if results is None else results
+    generator = torch.Generator().manual_seed(seed)
+    centre = {name: weight.detach() for name, weight in model.named_parameters()}
+    directions = [
+        filter_normalised_direction(centre.items(), generator, include_vectors)
+        for _ in range(grid.dimensions)
+    ]
+    with frozen(model, batch_norm=batch_norm):
+        if "losses" not in results:
+            results["loss"] = finite_mean_loss(model, batches)
+            results["cosine"] = cosine(*directions) if grid.dimensions == 2 else None
+            results["losses"] = [[None] * len(grid.betas) for _ in grid.alphas]
+        for i, j in grid.indices():
+            if results["losses"][i][j] is None:
+                steps = (grid.alphas[i], grid.betas[j])
+                loss = mean_loss(model, batches, _shift(centre, directions, steps))
+                results["losses"][i][j] = loss if math.isfinite(loss) else str(loss)
+                on_point()
+    return results
+
+
+def _shift(
+    centre: dict[str, Tensor], directions: list[dict[str, Tensor]], steps: tuple[float, ...]
+) -> dict[str, Tensor]:
+    """Return the weights at a point."""
+    weights = dict(centre)
+    for direction, step in zip(directions, steps, strict=False):
+        for name, change in direction.items():
+            weights[name] = weights[name] + step * change
+    return weights
+
+
+def losses_as_array(results: dict[str, Any]) -> np.ndarray:
+    """Convert the losses of :func:`surface` for computing.
+
+    Args:
+        results: Its results.
+
+    Returns:
+        float64 (len(alphas), len(betas)), NaN where nothing is finite or evaluated.
+    """
+    losses = np.array(
+        [[math.nan if loss is None else float(loss) for loss in row] for row in results["losses"]]
+    )
+    return np.where(np.isfinite(losses), losses, math.nan)

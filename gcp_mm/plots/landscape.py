@@ -1,0 +1,177 @@
+"""Figures of the loss landscape: bands over a training, surfaces, spectral densities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gcp_mm.errors import UserError
+from gcp_mm.plots.figure import new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from gcp_mm.landscape.bands import Band, RunBands
+
+# In the order of the runs: with GAP before GCP, red and blue as in the paper's figure.
+_COLOURS = ("tab:red", "tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown")
+
+
+def plot_bands(
+    runs: Sequence[RunBands],
+    paths: Sequence[str | Path],
+    smooth: int = 1,
+    log: bool = False,
+    zoom: tuple[float, float] | None = None,
+) -> list[Path]:
+    """Draw the bands of loss and of gradient change against training steps.
+
+    Args:
+        runs: The runs, drawn over each other in this order.
+        paths: Files to write, one figure in several formats.
+        smooth: Probes that a running mean covers, odd; 1 for none.
+        log: Whether the vertical axes are logarithmic.
+        zoom: First and last step of an inset; None for no inset.
+
+    Returns:
+        The paths.
+
+    Raises:
+        UserError: If ``zoom`` is reversed or no run has two probes in it, or ``smooth`` is even.
+    """
+    figure = new_figure(width=10, height=3.6)
+    panels = figure.subplots(1, 2)
+    names = ("loss", "gradient")
+    titles = ("Loss Landscape", "Gradient Predictiveness")
+    labels = ("loss along the gradient", "change of the gradient (L2)")
+    for axes, name, title, label in zip(panels, names, titles, labels, strict=True):
+        bands = [(run.name, getattr(run, name).smoothed(smooth)) for run in runs]
+        _draw_bands(axes, bands)
+        axes.set(title=title, xlabel="training steps", ylabel=label)
+        if log:
+            axes.set_yscale("log")
+        axes.grid(alpha=0.3)
+        if zoom is not None:
+            _draw_inset(axes, bands, zoom, log)
+    panels[0].legend(loc="upper right" if zoom is None else "upper left", fontsize=8)
+    return [save_figure(figure, path) for path in paths]
+
+
+def _draw_bands(axes: Axes, bands: Sequence[tuple[str, Band]]) -> None:
+    for (name, band), colour in zip(bands, _colours(len(bands)), strict=True):
+        axes.fill_between(
+            band.steps, band.lower, band.upper, color=colour, alpha=0.4, linewidth=0, label=name
+        )
+        # A band of one probe, or between two gaps, has no area.
+        for edge in (band.lower, band.upper):
+            axes.plot(band.steps, edge, color=colour, linewidth=0.6)
+
+
+def _draw_inset(
+    axes: Axes, bands: Sequence[tuple[str, Band]], zoom: tuple[float, float], log: bool
+) -> None:
+    first, last = zoom
+    if not first < last:
+        raise UserError(f"zoom {first} to {last}: the first step has to be the smaller one")
+    inside = []
+    for _, band in bands:
+        chosen = (band.steps >= first) & (band.steps <= last)
+        if chosen.sum() > 1:
+            inside += [band.lower[chosen], band.upper[chosen]]
+    values = np.concatenate(inside or [[np.nan]])
+    if log:
+        values = values[values > 0]
+    if not np.isfinite(values).any():
+        raise UserError(f"zoom {first} to {last}: no run has two probes between these steps")
+    inset = axes.inset_axes((0.5, 0.5, 0.47, 0.46))
+    _draw_bands(inset, bands)
+    inset.set(xlim=(first, last), yscale="log" if log else "linear")
+    inset.set_ylim(np.nanmin(values), np.nanmax(values))
+    inset.tick_params(labelsize=6)
+    axes.indicate_inset_zoom(inset, edgecolor="black")
+
+
+def plot_surfaces(surfaces: Sequence[dict[str, Any]], paths: Sequence[str | Path]) -> list[Path]:
+    """Draw loss surfaces: curves in one panel, planes as contours in a panel each.
+
+    Args:
+        surfaces: For each one ``name``, ``alphas``, ``betas`` and ``losses`` (an array of shape
+            (len(alphas), len(betas)), NaN for a gap). All curves, or all planes.
+        paths: Files to write.
+
+    Returns:
+        The paths.
+
+    Raises:
+        UserError: If curves and planes are mixed, or a plane has no finite value.
+    """
+    planes = {len(surface["betas"]) > 1 for surface in surfaces}
+    if len(planes) > 1:
+        raise UserError("curves and planes do not go into one figure; draw them separately")
+    if planes == {False}:
+        figure = new_figure(width=5, height=3.6)
+        axes = figure.subplots()
+        for surface, colour in zip(surfaces, _colours(len(surfaces)), strict=True):
+            losses = surface["losses"][:, 0]
+            axes.plot(surface["alphas"], losses, color=colour, label=surface["name"])
+        axes.set(xlabel="alpha", ylabel="loss")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    else:
+        figure = new_figure(width=4.6 * len(surfaces), height=3.8)
+        panels = figure.subplots(1, len(surfaces), squeeze=False)[0]
+        for axes, surface in zip(panels, surfaces, strict=True):
+            _draw_contours(axes, surface)
+    return [save_figure(figure, path) for path in paths]
+
+
+def _colours(number: int) -> list[str]:
+    return [_COLOURS[index % len(_COLOURS)] for index in range(number)]
+
+
+def _draw_contours(axes: Axes, surface: dict[str, Any]) -> None:
+    losses = np.ma.masked_invalid(surface["losses"])
+    if losses.count() == 0:
+        raise UserError(f"surface {surface['name']!r} has no finite value to draw")
+    low, high = float(losses.min()), float(losses.max())
+    # A loss grows over orders of magnitude away from the minimum; a flat one has one level.
+    spaced = np.geomspace(low, high, 24) if low > 0 else np.linspace(low, high, 24)
+    levels = spaced if high > low else [low - 0.5, low + 0.5]
+    # Rows are alphas, and contourf takes rows for the vertical axis.
+    filled = axes.contourf(surface["alphas"], surface["betas"], losses.T, levels=levels)
+    axes.figure.colorbar(filled, ax=axes, format="%.3g")
+    axes.set(title=surface["name"], xlabel="alpha", ylabel="beta", aspect="equal")
+
+
+def plot_spectra(spectra: Sequence[dict[str, Any]], paths: Sequence[str | Path]) -> list[Path]:
+    """Draw spectral densities of Hessians, with their largest eigenvalues as ticks.
+
+    Args:
+        spectra: For each one ``name``, ``grid`` and ``density`` of the same length, and
+            ``eigenvalues``.
+        paths: Files to write.
+
+    Returns:
+        The paths.
+    """
+    figure = new_figure(width=5, height=3.6)
+    axes = figure.subplots()
+    floor = 1e-10
+    for spectrum, colour in zip(spectra, _colours(len(spectra)), strict=True):
+        density = np.maximum(spectrum["density"], floor)
+        axes.plot(spectrum["grid"], density, color=colour, label=spectrum["name"])
+        axes.plot(
+            spectrum["eigenvalues"],
+            [floor] * len(spectrum["eigenvalues"]),
+            "|",
+            color=colour,
+            markersize=10,
+        )
+    axes.set(xlabel="eigenvalue of the Hessian", ylabel="density", yscale="log")
+    axes.set_ylim(bottom=floor)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return [save_figure(figure, path) for path in paths]

@@ -1,0 +1,114 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from gcp_mm.errors import CheckpointMismatchError, UserError
+from gcp_mm.landscape.load import fixed_batches, load_model
+
+
+def test_model_has_the_weights_of_the_file(cfg, checkpoint):
+    network = load_model(cfg, checkpoint)
+    weights = torch.load(checkpoint)["state_dict"]
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
+    assert not any(module.training for module in network.modules())
+    assert network(torch.rand(2, 3, 32, 32)).shape == (2, 3)
+
+
+def test_pretrained_file_of_the_config_is_not_needed(cfg, checkpoint):
+    changed = copy.deepcopy(cfg)
+    changed.model.backbone.init_cfg = dict(type="Pretrained", checkpoint="no/such/file.pth")
+    load_model(changed, checkpoint)
+
+
+DAMAGE = {
+    "missing": lambda weights: weights.pop("head.fc.weight"),
+    "shape": lambda weights: weights.update({"head.fc.weight": torch.zeros(5, 136)}),
+    "unused": lambda weights: weights.update({"head.fc.weight_of_another": torch.zeros(1)}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_checkpoint_of_another_model_is_refused(cfg, checkpoint, tmp_path, damage):
+    weights = torch.load(checkpoint)["state_dict"]
+    DAMAGE[damage](weights)
+    torch.save(weights, tmp_path / "other.pth")
+    with pytest.raises(CheckpointMismatchError, match=r"other\.pth.*head\.fc\.weight"):
+        load_model(cfg, tmp_path / "other.pth")
+
+
+def test_what_is_no_classifier_is_refused(cfg, tmp_path):
+    torch.save({"numbers": [1, 2]}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match=r"other\.pth.*no state dict"):
+        load_model(cfg, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="default_scope is 'mmdet'"):
+        load_model(Config({"default_scope": "mmdet"}), tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_batches_are_images_of_the_split_normalised(cfg, class_folders, split):
+    number = 16 if split == "train" else 7
+    ((images, classes),) = fixed_batches(cfg, 1, number, seed=3, split=split)
+    mean, std = (np.array(cfg.data_preprocessor[key]) for key in ("mean", "std"))
+    expected = {}
+    for path in sorted((class_folders / split).glob("*/*.png")):
+        pixels = (np.asarray(Image.open(path), dtype=float) - mean) / std
+        expected[round(float(pixels.sum()), 1)] = int(path.parent.name[-1])
+    found = images.double().sum((1, 2, 3)).tolist()
+    assert images.shape == (number, 3, 32, 32) and classes.dtype == torch.int64
+    for total, label in zip(found, classes.tolist(), strict=True):
+        nearest = min(expected, key=lambda other: abs(other - total))
+        assert nearest == pytest.approx(total, rel=1e-4) and expected[nearest] == label
+    assert len({round(total, 1) for total in found}) == number
+
+
+def test_choice_depends_on_the_seed_alone(cfg):
+    changed = copy.deepcopy(cfg)
+    changed.model.backbone.depth = 34
+    changed.train_dataloader.batch_size = 2
+    changed.train_dataloader.num_workers = 2
+    first = fixed_batches(cfg, 2, 4, seed=1)
+    second = fixed_batches(changed, 4, 2, seed=1)
+    assert torch.equal(torch.cat([x for x, _ in first]), torch.cat([x for x, _ in second]))
+    assert torch.equal(torch.cat([y for _, y in first]), torch.cat([y for _, y in second]))
+    assert not torch.equal(first[0][0], fixed_batches(cfg, 2, 4, seed=2)[0][0])
+
+
+def test_training_images_come_through_the_test_pipeline(cfg):
+    changed = copy.deepcopy(cfg)
+    flip = dict(type="RandomFlip", prob=1.0)
+    changed.train_dataloader.dataset.pipeline.insert(1, flip)
+    assert torch.equal(fixed_batches(cfg, 1, 4)[0][0], fixed_batches(changed, 1, 4)[0][0])
+    changed.test_dataloader.dataset.pipeline.insert(1, flip)
+    assert torch.equal(fixed_batches(cfg, 1, 4)[0][0].flip(3), fixed_batches(changed, 1, 4)[0][0])
+
+
+def test_wrapped_data_set(cfg):
+    changed = copy.deepcopy(cfg)
+    changed.train_dataloader.dataset = dict(
+        type="RepeatDataset", times=3, dataset=cfg.train_dataloader.dataset
+    )
+    assert torch.equal(fixed_batches(cfg, 1, 4)[0][0], fixed_batches(changed, 1, 4)[0][0])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(num_batches=2, batch_size=9), "2 batches of 9 images are 18, and train has 16"),
+        (dict(num_batches=0), "0 batches of 256 images"),
+        (dict(split="valid"), "split 'valid'"),
+    ],
+)
+def test_request_that_cannot_be_met(cfg, arguments, message):
+    with pytest.raises(UserError, match=message):
+        fixed_batches(cfg, **arguments)
+
+
+def test_images_without_a_class_are_refused(cfg):
+    changed = copy.deepcopy(cfg)
+    changed.val_dataloader.dataset.with_label = False
+    with pytest.raises(UserError, match="val_dataloader: an image without exactly one class"):
+        fixed_batches(changed, 1, 2, split="val")

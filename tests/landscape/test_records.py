@@ -1,0 +1,117 @@
+"""Files of records are continued, never overwritten."""
+
+import json
+
+import pytest
+from mmengine.config import Config
+
+from gcp_mm.errors import UserError
+from gcp_mm.landscape.records import RecordFile, make_header, read_records
+
+SETTINGS = {"at": "conv1", "etas": [0.1, 75.0], "batch_norm": "batch"}
+
+
+def header(depth=18, **settings):
+    cfg = Config(dict(model=dict(depth=depth), work_dir="work_dirs/some_run"))
+    return make_header(cfg, SETTINGS | settings)
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = RecordFile(tmp_path / "run" / "landscape.jsonl", header())
+    for step in (0, 500, 1000):
+        file.append({"step": step, "losses": [float(step)]})
+    return file.path
+
+
+def test_header_and_records_come_back(path):
+    found, records = read_records(path)
+    assert found == header() and found["run"] == "some_run"
+    assert [r["step"] for r in records] == [0, 500, 1000]
+    assert {r["kind"] for r in records} == {"probe"}
+
+
+def test_fingerprint_belongs_to_the_settings_and_not_to_the_network():
+    assert header()["fingerprint"] == header(depth=50)["fingerprint"]
+    assert header()["fingerprint"] != header(at="conv2")["fingerprint"]
+    assert header()["model"] != header(depth=50)["model"]
+
+
+def test_file_is_continued_from_an_iteration(path):
+    file = RecordFile(path, header())
+    file.keep_before(1000)
+    file.append({"step": 1000, "losses": [7.0]})
+    records = read_records(path)[1]
+    assert [r["step"] for r in records] == [0, 500, 1000] and records[-1]["losses"] == [7.0]
+
+
+def test_incomplete_last_line_is_left_out_and_then_replaced(path):
+    path.write_text(path.read_text() + '{"kind": "pro')
+    assert len(read_records(path)[1]) == 3
+    file = RecordFile(path, header())
+    file.append({"step": 1500})
+    assert [r["step"] for r in read_records(path)[1]] == [0, 500, 1000, 1500]
+
+
+def test_old_records_are_set_aside_under_a_free_name(path):
+    before = path.read_text()
+    for number in (1, 2):
+        file = RecordFile(path, header())
+        assert file.set_aside() == path.with_name(f"landscape.jsonl.{number}")
+        assert read_records(path)[1] == []
+        path.write_text(before)
+    assert path.with_name("landscape.jsonl.1").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (dict(at="conv2"), "at is 'conv1' there and 'conv2' here"),
+        (dict(etas=[1.0]), "etas is [0.1, 75.0] there and [1.0] here"),
+        (dict(depth=50), "the model is another one"),
+    ],
+)
+def test_file_of_another_run_is_kept_and_the_setting_named(path, other, named):
+    before = path.read_bytes()
+    with pytest.raises(UserError) as caught:
+        RecordFile(path, header(**other))
+    assert named in str(caught.value) and str(path) in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_file_without_records_may_change_its_settings(tmp_path):
+    path = tmp_path / "landscape.jsonl"
+    for settings in (header(), header(at="conv2")):
+        RecordFile(path, settings)
+    assert read_records(path)[0] == header(at="conv2")
+
+
+CONTENTS = {
+    "another file": ("# notes\n", "line 1: no landscape record"),
+    "a damaged line": (json.dumps(header()) + "\n{\n", "line 2: no landscape record"),
+    "a list": ("[1]\n", "line 1: no landscape record"),
+    "nothing": ("", "holds no landscape records"),
+    "another version": ('{"kind": "header", "version": 9}\n', "has version 9"),
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_file_that_is_none_is_named(tmp_path, content):
+    text, words = CONTENTS[content]
+    path = tmp_path / "landscape.jsonl"
+    path.write_text(text)
+    with pytest.raises(UserError, match=words) as caught:
+        read_records(path)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nothing\.jsonl' cannot be read"):
+        read_records(tmp_path / "nothing.jsonl")
+
+
+def test_number_that_json_lacks_is_not_written(path):
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="JSON"):
+        RecordFile(path, header()).append({"step": 9, "loss": float("nan")})
+    assert path.read_bytes() == before
