@@ -23,6 +23,7 @@ test: install ## run the tests
 # Copies are found over both folders together: most are made from one into the other.
 lint: install ## style rules, and no code copied from file to file
 	.venv/bin/ruff check .
+	@$(python) tools/model_zoo.py readme --check
 	.venv/bin/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 \
 		--recursive=y $(wildcard gcp_mm tools)
 

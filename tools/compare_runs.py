@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gcp_mm.engine import cli
 from gcp_mm.engine.atomic_backend import AtomicLocalBackend
+from gcp_mm.errors import UserError
 from gcp_mm.plots.training_curves import plot_curves, read_curves, summarise
 
 
@@ -23,9 +24,12 @@ def main() -> None:
 
     def command() -> None:
         runs = [read_curves(path) for path in args.runs]
-        plot_curves(runs, args.metric, args.figure)
         text = json.dumps(summarise(runs, args.command), indent=1) + "\n"
-        AtomicLocalBackend().put(text.encode(), args.json)
+        plot_curves(runs, args.metric, args.figure)
+        try:
+            AtomicLocalBackend().put(text.encode(), args.json)
+        except OSError as error:
+            raise UserError(f"{str(args.json)!r} cannot be written: {error}") from error
         for run in runs:
             values = run.metrics[args.metric]
             best = max(values)

@@ -55,7 +55,12 @@ def main() -> None:
     )
     source.add_argument("--url", help="a mirror of the authors' file, instead of Google Drive")
     download.add_argument(
-        "--retries", type=int, default=5, help="how often to reconnect (default: %(default)s)"
+        "--retries",
+        type=int,
+        choices=range(21),
+        metavar="N",
+        default=5,
+        help="how often to reconnect, 0 to 20 (default: %(default)s)",
     )
     download.set_defaults(work=_download)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gcp_mm.engine import cli
 from gcp_mm.engine.config import load_config
+from gcp_mm.errors import UserError
 from gcp_mm.plots.learning_rates import learning_rates, plot_learning_rates
 
 SCHEDULES = Path(__file__).resolve().parents[1] / "configs" / "_base_" / "schedules"
@@ -20,10 +21,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="figure to write (.svg, .png or .pdf)")
     parser.add_argument("--configs", nargs="+", type=Path, default=NINE, help="configs to draw")
+    parser.add_argument(
+        "--epoch-length", type=int, default=1, help="iterations of an epoch (default: %(default)s)"
+    )
     args = parser.parse_args()
 
     def command() -> None:
-        rates = {path.stem: learning_rates(load_config(str(path)))[:, 0] for path in args.configs}
+        rates = {}
+        for path in args.configs:
+            if path.stem in rates:
+                raise UserError(f"two of the configs are called {path.stem!r}; draw one at a time")
+            rates[path.stem] = learning_rates(load_config(str(path)), args.epoch_length)[:, 0]
         for name, values in rates.items():
             print(f"{name:24} {len(values):4} epochs, {values[0]:.6g} to {values[-1]:.6g}")
         print(f"wrote {plot_learning_rates(rates, args.out)}")

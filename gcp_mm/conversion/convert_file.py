@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -168,5 +169,6 @@ def _write(content: Any, target: str | Path) -> None:
     try:
         AtomicLocalBackend().put(buffer.getvalue(), path)
     except OSError as error:
-        path.with_name(f".{path.name}.part").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.with_name(f".{path.name}.part").unlink()
         raise UserError(f"cannot write {str(path)!r}: {error.strerror or error}") from error

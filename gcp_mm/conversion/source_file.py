@@ -25,15 +25,26 @@ def read_source(filename: str | Path) -> Any:
         UserError: If it is truncated, a web page, or not a checkpoint.
     """
     path = find_checkpoint(filename)
-    with path.open("rb") as file:
-        beginning = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if beginning.startswith((b"<!doctype html", b"<html")):
+    if is_web_page(path):
         raise UserError(
             f"{str(path)!r} is a web page, not a checkpoint. Google Drive answers with one before "
             "it hands out a large file, and when its quota is used up: open the link in a browser "
             "and confirm the download, or fetch the file from the mirror"
         )
     return load_from_file(path, map_location="cpu")
+
+
+def is_web_page(path: Path) -> bool:
+    """Say whether a file begins like HTML or XML, which no checkpoint does.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Whether its first character other than white space is ``<``.
+    """
+    with path.open("rb") as file:
+        return file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 def sha256(filename: str | Path) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from mmengine.fileio import get_file_backend, list_from_file
 from mmengine.logging import print_log
 from mmpretrain.datasets.custom import CustomDataset, find_folders, get_samples
 
-from gcp_mm.datasets.class_table import check_classes
+from gcp_mm.datasets.class_table import check_classes, read_ground_truth
 from gcp_mm.datasets.skip_unreadable import SkipUnreadable
 from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.errors import UserError
@@ -21,7 +22,8 @@ class ClassFolder(SkipUnreadable, CustomDataset):
 
     A folder's label is its place in ``classes``. Without ``classes`` the sorted folders are the
     classes, so give them where the folders of training and validation may differ. Hidden folders
-    are left out.
+    are left out. With ``ann_file``, a list of lines ``name index`` or ``name class``, the images
+    lie anywhere below ``DATA_ROOT/DATA_PREFIX``.
 
     Args:
         *args: Passed on to mmpretrain's ``CustomDataset``.
@@ -41,6 +43,18 @@ class ClassFolder(SkipUnreadable, CustomDataset):
 
     def _class_table(self) -> Mapping[str, int] | None:
         return self.class_to_idx if self.CLASSES else None
+
+    def load_data_list(self) -> list[dict]:
+        """Return the path and the label of each image."""
+        table = self._class_table()
+        if not self.ann_file or not self.with_label or table is None:
+            return super().load_data_list()
+        samples = read_ground_truth(self.ann_file, list_from_file(self.ann_file), table)
+        names = {index: name for name, index in table.items()}
+        found = {names[label] for _, label in samples}
+        check_classes(self.ann_file, found, table, self.allow_missing)
+        join = get_file_backend(self.img_prefix, enable_singleton=True).join_path
+        return [{"img_path": join(self.img_prefix, name), "gt_label": i} for name, i in samples]
 
     def _find_samples(self) -> list:
         if not self.with_label:

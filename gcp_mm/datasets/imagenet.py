@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmengine.fileio import get_file_backend, list_from_file
 from mmpretrain.datasets import ImageNet as MMPretrainImageNet
 
 from gcp_mm.datasets.class_folder import ClassFolder
-from gcp_mm.datasets.class_table import check_classes, read_ground_truth
-from gcp_mm.datasets.imagenet_classes import imagenet_wnids, wnid_to_index
+from gcp_mm.datasets.imagenet_classes import wnid_to_index
 from gcp_mm.registry import DATASETS
 
 
@@ -46,14 +44,3 @@ class ImageNet(ClassFolder, MMPretrainImageNet):
 
     def _class_table(self) -> Mapping[str, int]:
         return wnid_to_index()
-
-    def load_data_list(self) -> list[dict]:
-        """Return the path and the label of each image."""
-        if not self.ann_file or not self.with_label:
-            return super().load_data_list()
-        table = self._class_table()
-        samples = read_ground_truth(self.ann_file, list_from_file(self.ann_file), table)
-        wnids = {imagenet_wnids()[label] for _, label in samples}
-        check_classes(self.ann_file, wnids, table, self.allow_missing)
-        join = get_file_backend(self.img_prefix, enable_singleton=True).join_path
-        return [{"img_path": join(self.img_prefix, name), "gt_label": i} for name, i in samples]

@@ -28,7 +28,7 @@ from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserEr
 UNSAFE_SWITCH = "GCP_MM_ALLOW_UNSAFE_CHECKPOINTS"
 
 # What torch.save begins a file with: a zip archive, or before torch 1.6 a pickle.
-_MAGIC = (b"PK\x03\x04", b"\x80")
+MAGIC = (b"PK\x03\x04", b"\x80")
 
 _HISTORY_STATISTICS = ("min", "max", "mean", "current")
 
@@ -114,7 +114,7 @@ def _load(path: Path, map_location: Any) -> Any:
             return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         with path.open("rb") as file:
-            if not file.read(4).startswith(_MAGIC):
+            if not file.read(4).startswith(MAGIC):
                 raise
         if os.environ.get(UNSAFE_SWITCH) != "1":
             raise UnsafeCheckpointError(

@@ -33,6 +33,20 @@ def _is_remote(path: str) -> bool:
     return "://" in path
 
 
+def evaluate_every_image(cfg: Config) -> None:
+    """Set ``test_mode`` of this package's data sets in the loaders of validation and test.
+
+    Without it they replace an image that cannot be read by another one, as in training.
+
+    Args:
+        cfg: The config; changed in place.
+    """
+    for loader in ("val_dataloader", "test_dataloader"):
+        for _, dataset in _datasets(cfg[loader], loader) if cfg.get(loader) else ():
+            if str(dataset.get("type")).startswith("gcp_mm."):
+                dataset["test_mode"] = True
+
+
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Check that the folders and annotation files of the data loaders exist.
 
@@ -141,10 +155,13 @@ def check_start(cfg: Config, required: bool | None = None) -> None:
 
 
 def _has_pretrained_backbone(model: dict) -> bool:
-    """Say whether the initialisation of the network or of its backbone loads a file."""
-    for part in (model, model.get("backbone") or {}):
-        given = part.get("init_cfg") or []
-        for init_cfg in [given] if isinstance(given, dict) else given:
-            if init_cfg.get("type") == "Pretrained":
-                return True
-    return bool(model.get("pretrained"))
+    """Say whether the backbone loads a file, and would fail if that covered too little of it.
+
+    Only this package's backbones do; those of mmpretrain load what fits, if only nothing.
+    """
+    backbone = model.get("backbone") or {}
+    given = backbone.get("init_cfg") or []
+    return str(backbone.get("type")).startswith("gcp_mm.") and any(
+        init_cfg.get("type") == "Pretrained"
+        for init_cfg in ([given] if isinstance(given, dict) else given)
+    )

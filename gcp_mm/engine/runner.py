@@ -12,11 +12,17 @@ from mmengine.runner import Runner
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.engine.distributed import prepare_distributed
 from gcp_mm.engine.latest_checkpoint import latest_checkpoint
-from gcp_mm.engine.preflight import check_data, check_pretrained, check_start
+from gcp_mm.engine.preflight import (
+    check_data,
+    check_pretrained,
+    check_start,
+    evaluate_every_image,
+)
 from gcp_mm.errors import UserError
 
 
 def _build_runner(cfg: Config) -> Runner:
+    evaluate_every_image(cfg)
     prepare_distributed(cfg)
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 

@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 
 import gcp_mm.registry  # noqa: F401
+from gcp_mm.errors import UserError
 from gcp_mm.plots.figure import new_figure, save_figure
 
 
@@ -24,6 +25,9 @@ def learning_rates(cfg: Config, epoch_length: int = 1) -> np.ndarray:
 
     Returns:
         The learning rate of every iteration, shape (epochs, epoch_length).
+
+    Raises:
+        UserError: If a scheduler counts iterations and ``epoch_length`` is 1.
     """
     weight = torch.zeros(1, requires_grad=True)
     optimizer = OPTIMIZERS.build(cfg.optim_wrapper.optimizer, default_args=dict(params=[weight]))
@@ -31,6 +35,14 @@ def learning_rates(cfg: Config, epoch_length: int = 1) -> np.ndarray:
     settings = cfg.param_scheduler
     schedulers = []
     for setting in settings if isinstance(settings, list) else [settings]:
+        by_epoch = setting.get("by_epoch", True)
+        if not by_epoch and epoch_length == 1:
+            raise UserError(
+                f"{setting['type']} of this config counts iterations: say how many an epoch has "
+                "(--epoch-length)"
+            )
+        epochs = cfg.train_cfg.max_epochs
+        setting = {"end": epochs if by_epoch else epochs * epoch_length, **setting}
         arguments = dict(optimizer=wrapper)
         if setting.get("convert_to_iter_based"):
             arguments["epoch_length"] = epoch_length

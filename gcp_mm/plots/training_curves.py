@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ import numpy as np
 
 from gcp_mm.errors import UserError
 from gcp_mm.plots.figure import new_figure, save_figure
+
+_NO_METRICS = ("step", "time", "data_time", "images_per_second")
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def read_curves(work_dir: Path) -> TrainingCurves:
     steps = {
         epoch: [r for _, r in sorted(training.items()) if r["epoch"] == epoch] for epoch in epochs
     }
-    names = [key for key in validation[epochs[0]] if key not in ("step", "time", "data_time")]
+    names = [key for key in validation[epochs[0]] if key not in _NO_METRICS]
     return TrainingCurves(
         name=work_dir.resolve().name,
         epochs=epochs,
@@ -125,6 +129,7 @@ def summarise(runs: Sequence[TrainingCurves], commands: Sequence[str]) -> dict:
     environment = collect_env()
     return {
         "commands": list(commands),
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
         "environment": {key: environment[key] for key in kept if key in environment},
         "runs": [asdict(run) for run in runs],
     }

@@ -85,7 +85,7 @@ def _fetch(row: Row, url: str, target: Path, retries: int) -> None:
         import requests
     except ModuleNotFoundError as error:
         raise UserError(
-            f"downloads need gdown ({error}): pip install 'gcp_mm[zoo]'. {alternative(row)}"
+            f"downloads need gdown ({error}): pip install 'gdown>=6.5'. {alternative(row)}"
         ) from error
     try:
         gdown.download(url=url, output=str(target), resume=True, retries=retries, timeout=60)

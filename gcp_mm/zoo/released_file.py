@@ -7,8 +7,6 @@ from pathlib import Path
 from gcp_mm.errors import CheckpointMismatchError
 from gcp_mm.zoo.rows import Row
 
-# What torch.save begins a file with: a zip archive, or before torch 1.6 a pickle.
-_MAGIC = (b"PK\x03\x04", b"\x80")
 _BYTES_PER_PARAMETER = 4
 
 
@@ -30,20 +28,19 @@ def check_released_file(row: Row, path: str | Path) -> str:
         CheckpointMismatchError: If it cannot be the released file.
     """
     # mmengine takes seconds to import, and the other commands of the zoo have no use for it.
-    from gcp_mm.conversion.source_file import sha256
-    from gcp_mm.engine.checkpoint_loader import find_checkpoint
+    from gcp_mm.conversion.source_file import is_web_page, sha256
+    from gcp_mm.engine.checkpoint_loader import MAGIC, find_checkpoint
 
     path = find_checkpoint(path)
     size = path.stat().st_size
     with path.open("rb") as file:
-        beginning = file.read(512)
-    if not beginning.startswith(_MAGIC):
-        web_page = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+        beginning = file.read(8)
+    if not beginning.startswith(MAGIC):
         raise CheckpointMismatchError(
             f"{path} ({size} bytes) is "
             + (
                 "a web page, which Google Drive sends instead of a file when its quota is used up"
-                if web_page
+                if is_web_page(path)
                 else "not a PyTorch checkpoint"
             )
         )

@@ -29,6 +29,18 @@ def labels(dataset):
     ]
 
 
+def test_list_is_checked_against_the_classes(tree, tmp_path):
+    root = tree("cat", "dog")
+    build = dict(
+        type="gcp_mm.ClassFolder", data_root=root, ann_file="list.txt", classes=["cat", "dog"]
+    )
+    (tmp_path / "list.txt").write_text("cat/a.PNG 0\ndog/b.jpg dog\n")
+    assert labels(DATASETS.build(build)) == [("cat/a.PNG", 0), ("dog/b.jpg", 1)]
+    (tmp_path / "list.txt").write_text("cat/a.PNG 0\ndog/b.jpg 7\n")
+    with pytest.raises(UserError, match=r"line 2 .*'7' is neither a class index from 0 to 1"):
+        DATASETS.build(build)
+
+
 def test_sorted_folders_are_the_classes(tree):
     dataset = DATASETS.build(dict(type="gcp_mm.ClassFolder", data_root=tree("dog", "cat", ".git")))
     assert dataset.metainfo["classes"] == ("cat", "dog")

@@ -3,7 +3,12 @@
 import pytest
 from mmengine.config import Config
 
-from gcp_mm.engine.preflight import check_data, check_pretrained, check_start
+from gcp_mm.engine.preflight import (
+    check_data,
+    check_pretrained,
+    check_start,
+    evaluate_every_image,
+)
 from gcp_mm.errors import CheckpointNotFoundError, UserError
 
 
@@ -148,10 +153,20 @@ PRETRAINED = {"type": "Pretrained", "checkpoint": "torchvision://x"}
 STARTS = {
     "no hook": ({"custom_hooks": [{"type": "OtherHook"}]}, None),
     "no hooks": ({"custom_hooks": None}, None),
-    "initialiser of the backbone": ({"model": {"backbone": {"init_cfg": PRETRAINED}}}, None),
-    "one of several": ({"model": {"backbone": {"init_cfg": [{"type": "X"}, PRETRAINED]}}}, None),
-    "initialiser of the network": ({"model": {"init_cfg": PRETRAINED}}, None),
-    "old argument": ({"model": {"pretrained": "x.pth"}}, None),
+    "initialiser of the backbone": (
+        {"model": {"backbone": {"type": "gcp_mm.GCPResNet", "init_cfg": PRETRAINED}}},
+        None,
+    ),
+    "one of several": (
+        {"model": {"backbone": {"type": "gcp_mm.X", "init_cfg": [{"type": "X"}, PRETRAINED]}}},
+        None,
+    ),
+    # mmpretrain's backbones would load nothing of a file with other names, and say so nowhere.
+    "initialiser of a backbone of mmpretrain": (
+        {"model": {"backbone": {"type": "ConvNeXt", "init_cfg": PRETRAINED}}},
+        "load_from is empty",
+    ),
+    "initialiser of the network": ({"model": {"init_cfg": PRETRAINED}}, "load_from is empty"),
     "address": ({"load_from": "https://host/x.pth"}, None),
     "path": ({"load_from": "{folder}/x.pth"}, None),
     "latest": ({"resume": True, "work_dir": "{folder}"}, None),
@@ -161,7 +176,7 @@ STARTS = {
         "load_from is empty",
     ),
     "other initialiser": (
-        {"model": {"backbone": {"init_cfg": {"type": "Normal"}}}},
+        {"model": {"backbone": {"type": "gcp_mm.X", "init_cfg": {"type": "Normal"}}}},
         "load_from is empty",
     ),
     "no run": ({"resume": True, "work_dir": "{folder}/absent"}, "no run to continue"),
@@ -192,3 +207,17 @@ def test_weights_to_start_from(tmp_path, case):
 def test_weights_can_be_required_without_the_hook_in_the_config():
     with pytest.raises(UserError, match="load_from is empty"):
         check_start(Config({"model": {"type": "M"}}), required=True)
+
+
+def test_evaluation_skips_no_image_whatever_the_config_says():
+    cfg = Config(
+        dict(
+            train_dataloader=dict(dataset=dict(type="gcp_mm.ClassFolder")),
+            val_dataloader=dict(dataset=dict(dataset=dict(type="gcp_mm.ImageNet"))),
+            test_dataloader=dict(dataset=dict(type="CustomDataset")),
+        )
+    )
+    evaluate_every_image(cfg)
+    assert cfg.val_dataloader.dataset.dataset.test_mode is True
+    assert "test_mode" not in cfg.train_dataloader.dataset
+    assert "test_mode" not in cfg.test_dataloader.dataset

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from gcp_mm.errors import UserError
 from gcp_mm.plots.learning_rates import learning_rates, plot_learning_rates
 
 
@@ -30,6 +31,19 @@ def test_warm_up_and_decay_follow_each_other():
     step = dict(type="MultiStepLR", by_epoch=True, milestones=[1], gamma=0.1)
     found = learning_rates(config([warm_up, step], 2), 4)
     assert found == pytest.approx(np.array([[0.5, 0.75, 1, 1], [0.1] * 4]))
+
+
+def test_schedule_without_an_end_lasts_as_long_as_the_training():
+    """As in mmengine's Runner: half a cosine over 4 epochs."""
+    found = learning_rates(config(dict(type="CosineAnnealingLR", by_epoch=True)))[:, 0]
+    expected = [0.5 * (1 + np.cos(np.pi * epoch / 4)) for epoch in range(4)]
+    assert found == pytest.approx(np.array(expected), abs=1e-9)
+
+
+def test_schedule_in_iterations_needs_the_length_of_an_epoch():
+    warm_up = dict(type="LinearLR", start_factor=0.5, by_epoch=False, begin=0, end=3)
+    with pytest.raises(UserError, match="LinearLR of this config counts iterations.*epoch-length"):
+        learning_rates(config(warm_up))
 
 
 def test_figure_has_a_panel_for_each_network(tmp_path):

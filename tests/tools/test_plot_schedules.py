@@ -21,6 +21,12 @@ def test_committed_figure_is_up_to_date(call_tool, repo, tmp_path):
     assert labels == [line for line in found if "epochs" in line]
 
 
+def test_configs_of_one_name_are_refused(call_tool, tmp_path):
+    config = "configs/_base_/schedules/resnet_lrnorm.py"
+    result = call_tool("tools/plot_schedules.py", tmp_path / "x.svg", "--configs", config, config)
+    assert "two of the configs are called 'resnet_lrnorm'" in only_error(*result)
+
+
 def test_missing_config_is_named(call_tool, tmp_path):
     result = call_tool("tools/plot_schedules.py", tmp_path / "x.svg", "--configs", "no/such.py")
     assert "'no/such.py' does not exist" in only_error(*result)

@@ -1,6 +1,8 @@
-"""Refuse a classifier with another number of classes than its data."""
+"""Refuse data whose classes are not those of the classifier."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -15,29 +17,57 @@ class NumClassesCheckHook(Hook):
     """Compare ``model.head.num_classes`` with the classes of the data before the first batch.
 
     With too few, the loss fails on a label out of range; with too many, nothing fails and the
-    scores are spread over classes that do not exist. mmpretrain's ``ClassNumCheckHook`` ends in an
-    AssertionError, and needs mmpretrain, which this package does not.
+    scores are spread over classes that do not exist. Class folders are numbered as they are
+    sorted, so a validation split without one of them would count others under wrong labels: the
+    names have to be those of the training, which a checkpoint holds. mmpretrain's
+    ``ClassNumCheckHook`` compares numbers alone, ends in an AssertionError, and needs mmpretrain,
+    which this package does not.
     """
 
+    _trained: Sequence[str] | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the classes of the data that the checkpoint was trained on."""
+        meta = checkpoint.get("meta") or {}
+        self._trained = (meta.get("dataset_meta") or {}).get("classes")
+
     def before_train(self, runner: Runner) -> None:
-        """Check the training data."""
-        self._check(runner, "train")
+        """Check the training data, and the validation data against them."""
+        classes = self._check(runner, "train")
+        if runner.val_loop is not None:
+            self._compare(classes, self._check(runner, "val"), "val")
 
     def before_test(self, runner: Runner) -> None:
-        """Check the test data."""
-        self._check(runner, "test")
+        """Check the test data, also against those of the checkpoint."""
+        self._compare(self._trained, self._check(runner, "test"), "test")
 
-    def _check(self, runner: Runner, mode: str) -> None:
+    def _check(self, runner: Runner, mode: str) -> Sequence[str] | None:
+        """Compare the number of classes of a data set with the head's, and return the classes."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         expected = getattr(getattr(model, "head", None), "num_classes", None)
         dataset = getattr(runner, f"{mode}_dataloader").dataset
         classes = getattr(dataset, "metainfo", {}).get("classes")
         if expected is None or classes is None or len(classes) == expected:
-            return
+            return classes
         shown = ", ".join(map(str, classes[:3])) + (", ..." if len(classes) > 3 else "")
         raise UserError(
             f"the head of this config has {expected} classes (model.head.num_classes), but the "
             f"{mode} data have {len(classes)} ({shown}; {mode}_dataloader.dataset.data_root="
             f"{getattr(dataset, 'data_root', None)!r}). Set model.head.num_classes={len(classes)} "
             "with --cfg-options, or name other data"
+        )
+
+    def _compare(
+        self, trained: Sequence[str] | None, found: Sequence[str] | None, mode: str
+    ) -> None:
+        if trained is None or found is None or len(trained) != len(found):
+            return
+        differing = [i for i, name in enumerate(trained) if name != found[i]]
+        if not differing:
+            return
+        index = differing[0]
+        raise UserError(
+            f"class {index} is {trained[index]!r} in training, but {found[index]!r} in the {mode} "
+            f"data: their labels differ. Make the class folders equal, or give "
+            f"{mode}_dataloader.dataset.classes in the order of the training"
         )
