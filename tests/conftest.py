@@ -11,11 +11,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from shared_folder import NO_SHARED, REPO, SHARED
 from tiny_runs import CLASSIFIER, forget_runs, write_config
-
-REPO = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("GCP_MM_SHARED", REPO.parent / "shared"))
-NO_SHARED = f"the folder of golden numbers is absent: {SHARED} (GCP_MM_SHARED names another one)"
 
 
 def pytest_configure():

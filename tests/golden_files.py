@@ -4,8 +4,8 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-from conftest import NO_SHARED, SHARED
 from pytest import mark, param
+from shared_folder import NO_SHARED, SHARED
 
 _MODELS = "golden/models"
 

@@ -5,10 +5,10 @@ import copy
 import numpy as np
 import pytest
 import torch
-from conftest import NO_SHARED, SHARED
 from golden_files import load_fill, recorded
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
+from shared_folder import NO_SHARED, SHARED
 from torch import nn
 from torch.nn import functional
 
