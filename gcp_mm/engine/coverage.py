@@ -73,19 +73,24 @@ def abbreviate(names: Iterable[str], limit: int = 4) -> str:
 
 
 # mmpretrain's transformers adapt these to another image or window size when they are loaded.
-_ADAPTED = ("pos_embed", "relative_position_bias_table", "relative_position_index")
+ADAPTED = ("pos_embed", "relative_position_bias_table", "relative_position_index")
 
 
-def compare(network: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor]) -> Coverage:
+def compare(
+    network: Mapping[str, Tensor],
+    checkpoint: Mapping[str, Tensor],
+    any_shape: tuple[str, ...] = (),
+) -> Coverage:
     """Compare two state dicts by name and shape.
 
     ``num_batches_tracked`` counters do not count: checkpoints before torch 1.0 have none, and
-    nothing depends on them. Tables over positions count as loaded in any shape: the transformers
-    that have them interpolate.
+    nothing depends on them.
 
     Args:
         network: State dict of the network.
         checkpoint: State dict from a file, with the same naming.
+        any_shape: Ends of names that count as loaded whatever their shape is, such as
+            :data:`ADAPTED` where mmpretrain does the loading.
 
     Returns:
         The coverage of the network by the checkpoint.
@@ -96,7 +101,7 @@ def compare(network: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor]) -> 
             continue
         if name not in checkpoint:
             missing.append(name)
-        elif checkpoint[name].shape != tensor.shape and not name.endswith(_ADAPTED):
+        elif checkpoint[name].shape != tensor.shape and not name.endswith(any_shape):
             shapes = f"{tuple(tensor.shape)}, {tuple(checkpoint[name].shape)}"
             mismatched.append(f"{name} ({shapes})")
         else:

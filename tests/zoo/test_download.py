@@ -110,7 +110,7 @@ def test_google_drive_is_asked_by_default(cache, small_row, monkeypatch):
 
 def test_missing_gdown_is_named(cache, small_row, monkeypatch):
     monkeypatch.setitem(sys.modules, "gdown", None)
-    with pytest.raises(UserError, match=r"pip install 'gcp_mm\[zoo\]'") as caught:
+    with pytest.raises(UserError, match=r"pip install 'gdown>=6.5'") as caught:
         download_released(small_row())
     assert BY_HAND in str(caught.value)
 

@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
-from gcp_mm.engine.coverage import compare, weights_of
+from gcp_mm.engine.coverage import ADAPTED, compare, weights_of
 from gcp_mm.errors import CheckpointMismatchError
 from gcp_mm.registry import HOOKS
 
@@ -35,7 +35,7 @@ class CheckpointCoverageHook(Hook):
             CheckpointMismatchError: If too little of the network is covered.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        coverage = compare(model.state_dict(), weights_of(checkpoint))
+        coverage = compare(model.state_dict(), weights_of(checkpoint), ADAPTED)
         source = runner._load_from or "the latest checkpoint"
         # Until training begins, the training loop is its config, which evaluation has too.
         fine_tuning = isinstance(runner._train_loop, BaseLoop) and not runner._resume

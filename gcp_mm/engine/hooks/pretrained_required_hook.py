@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
-from gcp_mm.engine.coverage import compare, weights_of
+from gcp_mm.engine.coverage import ADAPTED, compare, weights_of
 from gcp_mm.engine.preflight import check_start
 from gcp_mm.errors import CheckpointMismatchError
 from gcp_mm.registry import HOOKS
@@ -60,7 +60,7 @@ class PretrainedRequiredHook(Hook):
             {name: tensor for name, tensor in tensors.items() if name.startswith(_PREFIX)}
             for tensors in (model.state_dict(), weights_of(checkpoint))
         )
-        coverage = compare(backbone, weights)
+        coverage = compare(backbone, weights, ADAPTED)
         if not coverage.complete or coverage.unused:
             raise CheckpointMismatchError(
                 f"{runner._load_from} does not hold the {type(model.backbone).__name__} that this "
