@@ -7,8 +7,6 @@ _base_ = [
 
 model = dict(head=dict(num_classes=10, dropout_rate=0.0))
 etas = dict(start=0.045, stop=1.5, num=11)
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='gcp_mm.LandscapeHook', interval=10, etas=etas, rescale=True),
-]
+hook = dict(type='gcp_mm.LandscapeHook', interval=10, etas=etas, rescale=True)
+custom_hooks = [*_base_.custom_hooks, hook]
 randomness = dict(seed=0)

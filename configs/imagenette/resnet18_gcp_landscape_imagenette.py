@@ -7,8 +7,6 @@ _base_ = [
 
 model = dict(backbone=dict(depth=18), neck=dict(in_channels=512), head=dict(num_classes=10))
 etas = dict(start=0.1, stop=75.0, num=11)
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='gcp_mm.LandscapeHook', interval=10, etas=etas, rescale=True),
-]
+hook = dict(type='gcp_mm.LandscapeHook', interval=10, etas=etas, rescale=True)
+custom_hooks = [*_base_.custom_hooks, hook]
 randomness = dict(seed=0)
