@@ -3,7 +3,8 @@
 The published procedure keeps copies of the network for stem and tail, writes network and optimizer
 to a file, reads it back into both copies and calls ``backward`` at every step, which computes all
 weight gradients; the norms are NumPy's. Both take turns and have to give the same numbers. Only
-the ratio means something: the machine is whatever it is.
+the ratio means something: the machine is whatever it is. The peak memory of a probe is compared with
+that of one forward and backward pass of the tail.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
+from peak_memory import peak_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -81,7 +83,13 @@ def measure(batch: int, size: int, steps: int, repetitions: int) -> dict:
     optimizer.step()
     copies = (copy.deepcopy(network).train(), copy.deepcopy(network).train())
     etas = np.linspace(0.1, 75, steps) * batch / 256
+    maps = stem_of(network, images).detach()
     times: dict[str, list[float]] = {"published": [], "probe": []}
+
+    def tail_pass(tail: nn.Module, maps: Tensor) -> list[Tensor | None]:
+        tail.zero_grad()
+        functional.cross_entropy(tail_of(tail, maps.requires_grad_()), targets).backward()
+        return [parameter.grad for parameter in tail.parameters()]
 
     def timed(name: str, function: Callable) -> object:
         start = time.perf_counter()
@@ -97,10 +105,18 @@ def measure(batch: int, size: int, steps: int, repetitions: int) -> dict:
                 lambda: published(network, optimizer, copies, images, targets, etas, file),
             )
             found = timed("probe", lambda: probe(network, images, targets, etas=etas))
+        peaks = {
+            "published": peak_bytes(
+                lambda: published(network, optimizer, copies, images, targets, etas, file)
+            ),
+            "probe": peak_bytes(lambda: probe(network, images, targets, etas=etas)),
+            "tail, forward and backward": peak_bytes(lambda: tail_pass(copies[1], maps)),
+        }
     seconds = {name: statistics.median(values) for name, values in times.items()}
     return {
         "seconds": seconds,
         "all_seconds": times,
+        "peak_bytes": peaks,
         "ratio": seconds["published"] / seconds["probe"],
         "loss_difference": float(np.abs(found.losses / np.array(losses) - 1).max()),
     }
@@ -131,6 +147,8 @@ def main() -> None:
     }
     for name, value in results["seconds"].items():
         print(f"{name:<10} {value:8.3f} s")
+    for name, value in results["peak_bytes"].items():
+        print(f"peak memory of {name}: {value / 2**20:.1f} MiB")
     print(f"ratio      {results['ratio']:8.2f}   loss difference {results['loss_difference']:.1e}")
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,40 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gcp_mm.conversion.source_file import sha256
 from gcp_mm.engine.config import add_common_arguments, load_config
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.load import SPLITS, fixed_batches, load_model
+
+
+def add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which images are measured, and where.
+
+    Args:
+        parser: The parser of a command.
+    """
+    parser.add_argument("--split", choices=SPLITS, default="train", help="where images come from")
+    parser.add_argument("--batches", type=int, default=1, help="number of batches")
+    parser.add_argument("--batch-size", type=int, default=256, help="images in a batch")
+    parser.add_argument("--device", default="cpu", help="such as cuda:0")
+
+
+def check_device(args: argparse.Namespace, command: str) -> torch.device:
+    """Return the device that the arguments name.
+
+    Args:
+        args: The parsed command line.
+        command: Its name, for the messages.
+
+    Raises:
+        UserError: If there is no such device, or several processes are asked for.
+    """
+    if args.launcher != "none":
+        raise UserError(f"{command} runs in one process; leave out --launcher {args.launcher}")
+    try:
+        return torch.empty(0, device=args.device).device
+    except (RuntimeError, AssertionError) as error:  # an unknown one, or one that is absent
+        raise UserError(f"--device {args.device}: {str(error).splitlines()[0]}") from error
 
 
 def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +57,9 @@ def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
     parser.add_argument("checkpoint", help="weights to measure around")
     parser.add_argument("--out", type=Path, help="result file (.json); an unfinished one continues")
-    parser.add_argument("--split", choices=SPLITS, default="train", help="where images come from")
-    parser.add_argument("--batches", type=int, default=1, help="number of batches")
-    parser.add_argument("--batch-size", type=int, default=256, help="images in a batch")
+    add_image_arguments(parser)
     parser.add_argument("--data-seed", type=int, default=0, help="chooses the images")
     parser.add_argument("--seed", type=int, default=0, help="of directions and random vectors")
-    parser.add_argument("--device", default="cpu", help="such as cuda:0")
 
 
 @dataclass(frozen=True)
@@ -64,19 +92,14 @@ def prepare(args: argparse.Namespace, kind: str) -> Measurement:
     Raises:
         UserError: If something is missing or does not fit.
     """
-    if args.launcher != "none":
-        raise UserError(f"{kind} runs in one process; leave out --launcher {args.launcher}")
-    try:
-        device = torch.empty(0, device=args.device).device
-    except (RuntimeError, AssertionError) as error:  # an unknown one, or one that is absent
-        raise UserError(f"--device {args.device}: {str(error).splitlines()[0]}") from error
+    device = check_device(args, kind)
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
     model = load_model(cfg, args.checkpoint).to(device)
     batches = fixed_batches(cfg, args.batches, args.batch_size, args.data_seed, args.split)
     settings = {
         "config": Path(args.config).stem,
         "model": _digest(json.dumps(cfg.model.to_dict(), sort_keys=True, default=str).encode()),
-        "checkpoint": _digest(Path(args.checkpoint).expanduser().read_bytes()),
+        "checkpoint": sha256(args.checkpoint)[:16],
         "split": args.split,
         "batches": args.batches,
         "batch_size": args.batch_size,

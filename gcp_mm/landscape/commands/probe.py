@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
 from gcp_mm.engine.config import add_common_arguments, load_config
-from gcp_mm.errors import UserError
-from gcp_mm.landscape.load import SPLITS
+from gcp_mm.landscape.commands.measurement import add_image_arguments, check_device
 from gcp_mm.landscape.offline import probe_checkpoints
 from gcp_mm.landscape.settings import BATCH_NORMS, DIRECTIONS
 
@@ -50,11 +47,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="B_REF",
         help="multiply the steps by batch size / B_REF (default: the published batch)",
     )
-    parser.add_argument("--batch-size", type=int, default=256, help="images in a batch")
-    parser.add_argument("--batches", type=int, default=1, help="batches for each checkpoint")
-    parser.add_argument("--split", choices=SPLITS, default="train", help="source of the images")
+    add_image_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the choice of the images")
-    parser.add_argument("--device", default="cpu", help="such as cuda:0")
     parser.set_defaults(command=command)
 
 
@@ -67,12 +61,7 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If something is missing, does not fit, or belongs to another measurement.
     """
-    if args.launcher != "none":
-        raise UserError(f"probe runs in one process; leave out --launcher {args.launcher}")
-    try:
-        torch.empty(0, device=args.device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {args.device}: {str(error).splitlines()[0]}") from error
+    check_device(args, "probe")
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
     etas = None
     if args.etas:
