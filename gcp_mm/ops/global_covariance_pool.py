@@ -9,38 +9,12 @@ Matrix Square Root Normalization", arXiv 1712.01034.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from gcp_mm.ops.covariance_pool import flatten_positions
-from gcp_mm.ops.gram import gram_global_covariance_pool
+from gcp_mm.ops.dispatch import IMPLEMENTATIONS, check_impl, choose
 from gcp_mm.ops.newton_schulz import check_num_iters
-from gcp_mm.ops.precision import autocast_disabled, to_compute_dtype
-from gcp_mm.ops.reference import reference_global_covariance_pool
-
-IMPLEMENTATIONS = {
-    "gram": gram_global_covariance_pool,
-    "reference": reference_global_covariance_pool,
-}
-
-
-def _condition(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring each sample to largest magnitude 1, so that squares neither over- nor underflow.
-
-    The layer is invariant to a shift of a channel and homogeneous of degree one, v(a x) = a v(x),
-    so shift and scale are constants for the gradient of every order.
-    """
-    shifted = x - x[..., :1].detach()
-    scale = shifted.detach().abs().amax(dim=(-2, -1), keepdim=True)
-    scale = torch.where(scale > 0, scale, 1)
-    return shifted / scale, scale.flatten(1)
-
-
-def check_impl(impl: str) -> None:
-    """Raise a ValueError unless ``impl`` is 'auto' or the name of an implementation."""
-    if impl != "auto" and impl not in IMPLEMENTATIONS:
-        choices = ", ".join(repr(name) for name in ("auto", *IMPLEMENTATIONS))
-        raise ValueError(f"unknown impl {impl!r}; choose one of {choices}")
+from gcp_mm.ops.precision import check_floating_point
 
 
 def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") -> Tensor:
@@ -53,8 +27,9 @@ def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") ->
     Args:
         x: Features of shape (B, C, H, W) or (B, C, N), any floating-point dtype.
         num_iters: Number of Newton-Schulz steps; 5 in every published model.
-        impl: 'reference' (the plain formulas), 'gram' (the same polynomial on the smaller Gram
-            matrix) or 'auto', which is 'gram'.
+        impl: 'gram' (the same polynomial on the smaller Gram matrix, one operator),
+            'gram_autograd' (its formulas in plain operators), 'reference' (the published formulas)
+            or 'auto', for which :func:`gcp_mm.ops.explain` tells what is taken.
 
     Returns:
         Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``: the upper triangle row by row.
@@ -68,13 +43,9 @@ def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") ->
         torch.Size([2, 32896])
     """
     check_num_iters(num_iters)
-    check_impl(impl)
+    check_floating_point(x, "x")
     features = flatten_positions(x)
-    pool = IMPLEMENTATIONS["gram" if impl == "auto" else impl]
-    with autocast_disabled(x.device):
-        conditioned, scale = _condition(to_compute_dtype(features, "x"))
-        vector = scale * pool(conditioned, num_iters)
-    return vector.to(x.dtype)
+    return IMPLEMENTATIONS[choose(x, impl).impl](features, num_iters)
 
 
 class GlobalCovariancePool(nn.Module):

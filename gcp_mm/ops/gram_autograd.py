@@ -17,7 +17,10 @@ All iterates commute, so the coupled recurrence reduces to R = Z Y alone:
 
 .. math:: T = (3 I - R)/2, \quad q \leftarrow q\,T, \quad R \leftarrow R\,T^2
 
-and T is never formed: q T = 1.5 q - 0.5 q R is one ``baddbmm``.
+and T is never formed: q T = 1.5 q - 0.5 q R.
+
+Plain operators, differentiated by autograd: for exported graphs, for torch.func and for gradients
+of gradients. :mod:`gcp_mm.ops.gram_op` is the fast form.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ from gcp_mm.ops.triu_vec import triu_vec
 
 def _times_t(left: Tensor, r: Tensor) -> Tensor:
     """Return ``left @ (3 I - r) / 2`` without forming the second factor."""
-    return torch.baddbmm(left, left, r, beta=1.5, alpha=-0.5)
+    # Not baddbmm: mmengine's counter of operations does not know it.
+    return 1.5 * left - 0.5 * (left @ r)
 
 
 def newton_schulz_polynomial(gram: Tensor, num_iters: int) -> Tensor:
@@ -52,7 +56,7 @@ def newton_schulz_polynomial(gram: Tensor, num_iters: int) -> Tensor:
     return q
 
 
-def gram_global_covariance_pool(x: Tensor, num_iters: int) -> Tensor:
+def gram_autograd_global_covariance_pool(x: Tensor, num_iters: int) -> Tensor:
     """Compute the layer on N x N matrices if N < C and on C x C matrices otherwise.
 
     Args:

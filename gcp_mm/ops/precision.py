@@ -27,6 +27,14 @@ def autocast_disabled(device: torch.device) -> AbstractContextManager:
     return nullcontext()
 
 
+def check_floating_point(x: Tensor, name: str) -> None:
+    """Raise a ValueError that calls the tensor ``name`` unless it is floating point."""
+    if not x.is_floating_point():
+        raise ValueError(
+            f"{name} must be a floating-point tensor, got {x.dtype}; convert it with .float()"
+        )
+
+
 def to_compute_dtype(x: Tensor, name: str) -> Tensor:
     """Cast half precision to float32 and leave float32 and float64 as they are.
 
@@ -40,8 +48,5 @@ def to_compute_dtype(x: Tensor, name: str) -> Tensor:
     Raises:
         ValueError: If ``x`` is not floating point.
     """
-    if not x.is_floating_point():
-        raise ValueError(
-            f"{name} must be a floating-point tensor, got {x.dtype}; convert it with .float()"
-        )
+    check_floating_point(x, name)
     return x if x.dtype == torch.float64 else x.float()

@@ -17,7 +17,7 @@ def tolerance(dtype):
     return DTYPES[dtype]
 
 
-@pytest.fixture(params=["gram", "reference"])
+@pytest.fixture(params=["gram", "gram_autograd", "reference"])
 def impl(request):
     return request.param
 

@@ -1,0 +1,127 @@
+r"""How the matrices of the layer are stored and multiplied.
+
+float64 features are computed in float64 and everything else in float32, with one exception: half
+precision features on a GPU are carried by float16, with sums in float32. All matrices have their
+eigenvalues in [0, 1] or close to it, so the range of float16 is enough and its 11 bits are worth
+more than the range of bfloat16. The features are lifted by 16 first, so that the Gram matrix, whose
+trace is 1, has a trace of 256 and stays clear of the subnormal numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
+from gcp_mm.ops.triangle_index import symmetric_from_triangle, triangle
+from gcp_mm.ops.triton_kernels import (
+    centred_gram,
+    packed_product,
+    packed_symmetric_matmul,
+    triton_status,
+)
+
+HALVES = (torch.float16, torch.bfloat16)
+ALIGNED_POSITIONS = 16
+
+
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype of sums and means: float64 for float64, float32 for all others."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """A way to store and multiply matrices.
+
+    Attributes:
+        dtype: Dtype of the matrices.
+        fused: Whether Triton kernels multiply them.
+    """
+
+    dtype: torch.dtype
+    fused: bool = False
+
+    @classmethod
+    def of(cls, x: Tensor) -> Carrier:
+        """Choose for features by their dtype and device."""
+        half = x.device.type == "cuda" and x.dtype in HALVES
+        return cls(torch.float16 if half else compute_dtype(x), triton_status(x) is None)
+
+    @property
+    def lift(self) -> float:
+        """Factor of the features; its square is the unit of the Gram matrix."""
+        return 16.0 if self.dtype == torch.float16 else 1.0
+
+    def carry(self, features: Tensor) -> Tensor:
+        """Lift and cast normalised features (B, C, N).
+
+        For the kernels, positions of zeros are added up to a multiple of 16: they change no sum,
+        and aligned rows are read faster.
+        """
+        if self.lift != 1:
+            features = features * self.lift
+        if self.fused:
+            features = pad(features, (0, -features.shape[-1] % ALIGNED_POSITIONS))
+        return features.to(self.dtype)
+
+    def gram(self, features: Tensor) -> SymmetricBlocks:
+        """Multiply carried features (B, C, N) to the smaller of their two Gram matrices.
+
+        Returns:
+            Matrices N x N if N < C, else C x C.
+        """
+        unit = self.lift**2
+        if self.fused:
+            mean = features.new_zeros(features.shape[:2]).unsqueeze(-1).float()
+            scale = mean.new_ones(len(features), 1, 1)
+            matrix = centred_gram(features, mean, scale, dtype=self.dtype)
+            return SymmetricBlocks((matrix,), unit, fused=True)
+        positions_by_channels = features.mT
+        if features.shape[-1] < features.shape[-2]:
+            return SymmetricBlocks.product(positions_by_channels, features, unit)
+        return SymmetricBlocks.product(features, positions_by_channels, unit)
+
+    def packed_product(self, left: Tensor, right: Tensor, scale: Tensor, out: Tensor) -> Tensor:
+        """Write the upper triangles of ``scale * left @ right.mT``, a symmetric matrix.
+
+        Args:
+            left: Matrices of shape (B, C, N).
+            right: Matrices of shape (B, C, N).
+            scale: Factors of shape (B, 1), in float32 or float64.
+            out: Of shape (B, C * (C + 1) / 2), any dtype.
+        """
+        if self.fused:
+            return out.copy_(packed_product(left, right, scale, dtype=out.dtype))
+        return torch.mul(triangle(left @ right.mT), scale, out=out)
+
+    def magnitude(self, triangles: Tensor) -> Tensor:
+        """Return what a gradient is divided by, of shape (B, 1).
+
+        For float16 its norm, so that a loss scale, however large, does not matter; else 1.
+        """
+        if self.lift == 1:
+            return triangles.new_ones(len(triangles), 1)
+        norm = torch.linalg.vector_norm(triangles, dim=1, keepdim=True)
+        return torch.where(norm == 0, 1, norm)
+
+    def symmetric_matmul(self, triangles: Tensor, right: Tensor, scale: Tensor) -> Tensor:
+        """Return ``scale * (G + G^T) / 2 @ right`` for upper triangular matrices G.
+
+        Args:
+            triangles: The elements of G, of shape (B, C * (C + 1) / 2).
+            right: Matrices of shape (B, C, N).
+            scale: Factors of shape (B, 1).
+        """
+        if self.fused:
+            return packed_symmetric_matmul(triangles, right, scale)
+        return self.symmetric(triangles, right.shape[1], scale) @ right
+
+    def symmetric(self, triangles: Tensor, size: int, scale: Tensor) -> Tensor:
+        """Return ``scale * (G + G^T) / 2`` as matrices of shape (B, C, C)."""
+        if self.lift != 1:
+            triangles = triangles * scale
+        return symmetric_from_triangle(triangles.to(self.dtype), size)

@@ -1,0 +1,105 @@
+"""The one place that decides which implementation of the layer runs."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from gcp_mm.ops.carrier import Carrier
+from gcp_mm.ops.conditioning import pool_conditioned
+from gcp_mm.ops.function_transforms import differentiating
+from gcp_mm.ops.gram_autograd import gram_autograd_global_covariance_pool
+from gcp_mm.ops.gram_op import gram_pool
+from gcp_mm.ops.reference import reference_global_covariance_pool
+from gcp_mm.ops.triton_kernels import triton_status
+
+ENVIRONMENT = "GCP_MM_IMPL"
+
+IMPLEMENTATIONS = {
+    "gram": gram_pool,
+    "gram_autograd": partial(pool_conditioned, gram_autograd_global_covariance_pool),
+    "reference": partial(pool_conditioned, reference_global_covariance_pool),
+}
+"""By name: a function of features (B, C, N), any floating-point dtype, and ``num_iters``."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which implementation runs.
+
+    Attributes:
+        impl: Its name.
+        reason: Why this one, in a sentence.
+    """
+
+    impl: str
+    reason: str
+
+
+def check_impl(impl: str, origin: str = "impl") -> None:
+    """Raise a ValueError unless ``impl`` is 'auto' or the name of an implementation.
+
+    Args:
+        impl: The name.
+        origin: Where it was given, for the message.
+    """
+    if impl != "auto" and impl not in IMPLEMENTATIONS:
+        choices = ", ".join(repr(name) for name in ("auto", *IMPLEMENTATIONS))
+        raise ValueError(f"unknown {origin} {impl!r}; choose one of {choices}")
+
+
+def choose(x: Tensor, impl: str = "auto") -> Choice:
+    """Decide which implementation runs; see :func:`explain`, which says more about it."""
+    check_impl(impl)
+    wanted = os.environ.get(ENVIRONMENT, "auto")
+    check_impl(wanted, ENVIRONMENT)
+    choice = Choice("gram", "the fastest")
+    if impl != "auto":
+        choice = Choice(impl, f"asked for with impl={impl!r}")
+    elif wanted != "auto":
+        choice = Choice(wanted, f"asked for with {ENVIRONMENT}={wanted}")
+    if choice.impl == "gram":
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+            return Choice("gram_autograd", "an exported graph holds plain operators only")
+        if not torch.compiler.is_compiling() and differentiating():
+            return Choice("gram_autograd", "torch.func cannot differentiate a custom operator")
+    return choice
+
+
+def explain(x: Tensor, impl: str = "auto") -> str:
+    """Say which implementation :func:`gcp_mm.ops.global_covariance_pool` would run, and why.
+
+    Args:
+        x: Features of shape (B, C, H, W) or (B, C, N).
+        impl: As for the layer. A name other than 'auto' is taken; else the environment variable
+            ``GCP_MM_IMPL`` decides; else it is 'gram'. Where the operator of 'gram' cannot be, in
+            an exported graph or under torch.func, 'gram_autograd' takes its place.
+
+    Returns:
+        Its name and the reason; for 'gram' also the matrices it works on, their dtype, and whether
+        Triton kernels multiply them.
+
+    Raises:
+        ValueError: If ``impl`` or the environment variable names no implementation.
+
+    Example:
+        >>> print(explain(torch.rand(2, 256, 14, 14), impl="reference"))
+        reference: asked for with impl='reference'
+    """
+    choice = choose(x, impl)
+    words = [choice.reason]
+    if choice.impl == "gram":
+        channels, positions = x.shape[1], math.prod(x.shape[2:])
+        matrices = "N x N" if positions < channels else "C x C"
+        carrier = Carrier.of(x)
+        words += [
+            f"{matrices} matrices for C = {channels}, N = {positions}",
+            f"carried by {carrier.dtype}",
+            "Triton kernels" if carrier.fused else f"no Triton kernels: {triton_status(x)}",
+        ]
+    return f"{choice.impl}: {'; '.join(words)}"

@@ -1,0 +1,153 @@
+"""The layer on the smaller Gram matrix as a PyTorch operator, ``gcp_mm::gram_pool``.
+
+Autograd keeps nothing but the input: the backward operator computes what it needs again, which the
+self-adjoint derivative makes cheap (see :mod:`gcp_mm.ops.gram_passes`). Samples are taken in groups
+that fit into the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+
+import torch
+import wrapt
+from torch import Tensor
+
+from gcp_mm.ops.carrier import Carrier, compute_dtype
+from gcp_mm.ops.conditioning import pool_conditioned
+from gcp_mm.ops.flops import flop_formula
+from gcp_mm.ops.gram_autograd import gram_autograd_global_covariance_pool
+from gcp_mm.ops.gram_passes import gram_backward, gram_forward
+from gcp_mm.ops.precision import autocast_disabled
+
+CACHE_BYTES = 32 * 2**20
+"""Matrices of one group of samples on the CPU: about a last-level cache."""
+
+DEVICE_BYTES = 512 * 2**20
+"""The same on other devices, where a group should fill the device and still bound the memory."""
+
+
+def samples_at_once(x: Tensor) -> int:
+    """Return how many samples of features (B, C, N) form a group; at least 1."""
+    channels, positions = x.shape[-2:]
+    smaller = min(channels, positions)
+    elements = 8 * smaller**2 + channels**2 + 3 * channels * positions
+    budget = CACHE_BYTES if x.device.type == "cpu" else DEVICE_BYTES
+    return max(1, budget // (elements * compute_dtype(x).itemsize))
+
+
+def _groups(x: Tensor) -> Iterator[slice]:
+    step = samples_at_once(x)
+    return (slice(start, start + step) for start in range(0, len(x), step))
+
+
+@torch.library.custom_op("gcp_mm::gram_pool", mutates_args=())
+def gram_pool(x: Tensor, num_iters: int) -> Tensor:
+    """Compute the layer without autocast, in float32 at least.
+
+    Args:
+        x: Features of shape (B, C, N), any floating-point dtype and layout in memory.
+        num_iters: Number of Newton-Schulz steps.
+
+    Returns:
+        Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
+    """
+    channels = x.shape[1]
+    vector = x.new_empty(len(x), channels * (channels + 1) // 2)
+    carrier, dtype = Carrier.of(x), compute_dtype(x)
+    with autocast_disabled(x.device):
+        for group in _groups(x):
+            gram_forward(x[group].to(dtype), num_iters, carrier, out=vector[group])
+    return vector
+
+
+@torch.library.custom_op("gcp_mm::gram_pool_backward", mutates_args=())
+def gram_pool_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
+    """Compute the gradient of :func:`gram_pool` from its input.
+
+    Args:
+        grad: Gradient of the vectors.
+        x: The input.
+        num_iters: Number of Newton-Schulz steps.
+
+    Returns:
+        Gradient of the features, of shape (B, C, N), in the dtype of ``x``.
+    """
+    result = torch.empty_like(x)
+    carrier, dtype = Carrier.of(x), compute_dtype(x)
+    with autocast_disabled(x.device):
+        for group in _groups(x):
+            gradient, features = grad[group].to(dtype), x[group].to(dtype)
+            gram_backward(gradient, features, num_iters, carrier, out=result[group])
+    return result
+
+
+@gram_pool.register_fake
+def _(x: Tensor, num_iters: int) -> Tensor:
+    return x.new_empty(x.shape[0], x.shape[1] * (x.shape[1] + 1) // 2)
+
+
+@gram_pool_backward.register_fake
+def _(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _setup_context(ctx, inputs: tuple[Tensor, int], output: Tensor) -> None:
+    x, ctx.num_iters = inputs
+    ctx.save_for_backward(x)
+
+
+def _backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+    (x,) = ctx.saved_tensors
+    if torch.is_grad_enabled() and (x.requires_grad or grad.requires_grad):
+        # The gradient itself will be differentiated: by the plain operators, which keep a graph.
+        return _differentiable_backward(grad, x, ctx.num_iters), None
+    return gram_pool_backward(grad, x, ctx.num_iters), None
+
+
+def _differentiable_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
+    vector = pool_conditioned(gram_autograd_global_covariance_pool, x, num_iters)
+    return torch.autograd.grad(vector, x, grad, create_graph=True)[0]
+
+
+def _fold(x: Tensor, dim: int) -> Tensor:
+    return x.movedim(dim, 0).flatten(0, 1)
+
+
+@gram_pool.register_vmap
+def _(info, in_dims, x: Tensor, num_iters: int) -> tuple[Tensor, int]:
+    folded = gram_pool(_fold(x, in_dims[0]), num_iters)
+    return folded.unflatten(0, (info.batch_size, -1)), 0
+
+
+@gram_pool_backward.register_vmap
+def _(info, in_dims, grad: Tensor, x: Tensor, num_iters: int) -> tuple[Tensor, int]:
+    size = info.batch_size
+    parts = [
+        _fold(t, dim) if dim is not None else _fold(t.expand(size, *t.shape), 0)
+        for t, dim in zip((grad, x), in_dims[:2], strict=True)
+    ]
+    return gram_pool_backward(*parts, num_iters).unflatten(0, (size, -1)), 0
+
+
+gram_pool.register_autograd(_backward, setup_context=_setup_context)
+
+
+def _forward_products(x: Tensor, num_iters: int) -> Tensor:
+    vector = x.new_empty(len(x), x.shape[1] * (x.shape[1] + 1) // 2)
+    return gram_forward(x, num_iters, Carrier(compute_dtype(x)), out=vector)
+
+
+def _backward_products(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
+    return gram_backward(grad, x, num_iters, Carrier(compute_dtype(x)), out=torch.empty_like(x))
+
+
+@wrapt.when_imported("torch.utils.flop_counter")
+def _count_products(module: ModuleType) -> None:
+    """Tell the counter, whose import takes a quarter of a second, what is inside the operators."""
+    for operator, kernel in (
+        (torch.ops.gcp_mm.gram_pool, _forward_products),
+        (torch.ops.gcp_mm.gram_pool_backward, _backward_products),
+    ):
+        module.register_flop_formula(operator)(flop_formula(kernel))

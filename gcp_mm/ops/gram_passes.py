@@ -1,0 +1,129 @@
+r"""Forward and backward pass of the layer on the smaller of the two Gram matrices.
+
+With :math:`\hat X = (X - \bar X) / \sqrt{N t}`, where :math:`t = \operatorname{tr} C`,
+
+.. math::
+
+    S = \sqrt t\, \hat X\, q(K)\, \hat X^\top, \quad K = \hat X^\top \hat X \quad (N < C), \qquad
+    S = \sqrt t\, A\, q(A), \quad A = \hat X \hat X^\top \quad (N \ge C)
+
+Backward, with the symmetric matrix :math:`\tilde G` of the incoming gradient, and D the derivative
+of q at K (or of A q(A)), which is self-adjoint:
+
+.. math::
+
+    H = \tilde G \hat X, \quad g = H q(K) + \hat X\, D[\hat X^\top H], \quad
+    \pi = \langle H q(K), \hat X \rangle \quad (N < C), \qquad
+    g = D[\tilde G]\, \hat X, \quad \pi = \langle \tilde G, A\, q(A) \rangle \quad (N \ge C)
+
+    \frac{\partial L}{\partial X} = \frac{1}{\sqrt N}
+    \bigl( 2 g + (\pi - 2 \langle g, \hat X \rangle)\, \hat X \bigr)
+
+Neither the scale nor the mean of X occurs in it: the layer is homogeneous of degree one and does
+not see a shift. The rows of g already sum to zero, so nothing has to be centred.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from gcp_mm.ops.carrier import Carrier
+from gcp_mm.ops.dual_blocks import DualBlocks
+from gcp_mm.ops.root_polynomial import root_polynomial
+from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
+from gcp_mm.ops.triangle_index import triangle
+
+
+def normalise(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Shift and scale each sample to mean zero and Frobenius norm one.
+
+    Args:
+        x: Features of shape (B, C, N) in float32 or float64.
+
+    Returns:
+        The normalised features, of shape (B, C, N), zero where a sample has no variance, and the
+        root of the trace of the covariance, of shape (B, 1).
+    """
+    shifted = x - x[..., :1]
+    # To largest magnitude 1 first, so that squares neither over- nor underflow. Reductions only:
+    # on a CPU a temporary tensor of this size costs more than the arithmetic.
+    largest, smallest = (f(shifted, dim=(-2, -1), keepdim=True) for f in (torch.amax, torch.amin))
+    scale = torch.maximum(largest, -smallest)
+    scale = torch.where(scale > 0, scale, 1)
+    centred = shifted.div_(scale)
+    centred -= centred.mean(dim=-1, keepdim=True)
+    square = torch.linalg.vector_norm(centred, dim=(-2, -1), keepdim=True).square()
+    # Not `square > tiny`, which would turn NaN features into zeros and hide a divergence.
+    degenerate = square <= x.shape[-1] * torch.finfo(x.dtype).tiny
+    inverse = torch.where(degenerate, 0, torch.where(degenerate, 1, square).rsqrt())
+    root_trace = scale * (square / x.shape[-1]).sqrt()
+    return centred.mul_(inverse), root_trace.flatten(1)
+
+
+def gram_forward(x: Tensor, num_iters: int, carrier: Carrier, out: Tensor) -> Tensor:
+    """Compute the layer.
+
+    Args:
+        x: Features of shape (B, C, N) in float32 or float64.
+        num_iters: Number of Newton-Schulz steps.
+        carrier: How matrices are stored.
+        out: Where the vectors are written, of shape (B, C * (C + 1) / 2), any dtype.
+
+    Returns:
+        ``out``.
+    """
+    normalised, root_trace = normalise(x)
+    features = carrier.carry(normalised)
+    scale = root_trace / carrier.lift**2
+    gram = carrier.gram(features)
+    if features.shape[-1] < features.shape[-2]:
+        q = root_polynomial(gram, num_iters, times_gram=False).dense()
+        return carrier.packed_product(features @ q, features, scale, out)
+    root = root_polynomial(gram, num_iters, times_gram=True).dense()
+    return torch.mul(triangle(root), scale, out=out)
+
+
+def gram_backward(
+    grad: Tensor, x: Tensor, num_iters: int, carrier: Carrier, out: Tensor
+) -> Tensor:
+    """Compute the gradient of the layer from its input alone.
+
+    Args:
+        grad: Gradient of the vectors, of shape (B, C * (C + 1) / 2), in the dtype of ``x``.
+        x: Features of shape (B, C, N) in float32 or float64.
+        num_iters: Number of Newton-Schulz steps.
+        carrier: How matrices are stored.
+        out: Where the gradient of the features is written, of shape (B, C, N), any dtype.
+
+    Returns:
+        ``out``.
+    """
+    normalised, _ = normalise(x)
+    positions = x.shape[-1]
+    features = carrier.carry(normalised)
+    gram = carrier.gram(features)
+    magnitude = carrier.magnitude(grad)
+    if features.shape[-1] < features.shape[-2]:
+        pulled = carrier.symmetric_matmul(grad, features, 1 / magnitude)
+        direction = SymmetricBlocks.product(features.mT, pulled, fused=carrier.fused)
+        dual = root_polynomial(DualBlocks(gram, direction), num_iters, times_gram=False)
+        g = pulled @ dual.value.dense()
+        along = _dot(g[..., :positions], normalised)
+        g = torch.baddbmm(g, features, dual.tangent.dense(), alpha=1 / gram.unit, out=g)
+    else:
+        incoming = carrier.symmetric(grad, x.shape[1], 1 / magnitude)
+        direction = SymmetricBlocks.from_dense(incoming, fused=carrier.fused)
+        dual = root_polynomial(DualBlocks(gram, direction), num_iters, times_gram=True)
+        g = dual.tangent.dense() @ features
+        along = _dot(incoming, dual.value.dense().to(x.dtype)) / carrier.lift
+    g = g[..., :positions].to(x.dtype)
+    radial = along - 2 * _dot(g, normalised)
+    scale = magnitude[..., None] / (carrier.lift * math.sqrt(positions))
+    return torch.addcmul(g.mul_(2 * scale), normalised, radial * scale, out=out)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return torch.mul(a, b).sum(dim=(-2, -1), keepdim=True)

@@ -1,0 +1,65 @@
+r"""The polynomial of n Newton-Schulz steps on symmetric matrices.
+
+All iterates commute, so the coupled recurrence reduces to R = Z Y alone, from :math:`R_0 = K`:
+
+.. math::
+
+    q(K) = t(R_0)\, t(R_1) \cdots t(R_{n-1}), \qquad t(r) = \tfrac12 (3 - r), \qquad
+    R_{k+1} = R_k\, t(R_k)^2
+
+and K q(K) approximates the square root. Two steps at once cost fewer products than two steps:
+
+.. math::
+
+    t(r)\, t(r\,t(r)^2) = p(r) = 2.25 - 2.4375\, r + r^2 (1.6875 - 0.5625\, r + 0.0625\, r^2),
+    \qquad R_{k+2} = R_k\, p(R_k)^2
+
+On :class:`DualBlocks` the same lines also give the derivative D q(K)[W]. It is self-adjoint for a
+symmetric K: started at the gradient of q(K) it is the gradient of K, and a backward pass needs no
+stored iterates.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from gcp_mm.ops.dual_blocks import DualBlocks
+from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
+
+Matrices = TypeVar("Matrices", SymmetricBlocks, DualBlocks)
+
+
+def _one_step(r: Matrices) -> Matrices:
+    return r.affine(-0.5, 1.5)
+
+
+def _two_steps(r: Matrices) -> Matrices:
+    square = r.squared()
+    inner = r.affine(-0.5625, 1.6875).add_(square, 0.0625)
+    return r.affine(-2.4375, 2.25).add_product_(square, inner)
+
+
+def root_polynomial(gram: Matrices, num_iters: int, *, times_gram: bool) -> Matrices:
+    """Evaluate q(K), or K q(K).
+
+    Args:
+        gram: K, with eigenvalues in [0, 1].
+        num_iters: Number of Newton-Schulz steps n.
+        times_gram: Whether to multiply by K, which makes it the root itself.
+
+    Returns:
+        q(K) at unit 1, or K q(K) at the unit of K.
+    """
+    r, q = gram, None
+    for first in range(0, num_iters, 2):
+        p = _one_step(r) if first + 1 == num_iters else _two_steps(r)
+        last = first + 2 >= num_iters
+        if q is not None:
+            q = q.times(p)
+        elif times_gram:
+            q = r.times(p)
+        else:
+            q = p
+        if not last:
+            r = q.times(p) if times_gram and first == 0 else r.times(p.squared())
+    return q

@@ -1,0 +1,1 @@
+"""The kernels themselves: the only modules that import Triton."""

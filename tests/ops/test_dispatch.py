@@ -1,0 +1,78 @@
+import re
+
+import pytest
+import torch
+
+from gcp_mm.ops import dispatch, explain, global_covariance_pool
+
+X = torch.rand(2, 6, 3, 4)
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    monkeypatch.delenv(dispatch.ENVIRONMENT, raising=False)
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Names of the implementations in the order in which they ran."""
+    names = []
+
+    def note(name, pool):
+        return lambda x, num_iters: names.append(name) or pool(x, num_iters)
+
+    for name, pool in dispatch.IMPLEMENTATIONS.items():
+        monkeypatch.setitem(dispatch.IMPLEMENTATIONS, name, note(name, pool))
+    return names
+
+
+@pytest.mark.parametrize("impl", ["gram", "gram_autograd", "reference"])
+def test_argument_comes_before_environment(monkeypatch, ran, impl):
+    monkeypatch.setenv(dispatch.ENVIRONMENT, "gram_autograd")
+    global_covariance_pool(X, impl=impl)
+    assert ran == [impl]
+    assert explain(X, impl).startswith(f"{impl}: asked for with impl={impl!r}")
+
+
+def test_environment_comes_before_the_choice(monkeypatch, ran):
+    monkeypatch.setenv(dispatch.ENVIRONMENT, "reference")
+    global_covariance_pool(X)
+    assert ran == ["reference"]
+    assert explain(X) == "reference: asked for with GCP_MM_IMPL=reference"
+
+
+def test_operator_is_the_default(ran):
+    global_covariance_pool(X)
+    assert ran == ["gram"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "named"),
+    [((2, 6, 3, 4), "C x C .* C = 6, N = 12"), ((2, 13, 12), "N x N .* C = 13, N = 12")],
+)
+def test_reason_names_matrices_and_sizes(shape, named):
+    pattern = f"^gram: .*{named}; carried by torch.float32; no Triton"
+    assert re.search(pattern, explain(torch.rand(shape)))
+
+
+@pytest.mark.parametrize("impl", ["auto", "gram"])
+def test_plain_operators_while_a_graph_is_exported(ran, impl):
+    class Pool(torch.nn.Module):
+        def forward(self, x):
+            return global_covariance_pool(x, impl=impl)
+
+    torch.jit.trace(Pool(), X, check_trace=False)
+    assert ran == ["gram_autograd"]
+    program = torch.export.export(Pool(), (X,))
+    names = {str(node.target) for node in program.graph.nodes}
+    assert not [name for name in names if "gcp_mm" in name]
+    torch.testing.assert_close(program.module()(X), global_covariance_pool(X))
+
+
+@pytest.mark.parametrize("impl", ["fast", "", "Gram"])
+def test_unknown_name(monkeypatch, impl):
+    with pytest.raises(ValueError, match=f"unknown impl '{impl}'; choose one of 'auto', 'gram'"):
+        explain(X, impl)
+    monkeypatch.setenv(dispatch.ENVIRONMENT, impl)
+    with pytest.raises(ValueError, match=f"unknown GCP_MM_IMPL '{impl}'"):
+        global_covariance_pool(X)

@@ -1,0 +1,159 @@
+"""The operator as PyTorch sees it: registration, memory, transforms, group sizes."""
+
+import pytest
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from gcp_mm.ops import global_covariance_pool, gram_op
+from gcp_mm.ops.gram_op import gram_pool, gram_pool_backward, samples_at_once
+from gcp_mm.ops.reference import reference_global_covariance_pool
+
+SHAPES = [(2, 9, 6), (2, 6, 9), (1, 37, 53), (1, 53, 37), (2, 5, 1), (1, 1, 4)]
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 6), (2, 6, 9)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_opcheck(normal, shape, dtype):
+    x = normal(*shape).to(dtype)
+    torch.library.opcheck(gram_pool, (x.requires_grad_(), 5))
+    g = normal(shape[0], shape[1] * (shape[1] + 1) // 2).to(dtype)
+    torch.library.opcheck(gram_pool_backward, (g, x.detach(), 5))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_value_and_gradient_equal_the_reference(
+    normal, pulled_back, dtype, tolerance, shape, steps
+):
+    x = normal(*shape).relu().to(dtype)
+    g = normal(shape[0], shape[1] * (shape[1] + 1) // 2, seed=1)
+    found = pulled_back(lambda x: gram_pool(x, steps), x, g)
+    expected = pulled_back(lambda x: reference_global_covariance_pool(x, steps), x.double(), g)
+    for ours, theirs in zip(found, expected, strict=True):
+        limit = tolerance * theirs.abs().max()
+        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=limit.item())
+
+
+def test_autograd_keeps_nothing_but_the_input(normal):
+    kept = []
+    x = normal(2, 9, 3, 2, dtype=torch.float32).requires_grad_()
+    with saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        global_covariance_pool(x)
+    assert [t.data_ptr() for t in kept] == [x.data_ptr()]
+
+
+@pytest.mark.parametrize("make", [lambda x: x.half(), lambda x: x.bfloat16()])
+def test_half_precision_input_is_kept_as_it_is(normal, make):
+    kept = []
+    x = make(normal(2, 9, 3, 2)).requires_grad_()
+    with saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        global_covariance_pool(x)
+    assert [(t.dtype, t.numel()) for t in kept] == [(x.dtype, x.numel())]
+
+
+@pytest.mark.parametrize("shape", [(7, 37, 12), (7, 12, 37)])
+@pytest.mark.parametrize("samples", [1, 3, 7, 100])
+def test_size_of_the_groups_does_not_matter(normal, pulled_back, monkeypatch, shape, samples):
+    x = normal(*shape)
+    g = normal(7, shape[1] * (shape[1] + 1) // 2, seed=1)
+    expected = pulled_back(lambda x: gram_pool(x, 5), x, g)
+    monkeypatch.setattr(gram_op, "samples_at_once", lambda x: samples)
+    found = pulled_back(lambda x: gram_pool(x, 5), x, g)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)
+
+
+def test_groups_fit_into_the_cache():
+    assert samples_at_once(torch.empty(1, 4096, 4096, device="meta")) == 1
+    large, small = (torch.empty(256, 256, n) for n in (196, 49))
+    assert 8 <= samples_at_once(large) < samples_at_once(small) <= 256
+    assert samples_at_once(small.double()) == samples_at_once(small) // 2
+
+
+def test_uninitialised_memory_is_never_read(normal, pulled_back):
+    """PyTorch fills torch.empty with NaN in this mode."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert torch.utils.deterministic.fill_uninitialized_memory
+        for shape in SHAPES:
+            for part in pulled_back(lambda x: gram_pool(x, 5), normal(*shape)):
+                assert part.isfinite().all()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 6), (2, 6, 9)])
+def test_the_same_input_gives_the_same_bits(normal, pulled_back, shape):
+    first, second = (pulled_back(lambda x: gram_pool(x, 5), normal(*shape)) for _ in range(2))
+    assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("inner", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 9, 6), (2, 6, 9)])
+def test_backward_inside_autocast_changes_no_bit(normal, pulled_back, shape, inner):
+    x = normal(*shape, dtype=torch.float32)
+    expected = pulled_back(global_covariance_pool, x)
+    with torch.autocast("cpu", dtype=inner):
+        found = pulled_back(global_covariance_pool, x)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_vmap_over_any_dimension(normal, dim):
+    x = normal(3, 2, 5, 4).movedim(0, dim)
+    found = torch.vmap(lambda x: global_covariance_pool(x), in_dims=dim)(x)
+    expected = torch.stack([global_covariance_pool(sample) for sample in x.unbind(dim)])
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_gradients_of_single_samples(normal, pulled_back):
+    """torch.func: the gradient of each sample's own loss."""
+    x, weight = normal(3, 5, 4), normal(15)
+
+    def loss(sample):
+        return (global_covariance_pool(sample[None])[0] * weight).sum()
+
+    found = torch.vmap(torch.func.grad(loss))(x)
+    _, expected = pulled_back(lambda x: global_covariance_pool(x), x, weight.expand(3, -1))
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_jacobian_by_vmap_over_cotangents(normal):
+    x = normal(1, 4, 3)
+    found = torch.func.jacrev(global_covariance_pool)(x)
+    expected = torch.autograd.functional.jacobian(
+        lambda x: global_covariance_pool(x, impl="reference"), x
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(("channels", "positions"), [(256, 49), (64, 196), (48, 48), (40, 7)])
+def test_counters_of_operations_see_the_products(channels, positions):
+    """Per sample, by hand; products of stored blocks count as whole ones."""
+    c, n = channels, positions
+    m = min(c, n)
+    x = torch.zeros(3, c, n, requires_grad=True)
+    with FlopCounterMode(display=False) as forward:
+        value = global_covariance_pool(x)
+    with FlopCounterMode(display=False) as backward:
+        value.backward(torch.ones_like(value))
+    around = (2 * c * n * n + c * c * n, 3 * c * n * n + c * c * n + c * n * n)
+    if n >= c:
+        around = (c * c * n, 2 * c * c * n)
+    # A root polynomial that starts at the covariance has one product more in its derivative.
+    products = (10, 10 + 16 + (1 if n >= c else 0))
+    assert forward.get_total_flops() == 3 * 2 * (around[0] + products[0] * m**3)
+    assert backward.get_total_flops() == 3 * 2 * (around[1] + products[1] * m**3)
+
+
+def test_hessian_vector_product_equals_the_reference(normal):
+    x, v, weight = normal(2, 6, 4), normal(2, 6, 4, seed=1), normal(21, seed=2)
+
+    def product(impl):
+        def loss(x):
+            return (global_covariance_pool(x, impl=impl) ** 2 * weight).sum()
+
+        return torch.autograd.functional.vhp(loss, x, v)[1]
+
+    torch.testing.assert_close(product("gram"), product("reference"), rtol=1e-10, atol=1e-11)

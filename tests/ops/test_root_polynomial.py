@@ -1,0 +1,107 @@
+"""The polynomial against its eigenvalues, its derivative against that of autograd."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from gcp_mm.ops.dual_blocks import DualBlocks
+from gcp_mm.ops.root_polynomial import root_polynomial
+from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
+
+STEPS = [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.fixture(params=[1, 9, 150])
+def gram(normal, request):
+    factor = normal(2, request.param, 12)
+    gram = factor @ factor.mT
+    return gram / gram.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
+
+
+@pytest.fixture
+def direction(normal, gram):
+    w = normal(*gram.shape, seed=1)
+    return w + w.mT
+
+
+@pytest.mark.parametrize("times_gram", [False, True])
+@pytest.mark.parametrize("steps", STEPS)
+def test_value_has_the_eigenvalues_of_the_published_recurrence(
+    gram, polynomial, worst, steps, times_gram
+):
+    found = root_polynomial(SymmetricBlocks.from_dense(gram), steps, times_gram=times_gram).dense()
+    found = found if times_gram else gram @ found
+    for sample, matrix in zip(found, gram, strict=True):
+        values, vectors = np.linalg.eigh(matrix)
+        assert worst(sample, (vectors * polynomial(values, steps)) @ vectors.T) < 1e-12
+
+
+@pytest.mark.parametrize("times_gram", [False, True])
+@pytest.mark.parametrize("steps", STEPS)
+def test_derivative_equals_that_of_autograd(gram, direction, worst, steps, times_gram):
+    def value(k):
+        """The published recurrence: Y, and Z with Y = K Z."""
+        y, z, eye = k, torch.eye(k.shape[-1], dtype=k.dtype), torch.eye(k.shape[-1], dtype=k.dtype)
+        for _ in range(steps):
+            t = (3 * eye - z @ y) / 2
+            y, z = y @ t, t @ z
+        return y if times_gram else z
+
+    expected, tangent = torch.autograd.functional.jvp(value, gram, direction)
+    dual = DualBlocks(*(SymmetricBlocks.from_dense(m) for m in (gram, direction)))
+    found = root_polynomial(dual, steps, times_gram=times_gram)
+    assert worst(found.value.dense(), expected) < 1e-12
+    assert worst(found.tangent.dense(), tangent) < 1e-12
+
+
+@pytest.mark.parametrize("times_gram", [False, True])
+def test_derivative_is_self_adjoint(normal, gram, direction, times_gram):
+    """<V, D q[W]> = <D q[V], W>: why forward mode serves as the backward pass."""
+    other = normal(*gram.shape, seed=2)
+    other = other + other.mT
+
+    def derivative(w):
+        dual = DualBlocks(*(SymmetricBlocks.from_dense(m) for m in (gram, w)))
+        return root_polynomial(dual, 5, times_gram=times_gram).tangent.dense()
+
+    left, right = (other * derivative(direction)).sum(), (derivative(other) * direction).sum()
+    torch.testing.assert_close(left, right, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("unit", [2.0**-3, 2.0**8])
+@pytest.mark.parametrize("times_gram", [False, True])
+def test_unit_of_the_storage_changes_no_bit(gram, direction, times_gram, unit):
+    """A power of two only moves exponents."""
+
+    def evaluate(scale):
+        value = SymmetricBlocks(SymmetricBlocks.from_dense(scale * gram).upper, scale)
+        dual = DualBlocks(value, SymmetricBlocks.from_dense(direction))
+        return root_polynomial(dual, 5, times_gram=times_gram)
+
+    expected, found = evaluate(1.0), evaluate(unit)
+    assert torch.equal(found.value.dense() / found.value.unit, expected.value.dense())
+    assert torch.equal(found.tangent.dense(), expected.tangent.dense())
+
+
+def products(size, dual, times_gram):
+    gram = SymmetricBlocks.from_dense(torch.eye(size)[None])
+    argument = DualBlocks(gram, gram) if dual else gram
+    with FlopCounterMode(display=False) as counter:
+        root_polynomial(argument, 5, times_gram=times_gram)
+    return counter.get_total_flops() / (2 * size**3)
+
+
+@pytest.mark.parametrize(
+    ("size", "dual", "times_gram", "expected"),
+    [
+        (16, False, False, 10),
+        (16, False, True, 10),
+        (16, True, False, 10 + 16),
+        (128, False, False, 10 * 0.75),
+        (128, True, False, 10 * 0.75 + 13),
+    ],
+)
+def test_number_of_products(size, dual, times_gram, expected):
+    """12 and 24 as printed in the paper; a symmetric product of 2 x 2 blocks counts 3/4."""
+    assert products(size, dual, times_gram) == expected

@@ -1,0 +1,35 @@
+"""Run the tests of this folder once more, with Triton's interpreter in place of a GPU."""
+
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packaging.version import Version
+
+pytest.importorskip("triton", reason="Triton is not installed")
+FILES = [
+    "test_centred_gram.py",
+    "test_packed_product.py",
+    "test_packed_symmetric_matmul.py",
+    "test_symmetric_baddbmm.py",
+]
+
+
+@pytest.mark.skipif(
+    Version(version("triton")) < Version("3.7") and Version(np.__version__) >= Version("2.4"),
+    reason="the interpreter of Triton 3.6 needs numpy < 2.4",
+)
+def test_kernels_in_the_interpreter(run_tool):
+    # Triton looks at the variable once, when it is imported: another process.
+    result = run_tool(
+        "-m",
+        "pytest",
+        *("-q", "-p", "no:cacheprovider", "-k", "not test_error"),
+        *(Path(__file__).parent / name for name in FILES),
+        TRITON_INTERPRET="1",
+        GCP_MM_TRITON="1",
+    )
+    assert result.returncode == 0, result.stdout
+    assert re.search(r"^\d+ passed, \d+ deselected in", result.stdout, re.MULTILINE), result.stdout
