@@ -1,0 +1,56 @@
+"""What the exporters of torch raise, in the user's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from gcp_mm.errors import UserError
+
+FIXED_BATCH_CURE = "--batch-size N exports it for batches of N images"
+
+
+def network_name(network: nn.Module) -> str:
+    """Name what a classifier consists of, for example ``GCPResNet with GlobalAveragePooling``.
+
+    Args:
+        network: The classifier, or a module that holds it as ``network``.
+
+    Returns:
+        The class names of backbone and neck, or of the network itself if it has no backbone.
+    """
+    network = getattr(network, "network", network)
+    parts = [getattr(network, part, None) for part in ("backbone", "neck")]
+    names = [type(part).__name__ for part in parts if part is not None]
+    return " with ".join(names) or type(network).__name__
+
+
+@contextmanager
+def explain_errors(network: nn.Module, form: str) -> Iterator[None]:
+    """Turn what an exporter raises into an error that names network, format and reason.
+
+    Args:
+        network: What is exported.
+        form: Name of the format.
+
+    Raises:
+        UserError: If the code in the context raises anything.
+    """
+    name = network_name(network)
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # the exporters raise dozens of types
+        if "Constraints violated (batch)" in str(error):
+            raise UserError(
+                f"{name} cannot be exported to {form} with a dynamic batch: its code computes with "
+                f"the batch size in Python, which fixes it (window_reverse of mmpretrain's Swin, "
+                f"for one). {FIXED_BATCH_CURE}"
+            ) from error
+        lines = str(error).strip().splitlines() or [""]
+        raise UserError(
+            f"{name} cannot be exported to {form}: {type(error).__name__}: {lines[0]}"
+        ) from error

@@ -1,0 +1,53 @@
+"""What a program that loads an exported file has to know, kept inside of the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcp_mm.conversion.source_file import sha256
+from gcp_mm.export.images import swaps_channels
+from gcp_mm.export.logits import Logits
+from gcp_mm.version import __version__
+
+
+def properties(
+    network: Logits,
+    checkpoint: str | Path,
+    config: str,
+    size: Sequence[int],
+    batch: int | None,
+) -> dict[str, str]:
+    """Describe input, output and origin of an exported network.
+
+    Args:
+        network: What is exported.
+        checkpoint: File of its weights.
+        config: Name of its config.
+        size: Height and width of the images.
+        batch: Images in a batch, None if any number.
+
+    Returns:
+        Texts by name. ``mean`` and ``std`` are JSON lists for pixels of 0 to 255 in the order of
+        ``channels``; they are there if the caller has to apply them.
+    """
+    preprocessor = network.network.data_preprocessor
+    mean = getattr(preprocessor, "mean", None)
+    shape = f"({'batch' if batch is None else batch}, 3, {size[0]}, {size[1]})"
+    values = "pixels of 0 to 255"
+    found = {"channels": "RGB" if swaps_channels(network.network) else "BGR"}
+    if mean is not None and not network.normalise:
+        values = "(pixel - mean) / std"
+        for name in ("mean", "std"):
+            # Seven digits are what float32 holds.
+            numbers = getattr(preprocessor, name).flatten().tolist()
+            found[name] = json.dumps([float(f"{number:.7g}") for number in numbers])
+    return {
+        "input": f"images, float32 {shape}, {found['channels']}, {values}",
+        "output": "scores (softmax)" if network.scores else "logits",
+        **found,
+        "config": config,
+        "checkpoint_sha256": sha256(checkpoint),
+        "exporter": f"gcp_mm {__version__}",
+    }

@@ -1,0 +1,85 @@
+"""torch.export: the graph that .pt2 files hold and that the ONNX file is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+
+from gcp_mm.export.exporter_errors import explain_errors
+
+NAME = "torch.export"
+
+
+def capture(network: nn.Module, images: Tensor, dynamic_batch: bool) -> ExportedProgram:
+    """Capture the network as a graph of plain operators.
+
+    Args:
+        network: A module that is called with images.
+        images: An example of shape (B, 3, H, W); B >= 2 if the batch is dynamic, because torch
+            takes a size of 1 for a constant.
+        dynamic_batch: Leave the batch size open. Height and width are always those of ``images``.
+
+    Returns:
+        The captured program.
+
+    Raises:
+        UserError: If torch cannot capture it, or cannot leave the batch size open.
+    """
+    shapes = ({0: torch.export.Dim("batch")},) if dynamic_batch else None
+    with explain_errors(network, NAME):
+        return torch.export.export(network, (images,), dynamic_shapes=shapes)
+
+
+def write(
+    network: nn.Module,
+    images: Tensor,
+    path: Path,
+    dynamic_batch: bool,
+    properties: Mapping[str, str],
+) -> None:
+    """Write a .pt2 file, for ``torch.export.load`` or torch._inductor's ahead-of-time compiler.
+
+    Args:
+        network: See :func:`capture`.
+        images: See :func:`capture`.
+        path: The file; its name ends in .pt2.
+        dynamic_batch: See :func:`capture`.
+        properties: Texts by name, kept in the file as ``extra_files``.
+
+    Raises:
+        UserError: If the network cannot be captured.
+    """
+    program = capture(network, images, dynamic_batch)
+    torch.export.save(program, path, extra_files=dict(properties))
+
+
+def read(path: Path) -> Callable[[Tensor], Tensor]:
+    """Load the exported function from its file.
+
+    Args:
+        path: A file of :func:`write`.
+
+    Returns:
+        The function of images (B, 3, H, W).
+    """
+    return torch.export.load(path).module()
+
+
+def foreign_operators(path: Path) -> list[str]:
+    """List the operators that torch itself does not have, so that other programs lack them.
+
+    Args:
+        path: A file of :func:`write`.
+
+    Returns:
+        Their names, sorted.
+    """
+    program = torch.export.load(path)
+    graphs = [m for m in program.graph_module.modules() if isinstance(m, fx.GraphModule)]
+    targets = {node.target for graph in graphs for node in graph.graph.nodes}
+    operators = [t for t in targets if isinstance(t, torch._ops.OpOverload)]
+    return sorted(str(t) for t in operators if t.namespace not in ("aten", "prim", "prims"))

@@ -1,0 +1,31 @@
+"""What an exported file says about itself."""
+
+import hashlib
+import json
+
+import pytest
+
+from gcp_mm.export.logits import Logits
+from gcp_mm.export.properties import properties
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("to_rgb", [False, True])
+def test_input_is_described(small_network, tmp_path, normalise, to_rgb):
+    network = small_network("resnet50")
+    network.data_preprocessor.to_rgb = to_rgb
+    checkpoint = tmp_path / "a.pth"
+    checkpoint.write_bytes(b"weights")
+    logits = Logits(network, scores=normalise, normalise=normalise)
+    found = properties(logits, checkpoint, "name", (32, 48), None if to_rgb else 4)
+    batch, channels = ("batch", "RGB") if to_rgb else (4, "BGR")
+    values = "pixels of 0 to 255" if normalise else "(pixel - mean) / std"
+    assert found["input"] == f"images, float32 ({batch}, 3, 32, 48), {channels}, {values}"
+    assert found["channels"] == channels
+    assert found["output"] == ("scores (softmax)" if normalise else "logits")
+    assert found["checkpoint_sha256"] == hashlib.sha256(b"weights").hexdigest()
+    if normalise:
+        assert "mean" not in found
+    else:
+        assert json.loads(found["mean"]) == [123.675, 116.28, 103.53]
+        assert json.loads(found["std"]) == [58.395, 57.12, 57.375]
