@@ -3,8 +3,8 @@
 The published procedure keeps copies of the network for stem and tail, writes network and optimizer
 to a file, reads it back into both copies and calls ``backward`` at every step, which computes all
 weight gradients; the norms are NumPy's. Both take turns and have to give the same numbers. Only
-the ratio means something: the machine is whatever it is. The peak memory of a probe is compared with
-that of one forward and backward pass of the tail.
+the ratio means something: the machine is whatever it is. The peak memory of a probe is compared
+with that of one forward and backward pass of the tail.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from peak_memory import peak_bytes
+from allocated_memory import peak_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 

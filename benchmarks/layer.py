@@ -1,8 +1,10 @@
-"""Time the implementations of the pooling layer against each other, in one process.
+"""Time the pooling layer against its peers, in one process.
 
-The implementations take turns on the same fresh post-ReLU features, forward and backward. Their
-errors are measured in the same run, against the reference in float64; an implementation whose
-error is above the bound gets no time. Only ratios mean something: the machine is whatever it is.
+All take turns on the same fresh post-ReLU features. Their errors are measured in the same run,
+against an eigendecomposition of the same polynomial in float64, on ordinary and on hard inputs; one
+whose error on ordinary features is above the bound gets no time. ``floor`` is the time that the
+layer's own matrix products take at the rate of a large product, measured in the same run. Only
+ratios mean something: the machine is whatever it is.
 """
 
 from __future__ import annotations
@@ -10,113 +12,175 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import statistics
-import time
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from allocated_memory import bytes_saved_for_backward, peak_bytes
+from exact import exact_layer
+from features import CASES, relu
+from machine import describe, matmul_rate
+from peers import Layer, layers
+from timing import interleaved, ratio, summary
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from gcp_mm.ops import global_covariance_pool
-from gcp_mm.ops.global_covariance_pool import IMPLEMENTATIONS
-from gcp_mm.version import __version__
-
-MAX_ERROR = 5e-6
-
-
-def forward_backward(
-    impl: str, x: torch.Tensor, cotangent: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run the layer once and return its value and its gradient."""
-    x = x.detach().requires_grad_()
-    value = global_covariance_pool(x, impl=impl)
-    (gradient,) = torch.autograd.grad(value, x, cotangent)
-    return value.detach(), gradient
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+BOUNDS = {"float32": 5e-6, "bfloat16": 2e-2, "float16": 5e-3}
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
-    """Largest difference over the largest expected magnitude."""
-    return ((actual.double() - expected).abs().max() / expected.abs().max()).item()
+def relative(found: Tensor, exact: Tensor) -> float:
+    """Return the norm of the difference over the norm of the exact tensor."""
+    return ((found.cpu().double() - exact).norm() / exact.norm()).item()
 
 
-def features(batch: int, channels: int, side: int) -> torch.Tensor:
-    """Draw features as they come out of a ReLU."""
-    return torch.randn(batch, channels, side, side).relu()
-
-
-def measure(batch: int, channels: int, side: int, repetitions: int) -> dict:
-    """Measure every implementation on one shape.
+class Setting:
+    """One shape, precision and layout.
 
     Args:
-        batch: Samples B.
-        channels: Channels C.
-        side: Height and width of the map.
-        repetitions: Timed rounds; each implementation runs once in a round.
-
-    Returns:
-        By implementation: median and quartiles in milliseconds, errors of value and gradient.
+        args: The command line.
+        side: Height and width of the maps.
     """
-    cotangent = torch.randn(batch, channels * (channels + 1) // 2)
-    x = features(batch, channels, side)
-    exact = forward_backward("reference", x.double(), cotangent.double())
-    results = {}
-    for impl in IMPLEMENTATIONS:
-        errors = [
-            relative_error(*pair)
-            for pair in zip(forward_backward(impl, x, cotangent), exact, strict=True)
-        ]
-        results[impl] = {"value_error": errors[0], "gradient_error": errors[1]}
-    accurate = [name for name in results if max(results[name].values()) <= MAX_ERROR]
-    times: dict[str, list[float]] = {impl: [] for impl in accurate}
-    for _ in range(repetitions):
-        x = features(batch, channels, side)
-        for impl in accurate:
-            start = time.perf_counter()
-            forward_backward(impl, x, cotangent)
-            times[impl].append(1e3 * (time.perf_counter() - start))
-    for impl, samples in times.items():
-        low, median, high = statistics.quantiles(samples, n=4)
-        results[impl] |= {"median_ms": median, "quartiles_ms": [low, high]}
-    return results
+
+    def __init__(self, args: argparse.Namespace, side: int) -> None:
+        self.args, self.device = args, torch.device(args.device)
+        self.shape = (args.batch, args.channels, side, side)
+        self.length = args.channels * (args.channels + 1) // 2
+
+    def autocast(self) -> AbstractContextManager:
+        """Return autocast in the dtype that is asked for."""
+        if self.args.dtype == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=DTYPES[self.args.dtype])
+
+    def prepare(self, features: Tensor) -> Tensor:
+        """Give features the dtype, device and layout."""
+        layout = LAYOUTS[self.args.layout]
+        return features.to(self.device, DTYPES[self.args.dtype], memory_format=layout)
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Return fresh features and a gradient of the vectors."""
+        grad = torch.randn(self.args.batch, self.length, device=self.device)
+        return self.prepare(relu(*self.shape)), grad
+
+    def forward(self, layer: Layer, drawn: tuple[Tensor, Tensor]) -> Tensor:
+        """Run a layer without a graph."""
+        with torch.no_grad(), self.autocast():
+            return layer(drawn[0])
+
+    def both(self, layer: Layer, drawn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Run a layer forward and backward; return value and gradient."""
+        x = drawn[0].detach().requires_grad_()
+        with self.autocast():
+            value = layer(x)
+        (gradient,) = torch.autograd.grad(value, x, drawn[1].to(value.dtype))
+        return value.detach(), gradient
+
+    def errors(self, layer: Layer) -> dict[str, Any]:
+        """Return the errors of value and gradient on a few samples of every case."""
+        found = {}
+        for name, make in CASES.items():
+            torch.manual_seed(1)
+            x = self.prepare(make(min(4, self.args.batch), *self.shape[1:]))
+            grad = torch.randn(len(x), self.length, device=self.device)
+            exact = exact_layer(x.flatten(2), grad, self.args.num_iters)
+            try:
+                both = self.both(layer, (x, grad))
+                pairs = zip(both, exact, strict=True)
+                found[name] = [relative(a.reshape(b.shape), b) for a, b in pairs]
+            except RuntimeError as error:
+                found[name] = str(error).splitlines()[0]
+        return found
+
+    def accurate(self, errors: dict[str, Any]) -> bool:
+        """Say whether a layer may be timed."""
+        ordinary = errors["relu"]
+        return not isinstance(ordinary, str) and max(ordinary) <= BOUNDS[self.args.dtype]
+
+    def static(self, layer: Layer) -> dict[str, Any]:
+        """Return what does not vary: operations, bytes kept for backward, peak memory."""
+        drawn = self.draw()
+        with FlopCounterMode(display=False) as counter:
+            self.both(layer, drawn)
+        result: dict[str, Any] = {"flops": counter.get_total_flops()}
+        if self.device.type == "cpu":
+            x = drawn[0].requires_grad_()
+            result["saved_bytes"] = bytes_saved_for_backward(lambda: layer(x), known=x)
+            result["peak_bytes"] = peak_bytes(lambda: self.both(layer, drawn))
+        return result
+
+    def measure(self) -> dict[str, Any]:
+        """Measure every layer on this shape."""
+        args = self.args
+        candidates = layers(args.num_iters, not args.no_compile, args.peer)
+        rows = {name: {"errors": self.errors(layer)} for name, layer in candidates.items()}
+        timed = {n: f for n, f in candidates.items() if self.accurate(rows[n]["errors"])}
+        rate = matmul_rate(self.device, DTYPES[args.dtype])
+        for mode, run in (("forward", self.forward), ("forward+backward", self.both)):
+            calls = {name: partial(run, layer) for name, layer in timed.items()}
+            times = interleaved(calls, self.draw, self.device, args.repetitions)
+            for name, samples in times.items():
+                rows[name][mode] = summary(samples)
+                rows[name][mode]["gram_is_faster"] = ratio(samples, times["gram"])
+        for name, layer in timed.items():
+            if "compiled" not in name:
+                rows[name] |= self.static(layer)
+                floor = 1e3 * rows[name]["flops"] / rate
+                rows[name]["share_of_floor"] = floor / rows[name]["forward+backward"]["median_ms"]
+        return {"matmul_gflops": rate / 1e9, "layers": rows}
+
+
+def show(side: int, result: dict[str, Any]) -> None:
+    """Print one shape as a table."""
+    print(f"{side} x {side}, large product {result['matmul_gflops']:.0f} GFLOP/s")
+    titles = f"{'forward':>10} {'+ backward':>11} {'gram is':>8} {'floor':>6} {'saved':>10}  errors"
+    print(f"{'':24} {titles}")
+    for name, row in result["layers"].items():
+        errors = row["errors"]["relu"]
+        text = errors if isinstance(errors, str) else " / ".join(f"{e:.1e}" for e in errors)
+        if "forward" not in row:
+            print(f"{name:24} no time, error above the bound: {text}")
+            continue
+        total = row["forward+backward"]
+        floor = f"{row['share_of_floor']:6.0%}" if "share_of_floor" in row else " " * 6
+        saved = f"{row['saved_bytes'] / 2**20:6.1f} MiB" if "saved_bytes" in row else " " * 10
+        print(
+            f"{name:24} {row['forward']['median_ms']:7.1f} ms {total['median_ms']:8.1f} ms "
+            f"{total['gram_is_faster']['ratio']:6.2f} x {floor} {saved}  {text}"
+        )
 
 
 def main() -> None:
-    """Measure, print ratios and write the JSON file."""
+    """Measure, print the tables and write the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--channels", type=int, default=256)
     parser.add_argument("--sides", type=int, nargs="+", default=[14, 7])
+    parser.add_argument("--num-iters", type=int, default=5)
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="half: under autocast")
+    parser.add_argument("--layout", choices=LAYOUTS, default="contiguous")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
+    parser.add_argument("--peer", action="append", default=[], help="module:callable, a layer")
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, help="JSON file for the results")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-
-    report = {
-        "machine": f"{platform.machine()}, {args.threads} threads, CPU",
-        "torch": torch.__version__,
-        "gcp_mm": __version__,
-        "batch": args.batch,
-        "channels": args.channels,
-        "repetitions": args.repetitions,
-        "maps": {},
-    }
+    # The compiled layers share one function, and each shape and mode is a version of its own.
+    torch._dynamo.config.recompile_limit = 64
+    report = {"machine": describe(torch.device(args.device)), "arguments": vars(args), "maps": {}}
     for side in args.sides:
-        results = measure(args.batch, args.channels, side, args.repetitions)
-        report["maps"][f"{side}x{side}"] = results
-        base = results["reference"].get("median_ms")
-        for impl, row in results.items():
-            speed = "no time: error above the bound"
-            if "median_ms" in row and base:
-                speed = f"{row['median_ms']:8.1f} ms  {base / row['median_ms']:5.2f} x reference"
-            print(
-                f"{side:>3} x {side:<3} {impl:<10} {speed}   "
-                f"error {row['value_error']:.1e} / {row['gradient_error']:.1e}"
-            )
+        torch.compiler.reset()
+        report["maps"][f"{side}x{side}"] = result = Setting(args, side).measure()
+        show(side, result)
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
+        args.out.write_text(json.dumps(report, indent=2, default=str) + "\n")
         print(f"written to {args.out}")
 
 

@@ -8,6 +8,7 @@ that it meets the prefix: a config needs no ``custom_imports`` to find a class.
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOG_PROCESSORS as MMENGINE_LOG_PROCESSORS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import Registry
@@ -41,4 +42,10 @@ PARAM_SCHEDULERS = Registry(
     parent=MMENGINE_PARAM_SCHEDULERS,
     scope="gcp_mm",
     locations=["gcp_mm.engine.schedulers"],
+)
+METRICS = Registry(
+    "metric",
+    parent=MMENGINE_METRICS,
+    scope="gcp_mm",
+    locations=["gcp_mm.evaluation.metrics"],
 )

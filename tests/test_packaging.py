@@ -58,7 +58,8 @@ def test_wheel_holds_the_package_the_configs_and_the_tools(wheel, repo):
         "gcp_mm/.mim/tools/dist_train.sh",
     } <= extra
     metadata = {name for name in names if ".dist-info/" in name}
-    package = below(repo, "gcp_mm", suffix=".py") | below(repo, "gcp_mm", suffix=".txt")
+    suffixes = (".py", ".txt", ".json")
+    package = set().union(*(below(repo, "gcp_mm", suffix=suffix) for suffix in suffixes))
     assert names - metadata == package | extra | {"gcp_mm/.mim/model-index.yml"}
 
 

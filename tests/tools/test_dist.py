@@ -6,7 +6,9 @@ import subprocess
 import pytest
 from tiny_runs import free_port, only_error, read_scalars
 
-SCRIPTS = ["_dist.sh", "dist_train.sh", "dist_test.sh", "slurm_train.sh"]
+SCRIPTS = [
+    *("_dist.sh", "dist_train.sh", "dist_test.sh", "dist_test_robustness.sh", "slurm_train.sh"),
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -31,6 +33,7 @@ def test_every_script_is_checked(repo):
         ("dist_test.sh", []),
         ("dist_test.sh", ["{config}", "x.pth"]),
         ("dist_test.sh", ["{config}", "2", "x.pth"]),
+        ("dist_test_robustness.sh", ["{config}", "x.pth", "--dataset"]),
     ],
 )
 def test_wrong_arguments_are_answered_with_the_usage(run_tool, script, arguments):

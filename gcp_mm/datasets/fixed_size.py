@@ -1,0 +1,81 @@
+"""Images that are used as they are, because they have been resized and cropped already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mmcv
+import numpy as np
+
+from gcp_mm.errors import UserError
+
+#: Height and width of the released images and clips of ImageNet-C and ImageNet-P.
+RELEASED_SIZE = 224
+
+DECODERS = ("pillow", "cv2")
+
+
+def fit(image: np.ndarray, size: int | None, path: str | Path) -> np.ndarray:
+    """Check the size of an image, or resize it if that was asked for.
+
+    Nothing is cropped: resizing to 256 and cropping 224 again, as for other images, zooms by 14 %
+    and changes the score.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: None requires 224 x 224. A number resizes images of another size to it, by Pillow's
+            bilinear filter.
+        path: Where it comes from, for the message.
+
+    Returns:
+        The image, (224, 224, 3) or (size, size, 3).
+
+    Raises:
+        UserError: If the image is not 224 x 224 and no size was asked for.
+    """
+    wanted = size or RELEASED_SIZE
+    if image.shape[:2] == (wanted, wanted):
+        return image
+    if size is None:
+        height, width = image.shape[:2]
+        raise UserError(
+            f"{str(path)!r} is {width} x {height}, and the released images are {wanted} x {wanted} "
+            "and used without any resizing. Check the data, or resize on purpose: --input-size "
+            f"{wanted} (input_size={wanted} of the data set)"
+        )
+    return mmcv.imresize(image, (size, size), interpolation="bilinear", backend="pillow")
+
+
+def read_image(path: str | Path, size: int | None = None, decoder: str = "pillow") -> np.ndarray:
+    """Read an image that has its final size.
+
+    Args:
+        path: The file. Its orientation tag is ignored, as by torchvision.
+        size: See :func:`fit`.
+        decoder: 'pillow', as for published numbers, or 'cv2'.
+
+    Returns:
+        (H, W, 3) uint8, channels blue, green, red, contiguous.
+
+    Raises:
+        UserError: If the file cannot be read, or has another size.
+    """
+    try:
+        content = Path(path).read_bytes()
+        # Pillow gives red first, and mmcv's own reversal is a view that is slow to copy.
+        order = "rgb" if decoder == "pillow" else "bgr"
+        image = mmcv.imfrombytes(content, "color_ignore_orientation", order, decoder)
+    except Exception as error:  # a damaged file makes Pillow raise a dozen types
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(_unreadable(path, reason)) from error
+    if image is None:
+        raise UserError(_unreadable(path, "no image format that OpenCV knows"))
+    image = fit(image, size, path)
+    return mmcv.rgb2bgr(image) if order == "rgb" else image
+
+
+def _unreadable(path: str | Path, reason: str) -> str:
+    return (
+        f"image {str(path)!r} cannot be read ({reason}). Evaluation skips no image: replace the "
+        "file and start again; finished cells are kept"
+    )

@@ -1,0 +1,82 @@
+"""The frames of a short video, all of them or an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gcp_mm.datasets.fixed_size import fit
+from gcp_mm.errors import UserError
+
+
+def _open(path: str | Path) -> tuple[cv2.VideoCapture, int]:
+    """Open a clip; return it with the number of frames that its container states."""
+    # OpenCV's own choice of a backend ends at a camera interface for some broken files. One thread:
+    # the workers of a data loader are the parallelism.
+    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    if not video.isOpened():
+        reason = "is no video that FFmpeg can open" if Path(path).is_file() else "does not exist"
+        raise UserError(_broken(path, reason))
+    stated = round(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    if stated < 2:
+        video.release()
+        raise UserError(_broken(path, f"has {stated} frames, and flips need at least 2"))
+    return video, stated
+
+
+def count_frames(path: str | Path) -> int:
+    """Return the number of frames that the container of a clip states, at least 2.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        UserError: If the file is missing, no video or has fewer than 2 frames.
+    """
+    video, stated = _open(path)
+    video.release()
+    return stated
+
+
+def read_clip(path: str | Path, size: int | None = None) -> np.ndarray:
+    """Decode a clip with FFmpeg on one thread.
+
+    Args:
+        path: The file, such as .mp4.
+        size: None requires frames of 224 x 224, a number resizes others to it; see
+            :func:`gcp_mm.datasets.fixed_size.fit`.
+
+    Returns:
+        (T, H, W, 3) uint8, channels blue, green, red; T is the clip's own number of frames.
+
+    Raises:
+        UserError: If the file is missing, no video, has fewer than 2 frames, another number of
+            frames than its container states, or frames of another size.
+    """
+    video, stated = _open(path)
+    try:
+        frames = []
+        while True:
+            found, frame = video.read()
+            if not found:
+                break
+            frames.append(fit(frame, size, path))
+    finally:
+        video.release()
+    if len(frames) != stated:
+        raise UserError(
+            _broken(path, f"gives {len(frames)} frames, and its container states {stated}")
+        )
+    return np.stack(frames)
+
+
+def _broken(path: str | Path, reason: str) -> str:
+    return (
+        f"clip {str(path)!r} {reason}. Evaluation skips no clip: replace the file and start "
+        "again; finished cells are kept"
+    )

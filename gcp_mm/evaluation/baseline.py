@@ -1,0 +1,149 @@
+"""What errors are divided by: the measurements of one network, shipped or from a file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from gcp_mm.errors import UserError
+from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS, SEVERITIES
+from gcp_mm.evaluation.perturbations import DIFFICULTIES, PERTURBATIONS
+
+FORMAT, VERSION = "gcp_mm robustness baseline", 1
+
+_SHIPPED = ("alexnet",)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Measurements of a network on ImageNet-C or on ImageNet-P.
+
+    Attributes:
+        name: Of the network.
+        dataset: 'imagenet-c' or 'imagenet-p'.
+        source: Where each part comes from.
+        error: Top-1 errors (fractions) of the five severities of each corruption.
+        clean_error: Top-1 error (a fraction) on the images without corruption.
+        difficulty: Difficulty of the following two.
+        flip_probability: By perturbation.
+        top5_distance: By perturbation.
+    """
+
+    name: str
+    dataset: str
+    source: tuple[str, ...] = ()
+    error: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    clean_error: float | None = None
+    difficulty: int = 1
+    flip_probability: Mapping[str, float] | None = None
+    top5_distance: Mapping[str, float] | None = None
+
+
+def load_baseline(baseline: str | Path | Baseline, dataset: str) -> Baseline:
+    """Find a baseline by its name or read it from a file.
+
+    Args:
+        baseline: 'alexnet', the path of a JSON file, or a baseline, which is returned.
+        dataset: 'imagenet-c' or 'imagenet-p'.
+
+    Returns:
+        The baseline.
+
+    Raises:
+        UserError: If there is no such file, or it is no complete baseline of that data set.
+    """
+    if isinstance(baseline, Baseline):
+        return baseline
+    if str(baseline) in _SHIPPED:
+        name = f"{baseline}_{dataset.replace('-', '_')}.json"
+        text = (files("gcp_mm.evaluation") / "baselines" / name).read_text(encoding="utf-8")
+        return _parse(text, name, dataset)
+    path = Path(baseline).expanduser()
+    if not path.is_file():
+        raise UserError(
+            f"baseline {str(baseline)!r} is neither one of {', '.join(_SHIPPED)} nor a file; "
+            "`tools/test_robustness.py baseline` measures a network and writes one"
+        )
+    return _parse(path.read_text(encoding="utf-8", errors="replace"), str(path), dataset)
+
+
+def _parse(text: str, source: str, dataset: str) -> Baseline:
+    try:
+        content = json.loads(text)
+        if content["format"] != FORMAT or content["version"] != VERSION:
+            raise KeyError("format")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{source!r} is no baseline: a JSON file with 'format': {FORMAT!r} and 'version': "
+            f"{VERSION}; `tools/test_robustness.py baseline` writes one"
+        ) from error
+    if content.get("dataset") != dataset:
+        raise UserError(
+            f"baseline {source!r} was measured on {content.get('dataset')!r}, not {dataset!r}"
+        )
+    common: dict[str, Any] = {
+        "name": str(content.get("name", Path(source).stem)),
+        "dataset": dataset,
+        "source": tuple(content.get("source", ())),
+    }
+    if dataset == "imagenet-p":
+        difficulty = content.get("difficulty", 1)
+        if difficulty not in DIFFICULTIES:
+            raise UserError(f"baseline {source!r}: difficulty is {difficulty!r}, not 1, 2 or 3")
+        tables = {name: _values(content, name, source) for name in _P_TABLES}
+        return Baseline(difficulty=difficulty, **common, **tables)
+    return Baseline(
+        error=_errors(content.get("error"), source),
+        clean_error=_clean_error(content.get("clean_error"), source),
+        **common,
+    )
+
+
+_P_TABLES = ("flip_probability", "top5_distance")
+
+
+def _errors(table: Any, source: str) -> dict[str, tuple[float, ...]]:
+    table = table if isinstance(table, dict) else {}
+    _require(table, BENCHMARK_CORRUPTIONS, f"baseline {source!r}: 'error'")
+    for name, row in table.items():
+        wrong = not isinstance(row, list) or len(row) != len(SEVERITIES)
+        if wrong or not all(_is_positive(value) and value <= 1 for value in row):
+            raise UserError(
+                f"baseline {source!r}: 'error' of {name!r} is {row!r}, expected five fractions "
+                "above 0 and up to 1"
+            )
+    return {name: tuple(table[name]) for name in ALL_CORRUPTIONS if name in table}
+
+
+def _clean_error(value: Any, source: str) -> float | None:
+    if value is not None and not (_is_positive(value) and value <= 1):
+        raise UserError(f"baseline {source!r}: 'clean_error' is {value!r}, not a fraction or null")
+    return value
+
+
+def _values(content: Mapping, key: str, source: str) -> dict[str, float] | None:
+    table = content.get(key)
+    if table is None:
+        return None
+    where = f"baseline {source!r}: {key!r}"
+    _require(table if isinstance(table, dict) else {}, PERTURBATIONS, where)
+    for name, value in table.items():
+        if not _is_positive(value):
+            raise UserError(f"{where} of {name!r} is {value!r}, and it divides: a number above 0")
+    return {name: float(table[name]) for name in PERTURBATIONS}
+
+
+def _is_positive(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value > 0
+
+
+def _require(table: Mapping, names: Iterable[str], where: str) -> None:
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise UserError(f"{where} lacks {', '.join(missing)}")

@@ -1,0 +1,1 @@
+"""Measurements that errors are divided by, as JSON files."""

@@ -1,0 +1,60 @@
+"""Which class folder is which output of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.fileio import list_from_file
+from mmpretrain.datasets.custom import find_folders
+
+from gcp_mm.datasets.imagenet_classes import imagenet_wnids
+from gcp_mm.robustness.corrupt.manifest import read_manifest
+
+
+def tested_dataset(cfg: Config) -> dict[str, Any]:
+    """Return the innermost data set of a config's test loader; empty without one.
+
+    Args:
+        cfg: The config.
+    """
+    dataset = (cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}).get("dataset", {})
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    return dataset
+
+
+def class_table(
+    cfg: Config, root: str | Path, clean_root: str | Path | None = None
+) -> Sequence[str] | None:
+    """Find the class folders in the order of a network's outputs.
+
+    Never from the folders of a cell: where one is missing, all labels behind it would shift. In
+    this order: ``classes`` of the config's test data, ImageNet's table if these are ImageNet, the
+    class folders that they have, those of the clean images, the manifest of the tree.
+
+    Args:
+        cfg: Config of the network.
+        root: The tree that is evaluated.
+        clean_root: Class folders with images without corruption.
+
+    Returns:
+        Names of the folders; None leaves it to the tree, see
+        :class:`gcp_mm.datasets.robustness_tree.RobustnessTree`.
+    """
+    dataset = tested_dataset(cfg)
+    classes = dataset.get("classes")
+    if classes:
+        return list_from_file(classes) if isinstance(classes, str) else list(classes)
+    if str(dataset.get("type")).rpartition(".")[2] == "ImageNet":
+        return imagenet_wnids()
+    own = Path(dataset.get("data_root") or "", dataset.get("data_prefix") or "")
+    has_folder = dataset.get("data_root") and not dataset.get("ann_file")
+    for folder in (own if has_folder else None, clean_root):
+        if folder is not None and Path(folder).is_dir():
+            names = [name for name in find_folders(str(folder))[0] if not name.startswith(".")]
+            if names:
+                return names
+    return (read_manifest(Path(root).expanduser()) or {}).get("classes")

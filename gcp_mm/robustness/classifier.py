@@ -1,0 +1,127 @@
+"""A classifier that takes images as they were decoded."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from gcp_mm.errors import UserError
+
+#: How convolutions and matrix products compute; published numbers are float32.
+DTYPES = ("float32", "tf32", "bfloat16", "float16")
+
+
+class Classifier:
+    """A network of mmpretrain on a device; its own data preprocessor normalises there.
+
+    Args:
+        network: The network.
+        device: Where to compute.
+        dtype: One of :data:`DTYPES`; the logits are float32 in any case.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device, dtype: str = "float32") -> None:
+        self.network = network.to(device).eval()
+        self.device, self.dtype = device, dtype
+
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        half = self.dtype in ("bfloat16", "float16")
+        # Not benchmarked: another algorithm in another process would round differently.
+        with (
+            torch.backends.cudnn.flags(
+                enabled=True,
+                benchmark=False,
+                deterministic=True,
+                allow_tf32=self.dtype != "float32",
+            ),
+            torch.autocast(
+                self.device.type, getattr(torch, self.dtype) if half else None, enabled=half
+            ),
+        ):
+            yield
+
+    @torch.inference_mode()
+    def logits(self, images: Tensor) -> Tensor:
+        """Compute the scores of all classes.
+
+        Args:
+            images: (N, H, W, 3) uint8, channels blue, green, red.
+
+        Returns:
+            (N, classes) float32 on the device.
+
+        Raises:
+            UserError: If the device has not enough memory.
+        """
+        images = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
+        try:
+            with self._precision():
+                data = self.network.data_preprocessor({"inputs": images}, training=False)
+                scores = self.network(data["inputs"], mode="tensor")
+                # Heads that combine several outputs do so in their prediction only.
+                if not isinstance(scores, Tensor) or scores.dim() != 2:
+                    samples = self.network(data["inputs"], mode="predict")
+                    scores = torch.stack([sample.pred_score for sample in samples])
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"{len(images)} images at a time do not fit into the memory of {self.device}: use "
+                "a smaller --batch-size; finished cells are kept"
+            ) from error
+        return scores.float()
+
+    def padded_logits(self, images: Tensor, batch: int) -> Tensor:
+        """Compute the scores with a fixed number of images.
+
+        Kernels depend on the shape of the batch and round differently. With one shape an image has
+        the same scores wherever it lies, and counts do not depend on the number of processes.
+
+        Args:
+            images: (N, H, W, 3) uint8, N up to ``batch``.
+            batch: The number of images that the network is given.
+
+        Returns:
+            (N, classes) float32 on the device.
+        """
+        missing = batch - len(images)
+        if missing:
+            images = torch.cat([images, images.new_zeros(missing, *images.shape[1:])])
+        return self.logits(images)[: batch - missing]
+
+    def num_classes(self, size: int) -> int:
+        """Return the number of classes that the network gives for images of a size.
+
+        Args:
+            size: Height and width.
+
+        Raises:
+            UserError: If the network does not take such images.
+        """
+        try:
+            return self.logits(torch.zeros(1, size, size, 3, dtype=torch.uint8)).shape[1]
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(
+                f"the network does not take images of {size} x {size} "
+                f"({str(error).splitlines()[0]}); resize them with --input-size"
+            ) from error
+
+
+def ordered_top5(logits: Tensor) -> Tensor:
+    """Return the five most likely classes in order; of tied classes the lower one comes first.
+
+    Args:
+        logits: (N, classes), at least 5 classes.
+
+    Returns:
+        (N, 5) int16 on the device of the logits.
+    """
+    values, indices = logits.topk(min(6, logits.shape[1]))
+    # topk orders ties arbitrarily, and a stable sort of all classes costs far more.
+    tied = (values[:, 1:] == values[:, :-1]).any(dim=1)
+    if tied.any():
+        exact = logits[tied].sort(dim=1, descending=True, stable=True).indices
+        indices[tied] = exact[:, : indices.shape[1]]
+    return indices[:, :5].to(torch.int16)

@@ -1,0 +1,146 @@
+"""Make a tree like ImageNet-C or ImageNet-P from class folders, in parallel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+
+from gcp_mm.engine.atomic_backend import AtomicLocalBackend
+from gcp_mm.errors import UserError
+from gcp_mm.robustness.corrupt.cells import JPEG_QUALITY, Cells, CorruptionCell
+from gcp_mm.robustness.corrupt.image_corruption import MIN_SIDE, require_imagecorruptions
+from gcp_mm.robustness.corrupt.manifest import Manifest, library_versions
+from gcp_mm.robustness.corrupt.prepare import read_image, resized_side
+from gcp_mm.robustness.corrupt.sources import SourceImage, classes_of, digest, list_sources
+from gcp_mm.robustness.corrupt.video import PRESET, require_encoder
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is the same for every image."""
+
+    root: Path
+    cells: Cells
+    size: int | None
+    seed: int
+
+    def check(self, source: SourceImage) -> None:
+        """Read an image."""
+        read_image(source.path, self.size)
+
+    def write(self, source: SourceImage) -> int:
+        """Write what an image lacks and return the number of files."""
+        missing = [cell for cell in self.cells if not cell.file(self.root, source).exists()]
+        if not missing:
+            return 0
+        image = read_image(source.path, self.size)
+        for cell in missing:
+            path = cell.file(self.root, source)
+            try:
+                content = cell.content(image, source, self.size, self.seed)
+                AtomicLocalBackend().put(content, path)
+            except OSError as error:
+                raise UserError(f"{str(path)!r} cannot be written: {error}") from error
+        return len(missing)
+
+
+def _initialise_worker() -> None:
+    # The processes are the parallelism.
+    cv2.setNumThreads(0)
+
+
+def _parallel(
+    function: Callable[[SourceImage], _Result], sources: Sequence[SourceImage], workers: int
+) -> Iterator[_Result]:
+    """Yield what a function returns for each image, in their order."""
+    if workers == 1:
+        yield from map(function, sources)
+        return
+    with ProcessPoolExecutor(workers, initializer=_initialise_worker) as pool:
+        try:
+            yield from pool.map(function, sources)
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"a worker process ended, usually for lack of memory: start again with fewer than "
+                f"{workers} --workers. What is finished stays"
+            ) from error
+
+
+def make_corruptions(
+    source: str | os.PathLike[str],
+    root: str | os.PathLike[str],
+    cells: Cells,
+    *,
+    size: int | None = 224,
+    limit: int | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[int, int]:
+    """Make the cells of a tree that are missing.
+
+    Every file has a seed of its own, so that it does not depend on the number of workers or on the
+    other cells. Files appear complete or not at all; what exists is kept, so that a run that was
+    killed goes on where it was, and further cells can be added.
+
+    Args:
+        source: Class folders, ``SOURCE/<class>/<image>``.
+        root: The tree, ``ROOT/<corruption>/<severity>/<class>/<name>.JPEG`` or
+            ``ROOT/<perturbation>/<class>/<name>.mp4``, with ``manifest.json``.
+        cells: What to make, all corruptions or all sequences.
+        size: The short side is resized to 256 / 224 of it and its square cut out of the centre.
+            None keeps every image as it is.
+        limit: The first images of each class; None for all.
+        seed: Of everything that is random.
+        workers: Processes.
+        on_image: Called with the number of finished images and of all, before the first image and
+            after each.
+
+    Returns:
+        Number of files that were written and of those that were there already.
+
+    Raises:
+        UserError: If a source is unreadable or too small, or a package is missing.
+        FolderExistsError: If ``root`` holds something else, or a tree of other settings.
+    """
+    source, root = Path(source).expanduser(), Path(root).expanduser()
+    if size is not None and size < MIN_SIDE:
+        raise UserError(f"--size {size}: the corruptions need {MIN_SIDE} x {MIN_SIDE} pixels")
+    if workers < 1:
+        raise UserError(f"--workers {workers}: at least 1 process")
+    stills = isinstance(cells[0], CorruptionCell)
+    (require_imagecorruptions if stills else require_encoder)()
+    sources = list_sources(source, limit)
+    dataset = "imagenet-c" if stills else "imagenet-p"
+    settings = {
+        "source_sha256": digest(sources),
+        "num_images": len(sources),
+        "limit": limit,
+        "seed": seed,
+        "size": None if size is None else {"resize": resized_side(size), "crop": size},
+        **({"jpeg_quality": JPEG_QUALITY} if stills else {"libx264_preset": PRESET}),
+        "versions": library_versions(dataset),
+    }
+    manifest = Manifest(root, dataset, settings, classes_of(sources))
+    job = _Job(root, cells, size, seed)
+    if not manifest.path.exists():
+        # Before anything is written: a file that is replaced later makes it another source.
+        for _ in _parallel(job.check, sources, workers):
+            pass
+    manifest.save()
+    written = 0
+    on_image(0, len(sources))
+    for done, number in enumerate(_parallel(job.write, sources, workers), 1):
+        written += number
+        on_image(done, len(sources))
+    manifest.save([cell.key for cell in cells])
+    return written, len(sources) * len(cells) - written

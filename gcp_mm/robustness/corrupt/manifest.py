@@ -1,0 +1,139 @@
+"""``manifest.json`` of a tree: what it is made of, and which cells are finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gcp_mm.engine.atomic_backend import AtomicLocalBackend
+from gcp_mm.engine.coverage import abbreviate
+from gcp_mm.errors import FolderExistsError, UserError
+from gcp_mm.landscape.result_file import differences
+
+MANIFEST_NAME = "manifest.json"
+FORMAT, VERSION = "gcp_mm corruptions", 1
+
+# What the pixels depend on.
+_PACKAGES = {
+    "imagenet-c": ("imagecorruptions-imaug", "numpy", "pillow", "scikit-image", "scipy"),
+    "imagenet-p": ("av", "numpy", "pillow", "scipy", "torchvision"),
+}
+
+
+def library_versions(dataset: str) -> dict[str, str]:
+    """Return the versions of the packages that the pixels depend on.
+
+    Args:
+        dataset: 'imagenet-c' or 'imagenet-p'.
+
+    Returns:
+        Version by name of the package; that of OpenCV is ``opencv``, however it is packaged.
+    """
+    import cv2
+
+    versions = {name: metadata.version(name) for name in _PACKAGES[dataset]}
+    return {**versions, "opencv": cv2.__version__}
+
+
+def read_manifest(root: Path) -> dict[str, Any] | None:
+    """Read the manifest of a tree.
+
+    Args:
+        root: The tree.
+
+    Returns:
+        Its content; None if there is no such file.
+
+    Raises:
+        UserError: If the file is none of this format.
+    """
+    path = root / MANIFEST_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = content["format"] == FORMAT and content["version"] == VERSION
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{str(path)!r} is no manifest of corrupted images: {error}") from error
+    if not known:
+        raise UserError(f"{str(path)!r} is not version {VERSION} of {FORMAT!r}")
+    return content
+
+
+class Manifest:
+    """The manifest of a tree that is being made; an existing one of equal settings is continued.
+
+    Args:
+        root: The tree.
+        dataset: 'imagenet-c' or 'imagenet-p'.
+        settings: What the files depend on, as plain data.
+        classes: Names of the class folders in the order of their labels.
+
+    Raises:
+        FolderExistsError: If the folder holds something else, or a tree of other settings, which
+            are named.
+        UserError: If its manifest cannot be read.
+    """
+
+    def __init__(
+        self, root: Path, dataset: str, settings: Mapping[str, Any], classes: Sequence[str]
+    ) -> None:
+        self.path = root / MANIFEST_NAME
+        self.content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "dataset": dataset,
+            # As JSON gives them back: lists for tuples.
+            "settings": json.loads(json.dumps(settings)),
+            "classes": list(classes),
+            "images_per_cell": settings["num_images"],
+            "cells": {},
+        }
+        found = read_manifest(root)
+        if found is not None:
+            self._continue(found)
+        elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise FolderExistsError(
+                f"{str(root)!r} exists and has no {MANIFEST_NAME}: choose another folder"
+            )
+
+    def _continue(self, found: Mapping[str, Any]) -> None:
+        def relevant(content: Mapping[str, Any]) -> dict[str, Any]:
+            settings = dict(content.get("settings", {}))
+            versions = settings.pop("versions", {})
+            return {"dataset": content.get("dataset"), **settings, **versions}
+
+        different = differences(relevant(found), relevant(self.content))
+        if different:
+            raise FolderExistsError(
+                f"{str(self.path)!r}: this tree is of other settings: {abbreviate(different, 6)}. "
+                "Ask for the same, or choose another folder"
+            )
+        self.content["cells"] = dict(found.get("cells", {}))
+
+    def save(self, finished: Sequence[str] = ()) -> None:
+        """Write the manifest.
+
+        Args:
+            finished: Cells that have all of their files now.
+
+        Raises:
+            UserError: If the folder cannot be written to.
+        """
+        cells = {**self.content["cells"]}
+        cells.update(dict.fromkeys(finished, self.content["images_per_cell"]))
+        self.content["cells"] = cells
+        names = [key.partition("/") for key in cells]
+        if self.content["dataset"] == "imagenet-c":
+            self.content["corruptions"] = list(dict.fromkeys(name for name, _, _ in names))
+            self.content["severities"] = sorted({int(severity) for _, _, severity in names})
+        else:
+            self.content["perturbations"] = list(cells)
+        text = json.dumps(self.content, indent=1) + "\n"
+        try:
+            AtomicLocalBackend().put(text.encode(), self.path)
+        except OSError as error:
+            raise UserError(f"{str(self.path)!r} cannot be written: {error}") from error

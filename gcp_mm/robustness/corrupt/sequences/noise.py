@@ -1,0 +1,53 @@
+"""Noise sequences: the clean frame, then independent noise in every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from gcp_mm.robustness.corrupt.sequences.frame import FRAMES, clean_frame, to_pixels
+
+# Of difficulty 1, the only one that was released.
+_SIGMA = 0.03
+_PHOTONS = 300
+
+
+def gaussian_noise_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Add Gaussian noise with standard deviation 0.03.
+
+    Args:
+        image: The resized image.
+        size: Side of the crop; None for the whole image.
+        rng: Draws the noise.
+
+    Yields:
+        31 frames; the first one is clean.
+    """
+    clean = clean_frame(image, size)
+    yield to_pixels(clean)
+    for _ in range(FRAMES - 1):
+        noise = rng.standard_normal(clean.shape, dtype=np.float32)
+        yield to_pixels(clean + _SIGMA * noise)
+
+
+def shot_noise_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Replace every value x by Poisson(300 x) / 300.
+
+    Args:
+        image: The resized image.
+        size: Side of the crop; None for the whole image.
+        rng: Draws the counts.
+
+    Yields:
+        31 frames; the first one is clean.
+    """
+    clean = clean_frame(image, size)
+    yield to_pixels(clean)
+    for _ in range(FRAMES - 1):
+        yield to_pixels(rng.poisson(_PHOTONS * clean) / _PHOTONS)

@@ -1,0 +1,38 @@
+"""Work that one process does for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from mmengine.dist import broadcast_object_list, get_rank
+
+from gcp_mm.errors import UserError
+
+_Result = TypeVar("_Result")
+
+
+def on_first_process(function: Callable[[], _Result]) -> _Result:
+    """Call a function in the first process and give its result, or its error, to all.
+
+    So a folder is listed once, and no process waits for one that has met an error.
+
+    Args:
+        function: Returns something that can be pickled.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        UserError: In every process, if the function raises it.
+    """
+    box: list = [None, None]
+    if get_rank() == 0:
+        try:
+            box[0] = function()
+        except UserError as error:
+            box[1] = error
+    broadcast_object_list(box)
+    if box[1] is not None:
+        raise box[1]
+    return box[0]

@@ -1,0 +1,104 @@
+"""Everything that an evaluation needs before its first image, checked in the order of its cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from torch.utils.data import Dataset
+
+from gcp_mm.datasets import ImageNetC, ImageNetP
+from gcp_mm.datasets.robustness_tree import RobustnessTree
+from gcp_mm.engine.checkpoint_loader import find_checkpoint
+from gcp_mm.engine.coverage import abbreviate
+from gcp_mm.errors import UserError
+from gcp_mm.evaluation.baseline import load_baseline
+from gcp_mm.landscape.load import load_model
+from gcp_mm.robustness.alexnet import load_alexnet
+from gcp_mm.robustness.class_table import class_table
+from gcp_mm.robustness.classifier import Classifier
+from gcp_mm.robustness.clean import clean_images
+from gcp_mm.robustness.first_process import on_first_process
+from gcp_mm.robustness.listing import Listing
+from gcp_mm.robustness.options import Options
+from gcp_mm.robustness.processes import set_up
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is evaluated.
+
+    Attributes:
+        tree: The data.
+        classifier: The network.
+        clean: Images without corruption and their classes, if they are measured.
+    """
+
+    tree: RobustnessTree
+    classifier: Classifier
+    clean: tuple[Dataset, np.ndarray] | None
+
+
+def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
+    """Find data and weights and check that they go together.
+
+    Args:
+        cfg: Config of the network, with ``launcher``.
+        checkpoint: Its weights.
+        options: Of the evaluation.
+
+    Returns:
+        The prepared evaluation.
+
+    Raises:
+        UserError: If something is missing or does not fit.
+    """
+    find_checkpoint(checkpoint)
+    load_baseline(options.baseline, options.dataset)
+    if cfg.get("default_scope", "mmpretrain") != "mmpretrain":
+        raise UserError(
+            f"default_scope is {cfg.default_scope!r}, and robustness is that of a classifier of "
+            "mmpretrain; choose a classification config"
+        )
+    device = set_up(cfg, options.device)
+    table = class_table(cfg, options.data_root, options.clean_root)
+    # Listed by one process: on a network file system this takes a while.
+    listing = on_first_process(lambda: _tree(options, table, None).complete)
+    tree = _tree(options, table, listing)
+    if options.shard and options.shard[1] > tree.num_items:
+        raise UserError(
+            f"--shard: {options.shard[1]} shards for {tree.num_items} files; ask for fewer"
+        )
+    clean = clean_images(cfg, options, tree.class_to_index)
+    load = load_alexnet if cfg.filename is None else lambda path: load_model(cfg, path)
+    classifier = Classifier(load(checkpoint), device, options.dtype)
+    _check_classes(classifier, tree, options)
+    return Prepared(tree, classifier, clean)
+
+
+def _tree(options: Options, table: list[str] | None, listing: Listing | None) -> RobustnessTree:
+    common = dict(
+        classes=table,
+        num_samples=options.num_samples,
+        input_size=options.input_size,
+        listing=listing,
+    )
+    if options.dataset == "imagenet-c":
+        return ImageNetC(
+            options.data_root, options.names, options.severities, decoder=options.decoder, **common
+        )
+    return ImageNetP(options.data_root, options.names, options.difficulty, **common)
+
+
+def _check_classes(classifier: Classifier, tree: RobustnessTree, options: Options) -> None:
+    found, wanted = classifier.num_classes(options.input_size or 224), len(tree.class_to_index)
+    if found != wanted:
+        raise UserError(
+            f"the model has {found} classes, and {str(tree.root)!r} is labelled with {wanted} "
+            f"({abbreviate(tree.class_to_index)}): choose a model that was trained on these "
+            "classes, or set test_dataloader.dataset.classes to the model's class folders"
+        )
+    if options.dataset == "imagenet-p" and found < 5:
+        raise UserError(f"top-5 distances need 5 classes, and the model has {found}")

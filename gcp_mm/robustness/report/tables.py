@@ -1,0 +1,141 @@
+"""The report in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, EXTRA_CORRUPTIONS
+from gcp_mm.evaluation.perturbations import PERTURBATIONS
+from gcp_mm.robustness.report.models import Model
+from gcp_mm.robustness.report.values import (
+    Table,
+    corruption_errors,
+    mean_errors,
+    means,
+    perturbation_values,
+)
+from gcp_mm.zoo.robustness import PublishedRobustness
+
+_LEGEND = (
+    "All in %, lower is better. *mean error*: plain mean of the top-1 errors of the 15 "
+    "corruptions. mCE, relative mCE, mFP (called mFR elsewhere) and mT5D are relative to the "
+    "baseline, which is AlexNet unless a note says otherwise."
+)
+
+
+def markdown(
+    models: Sequence[Model],
+    published: Sequence[PublishedRobustness] = (),
+    notes: Iterable[str] = (),
+) -> str:
+    """Render the report.
+
+    Args:
+        models: The models.
+        published: Rows beside them.
+        notes: Further sentences.
+
+    Returns:
+        The means in the layout of the paper, what they do not allow to say, and the numbers of
+        each corruption and perturbation.
+    """
+    sections = ["# Robustness", overview(models, published, notes), _LEGEND]
+    for title, names, table, digits in (
+        ("CE in %", BENCHMARK_CORRUPTIONS, corruption_errors(models, published), 1),
+        (
+            "Top-1 error in %, mean of five severities",
+            BENCHMARK_CORRUPTIONS,
+            mean_errors(models),
+            2,
+        ),
+        (
+            "CE in %, corruptions outside of the mCE",
+            EXTRA_CORRUPTIONS,
+            corruption_errors(models),
+            1,
+        ),
+        (
+            "Top-1 error in %, corruptions outside of the mCE",
+            EXTRA_CORRUPTIONS,
+            mean_errors(models),
+            2,
+        ),
+        ("Flip rate in %", PERTURBATIONS, perturbation_values(models, "flip_rate"), 1),
+        (
+            "Flip probability in %",
+            PERTURBATIONS,
+            perturbation_values(models, "flip_probability"),
+            2,
+        ),
+        ("Top-5 distance (T5D)", PERTURBATIONS, perturbation_values(models, "top5_distance"), 3),
+    ):
+        sections.extend(_by_name(title, names, table, digits))
+    return "\n\n".join(sections) + "\n"
+
+
+def overview(
+    models: Sequence[Model],
+    published: Sequence[PublishedRobustness] = (),
+    notes: Iterable[str] = (),
+) -> str:
+    """Render the means in the layout of the paper, and what they do not allow to say.
+
+    Args:
+        models: The models.
+        published: Rows beside them.
+        notes: Further sentences.
+
+    Returns:
+        A table, and a list if there is something to say.
+    """
+    marked = {model.name for model in models if model.reasons()}
+    rows = means(models, published)
+    body = [
+        [f"{name} \\*" if name in marked else name]
+        + ["-" if value is None else f"{value:.1f}" for value in row.values()]
+        for name, row in rows.items()
+    ]
+    table = _table(["model", *next(iter(rows.values()))], body)
+    items = "\n".join(f"- {note}" for note in (*_notes(models), *notes))
+    return f"{table}\n\n{items}" if items else table
+
+
+def _notes(models: Sequence[Model]) -> list[str]:
+    notes = []
+    for model in models:
+        if reasons := model.reasons():
+            notes.append(
+                f"\\* {model.name}: not comparable with published numbers ({', '.join(reasons)})"
+            )
+        for dataset, mean in (("imagenet-c", "mCE"), ("imagenet-p", "mFR"), ("imagenet-p", "mT5D")):
+            if reason := model.metrics(dataset).get(f"{mean}_reason"):
+                label = "mFP" if mean == "mFR" else mean
+                notes.append(f"{model.name}, no {label}: {reason}")
+    return notes
+
+
+def _by_name(title: str, names: Sequence[str], table: Table, digits: int) -> list[str]:
+    """Render a line for each corruption and a column for each model."""
+    shown = [name for name in names if any(name in row for row in table.values())]
+    columns = {model: row for model, row in table.items() if any(name in row for name in shown)}
+    if not columns:
+        return []
+
+    def line(label: str, values: Iterable[float | None]) -> list[str]:
+        return [label, *("-" if value is None else f"{value:.{digits}f}" for value in values)]
+
+    body = [line(name, (row.get(name) for row in columns.values())) for name in shown]
+    if shown == list(names):
+        averages = (
+            sum(row[name] for name in names) / len(names) if row.keys() >= set(names) else None
+            for row in columns.values()
+        )
+        body.append(line("mean", averages))
+    return [f"## {title}", _table(["", *columns], body)]
+
+
+def _table(headers: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    # Without disable_numparse, 70.0 would lose its zero.
+    return tabulate(body, headers=headers, tablefmt="pipe", disable_numparse=True)

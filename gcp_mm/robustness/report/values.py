@@ -1,0 +1,129 @@
+"""The numbers of result files, arranged for tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, SEVERITIES
+from gcp_mm.robustness.report.models import Model, results_of
+from gcp_mm.zoo.robustness import PublishedRobustness
+
+Table = dict[str, dict[str, float]]
+
+
+def severity_errors(content: Mapping[str, Any]) -> dict[str, dict[int, float]]:
+    """Compute the error in every finished cell of ImageNet-C.
+
+    Args:
+        content: Of a result file.
+
+    Returns:
+        Error in percent by corruption, in canonical order, and severity.
+    """
+    errors = {
+        name: {
+            severity: 100 * (1 - cell["correct"] / cell["total"])
+            for severity in SEVERITIES
+            if (cell := content["cells"].get(f"{name}/{severity}"))
+        }
+        for name in ALL_CORRUPTIONS
+    }
+    return {name: row for name, row in errors.items() if row}
+
+
+def mean_errors(models: Sequence[Model]) -> Table:
+    """Compute the mean error over the severities of each corruption.
+
+    Args:
+        models: The models.
+
+    Returns:
+        Error in percent by model and corruption, where all five severities are there.
+    """
+    return {
+        model.name: {
+            name: sum(row.values()) / len(SEVERITIES)
+            for name, row in severity_errors(content).items()
+            if len(row) == len(SEVERITIES)
+        }
+        for model, content in results_of(models, "imagenet-c")
+    }
+
+
+def corruption_errors(
+    models: Sequence[Model], published: Sequence[PublishedRobustness] = ()
+) -> Table:
+    """Take the corruption errors CE.
+
+    Args:
+        models: The models.
+        published: Rows beside them.
+
+    Returns:
+        CE in percent by model and corruption; models without are left out.
+    """
+    rows = {
+        model.name: dict(content["metrics"]["CE"])
+        for model, content in results_of(models, "imagenet-c")
+        if content["metrics"].get("CE")
+    }
+    others = {
+        f"{row.name} (published)": dict(row.corruption_errors)
+        for row in published
+        if row.corruption_errors
+    }
+    return {**rows, **others}
+
+
+def perturbation_values(models: Sequence[Model], measure: str) -> Table:
+    """Take a measure of ImageNet-P.
+
+    Args:
+        models: The models.
+        measure: 'flip_probability' (in percent then), 'top5_distance', 'flip_rate' or
+            'top5_ratio'.
+
+    Returns:
+        The measure by model and perturbation; models without are left out.
+    """
+    factor = 100 if measure == "flip_probability" else 1
+    return {
+        model.name: {name: factor * value for name, value in values.items()}
+        for model, content in results_of(models, "imagenet-p")
+        if (values := content["metrics"].get(measure))
+    }
+
+
+def means(models: Sequence[Model], published: Sequence[PublishedRobustness]) -> dict[str, dict]:
+    """Take the means of the paper's table.
+
+    Args:
+        models: The models.
+        published: Rows beside them.
+
+    Returns:
+        By name: clean error and mean error in percent, mCE, relative mCE, mFP and mT5D; None
+        where a number is absent.
+    """
+
+    def row(model: Model) -> dict[str, float | None]:
+        c, p = model.metrics("imagenet-c"), model.metrics("imagenet-p")
+        return {
+            "clean error": _percent(c.get("clean_error")),
+            "mean error": _percent(c.get("mean_error")),
+            "mCE": c.get("mCE"),
+            "relative mCE": c.get("relative_mCE"),
+            "mFP": p.get("mFR"),
+            "mT5D": p.get("mT5D"),
+        }
+
+    absent = {"clean error": None, "mean error": None}
+    return {
+        **{model.name: row(model) for model in models},
+        **{f"{row.name} (published)": {**absent, **row.means} for row in published},
+    }
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction

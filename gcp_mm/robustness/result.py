@@ -1,0 +1,148 @@
+"""The result file of an evaluation: settings, versions, cells and the measures that follow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmengine
+import mmpretrain
+import numpy as np
+import PIL
+import torch
+
+from gcp_mm.engine.atomic_backend import AtomicLocalBackend
+from gcp_mm.engine.coverage import abbreviate
+from gcp_mm.errors import UserError
+from gcp_mm.landscape.result_file import differences
+from gcp_mm.version import __version__
+
+FORMAT, VERSION = "gcp_mm robustness", 1
+DATASETS = ("imagenet-c", "imagenet-p")
+
+# Cells do not depend on these: names of files, and what the measures are relative to.
+_FREE = ("config", "checkpoint", "baseline", "clean_error", "difficulty")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that the numbers depend on."""
+    return {
+        "gcp_mm": __version__,
+        "torch": torch.__version__,
+        "mmpretrain": mmpretrain.__version__,
+        "mmengine": mmengine.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "pillow": PIL.__version__,
+    }
+
+
+def read_result(path: str | Path) -> dict[str, Any]:
+    """Read a result file.
+
+    Args:
+        path: The JSON file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        UserError: If it is missing, or no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"result file {str(path)!r} does not exist (working folder: {Path.cwd()})")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = content["format"] == FORMAT and content["version"] == VERSION
+        known &= content["dataset"] in DATASETS
+        known &= all(isinstance(content[key], dict) for key in ("settings", "cells", "metrics"))
+    except (ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise UserError(
+            f"{str(path)!r} is not version {VERSION} of {FORMAT!r}; tools/test_robustness.py "
+            "writes such files. Choose another file"
+        )
+    return content
+
+
+def different_settings(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Name the settings of two evaluations that their cells depend on and that differ.
+
+    Args:
+        found: Settings of an existing file.
+        wanted: The other settings.
+
+    Returns:
+        A phrase for each setting, with both values.
+    """
+    one, other = ({k: v for k, v in s.items() if k not in _FREE} for s in (found, wanted))
+    return differences(one, other)
+
+
+class ResultFile:
+    """A result file that is continued; it is written as a whole, complete or not at all.
+
+    Args:
+        path: The JSON file.
+        dataset: 'imagenet-c' or 'imagenet-p'.
+        name: Of the run, in tables.
+        settings: Everything the cells depend on, as plain data.
+
+    Raises:
+        UserError: If the file is none of these, or was made with other settings, which are named.
+            It stays as it is.
+
+    Attributes:
+        content: What the file holds.
+    """
+
+    def __init__(self, path: Path, dataset: str, name: str, settings: Mapping[str, Any]) -> None:
+        self.path = path
+        self.content: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "dataset": dataset,
+            "name": name,
+            # As JSON gives them back: lists for tuples.
+            "settings": json.loads(json.dumps(settings)),
+            "versions": versions(),
+            "cells": {},
+            "metrics": {},
+        }
+        if path.exists():
+            found = read_result(path)
+            different = different_settings(found["settings"], self.content["settings"])
+            if found["dataset"] != dataset:
+                different.insert(0, f"it is of {found['dataset']}, not {dataset}")
+            if different:
+                raise UserError(
+                    f"{str(path)!r} is of another evaluation: {abbreviate(different, 6)}. It is "
+                    "kept. Ask for the same, or choose another --out"
+                )
+            self.content["cells"] = found["cells"]
+
+    @property
+    def cells(self) -> dict[str, dict[str, Any]]:
+        """The finished cells."""
+        return self.content["cells"]
+
+    def save(self, metrics: Mapping[str, Any]) -> None:
+        """Write the file.
+
+        Args:
+            metrics: What follows from the cells.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        self.content["metrics"] = dict(metrics)
+        text = json.dumps(self.content, indent=1, allow_nan=False) + "\n"
+        try:
+            AtomicLocalBackend().put(text.encode(), self.path)
+        except OSError as error:
+            raise UserError(f"result file {str(self.path)!r} cannot be written: {error}") from error

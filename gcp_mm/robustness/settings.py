@@ -1,0 +1,61 @@
+"""The settings of an evaluation, by which a result file is recognised."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from gcp_mm.conversion.source_file import sha256
+from gcp_mm.datasets.fixed_size import RELEASED_SIZE
+from gcp_mm.datasets.robustness_tree import RobustnessTree
+from gcp_mm.robustness.options import Options
+
+
+def make_settings(
+    cfg: Config, checkpoint: str | Path, options: Options, tree: RobustnessTree
+) -> dict[str, Any]:
+    """Collect everything that the counts depend on.
+
+    Args:
+        cfg: Config of the network.
+        checkpoint: Its weights.
+        options: Of the evaluation.
+        tree: The data.
+
+    Returns:
+        Plain data. ``config_sha256`` is that of the network and its normalisation: how it was
+        trained does not matter here.
+    """
+    read = "FFmpeg" if options.dataset == "imagenet-p" else options.decoder
+    size = options.input_size or RELEASED_SIZE
+    asked = f"require {size} x {size}"
+    if options.input_size:
+        asked = f"resize to {size} x {size} (pillow, bilinear)"
+    network = {"model": cfg.model, "data_preprocessor": cfg.get("data_preprocessor")}
+    return {
+        "config": Path(cfg.filename).stem if cfg.filename else "alexnet",
+        "config_sha256": _digest(network),
+        "checkpoint": Path(checkpoint).name,
+        "checkpoint_sha256": sha256(checkpoint),
+        "transform": [f"decode ({read})", asked, "normalise on the device"],
+        "listing_sha256": tree.listing.sha256,
+        "manifest_sha256": _digest(tree.manifest["settings"]) if tree.manifest else None,
+        "regenerated": tree.manifest is not None,
+        "num_classes": len(tree.class_to_index),
+        "files_per_cell": len(tree.complete.files),
+        "num_samples": options.num_samples,
+        "shard": options.shard,
+        "dtype": options.dtype,
+        "input_size": size,
+        "baseline": options.baseline,
+        "clean_error": options.clean_error,
+        "difficulty": options.difficulty,
+    }
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,76 @@
+"""Clips, whole and broken."""
+
+import cv2
+import numpy as np
+import pytest
+
+from gcp_mm.datasets.video_clip import count_frames, read_clip
+from gcp_mm.errors import UserError
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Write a clip of frames of one colour each."""
+
+    def write(number, size=224):
+        path = tmp_path / "clip.mp4"
+        video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 1, (size, size))
+        for index in range(number):
+            video.write(np.full((size, size, 3), (20 * index, 100, 200), np.uint8))
+        video.release()
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("number", [2, 5, 11])
+def test_frames_are_read_in_order_and_blue_first(clip, number):
+    frames = read_clip(clip(number))
+    assert frames.shape == (number, 224, 224, 3) and frames.dtype == np.uint8
+    expected = [(20 * index, 100, 200) for index in range(number)]
+    # The colours are stored in YUV.
+    assert np.abs(frames.mean(axis=(1, 2)) - expected).max() < 6
+    assert count_frames(clip(number)) == number
+
+
+def test_clip_of_another_decoder_is_the_same(clip):
+    av = pytest.importorskip("av")
+    path = clip(4)
+    with av.open(str(path)) as container:
+        expected = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    # The conversion from YUV may differ by rounding.
+    assert np.abs(read_clip(path).astype(int) - np.array(expected)).max() <= 1
+
+
+def test_size_is_checked_or_changed(clip):
+    path = clip(3, size=64)
+    with pytest.raises(UserError, match=r"clip\.mp4' is 64 x 64"):
+        read_clip(path)
+    assert read_clip(path, 32).shape == (3, 32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("missing", "does not exist"),
+        ("text", "is no video"),
+        ("truncated", "is no video"),
+        ("one frame", "has 1 frames"),
+        ("empty frames", "gives"),
+    ],
+)
+def test_broken_clip_is_named(clip, damage, named):
+    path = clip(1 if damage == "one frame" else 6)
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "text":
+        path.write_bytes(b"<html>404</html>")
+    elif damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "empty frames":
+        start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+        path.write_bytes(content[:start] + bytes(end - start) + content[end:])
+    with pytest.raises(UserError) as error:
+        read_clip(path)
+    assert f"clip {str(path)!r} {named}" in str(error.value)

@@ -1,0 +1,83 @@
+"""The shipped baselines and those of a user."""
+
+import json
+
+import pytest
+
+from gcp_mm.errors import UserError
+from gcp_mm.evaluation import load_baseline
+from gcp_mm.evaluation.baseline import FORMAT, VERSION
+from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS
+from gcp_mm.evaluation.perturbations import PERTURBATIONS
+
+HEAD = {"format": FORMAT, "version": VERSION, "name": "mine"}
+ROWS = {name: [0.1, 0.2, 0.3, 0.4, 0.5] for name in BENCHMARK_CORRUPTIONS}
+FLIPS = dict.fromkeys(PERTURBATIONS, 0.1)
+
+
+def test_alexnet_on_c_as_published(published):
+    table, found = published("alexnet"), load_baseline("alexnet", "imagenet-c")
+    assert {name: list(row) for name, row in found.error.items()} == table["error_by_severity"]
+    assert tuple(found.error) == ALL_CORRUPTIONS
+    assert found.clean_error == table["clean_error"]
+
+
+def test_alexnet_on_p_as_published(published):
+    found = load_baseline("alexnet", "imagenet-p")
+    assert found.flip_probability == published("alexnet_flip")["flip_probability"]
+    # Never published, and not to be guessed.
+    assert found.top5_distance is None
+
+
+@pytest.mark.parametrize("dataset", ["imagenet-c", "imagenet-p"])
+def test_shipped_baseline_states_its_sources(dataset):
+    assert all("://" in text or ":" in text for text in load_baseline("alexnet", dataset).source)
+
+
+def test_file_is_read(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({**HEAD, "dataset": "imagenet-c", "error": ROWS}))
+    found = load_baseline(path, "imagenet-c")
+    assert (found.name, found.error["fog"], found.clean_error) == ("mine", tuple(ROWS["fog"]), None)
+    assert load_baseline(found, "imagenet-c") is found
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("{", "is no baseline"),
+        ("[]", "is no baseline"),
+        ({**HEAD, "version": 2, "dataset": "imagenet-c"}, "is no baseline"),
+        ({**HEAD, "dataset": "imagenet-p", "flip_probability": FLIPS}, "'imagenet-p', not"),
+        ({**HEAD, "dataset": "imagenet-c"}, "lacks gaussian_noise"),
+        ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "fog": [0.1]}}, "'fog' is"),
+        ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "fog": [0] * 5}}, "'fog' is"),
+        ({**HEAD, "dataset": "imagenet-c", "error": ROWS, "clean_error": 43}, "'clean_error'"),
+    ],
+)
+def test_wrong_file_is_refused(tmp_path, content, named):
+    path = tmp_path / "wrong.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UserError, match=named) as error:
+        load_baseline(path, "imagenet-c")
+    assert "wrong.json" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("tables", "named"),
+    [
+        ({"flip_probability": {**FLIPS, "tilt": 0}}, "'flip_probability' of 'tilt' is 0"),
+        ({"top5_distance": {"tilt": 1.0}}, "'top5_distance' lacks gaussian_noise"),
+        ({"difficulty": 4}, "difficulty is 4"),
+    ],
+)
+def test_wrong_sequence_table_is_refused(tmp_path, tables, named):
+    path = tmp_path / "wrong.json"
+    path.write_text(json.dumps({**HEAD, "dataset": "imagenet-p", **tables}))
+    with pytest.raises(UserError, match=named):
+        load_baseline(path, "imagenet-p")
+
+
+def test_missing_file_is_named():
+    with pytest.raises(UserError, match="'alexnett' is neither one of alexnet nor a file"):
+        load_baseline("alexnett", "imagenet-c")

@@ -1,0 +1,32 @@
+import argparse
+
+import pytest
+
+from gcp_mm.errors import UserError
+from gcp_mm.robustness.commands import report
+
+from ..report.conftest import constant, result  # noqa: F401
+
+
+def call(*arguments):
+    parser = argparse.ArgumentParser()
+    report.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["report", *map(str, arguments)])
+    args.command(args)
+
+
+def test_a_report_is_written_and_its_first_table_printed(constant, tmp_path, capsys):  # noqa: F811
+    files = constant("one", names=["fog"]), constant("one", 0.4, ["fog"])
+    out = tmp_path / "out"
+    call(*files, "--out", out, "--names", "a", "b", "--published", "resnet18_gcp_lrnorm")
+    printed = capsys.readouterr().out
+    assert printed.startswith("| model") and "| resnet18_gcp_lrnorm (published)" in printed
+    assert "## CE" not in printed and str(out / "report.csv") in printed
+    assert (out / "means.png").stat().st_size > 1000 and (out / "means.pdf").exists()
+
+
+def test_mistakes_are_named(constant, tmp_path):  # noqa: F811
+    with pytest.raises(UserError, match="no published robustness of 'resnet51'"):
+        call(constant("a"), "--out", tmp_path / "out", "--published", "resnet51")
+    with pytest.raises(UserError, match="no figure format '.xyz'"):
+        call(constant("b", names=["fog"]), "--out", tmp_path / "out", "--formats", "xyz")

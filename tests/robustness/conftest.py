@@ -1,0 +1,147 @@
+"""A small classifier and small trees in the layouts of ImageNet-C and ImageNet-P."""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+from random_weights import randomise
+from tiny_runs import write_config
+
+from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, SEVERITIES
+from gcp_mm.evaluation.perturbations import PERTURBATIONS
+
+SIZE = 32
+CLASSES = [f"class_{index}" for index in range(6)]
+CONFIG = """
+_base_ = '{repo}/configs/imagenet/resnet18_gap_lrnorm.py'
+
+model = dict(
+    backbone=dict(base_channels=8, stem_channels=8),
+    head=dict(num_classes=6, in_channels=64, topk=(1,)))
+data_preprocessor = dict(num_classes=6)
+pipeline = [dict(type='LoadImageFromFile', imdecode_backend='pillow'), dict(type='PackInputs')]
+test_dataloader = dict(dataset=dict(
+    _delete_=True, type='gcp_mm.ClassFolder', data_root='{data}', pipeline=pipeline))
+"""
+
+
+def picture(rng: np.random.Generator) -> np.ndarray:
+    """Draw a smooth picture of some colour."""
+    corners = rng.integers(0, 256, (3, 3, 3), dtype=np.uint8)
+    return cv2.resize(corners, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+
+
+def write_clip(path: Path, frames: list[np.ndarray]) -> None:
+    """Write an mp4 file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = frames[0].shape[:2]
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 1, (width, height))
+    for frame in frames:
+        video.write(frame)
+    video.release()
+
+
+@pytest.fixture(scope="session")
+def clean(tmp_path_factory) -> Path:
+    """Three pictures of each of six classes."""
+    root, rng = tmp_path_factory.mktemp("clean"), np.random.default_rng(0)
+    for name in CLASSES:
+        (root / name).mkdir()
+        for index in range(3):
+            Image.fromarray(picture(rng)).save(root / name / f"{index}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def config(clean, repo, tmp_path_factory) -> Path:
+    """Return the config of a small classifier of the six classes."""
+    path = tmp_path_factory.mktemp("config") / "small.py"
+    return write_config(path, CONFIG, repo=repo, data=clean)
+
+
+@pytest.fixture(scope="session")
+def network(config) -> torch.nn.Module:
+    """Return the classifier with random weights that tell the pictures apart."""
+    from mmpretrain.registry import MODELS
+
+    cfg = Config.fromfile(config)
+    built = randomise(MODELS.build({"data_preprocessor": cfg.data_preprocessor, **cfg.model}))
+    built.head.fc.weight.data -= built.head.fc.weight.data.mean(dim=1, keepdim=True)
+    built.head.fc.bias.data.zero_()
+    return built.eval()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(network, tmp_path_factory) -> Path:
+    """Return its weights."""
+    path = tmp_path_factory.mktemp("checkpoint") / "small.pth"
+    torch.save({"state_dict": network.state_dict()}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tree_c(clean, tmp_path_factory) -> Path:
+    """Return 15 corruptions, 5 severities, 18 images; the corruption is another picture."""
+    root, rng = tmp_path_factory.mktemp("c"), np.random.default_rng(1)
+    for name in BENCHMARK_CORRUPTIONS:
+        for severity in SEVERITIES:
+            for source in sorted(clean.glob("*/*.png")):
+                path = root / name / str(severity) / source.parent.name / f"{source.stem}.JPEG"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(picture(rng)).save(path, quality=85)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tree_p(tmp_path_factory) -> Path:
+    """Return 10 perturbations with a clip of 4 to 6 frames for each class."""
+    root, rng = tmp_path_factory.mktemp("p"), np.random.default_rng(2)
+    for name in PERTURBATIONS:
+        for index, label in enumerate(CLASSES):
+            frames = [picture(rng) for _ in range(4 + index % 3)]
+            write_clip(root / name / label / "0.mp4", frames)
+    return root
+
+
+@pytest.fixture
+def part_c(tree_c, tmp_path) -> Path:
+    """Return a copy of two corruptions that a test may damage."""
+    for name in ("fog", "snow"):
+        shutil.copytree(tree_c / name, tmp_path / "part_c" / name)
+    return tmp_path / "part_c"
+
+
+@pytest.fixture
+def part_p(tree_p, tmp_path) -> Path:
+    """Return a copy of two perturbations that a test may damage."""
+    for name in ("shot_noise", "tilt"):
+        shutil.copytree(tree_p / name, tmp_path / "part_p" / name)
+    return tmp_path / "part_p"
+
+
+@pytest.fixture
+def tool(call_tool, config, checkpoint, tmp_path):
+    """Run the tool on a part of a tree; later options win."""
+
+    def run(dataset, root, *options, config=config, checkpoint=checkpoint):
+        names = ("fog", "snow") if dataset == "imagenet-c" else ("shot_noise", "tilt")
+        return call_tool(
+            *(
+                "tools/test_robustness.py",
+                config,
+                checkpoint,
+                "--dataset",
+                dataset,
+                "--data-root",
+                root,
+            ),
+            *("--corruptions", *names, "--input-size", SIZE, "--workers", 0, "--batch-size", 8),
+            *("--out", tmp_path / "out.json", *options),
+        )
+
+    return run

@@ -1,0 +1,70 @@
+import sys
+
+import numpy as np
+import pytest
+
+from gcp_mm.errors import UserError
+from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS
+from gcp_mm.robustness.corrupt.image_corruption import corrupt_image, require_imagecorruptions
+
+from .conftest import smooth
+
+# The others compute the same from the same image.
+RANDOM = {
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "glass_blur",
+    "motion_blur",
+    "snow",
+    "frost",
+    "fog",
+    "elastic_transform",
+    "speckle_noise",
+    "spatter",
+}
+# Standard deviation of the noise at each severity (arXiv 1903.12261, code of hendrycks/robustness).
+SIGMA = (0.08, 0.12, 0.18, 0.26, 0.38)
+
+
+@pytest.mark.parametrize("corruption", ALL_CORRUPTIONS)
+def test_the_seed_decides(corruption):
+    image = smooth(48, 48)
+    kept = image.copy()
+    first = corrupt_image(image, corruption, 3, seed=5)
+    np.random.seed(99)
+    assert np.array_equal(corrupt_image(image, corruption, 3, seed=5), first)
+    assert np.array_equal(image, kept)
+    assert first.shape == image.shape and first.dtype == np.uint8
+    assert not np.array_equal(first, image)
+    other = corrupt_image(image, corruption, 3, seed=6)
+    assert np.array_equal(other, first) == (corruption not in RANDOM)
+
+
+def test_the_global_generator_is_left_as_it_was():
+    np.random.seed(1)
+    expected = np.random.rand(3)
+    np.random.seed(1)
+    corrupt_image(smooth(32, 32), "gaussian_noise", 1, seed=0)
+    assert np.array_equal(np.random.rand(3), expected)
+
+
+@pytest.mark.parametrize(("severity", "sigma"), list(enumerate(SIGMA, 1)))
+def test_gaussian_noise_has_the_published_strength(severity, sigma):
+    grey = np.full((128, 128, 3), 128, np.uint8)
+    noise = corrupt_image(grey, "gaussian_noise", severity, seed=0) / 255 - 128 / 255
+    # Clipping at black and white lowers the spread of strong noise; the quartiles stay.
+    low, high = np.quantile(noise, [0.25, 0.75])
+    assert (high - low) / 1.349 == pytest.approx(sigma, rel=0.03)
+
+
+def test_sides_that_differ_print_nothing(capsys):
+    for corruption in ("zoom_blur", "snow"):
+        assert corrupt_image(smooth(45, 61), corruption, 1, seed=0).shape == (45, 61, 3)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagecorruptions", None)
+    with pytest.raises(UserError, match="pip install imagecorruptions-imaug"):
+        require_imagecorruptions()

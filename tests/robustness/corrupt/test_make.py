@@ -1,0 +1,133 @@
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gcp_mm.errors import FolderExistsError, UserError
+from gcp_mm.robustness.corrupt import make_corruptions
+from gcp_mm.robustness.corrupt.cells import CorruptionCell, SequenceCell
+from gcp_mm.robustness.corrupt.image_corruption import corrupt_image
+from gcp_mm.robustness.corrupt.manifest import read_manifest
+from gcp_mm.robustness.corrupt.prepare import read_image
+from gcp_mm.robustness.corrupt.seeds import derive_seed
+from gcp_mm.robustness.corrupt.sequences import SEQUENCES
+from gcp_mm.robustness.corrupt.video import encode_mp4
+
+NOISE, SNOW = CorruptionCell("gaussian_noise", 2), CorruptionCell("snow", 1)
+TILT, SHOT = SequenceCell("tilt"), SequenceCell("shot_noise")
+
+
+def contents(root):
+    """Everything below the tree but its manifest."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+
+
+def test_images_are_corrupted_and_kept_at_quality_85(photos, tmp_path):
+    make_corruptions(photos, tmp_path / "c", [NOISE, SNOW], size=48, seed=3)
+    found = contents(tmp_path / "c")
+    assert sorted(found) == [
+        f"{cell}/{name}.JPEG"
+        for cell in ("gaussian_noise/2", "snow/1")
+        for name in ("cat/one", "cat/two", "dog/one", "dog/two")
+    ]
+    # 40 x 60 is resized to 55 x 82: the proportion of 256 to 224.
+    resized = Image.open(photos / "cat" / "one.JPEG").resize((82, 55), Image.Resampling.BILINEAR)
+    left, top = round((82 - 48) / 2), round((55 - 48) / 2)
+    clean = np.asarray(resized.crop((left, top, left + 48, top + 48)))
+    expected = io.BytesIO()
+    seed = derive_seed(3, "gaussian_noise/2", "cat/one")
+    noisy = corrupt_image(clean, "gaussian_noise", 2, seed)
+    Image.fromarray(noisy).save(expected, "JPEG", quality=85)
+    assert found["gaussian_noise/2/cat/one.JPEG"] == expected.getvalue()
+
+
+@pytest.mark.parametrize(("cell", "noisy"), [(SHOT, True), (TILT, False)])
+def test_only_noise_is_encoded_as_grain(photos, tmp_path, cell, noisy):
+    make_corruptions(photos, tmp_path / "p", [cell], size=48, seed=3, limit=1)
+    image = read_image(photos / "cat" / "one.JPEG", 48)
+    rng = np.random.default_rng(derive_seed(3, cell.key, "cat/one"))
+    frames = list(SEQUENCES[cell.key](image, 48, rng))
+    found = contents(tmp_path / "p")[f"{cell.key}/cat/one.mp4"]
+    assert found == encode_mp4(frames, noisy) != encode_mp4(frames, not noisy)
+
+
+@pytest.mark.parametrize("cells", [[NOISE, SNOW], [TILT, SHOT]])
+def test_workers_and_order_do_not_matter(photos, tmp_path, cells):
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert make_corruptions(photos, one, cells, size=48) == (8, 0)
+    assert make_corruptions(photos, two, cells[::-1], size=48, workers=2) == (8, 0)
+    assert contents(one) == contents(two)
+    assert len(set(contents(one).values())) == 8
+    other = tmp_path / "other"
+    make_corruptions(photos, other, cells[-1:], size=48, seed=1, limit=1)
+    assert not contents(other).items() & contents(one).items()
+
+
+def test_what_is_missing_is_made_again(photos, tmp_path):
+    root = tmp_path / "c"
+    make_corruptions(photos, root, [NOISE], size=48)
+    expected = contents(root)
+    kept = root / "gaussian_noise" / "2" / "cat" / "one.JPEG"
+    (root / "gaussian_noise" / "2" / "dog" / "two.JPEG").unlink()
+    before = kept.stat()
+    assert make_corruptions(photos, root, [NOISE], size=48) == (1, 3)
+    assert contents(root) == expected
+    assert kept.stat().st_ino == before.st_ino
+    assert make_corruptions(photos, root, [SNOW], size=48) == (4, 0)
+    assert read_manifest(root)["cells"] == {"gaussian_noise/2": 4, "snow/1": 4}
+
+
+def test_sizes_are_kept_on_request(photos, tmp_path):
+    root = tmp_path / "c"
+    make_corruptions(photos, root, [NOISE], size=None)
+    sizes = [Image.open(path).size for path in sorted(root.rglob("*.JPEG"))]
+    assert sizes == [(60, 40), (48, 64), (50, 50), (80, 90)]
+    assert read_manifest(root)["settings"]["size"] is None
+
+
+def test_progress_is_told(photos, tmp_path):
+    calls = []
+    make_corruptions(
+        photos, tmp_path / "c", [NOISE], size=48, on_image=lambda *call: calls.append(call)
+    )
+    assert calls == [(done, 4) for done in range(5)]
+
+
+def test_a_broken_image_is_named_before_anything_is_written(photos, tmp_path):
+    source = tmp_path / "photos"
+    shutil.copytree(photos, source)
+    (source / "dog" / "two.png").write_bytes(b"broken")
+    for workers in (1, 2):
+        with pytest.raises(UserError, match=r"dog/two\.png' cannot be read"):
+            make_corruptions(source, tmp_path / "c", [NOISE], size=48, workers=workers)
+    assert not (tmp_path / "c").exists()
+
+
+def test_another_source_is_refused(photos, tmp_path):
+    root = tmp_path / "c"
+    make_corruptions(photos, root, [NOISE], size=48)
+    with pytest.raises(FolderExistsError, match="limit is None there and 1 here.*num_images is 4"):
+        make_corruptions(photos, root, [NOISE], size=48, limit=1)
+
+
+def test_a_file_that_cannot_be_written_is_named(photos, tmp_path, monkeypatch):
+    root = tmp_path / "c"
+    root.mkdir()
+    make_corruptions(photos, root, [SNOW], size=48)
+    (root / "gaussian_noise").touch()
+    with pytest.raises(UserError, match=r"gaussian_noise/2/cat/one\.JPEG' cannot be written"):
+        make_corruptions(photos, root, [NOISE], size=48)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"size": 31}, "--size 31"), ({"workers": 0}, "--workers 0")]
+)
+def test_numbers_that_are_too_small(photos, tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        make_corruptions(photos, tmp_path / "c", [NOISE], **options)

@@ -1,0 +1,53 @@
+"""Which class folder is which output."""
+
+import json
+
+import pytest
+from mmengine.config import Config
+
+from gcp_mm.datasets.imagenet_classes import imagenet_wnids
+from gcp_mm.robustness.class_table import class_table
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for root, names in (("own", "ba"), ("clean", "dc")):
+        for name in (*names, ".hidden"):
+            (tmp_path / root / name).mkdir(parents=True)
+    content = {"format": "gcp_mm corruptions", "version": 1, "classes": ["f", "e"]}
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/manifest.json").write_text(json.dumps(content))
+    (tmp_path / "names.txt").write_text("h\ng\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("dataset", "clean", "expected"),
+    [
+        (dict(classes=["z", "y"], data_root="{own}"), True, ["z", "y"]),
+        (dict(classes="{names.txt}"), True, ["h", "g"]),
+        (dict(type="gcp_mm.ImageNet", data_root="{own}"), True, list(imagenet_wnids())),
+        (dict(type="ImageNet"), False, list(imagenet_wnids())),
+        (dict(type="gcp_mm.ClassFolder", data_root="{own}"), True, ["a", "b"]),
+        (
+            dict(type="RepeatDataset", dataset=dict(data_root="{}", data_prefix="own")),
+            0,
+            ["a", "b"],
+        ),
+        (dict(type="CustomDataset", data_root="/absent"), True, ["c", "d"]),
+        (dict(type="CustomDataset", data_root="/absent"), False, ["f", "e"]),
+        ({}, False, ["f", "e"]),
+    ],
+)
+def test_table_is_that_of_the_config_before_that_of_the_data(folders, dataset, clean, expected):
+    text = json.dumps(dataset)
+    for name in ("own", "names.txt", ""):
+        text = text.replace(f"{{{name}}}", str(folders / name)) if name else text
+    text = text.replace('"data_root": "{}"', f'"data_root": "{folders}"')
+    cfg = Config(dict(test_dataloader=dict(dataset=json.loads(text))))
+    found = class_table(cfg, folders / "tree", folders / "clean" if clean else None)
+    assert list(found) == expected
+
+
+def test_no_table_leaves_it_to_the_tree(tmp_path):
+    assert class_table(Config(), tmp_path) is None

@@ -1,0 +1,60 @@
+"""A run that is killed and started again ends with the same file."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from .conftest import SIZE
+
+
+def contents(path) -> dict:
+    """Read a result file, without the times."""
+    content = json.loads(path.read_text())
+    for cell in content["cells"].values():
+        assert cell.pop("seconds") >= 0
+    return content
+
+
+@pytest.mark.parametrize("dataset", ["imagenet-c", "imagenet-p"])
+def test_killed_run_continues(request, call_tool, tool_env, config, checkpoint, tmp_path, dataset):
+    tree = request.getfixturevalue(f"tree_{dataset[-1]}")
+    out, straight = tmp_path / "killed.json", tmp_path / "straight.json"
+    command = (
+        *("tools/test_robustness.py", config, checkpoint, "--dataset", dataset),
+        *("--data-root", tree, "--input-size", SIZE, "--batch-size", 9, "--workers", 1),
+        *("--corruptions", "noise" if dataset == "imagenet-c" else "benchmark"),
+    )
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command), "--out", out],
+        env=tool_env,
+        cwd=request.getfixturevalue("repo"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not out.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    unfinished = contents(out)
+    number = 15 if dataset == "imagenet-c" else 10
+    assert 0 < len(unfinished["cells"]) < number
+    before = json.loads(out.read_text())["cells"]
+    for target in (out, straight):
+        code, _, errors = call_tool(*command, "--out", target)
+        assert code == 0, errors
+    assert contents(out) == contents(straight)
+    assert len(contents(out)["cells"]) == number
+    after = json.loads(out.read_text())["cells"]
+    assert {cell: after[cell] for cell in before} == before
+    kept = sorted(path.name for path in tmp_path.glob("killed_top5/*.npz"))
+    assert len(kept) == (10 if dataset == "imagenet-p" else 0)
+    for name in kept:
+        one, other = (np.load(tmp_path / f"{run}_top5" / name) for run in ("killed", "straight"))
+        assert all(np.array_equal(one[key], other[key]) for key in one.files)

@@ -1,0 +1,59 @@
+"""Listing the files of cells."""
+
+import pytest
+
+from gcp_mm.errors import UserError
+from gcp_mm.robustness.listing import Listing, common_listing
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """Return two cells with two classes of two images, and files that are none."""
+    for cell in ("fog/1", "fog/2"):
+        for name in ("b/1.JPEG", "b/2.png", "a/2.JPEG", "a/1.JPEG", "a/.1.JPEG", "a/notes.txt"):
+            path = tmp_path / cell / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        (tmp_path / cell / ".cache").mkdir()
+        (tmp_path / cell / ".cache/3.JPEG").touch()
+        (tmp_path / cell / "list.JPEG").touch()
+    return {"fog/1": tmp_path / "fog/1", "fog/2": tmp_path / "fog/2"}
+
+
+def test_files_are_sorted_and_others_left_out(cells):
+    listing = common_listing(cells, (".jpeg", ".png"))
+    assert listing.files == ("a/1.JPEG", "a/2.JPEG", "b/1.JPEG", "b/2.png")
+    assert listing.classes == ("a", "b")
+
+
+@pytest.mark.parametrize("cell", ["fog/1", "fog/2"])
+def test_short_cell_is_named(cells, cell):
+    (cells[cell] / "b/2.png").unlink()
+    with pytest.raises(UserError) as error:
+        common_listing(cells, (".jpeg", ".png"))
+    assert f"{str(cells[cell])!r} has 3 of 4" in str(error.value)
+    assert "missing: b/2.png" in str(error.value)
+
+
+def test_empty_cells_are_named(cells):
+    with pytest.raises(UserError, match="no file <class>/<name>"):
+        common_listing(cells, (".mp4",))
+
+
+def test_digest_follows_the_names():
+    files = ("a/1", "a/2")
+    assert Listing(files).sha256 == Listing(files).sha256 != Listing(files[:1]).sha256
+
+
+@pytest.mark.parametrize("number", [1, 3, 7, 20])
+def test_sample_is_even(number):
+    listing = Listing(tuple(f"{index // 4}/{index:02}" for index in range(20)))
+    chosen = listing.sample(number).files
+    assert len(set(chosen)) == number
+    gaps = {int(b[2:]) - int(a[2:]) for a, b in zip(chosen, chosen[1:], strict=False)}
+    assert len(gaps) <= 2 and max(gaps, default=1) - min(gaps, default=1) <= 1
+
+
+def test_sample_of_too_many_is_refused():
+    with pytest.raises(UserError, match="--num-samples 3: a cell has 2 files"):
+        Listing(("a/1", "a/2")).sample(3)

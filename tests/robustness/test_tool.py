@@ -1,0 +1,148 @@
+"""tools/test_robustness.py: what it prints, and how it answers wrong options."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from tiny_runs import only_error
+
+from .conftest import CLASSES, SIZE
+
+TOOL = "tools/test_robustness.py"
+
+
+def test_report_of_a_run(tool, part_c, tmp_path):
+    code, output, errors = tool("imagenet-c", part_c)
+    assert code == 0, errors
+    cell = json.loads((tmp_path / "out.json").read_text())["cells"]["snow/5"]
+    assert f"snow/5: error {1 - cell['correct'] / 18:.2%} of 18 images" in output
+    assert "small, 10 cells measured" in output
+    assert "no mCE: " in output and "\nmCE " not in output
+    assert "not comparable with published numbers: 6 classes, not 1000" in output
+    assert f"resize to {SIZE} x {SIZE}" in output
+    assert "ETA" in errors and "180/180" in errors
+
+
+def test_finished_run_measures_nothing(tool, part_c, tmp_path):
+    assert tool("imagenet-c", part_c)[0] == 0
+    before = (tmp_path / "out.json").read_bytes()
+    shutil.rmtree(part_c / "fog/1/class_0")
+    (part_c / "fog/1/class_0").mkdir()
+    for number in range(3):
+        # Unreadable, but nothing has to be read.
+        (part_c / f"fog/1/class_0/{number}.JPEG").touch()
+    code, output, errors = tool("imagenet-c", part_c)
+    assert code == 0, errors
+    assert (tmp_path / "out.json").read_bytes() == before
+    assert "10 cells measured" in output
+
+
+def test_size_is_checked_unless_asked_for(call_tool, config, checkpoint, part_c):
+    error = only_error(
+        *call_tool(
+            *(TOOL, config, checkpoint, "--dataset", "imagenet-c", "--data-root", part_c),
+            *("--corruptions", "fog", "--workers", 0),
+        )
+    )
+    assert f"{str(part_c / 'fog/1/class_0/0.JPEG')!r} is {SIZE} x {SIZE}" in error
+    assert "--input-size 224" in error
+
+
+def test_model_of_other_classes_is_named(tool, part_c, repo, tmp_path, clean):
+    other = tmp_path / "other.py"
+    other.write_text(
+        f"_base_ = '{repo}/configs/imagenet/resnet18_gap_lrnorm.py'\n"
+        "model = dict(backbone=dict(base_channels=8, stem_channels=8),\n"
+        "             head=dict(num_classes=7, in_channels=64))\n"
+        f"test_dataloader = dict(dataset=dict(_delete_=True, data_root='{clean}',\n"
+        "    type='gcp_mm.ClassFolder', pipeline=[]))\n"
+    )
+    from mmengine.config import Config
+    from mmpretrain.registry import MODELS
+
+    weights = MODELS.build(dict(Config.fromfile(other).model)).state_dict()
+    torch.save({"state_dict": weights}, tmp_path / "other.pth")
+    error = only_error(*tool("imagenet-c", part_c, config=other, checkpoint=tmp_path / "other.pth"))
+    assert "the model has 7 classes" in error and f"{str(part_c)!r} is labelled with 6" in error
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ("checkpoint", "checkpoint_sha256"),
+        ("config", "config_sha256"),
+        ("transform", "transform is"),
+        ("listing", "listing_sha256"),
+        ("dtype", "dtype is 'float32' there and 'bfloat16' here"),
+        ("num_samples", "num_samples is None there and 6 here"),
+    ],
+)
+def test_file_of_another_evaluation_is_kept(
+    tool, part_c, config, checkpoint, tmp_path, changed, named
+):
+    code, _, errors = tool("imagenet-c", part_c, "--severities", 1)
+    assert code == 0, errors
+    before = (tmp_path / "out.json").read_bytes()
+    options, files = ["--severities", "2"], {}
+    if changed == "checkpoint":
+        weights = torch.load(checkpoint)["state_dict"]
+        weights["head.fc.bias"] += 1
+        files["checkpoint"] = tmp_path / "small.pth"
+        torch.save({"state_dict": weights}, files["checkpoint"])
+    elif changed == "config":
+        options += ["--cfg-options", "data_preprocessor.to_rgb=False"]
+    elif changed == "transform":
+        options += ["--decoder", "cv2"]
+    elif changed == "listing":
+        for cell in part_c.glob("*/*"):
+            (cell / "class_0/0.JPEG").rename(cell / "class_0/9.JPEG")
+    elif changed == "dtype":
+        options += ["--dtype", "bfloat16"]
+    else:
+        options += ["--num-samples", "6"]
+    error = only_error(*tool("imagenet-c", part_c, *options, **files))
+    assert named in error and "is of another evaluation" in error
+    assert error.count("there and") <= 2
+    assert (tmp_path / "out.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--corruptions", "mist"], "unknown corruption 'mist'"),
+        (["--severities", "6"], "severity 6"),
+        (["--data-root", "/no/tree"], "'/no/tree' is no folder"),
+        (["--num-samples", "19"], "--num-samples 19: a cell has 18 files"),
+        (["--num-samples", "0"], "--num-samples 0"),
+        (["--shard", "2/2"], "--shard 2/2"),
+        (["--shard", "0/19"], "19 shards for 18 files"),
+        (["--clean-error", "23.9"], "--clean-error 23.9"),
+        (["--clean", "--clean-error", "0.2"], "one of --clean-root, --clean and --clean-error"),
+        (["--clean-root", "/no/clean"], "--clean-root '/no/clean' is no folder"),
+        (["--baseline", "/no/file.json"], "baseline '/no/file.json'"),
+        (["--device", "gpu"], "--device gpu"),
+        (["--batch-size", "0"], "--batch-size 0"),
+        (["--dataset", "imagenet-p", "--corruptions", "fog"], "unknown perturbation 'fog'"),
+    ],
+)
+def test_wrong_option_is_named(tool, part_c, tmp_path, options, named):
+    assert named in only_error(*tool("imagenet-c", part_c, *options))
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_dataset_and_files_are_required(call_tool, config, checkpoint, tmp_path):
+    assert "--dataset is missing" in only_error(*call_tool(TOOL, config, checkpoint))
+    absent = (TOOL, config, tmp_path / "absent.pth", "--dataset", "imagenet-c")
+    assert "absent.pth' does not exist" in only_error(*call_tool(*absent))
+
+
+def test_clean_test_data_of_the_config(tool, part_c, tmp_path, network, clean):
+    from .plain_loop import count_right
+
+    code, output, errors = tool("imagenet-c", part_c, "--severities", 1, "--clean")
+    assert code == 0, errors
+    cell = json.loads((tmp_path / "out.json").read_text())["cells"]["clean"]
+    expected = count_right(network, clean, CLASSES)
+    assert {key: cell[key] for key in expected} == expected
+    assert f"clean error {1 - expected['correct'] / 18:.2%}" in output

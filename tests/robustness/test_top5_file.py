@@ -1,0 +1,45 @@
+"""Files with the top-5 of frames."""
+
+import numpy as np
+import pytest
+
+from gcp_mm.errors import UserError
+from gcp_mm.robustness.top5_file import Top5, join, read_top5, top5_path, write_top5
+
+
+def some(clips: list[int]) -> Top5:
+    lengths = np.array([2 + clip % 3 for clip in clips], np.int32)
+    frames = [np.full((2 + clip % 3, 5), clip) for clip in clips]
+    classes = np.concatenate([np.zeros((0, 5)), *frames]).astype(np.int16)
+    return Top5(np.array(clips, np.int32), lengths, classes)
+
+
+def same(one: Top5, other: Top5) -> bool:
+    return all(np.array_equal(getattr(one, k), getattr(other, k)) for k in vars(one))
+
+
+def test_file_gives_back_what_was_written(tmp_path):
+    path = top5_path(tmp_path / "run.json", "tilt")
+    write_top5(path, some([0, 1, 2]))
+    assert path == tmp_path / "run_top5/tilt.npz"
+    assert same(read_top5(path), some([0, 1, 2]))
+    assert [len(clip) for clip in read_top5(path).split()] == [2, 3, 4]
+
+
+@pytest.mark.parametrize("parts", [[[0, 2, 4], [1, 3]], [[1], [], [0, 2, 3, 4]]])
+def test_parts_are_joined_in_the_order_of_the_listing(parts):
+    assert same(join(map(some, parts)), some([0, 1, 2, 3, 4]))
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "other"])
+def test_damaged_file_is_named(tmp_path, damage):
+    path = tmp_path / "tilt.npz"
+    write_top5(path, some([0, 1]))
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(path.read_bytes()[:100])
+    else:
+        np.savez(path, clips=[0], lengths=[3], classes=np.zeros((2, 5)))
+    with pytest.raises(UserError, match=r"tilt\.npz"):
+        read_top5(path)
