@@ -21,20 +21,28 @@ from gcp_mm.ops.gram_autograd import gram_autograd_global_covariance_pool
 from gcp_mm.ops.gram_passes import gram_backward, gram_forward
 from gcp_mm.ops.precision import autocast_disabled
 
-CACHE_BYTES = 32 * 2**20
-"""Matrices of one group of samples on the CPU: about a last-level cache."""
+CACHE_BYTES = 24 * 2**20
+"""Matrices of one group of samples on the CPU: most of a last-level cache."""
 
 DEVICE_BYTES = 512 * 2**20
 """The same on other devices, where a group should fill the device and still bound the memory."""
 
 
 def samples_at_once(x: Tensor) -> int:
-    """Return how many samples of features (B, C, N) form a group; at least 1."""
+    """Return how many samples of features (B, C, N) form a group; at least 1.
+
+    The groups are of about equal size, and on the CPU a multiple of the threads, which share the
+    samples of a product among them.
+    """
     channels, positions = x.shape[-2:]
     smaller = min(channels, positions)
     elements = 8 * smaller**2 + channels**2 + 3 * channels * positions
-    budget = CACHE_BYTES if x.device.type == "cpu" else DEVICE_BYTES
-    return max(1, budget // (elements * compute_dtype(x).itemsize))
+    on_cpu = x.device.type == "cpu"
+    multiple = torch.get_num_threads() if on_cpu else 1
+    budget = CACHE_BYTES if on_cpu else DEVICE_BYTES
+    most = budget // (elements * compute_dtype(x).itemsize) // multiple * multiple
+    groups = -(-len(x) // max(1, most))
+    return -(-len(x) // max(1, groups) // multiple) * multiple or 1
 
 
 def _groups(x: Tensor) -> Iterator[slice]:

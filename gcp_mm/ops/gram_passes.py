@@ -55,7 +55,9 @@ def normalise(x: Tensor) -> tuple[Tensor, Tensor]:
     scale = torch.where(scale > 0, scale, 1)
     centred = shifted.div_(scale)
     centred -= centred.mean(dim=-1, keepdim=True)
-    square = torch.linalg.vector_norm(centred, dim=(-2, -1), keepdim=True).square()
+    # Channel by channel first: a float32 sum over all elements at once loses a digit.
+    by_channel = torch.linalg.vector_norm(centred, dim=-1, keepdim=True)
+    square = torch.linalg.vector_norm(by_channel, dim=-2, keepdim=True).square()
     # Not `square > tiny`, which would turn NaN features into zeros and hide a divergence.
     degenerate = square <= x.shape[-1] * torch.finfo(x.dtype).tiny
     inverse = torch.where(degenerate, 0, torch.where(degenerate, 1, square).rsqrt())
