@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+from gcp_mm.engine.trained_classifier import classifier_scope, load_model
 from gcp_mm.errors import UserError
 from gcp_mm.export.exporter_errors import FIXED_BATCH_CURE, explain_errors, network_name
 from gcp_mm.export.formats import Format, format_of
@@ -17,7 +18,6 @@ from gcp_mm.export.images import fit, random_images, read_image, size_of_test_im
 from gcp_mm.export.logits import Logits
 from gcp_mm.export.numeric_check import TOLERANCE, Difference, compare, worst
 from gcp_mm.export.properties import properties
-from gcp_mm.landscape.load import load_model
 
 # Batches of the check when the size is open. The middle one is the exporter's example.
 _BATCHES = (1, 2, 3)
@@ -89,9 +89,7 @@ def _check_arguments(
     force: bool,
 ) -> None:
     """Refuse what cannot work before the network is built."""
-    scope = cfg.get("default_scope", "mmpretrain")
-    if scope != "mmpretrain":
-        raise UserError(f"default_scope is {scope!r}, and only classifiers can be exported")
+    classifier_scope(cfg)
     if target.is_dir():
         raise UserError(f"the destination {str(target)!r} is a folder; name a file in it")
     if target.exists() and not force:

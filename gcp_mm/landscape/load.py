@@ -1,8 +1,6 @@
-"""What every measurement starts from: a trained classifier and fixed batches of images."""
+"""Fixed batches of images, on which networks are compared."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,61 +9,12 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
-import gcp_mm.registry  # noqa: F401  (its models and data sets)
-from gcp_mm.engine.checkpoint_loader import load_from_file
-from gcp_mm.engine.coverage import compare, weights_of
+import gcp_mm.registry  # noqa: F401  (its data sets)
 from gcp_mm.engine.preflight import check_data
-from gcp_mm.errors import CheckpointMismatchError, UserError
+from gcp_mm.engine.trained_classifier import classifier_scope
+from gcp_mm.errors import UserError
 
 SPLITS = ("train", "val", "test")
-
-
-def _scope(cfg: Config) -> str:
-    scope = cfg.get("default_scope", "mmpretrain")
-    if scope != "mmpretrain":
-        raise UserError(
-            f"default_scope is {scope!r}, and the loss landscape is that of a classifier; choose "
-            "a classification config (configs/imagenet, configs/imagenette, configs/landscape)"
-        )
-    return scope
-
-
-def load_model(cfg: Config, checkpoint: str | Path) -> nn.Module:
-    """Build the classifier of a config with the weights of a checkpoint.
-
-    The initialisation of the config does not run, so that pretrained files it names need not be
-    there. Every tensor of the network has to be in the file.
-
-    Args:
-        cfg: A classification config.
-        checkpoint: A file with ``state_dict``, or a state dict itself.
-
-    Returns:
-        The classifier on the CPU, in evaluation mode; called with images it returns logits.
-
-    Raises:
-        CheckpointNotFoundError: If there is no such file.
-        CheckpointMismatchError: If the file lacks a tensor of the network, has one of another
-            shape, or one that the network has not.
-        UserError: If the config is none of a classifier, or the file cannot be read.
-    """
-    scope = _scope(cfg)
-    loaded = load_from_file(checkpoint, "cpu")
-    if not isinstance(loaded, dict) or not all(
-        isinstance(tensor, Tensor) for tensor in weights_of(loaded).values()
-    ):
-        raise UserError(f"checkpoint {str(checkpoint)!r} holds no state dict of a network")
-    with DefaultScope.overwrite_default_scope(scope):
-        network = MODELS.build({"data_preprocessor": cfg.get("data_preprocessor"), **cfg.model})
-    weights = weights_of(loaded)
-    coverage = compare(network.state_dict(), weights)
-    if not coverage.complete or coverage.unused:
-        raise CheckpointMismatchError(
-            f"checkpoint {str(checkpoint)!r} does not belong to the model of this config: "
-            f"{coverage}; {coverage.details()}. Choose the config that it was trained with"
-        )
-    network.load_state_dict(weights, strict=False)
-    return network.eval()
 
 
 def fixed_batches(
@@ -98,7 +47,7 @@ def fixed_batches(
         raise UserError(f"split {split!r}: the config has no data loader for it; one of {SPLITS}")
     if num_batches < 1 or batch_size < 1:
         raise UserError(f"{num_batches} batches of {batch_size} images: at least 1 of each")
-    scope = _scope(cfg)
+    scope = classifier_scope(cfg)
     check_data(cfg, (f"{split}_dataloader",))
     with DefaultScope.overwrite_default_scope(scope):
         dataset = DATASETS.build(_for_evaluation(cfg, split))

@@ -13,8 +13,9 @@ from mmengine.config import Config
 from mmengine.utils import ProgressBar
 
 from gcp_mm.engine.checkpoint_loader import find_checkpoint, load_from_file
+from gcp_mm.engine.trained_classifier import load_model
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.load import fixed_batches, load_model
+from gcp_mm.landscape.load import fixed_batches
 from gcp_mm.landscape.probe import measure
 from gcp_mm.landscape.records import RecordFile, make_header
 from gcp_mm.landscape.settings import resolve

@@ -9,24 +9,8 @@ from typing import Any
 
 from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.engine.coverage import abbreviate
+from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
-
-
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Name the settings in which two measurements differ.
-
-    Args:
-        found: Settings of an existing measurement.
-        wanted: Settings of the one that is asked for.
-
-    Returns:
-        A phrase for each differing key, with both values.
-    """
-    return [
-        f"{key} is {found.get(key)!r} there and {wanted.get(key)!r} here"
-        for key in sorted(found.keys() | wanted.keys())
-        if found.get(key) != wanted.get(key)
-    ]
 
 
 def read_results(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,9 +13,9 @@ from gcp_mm.datasets import ImageNetC, ImageNetP
 from gcp_mm.datasets.robustness_tree import RobustnessTree
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.engine.coverage import abbreviate
+from gcp_mm.engine.trained_classifier import classifier_scope, load_model
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.baseline import load_baseline
-from gcp_mm.landscape.load import load_model
 from gcp_mm.robustness.alexnet import load_alexnet
 from gcp_mm.robustness.class_table import class_table
 from gcp_mm.robustness.classifier import Classifier
@@ -57,11 +57,7 @@ def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
     """
     find_checkpoint(checkpoint)
     load_baseline(options.baseline, options.dataset)
-    if cfg.get("default_scope", "mmpretrain") != "mmpretrain":
-        raise UserError(
-            f"default_scope is {cfg.default_scope!r}, and robustness is that of a classifier of "
-            "mmpretrain; choose a classification config"
-        )
+    classifier_scope(cfg)
     device = set_up(cfg, options.device)
     table = class_table(cfg, options.data_root, options.clean_root)
     # Listed by one process: on a network file system this takes a while.

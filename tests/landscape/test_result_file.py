@@ -1,9 +1,8 @@
-import json
 
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.result_file import ResultFile, differences, read_results
+from gcp_mm.landscape.result_file import ResultFile, read_results
 
 SETTINGS = {"checkpoint": "abc", "range": (-1.0, 1.0), "seed": 0}
 
@@ -67,8 +66,3 @@ def test_numbers_that_json_has_not_are_refused(tmp_path):
     file.results["loss"] = float("nan")
     with pytest.raises(ValueError, match="JSON"):
         file.save()
-
-
-def test_equal_settings_do_not_differ():
-    assert differences({"a": [1], "b": 2}, {"b": 2, "a": [1]}) == []
-    assert json.loads(json.dumps(SETTINGS)).keys() == SETTINGS.keys()

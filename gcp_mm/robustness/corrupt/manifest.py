@@ -10,8 +10,8 @@ from typing import Any
 
 from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.engine.coverage import abbreviate
+from gcp_mm.engine.differences import differences
 from gcp_mm.errors import FolderExistsError, UserError
-from gcp_mm.landscape.result_file import differences
 
 MANIFEST_NAME = "manifest.json"
 FORMAT, VERSION = "gcp_mm corruptions", 1

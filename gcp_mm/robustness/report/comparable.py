@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gcp_mm.engine.coverage import abbreviate
+from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.result_file import differences
 from gcp_mm.robustness.report.models import Model, results_of
 
 # Which images, and what their errors are divided by.
