@@ -21,9 +21,6 @@ def _version_of(distribution: str) -> str:
 def _loader_fix() -> Check:
     """Since torch 2.6 mmengine cannot load its own checkpoints; importing gcp_mm mends that."""
     name = "checkpoint loader"
-    version = str(import_module("torch").__version__)
-    if release(version) < (2, 6):
-        return Check(name, f"no fix needed with torch {version}")
     loader = import_module("mmengine.runner.checkpoint").CheckpointLoader
     # As a config's custom_imports do it: once mmengine is there, gcp_mm is imported.
     importlib.reload(import_module("gcp_mm"))

@@ -39,8 +39,8 @@ def _any_version(name: str, module: str, cure: str = REINSTALL) -> Probe:
 
 def _torch() -> Check:
     version = str(import_module("torch").__version__)
-    if release(version) < (2, 4):
-        return Check("torch", version, FAIL, "gcp_mm needs torch 2.4 or newer: make install")
+    if release(version) < (2, 9):
+        return Check("torch", version, FAIL, "gcp_mm needs torch 2.9 or newer: make install")
     return Check("torch", version)
 
 

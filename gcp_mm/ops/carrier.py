@@ -105,7 +105,10 @@ class Carrier:
         """
         if self.lift == 1:
             return triangles.new_ones(len(triangles), 1)
-        norm = torch.linalg.vector_norm(triangles, dim=1, keepdim=True)
+        # Scaled first: the squares of a gradient may leave the range of float32.
+        largest = triangles.abs().amax(dim=1, keepdim=True)
+        largest = torch.where(largest == 0, 1, largest)
+        norm = largest * torch.linalg.vector_norm(triangles / largest, dim=1, keepdim=True)
         return torch.where(norm == 0, 1, norm)
 
     def symmetric_matmul(self, triangles: Tensor, right: Tensor, scale: Tensor) -> Tensor:

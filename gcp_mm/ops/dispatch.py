@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +11,11 @@ from torch import Tensor
 
 from gcp_mm.ops.carrier import Carrier
 from gcp_mm.ops.conditioning import pool_conditioned
+from gcp_mm.ops.covariance_pool import flatten_positions
 from gcp_mm.ops.function_transforms import differentiating
 from gcp_mm.ops.gram_autograd import gram_autograd_global_covariance_pool
 from gcp_mm.ops.gram_op import gram_pool
+from gcp_mm.ops.precision import check_floating_point
 from gcp_mm.ops.reference import reference_global_covariance_pool
 from gcp_mm.ops.triton_kernels import triton_status
 
@@ -66,8 +67,9 @@ def choose(x: Tensor, impl: str = "auto") -> Choice:
     if choice.impl == "gram":
         if torch.compiler.is_exporting() or torch.jit.is_tracing():
             return Choice("gram_autograd", "an exported graph holds plain operators only")
-        if not torch.compiler.is_compiling() and differentiating():
-            return Choice("gram_autograd", "torch.func cannot differentiate a custom operator")
+        if differentiating():
+            reason = "torch.func and forward mode cannot differentiate a custom operator"
+            return Choice("gram_autograd", reason)
     return choice
 
 
@@ -85,16 +87,18 @@ def explain(x: Tensor, impl: str = "auto") -> str:
         Triton kernels multiply them.
 
     Raises:
-        ValueError: If ``impl`` or the environment variable names no implementation.
+        ValueError: If ``impl`` or the environment variable names no implementation, or the layer
+            would refuse the features.
 
     Example:
         >>> print(explain(torch.rand(2, 256, 14, 14), impl="reference"))
         reference: asked for with impl='reference'
     """
+    check_floating_point(x, "x")
+    channels, positions = flatten_positions(x).shape[1:]
     choice = choose(x, impl)
     words = [choice.reason]
     if choice.impl == "gram":
-        channels, positions = x.shape[1], math.prod(x.shape[2:])
         matrices = "N x N" if positions < channels else "C x C"
         carrier = Carrier.of(x)
         words += [

@@ -1,9 +1,9 @@
 """Operations of custom operators, for ``torch.utils.flop_counter``.
 
 A counter sees a custom operator as one call and counts nothing for it. The formula here runs the
-operator's kernel on tensors without memory and counts the matrix products inside, so that it
-cannot differ from what the kernel does. mmengine and fvcore need nothing: they trace the network,
-and a traced layer consists of plain products.
+operator's kernel on tensors without memory and counts the matrix products inside, each as a whole
+one, also where a device computes only half of it. mmengine and fvcore need nothing: they trace the
+network, and a traced layer consists of plain products.
 """
 
 from __future__ import annotations

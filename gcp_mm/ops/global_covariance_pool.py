@@ -20,9 +20,11 @@ from gcp_mm.ops.precision import check_floating_point
 def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") -> Tensor:
     """Pool a feature map into the vectorised square root of its covariance.
 
-    The computation leaves autocast and runs in float32 (float64 for float64 inputs). The result
-    is finite for every input whose magnitudes are below half of the largest float: a sample
-    without any variation over its positions gives zeros, and a zero gradient.
+    The computation leaves autocast and runs in float32 (float64 for float64 inputs; half precision
+    inputs on a GPU are carried by float16, see :mod:`gcp_mm.ops.carrier`). With the usual number of
+    steps the result is finite for every input whose magnitudes are below half of the largest
+    float: a sample without any variation over its positions gives zeros, and a zero gradient. Tens
+    of steps diverge, because rounding makes eigenvalues negative and each step enlarges those.
 
     Args:
         x: Features of shape (B, C, H, W) or (B, C, N), any floating-point dtype.

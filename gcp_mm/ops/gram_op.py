@@ -31,18 +31,20 @@ DEVICE_BYTES = 512 * 2**20
 def samples_at_once(x: Tensor) -> int:
     """Return how many samples of features (B, C, N) form a group; at least 1.
 
-    The groups are of about equal size, and on the CPU a multiple of the threads, which share the
-    samples of a product among them.
+    The groups are of about equal size, and on the CPU a multiple of the threads if that many fit:
+    the threads share the samples of a product among them.
     """
     channels, positions = x.shape[-2:]
     smaller = min(channels, positions)
     elements = 8 * smaller**2 + channels**2 + 3 * channels * positions
     on_cpu = x.device.type == "cpu"
-    multiple = torch.get_num_threads() if on_cpu else 1
     budget = CACHE_BYTES if on_cpu else DEVICE_BYTES
-    most = budget // (elements * compute_dtype(x).itemsize) // multiple * multiple
-    groups = -(-len(x) // max(1, most))
-    return -(-len(x) // max(1, groups) // multiple) * multiple or 1
+    most = max(1, min(len(x), budget // (elements * compute_dtype(x).itemsize)))
+    threads = torch.get_num_threads()
+    multiple = threads if on_cpu and threads <= most else 1
+    groups = -(-len(x) // (most // multiple * multiple)) or 1
+    even = -(-len(x) // groups)
+    return max(1, -(-even // multiple) * multiple)
 
 
 def _groups(x: Tensor) -> Iterator[slice]:
@@ -115,28 +117,28 @@ def _backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
 
 
 def _differentiable_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
-    vector = pool_conditioned(gram_autograd_global_covariance_pool, x, num_iters)
-    return torch.autograd.grad(vector, x, grad, create_graph=True)[0]
+    with autocast_disabled(x.device):
+        vector = pool_conditioned(gram_autograd_global_covariance_pool, x, num_iters)
+        return torch.autograd.grad(vector, x, grad, create_graph=True)[0]
 
 
-def _fold(x: Tensor, dim: int) -> Tensor:
-    return x.movedim(dim, 0).flatten(0, 1)
+def _in_front(x: Tensor, dim: int | None, size: int) -> Tensor:
+    """Put the dimension that vmap runs over, of ``size``, in front."""
+    return x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)
 
 
 @gram_pool.register_vmap
 def _(info, in_dims, x: Tensor, num_iters: int) -> tuple[Tensor, int]:
-    folded = gram_pool(_fold(x, in_dims[0]), num_iters)
-    return folded.unflatten(0, (info.batch_size, -1)), 0
+    x = _in_front(x, in_dims[0], info.batch_size)
+    vector = gram_pool(x.flatten(0, 1), num_iters)
+    return vector.reshape(*x.shape[:2], vector.shape[1]), 0
 
 
 @gram_pool_backward.register_vmap
 def _(info, in_dims, grad: Tensor, x: Tensor, num_iters: int) -> tuple[Tensor, int]:
     size = info.batch_size
-    parts = [
-        _fold(t, dim) if dim is not None else _fold(t.expand(size, *t.shape), 0)
-        for t, dim in zip((grad, x), in_dims[:2], strict=True)
-    ]
-    return gram_pool_backward(*parts, num_iters).unflatten(0, (size, -1)), 0
+    grad, x = (_in_front(t, dim, size) for t, dim in zip((grad, x), in_dims[:2], strict=True))
+    return gram_pool_backward(grad.flatten(0, 1), x.flatten(0, 1), num_iters).reshape(x.shape), 0
 
 
 gram_pool.register_autograd(_backward, setup_context=_setup_context)

@@ -1,4 +1,4 @@
-"""The float32 island: second-order statistics are never computed in half precision.
+"""The float32 island: second-order statistics are not left to autocast.
 
 The trace of a covariance overflows float16 and the Newton-Schulz factor ``(3 I - Z Y) / 2`` loses
 every eigenvalue below 2^-7 in bfloat16, so the operators leave autocast and compute in float32

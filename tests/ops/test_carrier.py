@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from gcp_mm.ops import carrier as carrier_module
 from gcp_mm.ops import global_covariance_pool
-from gcp_mm.ops.carrier import Carrier
+from gcp_mm.ops.carrier import HALVES, Carrier
 from gcp_mm.ops.gram_passes import gram_backward, gram_forward
 
 FEATURES = {
@@ -24,20 +25,44 @@ def relative(found, expected):
     return ((found.double() - expected).norm() / expected.norm()).item()
 
 
-@pytest.mark.parametrize("loss_scale", [1.0, 2.0**16])
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("loss_scale", [1.0, 2.0**16, 1e25, 1e-25])
 @pytest.mark.parametrize("shape", [(2, 128, 49), (2, 64, 96)], ids=["N<C", "N>C"])
 @pytest.mark.parametrize("case", FEATURES.values(), ids=FEATURES)
-def test_half_precision_carriers_keep_the_bounds(normal, pulled_back, case, shape, loss_scale):
+def test_half_precision_carriers_keep_the_bounds(
+    normal, pulled_back, case, shape, loss_scale, fused
+):
     make, value_bound, gradient_bound = case
     x = make(normal(*shape, dtype=torch.float32)).half().float()
     g = normal(2, shape[1] * (shape[1] + 1) // 2, seed=1, dtype=torch.float32)
     expected = pulled_back(lambda x: global_covariance_pool(x, impl="reference"), x.double(), g)
-    carrier = Carrier(torch.float16)
+    carrier = Carrier(torch.float16, fused)
     out = torch.full_like(x, torch.nan)
     vector = torch.full_like(g, torch.nan)
     assert relative(gram_forward(x, 5, carrier, vector), expected[0]) < value_bound
     gradient = gram_backward(loss_scale * g, x, 5, carrier, out) / loss_scale
     assert relative(gradient, expected[1]) < gradient_bound
+
+
+@pytest.mark.parametrize("shape", [(2, 37, 53), (2, 53, 37), (1, 20, 1), (2, 140, 130)])
+def test_fused_products_give_the_same(normal, pulled_back, shape):
+    """Triton kernels, or their plain twins, on positions that are padded to a multiple of 16."""
+    x = normal(*shape, dtype=torch.float32)
+    g = normal(shape[0], shape[1] * (shape[1] + 1) // 2, seed=1, dtype=torch.float32)
+    value, gradient = pulled_back(lambda x: global_covariance_pool(x, impl="reference"), x, g)
+    carrier = Carrier(torch.float32, fused=True)
+    vector, out = torch.full_like(g, torch.nan), torch.full_like(x, torch.nan)
+    torch.testing.assert_close(gram_forward(x, 5, carrier, vector), value, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gram_backward(g, x, 5, carrier, out), gradient, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("given", HALVES)
+def test_half_precision_on_a_gpu_is_carried_by_float16(monkeypatch, given):
+    class OnGPU:
+        dtype, device = given, torch.device("cuda", 0)
+
+    monkeypatch.setattr(carrier_module, "triton_status", lambda x: None)
+    assert Carrier.of(OnGPU()) == Carrier(torch.float16, fused=True)
 
 
 def test_zero_gradient_stays_zero(normal):
@@ -63,5 +88,6 @@ def test_infinite_gradient_is_not_hidden(normal):
         (torch.float64, torch.float64),
     ],
 )
-def test_on_the_cpu_nothing_is_carried_by_half_precision(given, carried):
+def test_on_the_cpu_nothing_is_carried_by_half_precision(monkeypatch, given, carried):
+    monkeypatch.setattr(carrier_module, "triton_status", lambda x: "no GPU")
     assert Carrier.of(torch.zeros(1, 2, 3, dtype=given)) == Carrier(carried, fused=False)

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -10,6 +12,15 @@ from gcp_mm.ops.gram_op import gram_pool, gram_pool_backward, samples_at_once
 from gcp_mm.ops.reference import reference_global_covariance_pool
 
 SHAPES = [(2, 9, 6), (2, 6, 9), (1, 37, 53), (1, 53, 37), (2, 5, 1), (1, 1, 4)]
+# Matrices of 130 rows and more are stored in blocks.
+SHAPES += [(2, 140, 130), (2, 130, 140)]
+LAYOUTS = {
+    "strided": lambda x: torch.stack([x, x], dim=-1)[..., 0],
+    "channels last": lambda x: x.mT.contiguous().mT,
+    "expanded": lambda x: x[:1].expand_as(x),
+    "empty": lambda x: x[:0],
+    "one position": lambda x: x[..., :1],
+}
 
 
 @pytest.mark.parametrize("shape", [(2, 9, 6), (2, 6, 9)])
@@ -19,6 +30,15 @@ def test_opcheck(normal, shape, dtype):
     torch.library.opcheck(gram_pool, (x.requires_grad_(), 5))
     g = normal(shape[0], shape[1] * (shape[1] + 1) // 2).to(dtype)
     torch.library.opcheck(gram_pool_backward, (g, x.detach(), 5))
+
+
+@pytest.mark.parametrize("shape", [(2, 37, 53), (1, 53, 37)])
+@pytest.mark.parametrize("view", LAYOUTS.values(), ids=LAYOUTS)
+def test_opcheck_of_layouts(normal, shape, view):
+    x = view(normal(*shape, dtype=torch.float32))
+    torch.library.opcheck(gram_pool, (x.clone().requires_grad_() if not len(x) else x, 5))
+    g = normal(len(x), shape[1] * (shape[1] + 1) // 2, dtype=torch.float32)
+    torch.library.opcheck(gram_pool_backward, (g, x, 5))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 7])
@@ -64,11 +84,26 @@ def test_size_of_the_groups_does_not_matter(normal, pulled_back, monkeypatch, sh
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)
 
 
-def test_groups_fit_into_the_cache():
-    assert samples_at_once(torch.empty(1, 4096, 4096, device="meta")) == 1
-    large, small = (torch.empty(256, 256, n) for n in (196, 49))
-    assert 8 <= samples_at_once(large) < samples_at_once(small) <= 256
-    assert samples_at_once(small.double()) == samples_at_once(small) // 2
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 64])
+@pytest.mark.parametrize(
+    "shape", [(0, 4, 9), (1, 256, 196), (31, 256, 196), (256, 256, 49), (64, 2048, 2048)]
+)
+def test_groups_fit_into_the_cache(threads, shape, number):
+    threads(number)
+    batch, channels, positions = shape
+    size = 4 * (8 * min(shape[1:]) ** 2 + channels**2 + 3 * channels * positions)
+    step = samples_at_once(torch.empty(1).expand(shape))
+    assert step == 1 or step * size <= gram_op.CACHE_BYTES + number * size
+    assert step <= max(1, batch + number - 1)
+    if 1 < number <= gram_op.CACHE_BYTES // size and batch > number:
+        assert step % number == 0
 
 
 def test_uninitialised_memory_is_never_read(normal, pulled_back):
@@ -119,13 +154,60 @@ def test_gradients_of_single_samples(normal, pulled_back):
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
 
 
-def test_jacobian_by_vmap_over_cotangents(normal):
+def test_jacobian_of_torch_func(normal):
     x = normal(1, 4, 3)
     found = torch.func.jacrev(global_covariance_pool)(x)
-    expected = torch.autograd.functional.jacobian(
+    torch.testing.assert_close(found, jacobian(x), rtol=1e-11, atol=1e-12)
+
+
+def jacobian(x):
+    """Jacobian of the published formulas, row by row."""
+    return torch.autograd.functional.jacobian(
         lambda x: global_covariance_pool(x, impl="reference"), x
     )
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 3), (2, 3, 5)])
+def test_jacobian_by_vmap_over_cotangents(normal, shape):
+    x = normal(*shape)
+    found = torch.autograd.functional.jacobian(lambda x: gram_pool(x, 5), x, vectorize=True)
+    torch.testing.assert_close(found, jacobian(x), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("function", [lambda x: gram_pool(x, 5), global_covariance_pool])
+def test_vmap_over_nothing(function):
+    assert torch.vmap(function)(torch.zeros(0, 2, 6, 4)).shape == (0, 2, 21)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 3), (2, 3, 5)])
+def test_forward_mode(normal, shape):
+    x, v = normal(*shape).requires_grad_(), normal(*shape, seed=1)
+    assert torch.autograd.gradcheck(global_covariance_pool, x, check_forward_ad=True)
+    x = x.detach()
+    _, expected = torch.func.jvp(lambda x: global_covariance_pool(x, impl="reference"), (x,), (v,))
+    with forward_ad.dual_level():
+        dual = global_covariance_pool(forward_ad.make_dual(x, v))
+        found = forward_ad.unpack_dual(dual).tangent
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_compiled_transforms_of_torch_func(normal):
+    def loss(x):
+        return global_covariance_pool(x).square().sum()
+
+    x = normal(2, 5, 3)
+    compiled = torch.compile(torch.func.grad(loss), backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), torch.func.grad(loss)(x), rtol=1e-10, atol=1e-11)
+    torch.compiler.reset()
+
+
+def test_counting_in_fake_mode_leaves_nothing_behind():
+    for _ in range(2):
+        with FakeTensorMode(), FlopCounterMode(display=False) as fake:
+            global_covariance_pool(torch.zeros(1, 6, 4))
+        with FlopCounterMode(display=False) as real:
+            global_covariance_pool(torch.zeros(1, 6, 4))
+        assert fake.get_total_flops() == real.get_total_flops() > 0
 
 
 @pytest.mark.parametrize(("channels", "positions"), [(256, 49), (64, 196), (48, 48), (40, 7)])

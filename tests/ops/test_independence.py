@@ -1,4 +1,4 @@
-"""The operators need PyTorch alone."""
+"""The operators need PyTorch, and wrapt, which is one file; no OpenMMLab package."""
 
 import pytest
 
