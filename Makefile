@@ -27,8 +27,9 @@ lint: install ## style rules, and no code copied from file to file
 	.venv/bin/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 \
 		--recursive=y $(wildcard gcp_mm tools)
 
-bench: install ## time the pooling layer on this machine
+bench: install ## time the pooling layer, and what it adds to a training step
 	$(python) benchmarks/layer.py --out benchmarks/results/layer.json
+	$(python) benchmarks/training_step.py --out benchmarks/results/training_step.json
 
 # Universal: one lock for every supported Python. The paths are relative because uv writes them into
 # the file. Not after install, which a lock that cannot be installed would stop.

@@ -74,7 +74,9 @@ def layers(num_iters: int, compiled: bool, outside: list[str]) -> dict[str, Laye
         # On a CPU autotuning takes minutes and chooses the same matrix products.
         mode = "max-autotune-no-cudagraphs" if torch.cuda.is_available() else "default"
         for name in ("gram", "gram_autograd", "plain"):
-            found[f"{name}, compiled"] = torch.compile(found[name], fullgraph=True, dynamic=False, mode=mode)
+            found[f"{name}, compiled"] = torch.compile(
+                found[name], fullgraph=True, dynamic=False, mode=mode
+            )
     if importlib.util.find_spec("pytorchcv") and num_iters > 1:
         found["pytorchcv"] = _pytorchcv(num_iters)
     return found | {name: _from_module(name) for name in outside}
