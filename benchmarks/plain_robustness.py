@@ -2,7 +2,8 @@
 
 It does what the scripts that came with the data sets do (hendrycks/robustness, ``test.py`` of
 ImageNet-C and ImageNet-P): a data loader for each cell, normalised float tensors from PIL images,
-and for clips the rank of every class in every frame, kept until the cell is over.
+and for clips the rank of every class in every frame, kept until the cell is over. Their second
+distance, over all ranks, is left out.
 """
 
 from __future__ import annotations
@@ -69,18 +70,26 @@ def measure_clips(
             scores = network(clips.flatten(0, 1)).view(*clips.shape[:2], -1)
             for clip in scores:
                 predictions.append(clip.argmax(1).numpy())
-                ranks.append([np.uint16(rankdata(-frame, method="ordinal")) for frame in clip])
+                frames = clip.numpy()
+                ranks.append([np.uint16(rankdata(-frame, method="ordinal")) for frame in frames])
+    ranks = np.asarray(ranks)
     flips = pairs = 0
     distances = []
     for classes, clip in zip(predictions, ranks, strict=True):
-        before = [0] * (len(clip) - 1) if is_noise else range(len(clip) - 1)
-        flips += sum(int(classes[i] != classes[j]) for j, i in enumerate(before, 1))
-        pairs += len(before)
-        distances.append(np.mean([_distance(clip[i], clip[j]) for j, i in enumerate(before, 1)]))
+        changes, apart = _compare(classes, clip, is_noise)
+        flips, pairs = flips + changes, pairs + len(apart)
+        distances.append(np.mean(apart))
     return {"flips": flips, "pairs": pairs, "top5_distance": float(np.mean(distances))}
 
 
-def _distance(one: np.ndarray, other: np.ndarray) -> int:
-    """Compare where the five best classes of one frame are in the other."""
-    places = np.minimum(other[np.argsort(one)][:5].astype(int), 6)
-    return int(np.abs(np.arange(1, 6) - places).sum())
+def _compare(classes: np.ndarray, ranks: np.ndarray, is_noise: bool) -> tuple[int, list[int]]:
+    """Return flips and top-5 distances of a clip from the ranks (frames, classes) of all."""
+    counted = np.minimum(np.arange(ranks.shape[1]), 5)
+    before, order = classes[0], np.argsort(ranks[0])
+    flips, distances = 0, []
+    for found, rank in zip(classes[1:], ranks[1:], strict=True):
+        flips += int(found != before)
+        distances.append(int(np.abs(counted[:5] - counted[rank[order] - 1][:5]).sum()))
+        if not is_noise:
+            before, order = found, np.argsort(rank)
+    return flips, distances

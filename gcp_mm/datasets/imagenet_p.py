@@ -60,12 +60,13 @@ class ImageNetP(RobustnessTree):
         self._pack = PackInputs()
         self._last: tuple[int, np.ndarray] | None = None
 
-    def read(self, cell: str, index: int) -> np.ndarray:
+    def read(self, cell: str, index: int, out: np.ndarray | None = None) -> np.ndarray:
         """Decode a clip.
 
         Args:
             cell: Folder of the perturbation.
             index: Position of the clip in the listing.
+            out: See :func:`gcp_mm.datasets.video_clip.read_clip`.
 
         Returns:
             (T, H, W, 3) uint8, channels blue, green, red.
@@ -73,7 +74,7 @@ class ImageNetP(RobustnessTree):
         Raises:
             UserError: If it is broken or has frames of another size.
         """
-        return read_clip(self.path(cell, index), self.input_size)
+        return read_clip(self.path(cell, index), self.input_size, out)
 
     @cached_property
     def _ends(self) -> np.ndarray:

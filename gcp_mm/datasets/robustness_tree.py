@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import cycle
 from pathlib import Path
 
+import mmcv
 import numpy as np
+from PIL import Image
 from torch.utils.data import Dataset
 
+from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.imagenet_classes import wnid_to_index
 from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.corrupt.manifest import read_manifest
-from gcp_mm.robustness.listing import Listing, common_listing
+from gcp_mm.robustness.corrupt.manifest import find_manifest
+from gcp_mm.robustness.digest import digest
+from gcp_mm.robustness.listing import CLIP_SUFFIXES, Listing, common_listing
+
+# Files whose size is looked at.
+_PROBED = 16
 
 #: Files of each cell of the released data: the validation set of ImageNet.
 RELEASED_FILES = 50_000
@@ -26,15 +35,15 @@ _PART = (
 class RobustnessTree(Dataset):
     """Files ``<cell>/<class>/<name>``, the same in every cell, with labels from a fixed table.
 
-    A tree without ``manifest.json`` that has folders of ImageNet's classes has to be complete:
-    1000 classes and 50,000 files in each cell.
+    A tree without ``manifest.json`` (in ``data_root``, or beside its cells one folder deeper) that
+    has folders of ImageNet's classes has to be complete: 1000 classes, 50,000 files in each cell.
 
     Args:
         data_root: Folder of the tree.
         cells: Folder of each cell.
         suffixes: Endings of the files, lower case.
-        classes: Class folders in the order of their labels. None: the 1000 of ImageNet if all
-            folders are among them, otherwise those of the manifest or the sorted folders.
+        classes: Class folders in the order of their labels. None: those of the manifest, else the
+            1000 of ImageNet if all folders are among them, else the sorted folders.
         num_samples: Use this many files of each cell, at an even stride, also of a part of the
             released data. None for all.
         input_size: See :func:`gcp_mm.datasets.fixed_size.fit`.
@@ -62,7 +71,7 @@ class RobustnessTree(Dataset):
         listing: Listing | None = None,
     ) -> None:
         self.root = Path(data_root).expanduser()
-        self.manifest = read_manifest(self.root)
+        self.manifest = find_manifest(self.root, cells)
         self._folders = dict(cells)
         self.cells = tuple(cells)
         self.complete = complete = listing or common_listing(self._folders, suffixes)
@@ -74,13 +83,15 @@ class RobustnessTree(Dataset):
         self.labels = np.array(
             [self.class_to_index[file.partition("/")[0]] for file in self.listing.files]
         )
-        self.input_size = input_size
+        self.num_samples, self.input_size = num_samples, input_size
 
     def _table(self, listing: Listing, classes: Sequence[str] | None) -> Mapping[str, int]:
         if classes is None:
+            classes = (self.manifest or {}).get("classes")
+        if classes is None:
             if set(listing.classes) <= wnid_to_index().keys():
                 return wnid_to_index()
-            classes = (self.manifest or {}).get("classes", listing.classes)
+            classes = listing.classes
         return {name: index for index, name in enumerate(classes)}
 
     def _check_classes(self, listing: Listing, partial: bool) -> None:
@@ -118,12 +129,39 @@ class RobustnessTree(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """What a metric has to know: classes, and cells in the order of the samples."""
+        """What a metric has to know: classes, which data these are, cells in their order."""
         return {
             "classes": tuple(self.class_to_index),
             "cells": self.cells,
             "files_per_cell": self.num_items,
+            "settings": self.settings,
         }
+
+    @cached_property
+    def settings(self) -> dict:
+        """Which data these are, as in the settings of a result file."""
+        return {
+            "listing_sha256": self.listing.sha256,
+            "manifest_sha256": digest(self.manifest["settings"]) if self.manifest else None,
+            "regenerated": self.manifest is not None,
+            "classes_sha256": digest(sorted(self.class_to_index, key=self.class_to_index.get)),
+            "num_classes": len(self.class_to_index),
+            "files_per_cell": len(self.complete.files),
+            "num_samples": self.num_samples,
+            "input_size": self.input_size or RELEASED_SIZE,
+        }
+
+    @property
+    def resizes(self) -> bool:
+        """Whether ``input_size`` changes images, as far as the manifest or some of them tell."""
+        if self.input_size is None:
+            return False
+        if self.manifest is not None:
+            size = self.manifest["settings"].get("size") or {}
+            return size.get("crop") != self.input_size
+        some = range(0, self.num_items, max(1, self.num_items // _PROBED))
+        paths = map(self.path, cycle(self.cells), some)
+        return any(_side(path) != self.input_size for path in paths)
 
     def path(self, cell: str, index: int) -> Path:
         """Return the path of a file.
@@ -133,3 +171,17 @@ class RobustnessTree(Dataset):
             index: Its position in the listing.
         """
         return self._folders[cell] / self.listing.files[index]
+
+
+def _side(path: Path) -> int | None:
+    """Return the side of a square image or clip, None for anything else."""
+    try:
+        if path.name.lower().endswith(CLIP_SUFFIXES):
+            width, height = mmcv.VideoReader(str(path)).resolution
+        else:
+            with Image.open(path) as image:
+                width, height = image.size
+    except (OSError, ValueError):
+        # Told about when it is read.
+        return None
+    return width if width == height else None

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gcp_mm.datasets.fixed_size import fit
+from gcp_mm.datasets.fixed_size import RELEASED_SIZE, fit
 from gcp_mm.errors import UserError
 
 
@@ -43,13 +43,17 @@ def count_frames(path: str | Path) -> int:
     return stated
 
 
-def read_clip(path: str | Path, size: int | None = None) -> np.ndarray:
+def read_clip(
+    path: str | Path, size: int | None = None, out: np.ndarray | None = None
+) -> np.ndarray:
     """Decode a clip with FFmpeg on one thread.
 
     Args:
         path: The file, such as .mp4.
         size: None requires frames of 224 x 224, a number resizes others to it; see
             :func:`gcp_mm.datasets.fixed_size.fit`.
+        out: (at least T, H, W, 3) uint8 that the frames are decoded into; None, or an array of
+            another size, gives a new one.
 
     Returns:
         (T, H, W, 3) uint8, channels blue, green, red; T is the clip's own number of frames.
@@ -59,20 +63,27 @@ def read_clip(path: str | Path, size: int | None = None) -> np.ndarray:
             frames than its container states, or frames of another size.
     """
     video, stated = _open(path)
+    side = size or RELEASED_SIZE
+    fits = out is not None and len(out) >= stated and out.shape[1:] == (side, side, 3)
+    frames: list[np.ndarray] = []
     try:
-        frames = []
         while True:
-            found, frame = video.read()
+            place = out[len(frames)] if fits and len(frames) < stated else None
+            found, frame = video.read(place)
             if not found:
                 break
-            frames.append(fit(frame, size, path))
+            fitted = fit(frame, size, path)
+            # OpenCV returns the array that it is given if a frame has its shape.
+            if place is not None and fitted is not place:
+                place[:] = fitted
+            frames.append(fitted)
     finally:
         video.release()
     if len(frames) != stated:
         raise UserError(
             _broken(path, f"gives {len(frames)} frames, and its container states {stated}")
         )
-    return np.stack(frames)
+    return out[:stated] if fits else np.stack(frames)
 
 
 def _broken(path: str | Path, reason: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
+from mmengine.hub import get_config
 
 from gcp_mm.errors import UserError
 
@@ -62,7 +64,8 @@ def load_config(
     The work folder is, in this order: ``work_dir``, the config's own, ``work_dirs/<name>``.
 
     Args:
-        path: The config file.
+        path: The config file, or one of an installed package as mmengine names it, such as
+            'mmpretrain::resnet/resnet18_8xb32_in1k.py'.
         cfg_options: Dotted keys and the values that replace them.
         work_dir: Folder for everything that is written.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -73,13 +76,17 @@ def load_config(
     Raises:
         UserError: If the file does not exist, is not a config or does not go with the options.
     """
-    if not Path(path).is_file():
+    package = path.partition("::")[0] if "::" in path else None
+    # mmengine would install a package that is missing.
+    if package is not None and not (package.isidentifier() and find_spec(package)):
+        raise UserError(f"config {path!r}: there is no package {package!r}")
+    if package is None and not Path(path).is_file():
         raise UserError(
             f"config {path!r} does not exist (working folder: {Path.cwd()}); the configs of this "
             "project are below configs/"
         )
     try:
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(path) if package is None else get_config(path)
     except Exception as error:  # a config is code and can raise anything
         raise UserError(
             f"config {path!r} cannot be read: {type(error).__name__}: {error}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -13,6 +14,7 @@ from typing import Any
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS, SEVERITIES
 from gcp_mm.evaluation.perturbations import DIFFICULTIES, PERTURBATIONS
+from gcp_mm.robustness.digest import digest
 
 FORMAT, VERSION = "gcp_mm robustness baseline", 1
 
@@ -32,6 +34,8 @@ class Baseline:
         difficulty: Difficulty of the following two.
         flip_probability: By perturbation.
         top5_distance: By perturbation.
+        data: What it was measured on, as the settings of a result file state it; None if unknown.
+        sha256: Digest of the content of its file.
     """
 
     name: str
@@ -42,6 +46,8 @@ class Baseline:
     difficulty: int = 1
     flip_probability: Mapping[str, float] | None = None
     top5_distance: Mapping[str, float] | None = None
+    data: Mapping[str, Any] | None = None
+    sha256: str | None = None
 
 
 def load_baseline(baseline: str | Path | Baseline, dataset: str) -> Baseline:
@@ -59,20 +65,38 @@ def load_baseline(baseline: str | Path | Baseline, dataset: str) -> Baseline:
     """
     if isinstance(baseline, Baseline):
         return baseline
+    if not isinstance(baseline, (str, os.PathLike)):
+        raise UserError(
+            f"baseline is a {type(baseline).__name__}, expected one of {', '.join(_SHIPPED)}, the "
+            "path of a file or a gcp_mm.evaluation.Baseline"
+        )
     if str(baseline) in _SHIPPED:
         name = f"{baseline}_{dataset.replace('-', '_')}.json"
         text = (files("gcp_mm.evaluation") / "baselines" / name).read_text(encoding="utf-8")
-        return _parse(text, name, dataset)
+        return parse_baseline(text, name, dataset)
     path = Path(baseline).expanduser()
     if not path.is_file():
         raise UserError(
             f"baseline {str(baseline)!r} is neither one of {', '.join(_SHIPPED)} nor a file; "
             "`tools/test_robustness.py baseline` measures a network and writes one"
         )
-    return _parse(path.read_text(encoding="utf-8", errors="replace"), str(path), dataset)
+    return parse_baseline(path.read_text(encoding="utf-8", errors="replace"), str(path), dataset)
 
 
-def _parse(text: str, source: str, dataset: str) -> Baseline:
+def parse_baseline(text: str, source: str, dataset: str) -> Baseline:
+    """Read the content of a file.
+
+    Args:
+        text: The content.
+        source: The name of the file, for messages.
+        dataset: 'imagenet-c' or 'imagenet-p'.
+
+    Returns:
+        The baseline.
+
+    Raises:
+        UserError: If it is no complete baseline of that data set.
+    """
     try:
         content = json.loads(text)
         if content["format"] != FORMAT or content["version"] != VERSION:
@@ -89,7 +113,9 @@ def _parse(text: str, source: str, dataset: str) -> Baseline:
     common: dict[str, Any] = {
         "name": str(content.get("name", Path(source).stem)),
         "dataset": dataset,
-        "source": tuple(content.get("source", ())),
+        "data": _data(content.get("data"), source),
+        "sha256": digest(content),
+        "source": _source(content.get("source"), source),
     }
     if dataset == "imagenet-p":
         difficulty = content.get("difficulty", 1)
@@ -104,6 +130,12 @@ def _parse(text: str, source: str, dataset: str) -> Baseline:
     )
 
 
+def _data(value: Any, source: str) -> dict[str, Any] | None:
+    if value is not None and not isinstance(value, dict):
+        raise UserError(f"baseline {source!r}: 'data' is {value!r}, not a table or null")
+    return value
+
+
 _P_TABLES = ("flip_probability", "top5_distance")
 
 
@@ -112,16 +144,17 @@ def _errors(table: Any, source: str) -> dict[str, tuple[float, ...]]:
     _require(table, BENCHMARK_CORRUPTIONS, f"baseline {source!r}: 'error'")
     for name, row in table.items():
         wrong = not isinstance(row, list) or len(row) != len(SEVERITIES)
-        if wrong or not all(_is_positive(value) and value <= 1 for value in row):
+        # Only their sum divides.
+        if wrong or not all(_is_fraction(value) for value in row) or not any(row):
             raise UserError(
                 f"baseline {source!r}: 'error' of {name!r} is {row!r}, expected five fractions "
-                "above 0 and up to 1"
+                "from 0 to 1, not all 0"
             )
     return {name: tuple(table[name]) for name in ALL_CORRUPTIONS if name in table}
 
 
 def _clean_error(value: Any, source: str) -> float | None:
-    if value is not None and not (_is_positive(value) and value <= 1):
+    if value is not None and not _is_fraction(value):
         raise UserError(f"baseline {source!r}: 'clean_error' is {value!r}, not a fraction or null")
     return value
 
@@ -138,9 +171,24 @@ def _values(content: Mapping, key: str, source: str) -> dict[str, float] | None:
     return {name: float(table[name]) for name in PERTURBATIONS}
 
 
-def _is_positive(value: Any) -> bool:
+def _source(value: Any, source: str) -> tuple[str, ...]:
+    parts = [value] if isinstance(value, str) else value or []
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise UserError(f"baseline {source!r}: 'source' is {value!r}, not a text or a list")
+    return tuple(parts)
+
+
+def _is_number(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value > 0
+    return number and math.isfinite(value)
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_fraction(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
 
 
 def _require(table: Mapping, names: Iterable[str], where: str) -> None:

@@ -41,8 +41,8 @@ def corruption_error(
         the relative CE of a corruption that does not change the error of the baseline.
 
     Raises:
-        UserError: If a corruption is unknown or absent from the baseline, or a value is no
-            fraction.
+        UserError: If ``errors`` is no mapping, a corruption is unknown or absent from the baseline,
+            or a value is no fraction.
     """
     reference = load_baseline(baseline, "imagenet-c")
     sums = {name: _sum(name, errors[name]) for name in _ordered(errors)}
@@ -71,7 +71,12 @@ def corruption_error(
 
 
 def _ordered(errors: Mapping[str, Any]) -> list[str]:
-    unknown = sorted(set(errors) - set(ALL_CORRUPTIONS))
+    if not isinstance(errors, Mapping):
+        raise UserError(
+            f"errors is a {type(errors).__name__}, expected a mapping from the corruption to its "
+            "mean error or its five errors"
+        )
+    unknown = sorted(map(str, set(errors) - set(ALL_CORRUPTIONS)))
     if unknown:
         raise UserError(
             f"no corruption of ImageNet-C: {', '.join(unknown)}; they are "
@@ -83,24 +88,29 @@ def _ordered(errors: Mapping[str, Any]) -> list[str]:
 def _sum(name: str, value: float | Sequence[float]) -> float:
     """Sum the errors of the five severities."""
     try:
-        values = [float(error) for error in value]
+        # A text is a sequence too.
+        values = None if isinstance(value, str) else list(value)
     except TypeError:
-        _check(name, value)
-        return float(value) * len(SEVERITIES)
+        values = None
+    if values is None:
+        return _check(name, value) * len(SEVERITIES)
     if len(values) != len(SEVERITIES):
         raise UserError(
             f"errors of {name!r}: {len(values)} values, expected one mean error or one for each of "
             f"the severities {SEVERITIES}"
         )
-    for error in values:
-        _check(name, error)
-    return math.fsum(values)
+    return math.fsum(_check(name, error) for error in values)
 
 
-def _check(name: str, error: float) -> None:
+def _check(name: str, error: float) -> float:
+    try:
+        fraction = math.nan if isinstance(error, str) else float(error)
+    except (TypeError, ValueError):
+        fraction = math.nan
     # A NaN is no fraction either.
-    if not 0 <= error <= 1:
+    if not 0 <= fraction <= 1:
         raise UserError(f"error of {name!r} is {error!r}, expected a fraction from 0 to 1")
+    return fraction
 
 
 def _mean(values: Mapping[str, float | None]) -> float | None:

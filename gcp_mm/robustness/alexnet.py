@@ -31,6 +31,8 @@ def alexnet_config() -> Config:
                 neck=None,
                 head=dict(type="ClsHead"),
             ),
+            # No pipeline: the table of classes is what counts, whatever part of it a tree has.
+            test_dataloader=dict(dataset=dict(type="ImageNet")),
             data_preprocessor=dict(
                 num_classes=1000,
                 mean=[123.675, 116.28, 103.53],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from mmengine.fileio import list_from_file
 from mmpretrain.datasets.custom import find_folders
 
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
-from gcp_mm.robustness.corrupt.manifest import read_manifest
 
 
 def tested_dataset(cfg: Config) -> dict[str, Any]:
@@ -26,22 +25,19 @@ def tested_dataset(cfg: Config) -> dict[str, Any]:
     return dataset
 
 
-def class_table(
-    cfg: Config, root: str | Path, clean_root: str | Path | None = None
-) -> Sequence[str] | None:
+def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[str] | None:
     """Find the class folders in the order of a network's outputs.
 
     Never from the folders of a cell: where one is missing, all labels behind it would shift. In
     this order: ``classes`` of the config's test data, ImageNet's table if these are ImageNet, the
-    class folders that they have, those of the clean images, the manifest of the tree.
+    class folders that they have, those of the clean images.
 
     Args:
         cfg: Config of the network.
-        root: The tree that is evaluated.
         clean_root: Class folders with images without corruption.
 
     Returns:
-        Names of the folders; None leaves it to the tree, see
+        Names of the folders; None leaves it to the tree, whose manifest may name them, see
         :class:`gcp_mm.datasets.robustness_tree.RobustnessTree`.
     """
     dataset = tested_dataset(cfg)
@@ -50,11 +46,14 @@ def class_table(
         return list_from_file(classes) if isinstance(classes, str) else list(classes)
     if str(dataset.get("type")).rpartition(".")[2] == "ImageNet":
         return imagenet_wnids()
-    own = Path(dataset.get("data_root") or "", dataset.get("data_prefix") or "")
+    prefix = dataset.get("data_prefix") or ""
+    if isinstance(prefix, Mapping):
+        prefix = prefix.get("img_path") or ""
+    own = Path(dataset.get("data_root") or "", prefix)
     has_folder = dataset.get("data_root") and not dataset.get("ann_file")
     for folder in (own if has_folder else None, clean_root):
         if folder is not None and Path(folder).is_dir():
             names = [name for name in find_folders(str(folder))[0] if not name.startswith(".")]
             if names:
                 return names
-    return (read_manifest(Path(root).expanduser()) or {}).get("classes")
+    return None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gcp_mm.errors import UserError
+from gcp_mm.robustness.normalise import Normaliser
 
 #: How convolutions and matrix products compute; published numbers are float32.
 DTYPES = ("float32", "tf32", "bfloat16", "float16")
@@ -26,6 +27,7 @@ class Classifier:
     def __init__(self, network: nn.Module, device: torch.device, dtype: str = "float32") -> None:
         self.network = network.to(device).eval()
         self.device, self.dtype = device, dtype
+        self._normalise = Normaliser(self.network.data_preprocessor, device)
 
     @contextlib.contextmanager
     def _precision(self) -> Iterator[None]:
@@ -57,14 +59,17 @@ class Classifier:
         Raises:
             UserError: If the device has not enough memory.
         """
-        images = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
+        if self.device.type == "cuda":
+            # Else the processor waits for each copy.
+            images = images.pin_memory()
         try:
+            images = images.to(self.device, non_blocking=True)
             with self._precision():
-                data = self.network.data_preprocessor({"inputs": images}, training=False)
-                scores = self.network(data["inputs"], mode="tensor")
+                inputs = self._normalise(images)
+                scores = self.network(inputs, mode="tensor")
                 # Heads that combine several outputs do so in their prediction only.
                 if not isinstance(scores, Tensor) or scores.dim() != 2:
-                    samples = self.network(data["inputs"], mode="predict")
+                    samples = self.network(inputs, mode="predict")
                     scores = torch.stack([sample.pred_score for sample in samples])
         except torch.OutOfMemoryError as error:
             raise UserError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
@@ -12,12 +14,26 @@ from torch.utils.data import Dataset, Subset
 from gcp_mm.engine.preflight import check_data
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.class_table import tested_dataset
+from gcp_mm.robustness.digest import digest
 from gcp_mm.robustness.options import Options
 
 
-def clean_images(
-    cfg: Config, options: Options, table: Mapping[str, int]
-) -> tuple[Dataset, np.ndarray] | None:
+@dataclass(frozen=True)
+class CleanImages:
+    """Images without corruption.
+
+    Attributes:
+        data: A data set of mmpretrain.
+        labels: (images,) their classes.
+        sha256: Digest of how they are prepared, their names and their classes.
+    """
+
+    data: Dataset
+    labels: np.ndarray
+    sha256: str
+
+
+def clean_images(cfg: Config, options: Options, table: Mapping[str, int]) -> CleanImages | None:
     """Build the data set of the images without corruption.
 
     Args:
@@ -26,7 +42,7 @@ def clean_images(
         table: Class index of each class folder.
 
     Returns:
-        The data set and the class of each image, or None if none is asked for.
+        The images, or None if none are asked for.
 
     Raises:
         UserError: If the config has no test data, or they do not belong to the table.
@@ -57,7 +73,13 @@ def clean_images(
         built = DATASETS.build(dataset)
         built.full_init()
     labels = np.asarray(built.get_gt_labels())
-    if options.num_samples is None or options.num_samples >= len(labels):
-        return built, labels
-    chosen = np.arange(options.num_samples) * len(labels) // options.num_samples
-    return Subset(built, chosen.tolist()), labels[chosen]
+    number = min(options.num_samples or len(labels), len(labels))
+    chosen = np.arange(number) * len(labels) // number
+    names = [_name(built.get_data_info(int(index))) for index in chosen]
+    sha256 = digest([dataset["pipeline"], names, labels[chosen].tolist()])
+    return CleanImages(Subset(built, chosen.tolist()), labels[chosen], sha256)
+
+
+def _name(info: Mapping) -> str:
+    # Where the data set lies does not matter.
+    return "/".join(Path(info.get("img_path", "")).parts[-2:])

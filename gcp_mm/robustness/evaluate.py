@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import barrier, get_rank
+from torch import cuda, device
 
+from gcp_mm.evaluation.baseline import load_baseline
 from gcp_mm.evaluation.perturbations import DIFFICULTIES, IS_NOISE, PERTURBATIONS, folder_name
 from gcp_mm.evaluation.sequences import measure_clips
+from gcp_mm.robustness.clip_length import require_length
 from gcp_mm.robustness.first_process import on_first_process
-from gcp_mm.robustness.loader import CLEAN, CellFiles, Part, make_loader
+from gcp_mm.robustness.loader import CLEAN, Batches, Part
+from gcp_mm.robustness.lock import only_writer
 from gcp_mm.robustness.measures import corruption_measures, perturbation_measures
 from gcp_mm.robustness.options import Options
 from gcp_mm.robustness.prepare import Prepared, prepare
 from gcp_mm.robustness.processes import share
 from gcp_mm.robustness.progress import Progress
-from gcp_mm.robustness.result import ResultFile
+from gcp_mm.robustness.result import ResultFile, versions
 from gcp_mm.robustness.run_c import count_right
 from gcp_mm.robustness.run_p import top5_of_clips
 from gcp_mm.robustness.settings import make_settings
 from gcp_mm.robustness.top5_file import Top5, top5_path, write_top5
-
-# Clips that a worker hands over at a time: 4.7 MB each.
-_CLIPS = 2
 
 MEASURES = {"imagenet-c": corruption_measures, "imagenet-p": perturbation_measures}
 
@@ -48,14 +50,17 @@ def evaluate(cfg: Config, checkpoint: str | Path, options: Options) -> dict[str,
         UserError: If something is missing, unreadable, does not fit, or the file is of another
             evaluation. Finished cells stay in the file.
     """
+    # Read once: the numbers are those of the digest in the settings, whatever becomes of the file.
+    options = replace(options, baseline=load_baseline(options.baseline, options.dataset))
     prepared = prepare(cfg, checkpoint, options)
     settings = on_first_process(lambda: make_settings(cfg, checkpoint, options, prepared.tree))
-    file = on_first_process(
-        lambda: ResultFile(options.out, options.dataset, options.name, settings)
-    )
-    Evaluation(prepared, options, file).run()
-    # No process ends while another one still talks to it.
-    barrier()
+    with only_writer(options.out):
+        file = on_first_process(
+            lambda: ResultFile(options.out, options.dataset, options.name, settings)
+        )
+        Evaluation(prepared, options, file).run()
+        # No process ends while another one still talks to it.
+        barrier()
     return file.content
 
 
@@ -73,17 +78,32 @@ class Evaluation:
         wanted = dict.fromkeys(prepared.tree.cells, prepared.tree.num_items)
         done = set(file.cells)
         if prepared.clean:
-            wanted = {CLEAN: len(prepared.clean[1]), **wanted}
-            if file.cells.get(CLEAN, {}).get("source") != options.clean_source:
+            wanted = {CLEAN: len(prepared.clean.labels), **wanted}
+            found = file.cells.get(CLEAN, {})
+            if any(found.get(key) != value for key, value in self._clean.items()):
                 done.discard(CLEAN)
         self.sizes = wanted
         self.is_clips = options.dataset == "imagenet-p"
-        batch = _CLIPS if self.is_clips else options.batch_size
+        if self.is_clips:
+            # Measured again, a clip that is too short is named.
+            asked = str(options.difficulty)
+            done = {cell for cell in done if asked in file.cells[cell]["difficulty"]}
+        batch = 1 if self.is_clips else options.batch_size
         self.parts = [
             Part(cell, share(number, options.shard), batch)
             for cell, number in wanted.items()
             if cell not in done
         ]
+
+    @property
+    def _clean(self) -> dict[str, Any]:
+        """What tells images without corruption from others."""
+        clean = self.prepared.clean
+        return {
+            "source": self.options.clean_source,
+            "sha256": clean.sha256,
+            "files": len(clean.labels),
+        }
 
     def run(self) -> None:
         """Measure cell after cell, with one loader for all."""
@@ -92,14 +112,13 @@ class Evaluation:
             self._save()
             return
         prepared = self.prepared
-        loader = make_loader(
-            CellFiles(prepared.tree, prepared.clean[0] if prepared.clean else None),
-            self.parts,
-            self.options.workers,
-            self.is_clips,
-            prepared.classifier.device.type == "cuda",
-        )
-        batches = iter(loader)
+        environment = {
+            "device": [_name(prepared.classifier.device)],
+            "batch_size": [self.options.batch_size],
+        }
+        on_first_process(lambda: self.file.measured_with(versions(), environment))
+        clean = prepared.clean.data if prepared.clean else None
+        batches = Batches(prepared.tree, clean, self.parts, self.options.workers)
         with Progress(sum(len(part.indices) for part in self.parts)) as progress:
             for part in self.parts:
                 start = time.perf_counter()
@@ -110,17 +129,19 @@ class Evaluation:
                 self._save()
                 progress.say(_describe(part.cell, found))
 
-    def _images(self, part: Part, batches: Any, progress: Progress) -> dict[str, Any]:
+    def _images(self, part: Part, batches: Batches, progress: Progress) -> dict[str, Any]:
         clean = part.cell == CLEAN
-        labels = self.prepared.clean[1] if clean else self.prepared.tree.labels
+        labels = self.prepared.clean.labels if clean else self.prepared.tree.labels
         # A cell that is smaller than a batch would be mostly padding.
         batch = min(self.options.batch_size, self.sizes[part.cell])
         found = count_right(self.prepared.classifier, batches, part, labels, batch, progress.update)
-        return {**found, "source": self.options.clean_source} if clean else found
+        return {**found, **self._clean} if clean else found
 
-    def _clips(self, part: Part, batches: Any, progress: Progress) -> dict[str, Any]:
+    def _clips(self, part: Part, batches: Batches, progress: Progress) -> dict[str, Any]:
+        paths = (self.prepared.tree.path(part.cell, index) for index in part.indices)
+        clips = require_length(batches, paths, part.cell, self.options.difficulty)
         top5 = top5_of_clips(
-            self.prepared.classifier, batches, part, self.options.batch_size, progress.update
+            self.prepared.classifier, clips, part, self.options.batch_size, progress.update
         )
         if get_rank() == 0:
             write_top5(top5_path(self.file.path, part.cell), top5)
@@ -158,6 +179,10 @@ def describe_clips(cell: str, top5: Top5) -> dict[str, Any]:
                 "top5_distance": measures.top5_distance,
             }
     return {"clips": len(clips), "frames": int(top5.lengths.sum()), "difficulty": found}
+
+
+def _name(where: device) -> str:
+    return cuda.get_device_name(where) if where.type == "cuda" else where.type
 
 
 def _describe(cell: str, found: dict[str, Any]) -> str:

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 import cv2
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from gcp_mm.datasets import ImageNetP
+from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.robustness_tree import RobustnessTree
+from gcp_mm.robustness.batch_buffers import BatchBuffers
 
 CLEAN = "clean"
+
+# Batches that each worker prepares ahead of the network.
+_AHEAD = 2
+# Of the longest clips that the authors' script writes; longer ones are handed over apart.
+_FRAMES = 41
 
 
 @dataclass(frozen=True)
@@ -36,76 +44,143 @@ class Part:
         return [self.indices[start : start + self.batch] for start in starts]
 
 
-class CellBatches(Sampler):
-    """Batches of parts, one part after the other; a batch never holds files of two cells.
+@dataclass(frozen=True)
+class Request:
+    """What a worker is asked for.
+
+    Attributes:
+        cell: Key of the cell.
+        indices: Positions in the listing.
+        buffer: Index of the buffer to fill.
+    """
+
+    cell: str
+    indices: range
+    buffer: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker has read.
+
+    Attributes:
+        buffer: Index of the buffer of the request.
+        number: Images, from the start of the buffer.
+        apart: Images that do not fit there, instead of those in the buffer.
+    """
+
+    buffer: int
+    number: int
+    apart: Tensor | None = None
+
+
+class Requests(Sampler):
+    """Requests for parts, one part after the other; none is for files of two cells.
 
     Args:
         parts: The parts.
+        buffers: Where a free buffer is taken for each.
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self.parts = parts
+    def __init__(self, parts: Sequence[Part], buffers: BatchBuffers) -> None:
+        self.parts, self.buffers = parts, buffers
 
-    def __iter__(self) -> Iterator[list[tuple[str, int]]]:
-        """Yield the cells and positions of each batch."""
+    def __iter__(self) -> Iterator[Request]:
+        """Yield the requests."""
         for part in self.parts:
-            for batch in part.batches:
-                yield [(part.cell, index) for index in batch]
+            for indices in part.batches:
+                yield Request(part.cell, indices, self.buffers.take())
 
     def __len__(self) -> int:
-        """Return the number of batches."""
+        """Return their number."""
         return sum(len(part.batches) for part in self.parts)
 
 
 class CellFiles(Dataset):
-    """Files by cell and position, as tensors.
+    """Files by request.
 
     Args:
         tree: The cells.
         clean: Images without corruption, a data set of mmpretrain; the cell :data:`CLEAN`.
+        buffers: Where decoded images are put.
     """
 
-    def __init__(self, tree: RobustnessTree, clean: Dataset | None = None) -> None:
-        self.tree, self.clean = tree, clean
+    def __init__(self, tree: RobustnessTree, clean: Dataset | None, buffers: BatchBuffers) -> None:
+        self.tree, self.clean, self.buffers = tree, clean, buffers
 
-    def __getitem__(self, position: tuple[str, int]) -> Tensor:
-        """Return an image (H, W, 3) or a clip (T, H, W, 3), uint8."""
-        cell, index = position
-        if cell == CLEAN:
-            return self.clean[index]["inputs"].permute(1, 2, 0).contiguous()
-        return torch.from_numpy(self.tree.read(cell, index))
+    def __getitem__(self, request: Request) -> Answer:
+        """Read some images, or a clip."""
+        buffer = self.buffers[request.buffer]
+        read = self._clip if isinstance(self.tree, ImageNetP) else self._images
+        images = read(request, buffer)
+        fits = images.data_ptr() == buffer.data_ptr()
+        return Answer(request.buffer, len(images), None if fits else images)
+
+    def _clip(self, request: Request, buffer: Tensor) -> Tensor:
+        (index,) = request.indices
+        return torch.from_numpy(self.tree.read(request.cell, index, out=buffer.numpy()))
+
+    def _images(self, request: Request, buffer: Tensor) -> Tensor:
+        images = buffer[: len(request.indices)]
+        for place, index in enumerate(request.indices):
+            if request.cell == CLEAN:
+                image = self.clean[index]["inputs"].permute(1, 2, 0)
+            else:
+                image = torch.from_numpy(self.tree.read(request.cell, index))
+            # The config's own pipeline decides on the size of clean images.
+            if place == 0 and image.shape != images.shape[1:]:
+                images = torch.empty((len(images), *image.shape), dtype=torch.uint8)
+            images[place] = image
+        return images
 
 
-def _join_clips(clips: list[Tensor]) -> tuple[Tensor, list[int]]:
-    """Join the frames of clips."""
-    return torch.cat(clips), [len(clip) for clip in clips]
+class Batches:
+    """The images of the parts, batch after batch, in order.
+
+    A batch is overwritten after the next one has been asked for.
+
+    Args:
+        tree: The cells.
+        clean: Images without corruption; the cell :data:`CLEAN`.
+        parts: In the order of the evaluation. Of clips, a batch has one.
+        workers: Processes that decode; 0 decodes in this one.
+    """
+
+    def __init__(
+        self, tree: RobustnessTree, clean: Dataset | None, parts: Sequence[Part], workers: int
+    ) -> None:
+        side = tree.input_size or RELEASED_SIZE
+        longest = max((len(files) for part in parts for files in part.batches), default=1)
+        images = _FRAMES if isinstance(tree, ImageNetP) else longest
+        # One more for the batch that is in use.
+        self._buffers = BatchBuffers(_AHEAD * workers + 1, (images, side, side, 3))
+        self._held: int | None = None
+        loader = DataLoader(
+            CellFiles(tree, clean, self._buffers),
+            batch_size=None,
+            sampler=Requests(parts, self._buffers),
+            num_workers=workers,
+            prefetch_factor=_AHEAD if workers else None,
+            worker_init_fn=_start_worker,
+        )
+        self._answers = iter(loader)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Return this object."""
+        return self
+
+    def __next__(self) -> Tensor:
+        """Return the next batch: (N, H, W, 3) uint8, channels blue, green, red."""
+        if self._held is not None:
+            self._buffers.release(self._held)
+            self._held = None
+        answer = next(self._answers)
+        self._held = answer.buffer
+        if answer.apart is not None:
+            return answer.apart
+        return self._buffers[answer.buffer][: answer.number]
 
 
 def _start_worker(_: int) -> None:
     # The workers are the parallelism.
     cv2.setNumThreads(0)
-
-
-def make_loader(
-    files: CellFiles, parts: Sequence[Part], workers: int, clips: bool, pin_memory: bool
-) -> DataLoader:
-    """Make the loader of all parts.
-
-    Args:
-        files: What is read.
-        parts: In the order of the evaluation.
-        workers: Processes that decode; 0 decodes in this one.
-        clips: Whether files are clips: their frames are joined, and the lengths come along.
-        pin_memory: Whether batches go to a GPU.
-
-    Returns:
-        A loader of batches, in order.
-    """
-    return DataLoader(
-        files,
-        batch_sampler=CellBatches(parts),
-        num_workers=workers,
-        collate_fn=_join_clips if clips else default_collate,
-        pin_memory=pin_memory,
-        worker_init_fn=_start_worker,
-    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.evaluation.baseline import Baseline, load_baseline
 from gcp_mm.evaluation.corruption_error import corruption_error
 from gcp_mm.evaluation.corruptions import (
@@ -17,42 +18,35 @@ from gcp_mm.evaluation.corruptions import (
 from gcp_mm.evaluation.perturbation_robustness import perturbation_robustness
 from gcp_mm.evaluation.perturbations import PERTURBATIONS, folder_name
 from gcp_mm.robustness.loader import CLEAN
+from gcp_mm.robustness.measured_data import is_released, not_released, why_other_data
 
-CLASSES = 1000
 
-
-def not_comparable(settings: Mapping[str, Any]) -> list[str]:
+def not_comparable(settings: Mapping[str, Any], baseline: Baseline) -> list[str]:
     """Say why results cannot be compared with published ones.
 
     Args:
         settings: Of a result file.
+        baseline: What errors are divided by.
 
     Returns:
-        The reasons; none for the whole released data and the published baseline.
+        The reasons; none for the whole released data and a baseline that was measured on them.
     """
-    reasons = []
-    if settings["regenerated"]:
-        reasons.append("regenerated data")
-    if settings["num_classes"] != CLASSES:
-        reasons.append(f"{settings['num_classes']} classes, not {CLASSES}")
+    reasons = not_released(settings)
     if settings["num_samples"] is not None:
         reasons.append(f"--num-samples {settings['num_samples']}")
-    if settings["baseline"] != "alexnet":
-        reasons.append(f"baseline {settings['baseline']}")
+    size = settings.get("input_size", RELEASED_SIZE)
+    if size != RELEASED_SIZE:
+        reasons.append(f"images of {size} x {size}")
+    if not is_released(baseline):
+        reasons.append(f"baseline {baseline.name}")
     return reasons
 
 
-def _unsuited(settings: Mapping[str, Any]) -> str | None:
+def _unsuited(settings: Mapping[str, Any], baseline: Baseline) -> str | None:
     """Say why nothing may be divided by the baseline."""
     if settings.get("shard"):
         return f"shard {'/'.join(map(str, settings['shard']))}: merge the shards first"
-    other_data = settings["regenerated"] or settings["num_classes"] != CLASSES
-    if other_data and settings["baseline"] == "alexnet":
-        return (
-            "the published AlexNet was not measured on these data; measure a baseline on the same "
-            "tree (`baseline`) and name it with --baseline"
-        )
-    return None
+    return why_other_data(baseline, settings)
 
 
 def corruption_measures(
@@ -77,12 +71,14 @@ def corruption_measures(
         for name in ALL_CORRUPTIONS
         if all(f"{name}/{severity}" in cells for severity in SEVERITIES)
     }
-    clean = _error(cells[CLEAN]) if CLEAN in cells else settings.get("clean_error")
+    clean = settings.get("clean_error")
+    if clean is None and CLEAN in cells:
+        clean = _error(cells[CLEAN])
     reference = load_baseline(baseline, "imagenet-c")
     known = {name: row for name, row in errors.items() if name in reference.error}
     found = corruption_error(known, clean, reference)
     missing = [name for name in BENCHMARK_CORRUPTIONS if name not in errors]
-    reason = _unsuited(settings)
+    reason = _unsuited(settings, reference)
     if reason:
         relative = ("CE", "mCE", "relative_CE", "relative_mCE")
         found.update(dict.fromkeys(relative))
@@ -95,7 +91,7 @@ def corruption_measures(
         "mean_error_extra": sum(extra) / len(extra) if complete else None,
         "clean_error": clean,
         "mCE_reason": reason,
-        "not_comparable": not_comparable(settings),
+        "not_comparable": not_comparable(settings, reference),
     }
 
 
@@ -122,11 +118,12 @@ def perturbation_measures(
         found = cell.get("difficulty", {}).get(str(difficulty))
         if found:
             flips[name], distances[name] = found["flip_probability"], found["top5_distance"]
-    measures = perturbation_robustness(flips, distances, difficulty, baseline)
-    if reason := _unsuited(settings):
+    reference = load_baseline(baseline, "imagenet-p")
+    measures = perturbation_robustness(flips, distances, difficulty, reference)
+    if reason := _unsuited(settings, reference):
         for mean, ratios in (("mFR", "flip_rate"), ("mT5D", "top5_ratio")):
             measures.update({mean: None, ratios: None, f"{mean}_reason": reason})
-    return {**measures, "not_comparable": not_comparable(settings)}
+    return {**measures, "not_comparable": not_comparable(settings, reference)}
 
 
 def _error(cell: Mapping[str, int]) -> float:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.errors import FolderExistsError, UserError
+from gcp_mm.evaluation.baseline import Baseline, load_baseline
 from gcp_mm.robustness.evaluate import MEASURES, describe_clips
-from gcp_mm.robustness.result import ResultFile, different_settings, read_result
+from gcp_mm.robustness.lock import only_writer
+from gcp_mm.robustness.result import ResultFile, read_result
+from gcp_mm.robustness.shards import Shard, check_counts, check_top5, in_order
 from gcp_mm.robustness.top5_file import join, read_top5, top5_path, write_top5
 
 
@@ -26,68 +28,49 @@ def merge(paths: Sequence[Path], out: Path, baseline: str | None = None) -> dict
         The content of the result file.
 
     Raises:
-        UserError: If a shard is missing, twice, unfinished or of other settings; names the file.
+        UserError: If a shard is missing, twice, unfinished, of other settings or versions, or does
+            not hold the files of its share; names the file.
         FolderExistsError: If ``out`` exists.
     """
-    contents = {path: read_result(path) for path in paths}
-    if out.exists():
-        raise FolderExistsError(f"{str(out)!r} exists; choose another --out, or delete it")
-    shards = _in_order(contents)
-    first = shards[0][1]
+    shards = in_order({path: read_result(path) for path in paths}, baseline is not None)
+    first = shards[0].content
+    reference = _baseline(first, baseline)
     settings = {**first["settings"], "shard": None}
-    if baseline is not None:
-        settings["baseline"] = baseline
-    file = ResultFile(out, first["dataset"], first["name"], settings)
-    for cell in first["cells"]:
-        parts = [content["cells"][cell] for _, content in shards]
-        seconds = round(sum(part["seconds"] for part in parts), 3)
-        if "clips" in parts[0]:
-            top5 = join(read_top5(top5_path(path, cell)) for path, _ in shards)
-            write_top5(top5_path(out, cell), top5)
-            counts = describe_clips(cell, top5)
-        else:
-            counts = {**parts[0]}
-            counts.update({key: sum(p[key] for p in parts) for key in ("correct", "total")})
-        file.cells[cell] = {**counts, "seconds": seconds}
-    measure = MEASURES[first["dataset"]]
-    file.save(measure(file.cells, file.content["settings"], settings["baseline"]))
+    settings.update(baseline=reference.name, baseline_sha256=reference.sha256)
+    with only_writer(out):
+        if out.exists():
+            raise FolderExistsError(f"{str(out)!r} exists; choose another --out, or delete it")
+        file = ResultFile(out, first["dataset"], first["name"], settings)
+        for _, content in shards:
+            file.measured_with(content.get("versions", {}), content.get("environment", {}))
+        for cell in first["cells"]:
+            file.cells[cell] = _add(shards, cell, out)
+        measure = MEASURES[first["dataset"]]
+        file.save(measure(file.cells, file.content["settings"], reference))
     return file.content
 
 
-def _in_order(contents: dict[Path, dict[str, Any]]) -> list[tuple[Path, dict[str, Any]]]:
-    """Sort shards by their number, and check that they are all shards of one evaluation."""
-    by_number: dict[int, tuple[Path, dict[str, Any]]] = {}
-    first_path, first = next(iter(contents.items()))
-    for path, content in contents.items():
-        shard = content["settings"].get("shard")
-        if not shard:
-            raise UserError(f"{str(path)!r} is no shard; it was made without --shard")
-        other = {**content["settings"], "shard": first["settings"]["shard"]}
-        different = different_settings(first["settings"], other)
-        if content["dataset"] != first["dataset"] or different:
-            reasons = abbreviate(different, 6) or "another data set"
-            raise UserError(
-                f"{str(path)!r} and {str(first_path)!r} are of different evaluations: {reasons}"
-            )
-        if shard[1] != first["settings"]["shard"][1]:
-            raise UserError(
-                f"{str(path)!r} is shard {shard[0]}/{shard[1]}, and {str(first_path)!r} is one of "
-                f"{first['settings']['shard'][1]}"
-            )
-        if shard[0] in by_number:
-            raise UserError(
-                f"shard {shard[0]}/{shard[1]} is there twice: {str(by_number[shard[0]][0])!r} and "
-                f"{str(path)!r}"
-            )
-        by_number[shard[0]] = path, content
-    number = first["settings"]["shard"][1]
-    if missing := [f"{i}/{number}" for i in range(number) if i not in by_number]:
-        raise UserError(f"missing shards: {', '.join(missing)}; give the result files of all")
-    cells = {cell for content in contents.values() for cell in content["cells"]}
-    for path, content in contents.items():
-        if lacking := sorted(cells - content["cells"].keys()):
-            raise UserError(
-                f"{str(path)!r} is not finished: it lacks {abbreviate(lacking)}. Start its "
-                "evaluation again"
-            )
-    return [by_number[i] for i in range(number)]
+def _baseline(content: dict[str, Any], baseline: str | None) -> Baseline:
+    reference = load_baseline(baseline or "alexnet", content["dataset"])
+    settings = content["settings"]
+    if baseline is None and settings.get("baseline_sha256") != reference.sha256:
+        raise UserError(
+            f"the shards are relative to the baseline {settings.get('baseline')!r}: give its file "
+            "as --baseline, or --baseline alexnet"
+        )
+    return reference
+
+
+def _add(shards: Sequence[Shard], cell: str, out: Path) -> dict[str, Any]:
+    parts = [content["cells"][cell] for _, content in shards]
+    if "clips" in parts[0]:
+        found = [read_top5(top5_path(path, cell)) for path, _ in shards]
+        check_top5(shards, cell, found)
+        top5 = join(found)
+        write_top5(top5_path(out, cell), top5)
+        counts = describe_clips(cell, top5)
+    else:
+        check_counts(shards, cell)
+        counts = {**parts[0]}
+        counts.update({key: sum(part[key] for part in parts) for key in ("correct", "total")})
+    return {**counts, "seconds": round(sum(part["seconds"] for part in parts), 3)}

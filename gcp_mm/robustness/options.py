@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gcp_mm.errors import UserError
+from gcp_mm.evaluation.baseline import Baseline
 from gcp_mm.evaluation.corruptions import SEVERITIES
 
 
@@ -27,7 +28,7 @@ class Options:
         clean_root: Class folders with images without corruption; they are measured.
         clean: Measure the test data of the config as such images.
         clean_error: Error without corruption, a fraction, if it is known.
-        baseline: What errors are divided by: 'alexnet' or a file.
+        baseline: What errors are divided by: 'alexnet', a file, or one that has been read.
         input_size: Resize to it; None requires 224 x 224.
         decoder: 'pillow' or 'cv2'; of images.
         dtype: See :data:`gcp_mm.robustness.classifier.DTYPES`.
@@ -48,7 +49,7 @@ class Options:
     clean_root: Path | None = None
     clean: bool = False
     clean_error: float | None = None
-    baseline: str = "alexnet"
+    baseline: str | Path | Baseline = "alexnet"
     input_size: int | None = None
     decoder: str = "pillow"
     dtype: str = "float32"

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from mmengine.config import Config
-from torch.utils.data import Dataset
 
 from gcp_mm.datasets import ImageNetC, ImageNetP
 from gcp_mm.datasets.robustness_tree import RobustnessTree
@@ -19,7 +17,7 @@ from gcp_mm.evaluation.baseline import load_baseline
 from gcp_mm.robustness.alexnet import load_alexnet
 from gcp_mm.robustness.class_table import class_table
 from gcp_mm.robustness.classifier import Classifier
-from gcp_mm.robustness.clean import clean_images
+from gcp_mm.robustness.clean import CleanImages, clean_images
 from gcp_mm.robustness.first_process import on_first_process
 from gcp_mm.robustness.listing import Listing
 from gcp_mm.robustness.options import Options
@@ -33,12 +31,12 @@ class Prepared:
     Attributes:
         tree: The data.
         classifier: The network.
-        clean: Images without corruption and their classes, if they are measured.
+        clean: Images without corruption, if they are measured.
     """
 
     tree: RobustnessTree
     classifier: Classifier
-    clean: tuple[Dataset, np.ndarray] | None
+    clean: CleanImages | None
 
 
 def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
@@ -59,7 +57,7 @@ def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
     load_baseline(options.baseline, options.dataset)
     classifier_scope(cfg)
     device = set_up(cfg, options.device)
-    table = class_table(cfg, options.data_root, options.clean_root)
+    table = class_table(cfg, options.clean_root)
     # Listed by one process: on a network file system this takes a while.
     listing = on_first_process(lambda: _tree(options, table, None).complete)
     tree = _tree(options, table, listing)

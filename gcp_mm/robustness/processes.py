@@ -48,4 +48,5 @@ def share(number: int, shard: tuple[int, int] | None) -> range:
         Positions; those of all processes of all shards are 0 to ``number`` - 1, each once.
     """
     first, shards = shard or (0, 1)
-    return range(first * get_world_size() + get_rank(), number, shards * get_world_size())
+    # A shard is the same files for any number of processes.
+    return range(first + shards * get_rank(), number, shards * get_world_size())

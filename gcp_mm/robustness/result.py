@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,10 @@ FORMAT, VERSION = "gcp_mm robustness", 1
 DATASETS = ("imagenet-c", "imagenet-p")
 
 # Cells do not depend on these: names of files, and what the measures are relative to.
-_FREE = ("config", "checkpoint", "baseline", "clean_error", "difficulty")
+_FREE = ("config", "checkpoint", "baseline", "baseline_sha256", "clean_error", "difficulty")
+
+# Other versions of these compute and decode other numbers.
+_EXACT = ("opencv", "pillow", "torch")
 
 
 def versions() -> dict[str, str]:
@@ -110,7 +113,8 @@ class ResultFile:
             "name": name,
             # As JSON gives them back: lists for tuples.
             "settings": json.loads(json.dumps(settings)),
-            "versions": versions(),
+            "versions": {},
+            "environment": {},
             "cells": {},
             "metrics": {},
         }
@@ -124,12 +128,41 @@ class ResultFile:
                     f"{str(path)!r} is of another evaluation: {abbreviate(different, 6)}. It is "
                     "kept. Ask for the same, or choose another --out"
                 )
-            self.content["cells"] = found["cells"]
+            for key in ("cells", "versions", "environment"):
+                self.content[key] = found.get(key, {})
 
     @property
     def cells(self) -> dict[str, dict[str, Any]]:
         """The finished cells."""
         return self.content["cells"]
+
+    def measured_with(
+        self, packages: Mapping[str, str], environment: Mapping[str, Sequence[Any]]
+    ) -> None:
+        """State with what further cells are measured.
+
+        Args:
+            packages: See :func:`versions`. Of one with little influence all versions are kept.
+            environment: Values of ``device`` and ``batch_size``, which are kept beside earlier
+                ones, as information.
+
+        Raises:
+            UserError: If the cells of the file were measured with another PyTorch or decoder.
+        """
+        known = self.content["versions"]
+        exact = ({key: each.get(key) for key in _EXACT} for each in (known, packages))
+        if known and (different := differences(*exact)):
+            raise UserError(
+                f"{str(self.path)!r} has cells that were measured with other versions: "
+                f"{', '.join(different)}. It is kept. Install the same versions, or choose another "
+                "--out"
+            )
+        for key, version in packages.items():
+            seen = [*known[key].split(", "), *version.split(", ")] if key in known else [version]
+            known[key] = ", ".join(dict.fromkeys(seen))
+        for key, values in environment.items():
+            seen = self.content["environment"].get(key, [])
+            self.content["environment"][key] = list(dict.fromkeys([*seen, *values]))
 
     def save(self, metrics: Mapping[str, Any]) -> None:
         """Write the file.

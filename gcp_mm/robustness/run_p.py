@@ -15,44 +15,47 @@ from gcp_mm.robustness.run_c import check_finite
 from gcp_mm.robustness.top5_file import Top5, join
 
 
-def rechunk(batches: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+def rechunk(clips: Iterable[Tensor], size: int) -> Iterator[Tensor]:
     """Cut a stream of frames into chunks of a fixed number; the last one may be shorter.
 
     Args:
-        batches: Tensors of any length.
+        clips: Frames (N, H, W, 3). A clip may be overwritten when the next one is asked for.
         size: Frames in a chunk.
 
     Yields:
-        Chunks, in order. No more than one batch and one chunk are held.
+        Chunks, in order. Each is overwritten by the next one.
     """
-    held: list[Tensor] = []
-    number = 0
-    for frames in batches:
-        held.append(frames)
-        number += len(frames)
-        while number >= size:
-            joined = torch.cat(held) if len(held) > 1 else held[0]
-            yield joined[:size]
-            held, number = [joined[size:]], number - size
-    if number:
-        yield torch.cat(held)
+    chunk: Tensor | None = None
+    filled = 0
+    for frames in clips:
+        if chunk is None:
+            chunk = frames.new_empty(size, *frames.shape[1:])
+        while len(frames):
+            fitting, frames = frames[: size - filled], frames[size - filled :]
+            chunk[filled : filled + len(fitting)] = fitting
+            filled += len(fitting)
+            if filled == size:
+                yield chunk
+                filled = 0
+    if filled:
+        yield chunk[:filled]
 
 
 def top5_of_clips(
     classifier: Classifier,
-    batches: Iterator[tuple[Tensor, list[int]]],
+    clips: Iterator[Tensor],
     part: Part,
     chunk: int,
-    on_batch: Callable[[int], None] = lambda files: None,
+    on_clip: Callable[[int], None] = lambda clips: None,
 ) -> Top5:
     """Classify the frames of a cell and gather the top-5 of all processes.
 
     Args:
         classifier: The network.
-        batches: Frames (N, H, W, 3) uint8 of some clips and the number of frames of each.
+        clips: Frames (N, H, W, 3) uint8 of one clip after the other.
         part: What this process reads of the cell.
         chunk: Frames that the network is given at a time.
-        on_batch: Called with the number of clips of each batch.
+        on_clip: Called with 1 after each clip.
 
     Returns:
         The top-5 of all frames of all processes.
@@ -63,11 +66,11 @@ def top5_of_clips(
     lengths: list[int] = []
 
     def frames() -> Iterator[Tensor]:
-        for indices in part.batches:
-            images, numbers = next(batches)
-            lengths.extend(numbers)
+        for _ in part.indices:
+            images = next(clips)
+            lengths.append(len(images))
             yield images
-            on_batch(len(indices))
+            on_clip(1)
 
     broken = torch.zeros((), dtype=torch.int64, device=classifier.device)
     classes = [torch.zeros(0, 5, dtype=torch.int16)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,8 @@ from mmengine.config import Config
 from gcp_mm.conversion.source_file import sha256
 from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.robustness_tree import RobustnessTree
+from gcp_mm.evaluation.baseline import load_baseline
+from gcp_mm.robustness.digest import digest
 from gcp_mm.robustness.options import Options
 
 
@@ -34,28 +34,23 @@ def make_settings(
     size = options.input_size or RELEASED_SIZE
     asked = f"require {size} x {size}"
     if options.input_size:
-        asked = f"resize to {size} x {size} (pillow, bilinear)"
+        asked = f"keep {size} x {size}, resize others (pillow, bilinear)"
+        if tree.resizes:
+            asked = f"resize to {size} x {size} (pillow, bilinear)"
+    baseline = load_baseline(options.baseline, options.dataset)
     network = {"model": cfg.model, "data_preprocessor": cfg.get("data_preprocessor")}
     return {
         "config": Path(cfg.filename).stem if cfg.filename else "alexnet",
-        "config_sha256": _digest(network),
+        "config_sha256": digest(network),
         "checkpoint": Path(checkpoint).name,
         "checkpoint_sha256": sha256(checkpoint),
         "transform": [f"decode ({read})", asked, "normalise on the device"],
-        "listing_sha256": tree.listing.sha256,
-        "manifest_sha256": _digest(tree.manifest["settings"]) if tree.manifest else None,
-        "regenerated": tree.manifest is not None,
-        "num_classes": len(tree.class_to_index),
-        "files_per_cell": len(tree.complete.files),
-        "num_samples": options.num_samples,
+        **tree.settings,
         "shard": options.shard,
         "dtype": options.dtype,
-        "input_size": size,
-        "baseline": options.baseline,
+        # Not its path: the same file may lie elsewhere, and another one there.
+        "baseline": baseline.name,
+        "baseline_sha256": baseline.sha256,
         "clean_error": options.clean_error,
         "difficulty": options.difficulty,
     }
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

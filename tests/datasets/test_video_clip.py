@@ -33,6 +33,23 @@ def test_frames_are_read_in_order_and_blue_first(clip, number):
     assert count_frames(clip(number)) == number
 
 
+@pytest.mark.parametrize(("room", "used"), [((5, 224), True), ((9, 224), True), ((4, 224), False)])
+def test_frames_are_decoded_into_an_array(clip, room, used):
+    images, side = room
+    out = np.full((images, side, side, 3), 7, np.uint8)
+    frames = read_clip(clip(5), out=out)
+    assert np.array_equal(frames, read_clip(clip(5)))
+    assert np.shares_memory(frames, out) == used
+    assert (out[5 if used else 0 :] == 7).all()
+
+
+def test_resized_frames_are_put_into_an_array(clip):
+    out = np.zeros((4, 32, 32, 3), np.uint8)
+    frames = read_clip(clip(3, size=64), 32, out)
+    assert np.shares_memory(frames, out)
+    assert np.array_equal(frames, read_clip(clip(3, size=64), 32)) and frames.any()
+
+
 def test_clip_of_another_decoder_is_the_same(clip):
     av = pytest.importorskip("av")
     path = clip(4)

@@ -49,6 +49,26 @@ def test_options_replace_settings(write):
     assert (cfg.work_dir, cfg.launcher) == ("w", "pytorch")
 
 
+def test_config_of_a_package():
+    cfg = load_config("mmpretrain::resnet/resnet18_8xb32_in1k.py", {"model.head.num_classes": 5})
+    assert cfg.model.backbone.depth == 18 and cfg.model.head.num_classes == 5
+    assert cfg.work_dir == "work_dirs/resnet18_8xb32_in1k"
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("no_such_package::resnet/a.py", "there is no package 'no_such_package'"),
+        ("../x::resnet/a.py", "there is no package '../x'"),
+        ("mmpretrain::resnet/absent.py", "cannot be read: FileNotFoundError"),
+    ],
+)
+def test_missing_config_of_a_package(path, named):
+    with pytest.raises(UserError, match=named) as caught:
+        load_config(path)
+    assert repr(path) in str(caught.value)
+
+
 @pytest.mark.parametrize("path", ["configs/absent.py", "."])
 def test_missing_config(monkeypatch, tmp_path, path):
     monkeypatch.chdir(tmp_path)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation import load_baseline
+from gcp_mm.evaluation import corruption_error, load_baseline
 from gcp_mm.evaluation.baseline import FORMAT, VERSION
 from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS
 from gcp_mm.evaluation.perturbations import PERTURBATIONS
@@ -42,6 +42,17 @@ def test_file_is_read(tmp_path):
     assert load_baseline(found, "imagenet-c") is found
 
 
+def test_single_cells_without_an_error_do_not_divide(tmp_path):
+    rows = {**ROWS, "brightness": [0, 0.0, 0.1, 0.2, 0.3]}
+    content = {**HEAD, "dataset": "imagenet-c", "error": rows, "clean_error": 0, "source": "here"}
+    (tmp_path / "mine.json").write_text(json.dumps(content))
+    found = load_baseline(tmp_path / "mine.json", "imagenet-c")
+    assert found.error["brightness"] == (0, 0, 0.1, 0.2, 0.3) and found.clean_error == 0
+    assert found.source == ("here",)
+    errors = corruption_error({"brightness": 0.24}, baseline=found)
+    assert errors["CE"]["brightness"] == pytest.approx(200)
+
+
 @pytest.mark.parametrize(
     ("content", "named"),
     [
@@ -52,7 +63,10 @@ def test_file_is_read(tmp_path):
         ({**HEAD, "dataset": "imagenet-c"}, "lacks gaussian_noise"),
         ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "fog": [0.1]}}, "'fog' is"),
         ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "fog": [0] * 5}}, "'fog' is"),
+        ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "fog": [-0.1] * 5}}, "'fog' is"),
         ({**HEAD, "dataset": "imagenet-c", "error": ROWS, "clean_error": 43}, "'clean_error'"),
+        ({**HEAD, "dataset": "imagenet-c", "error": ROWS, "data": 1}, "'data' is 1"),
+        ({**HEAD, "dataset": "imagenet-c", "error": ROWS, "source": {"a": 1}}, "'source' is"),
     ],
 )
 def test_wrong_file_is_refused(tmp_path, content, named):
@@ -76,6 +90,12 @@ def test_wrong_sequence_table_is_refused(tmp_path, tables, named):
     path.write_text(json.dumps({**HEAD, "dataset": "imagenet-p", **tables}))
     with pytest.raises(UserError, match=named):
         load_baseline(path, "imagenet-p")
+
+
+@pytest.mark.parametrize("baseline", [{"fog": [0.5] * 5}, None, 1.0])
+def test_other_type_is_refused(baseline):
+    with pytest.raises(UserError, match=f"baseline is a {type(baseline).__name__}, expected"):
+        load_baseline(baseline, "imagenet-c")
 
 
 def test_missing_file_is_named():

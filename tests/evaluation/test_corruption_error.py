@@ -3,7 +3,9 @@
 import dataclasses
 import random
 
+import numpy as np
 import pytest
+import torch
 
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation import corruption_error, load_baseline
@@ -125,6 +127,13 @@ def test_baseline_without_a_rise_gives_nothing_relative():
     assert found["relative_CE"]["snow"] is not None and found["mCE"] is not None
 
 
+@pytest.mark.parametrize("kind", [tuple, np.array, torch.tensor, iter])
+def test_five_errors_may_be_of_any_sequence(kind):
+    found = corruption_error({"fog": kind([0.1, 0.2, 0.3, 0.4, 0.5])})
+    expected = corruption_error({"fog": np.float64(0.3)})
+    assert found["CE"]["fog"] == pytest.approx(expected["CE"]["fog"], rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("errors", "clean", "named"),
     [
@@ -134,6 +143,16 @@ def test_baseline_without_a_rise_gives_nothing_relative():
         ({"fog": [0.1, 0.2, 0.3, 0.4, -0.1]}, None, "'fog' is -0.1"),
         ({"fog": float("nan")}, None, "'fog' is nan"),
         ({"fog": 0.5}, 23.9, "'clean_error' is 23.9"),
+        ({"fog": 0.5}, "0.2", "'clean_error' is '0.2'"),
+        ({"fog": "0.5"}, None, "'fog' is '0.5'"),
+        ({"fog": None}, None, "'fog' is None"),
+        ({"fog": [0.1, 0.2, None, 0.4, 0.5]}, None, "'fog' is None"),
+        ({"fog": [0.1, 0.2, "0.3", 0.4, 0.5]}, None, "'fog' is '0.3'"),
+        ({"fog": [[0.1], [0.2, 0.3], 0.3, 0.4, 0.5]}, None, r"'fog' is \[0.1\]"),
+        ({1: 0.5, "gausian_noise": 0.5}, None, "1, gausian_noise"),
+        ("fog", None, "errors is a str"),
+        (None, None, "errors is a NoneType"),
+        ([0.5] * 15, None, "errors is a list"),
     ],
 )
 def test_mistake_is_named(errors, clean, named):

@@ -1,6 +1,7 @@
 """AlexNet with torchvision's names, and as its own baseline."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -74,9 +75,27 @@ def test_sample_is_no_baseline(call_tool, weights, tree, tmp_path):
     assert code == 2 and "998 of 1000 missing: n01484850" in errors
     assert "--num-samples N" in errors
     code, _, errors = call_tool(*command, "--out", out, "--num-samples", 2)
-    assert code == 2 and "a baseline needs all files" in errors and not out.exists()
-    content = json.loads((tmp_path / "baseline_result.json").read_text())
+    assert code == 2 and "a baseline needs all files" in errors and not list(tmp_path.iterdir())
+    command = (command[0], *command[2:], "--num-samples", 2, "--out", tmp_path / "result.json")
+    code, _, errors = call_tool(*command)
+    assert code == 0, errors
+    content = json.loads((tmp_path / "result.json").read_text())
     assert content["settings"]["num_classes"] == 1000 and len(content["cells"]) == 75
     # Complete, but of a sample: stated and marked.
     assert content["metrics"]["mCE"] > 0
     assert content["metrics"]["not_comparable"] == ["--num-samples 2"]
+
+
+def test_tree_of_some_classes_has_the_labels_of_imagenet(call_tool, weights, tree, tmp_path):
+    shutil.copytree(tree / "fog/1", tmp_path / "tree/fog/1")
+    content = {"format": "gcp_mm corruptions", "version": 1, "images_per_cell": 2, "settings": {}}
+    content["classes"] = ["n01440764", "n01443537"]
+    (tmp_path / "tree/manifest.json").write_text(json.dumps(content))
+    code, _, errors = call_tool(
+        *("tools/test_robustness.py", "alexnet", weights, "--data-root", tmp_path / "tree"),
+        *("--dataset", "imagenet-c", "--corruptions", "fog", "--severities", 1, "--workers", 0),
+        *("--batch-size", 2, "--out", tmp_path / "out.json"),
+    )
+    assert code == 0, errors
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["settings"]["num_classes"] == 1000 and content["settings"]["regenerated"]

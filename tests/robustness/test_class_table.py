@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
+from gcp_mm.robustness.alexnet import alexnet_config
 from gcp_mm.robustness.class_table import class_table
 
 
@@ -14,9 +15,6 @@ def folders(tmp_path):
     for root, names in (("own", "ba"), ("clean", "dc")):
         for name in (*names, ".hidden"):
             (tmp_path / root / name).mkdir(parents=True)
-    content = {"format": "gcp_mm corruptions", "version": 1, "classes": ["f", "e"]}
-    (tmp_path / "tree").mkdir()
-    (tmp_path / "tree/manifest.json").write_text(json.dumps(content))
     (tmp_path / "names.txt").write_text("h\ng\n")
     return tmp_path
 
@@ -35,8 +33,8 @@ def folders(tmp_path):
             ["a", "b"],
         ),
         (dict(type="CustomDataset", data_root="/absent"), True, ["c", "d"]),
-        (dict(type="CustomDataset", data_root="/absent"), False, ["f", "e"]),
-        ({}, False, ["f", "e"]),
+        (dict(data_root="{}", data_prefix=dict(img_path="own")), True, ["a", "b"]),
+        (dict(type="ClassFolder", data_root="{own}", data_prefix=dict(img="x")), 0, ["a", "b"]),
     ],
 )
 def test_table_is_that_of_the_config_before_that_of_the_data(folders, dataset, clean, expected):
@@ -45,9 +43,14 @@ def test_table_is_that_of_the_config_before_that_of_the_data(folders, dataset, c
         text = text.replace(f"{{{name}}}", str(folders / name)) if name else text
     text = text.replace('"data_root": "{}"', f'"data_root": "{folders}"')
     cfg = Config(dict(test_dataloader=dict(dataset=json.loads(text))))
-    found = class_table(cfg, folders / "tree", folders / "clean" if clean else None)
+    found = class_table(cfg, folders / "clean" if clean else None)
     assert list(found) == expected
 
 
-def test_no_table_leaves_it_to_the_tree(tmp_path):
-    assert class_table(Config(), tmp_path) is None
+def test_alexnet_has_the_classes_of_imagenet():
+    assert list(class_table(alexnet_config())) == list(imagenet_wnids())
+
+
+@pytest.mark.parametrize("dataset", [{}, dict(type="CustomDataset", data_root="/absent")])
+def test_no_table_leaves_it_to_the_tree(dataset):
+    assert class_table(Config(dict(test_dataloader=dict(dataset=dataset)))) is None

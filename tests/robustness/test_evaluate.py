@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gcp_mm.engine.config import load_config
+from gcp_mm.errors import UserError
 from gcp_mm.evaluation import flip_probability, top5_distance
 from gcp_mm.evaluation.perturbations import IS_NOISE, PERTURBATIONS
 from gcp_mm.robustness.evaluate import evaluate
@@ -13,7 +14,7 @@ from gcp_mm.robustness.options import Options
 from gcp_mm.robustness.result import read_result
 from gcp_mm.robustness.top5_file import read_top5, top5_path
 
-from .conftest import CLASSES, SIZE
+from .conftest import CLASSES, SIZE, write_clip
 from .plain_loop import count_right, top5_of_clips
 
 
@@ -88,12 +89,14 @@ def test_sample_is_spread_over_the_classes_and_marked(measure, part_c):
     assert "--num-samples 6" in content["metrics"]["not_comparable"]
 
 
-def test_settings_say_what_was_done(measure, part_c):
-    settings = measure("imagenet-c", part_c, names=["fog"], severities=[1])["settings"]
-    assert settings["transform"][:2] == [
-        "decode (pillow)",
-        f"resize to {SIZE} x {SIZE} (pillow, bilinear)",
-    ]
+@pytest.mark.parametrize(
+    ("size", "said"), [(SIZE, f"keep {SIZE} x {SIZE}, resize others"), (40, "resize to 40 x 40")]
+)
+def test_settings_say_what_was_done(measure, part_c, size, said):
+    asked = dict(names=["fog"], severities=[1], input_size=size)
+    settings = measure("imagenet-c", part_c, **asked)["settings"]
+    assert settings["transform"][:2] == ["decode (pillow)", f"{said} (pillow, bilinear)"]
+    assert settings["input_size"] == size
     assert (settings["config"], settings["checkpoint"]) == ("small", "small.pth")
     assert settings["num_classes"] == 6 and not settings["regenerated"]
 
@@ -108,6 +111,16 @@ def test_perturbations_of_ten_without_a_suited_baseline(measure, tree_p):
     assert list(metrics["flip_probability"]) == list(PERTURBATIONS)
     assert metrics["mFR"] is metrics["mT5D"] is None
     assert "not measured on these data" in metrics["mFR_reason"]
+
+
+def test_clip_that_is_too_short_for_the_difficulty_is_named(measure, part_p):
+    write_clip(part_p / "tilt/class_3/0.mp4", [np.zeros((SIZE, SIZE, 3), np.uint8)] * 2)
+    content = measure("imagenet-p", part_p, names=["tilt"])
+    assert list(content["cells"]["tilt"]["difficulty"]) == ["1"]
+    # Also where the cell is finished at a lower difficulty.
+    for out in ("result.json", "other.json"):
+        with pytest.raises(UserError, match=r"class_3/0\.mp4' has 2 frames, and --difficulty 2"):
+            measure("imagenet-p", part_p, out, names=["tilt"], difficulty=2)
 
 
 def test_stronger_noise_is_read_from_its_own_folder(measure, part_p):

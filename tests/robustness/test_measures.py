@@ -1,11 +1,16 @@
 """What finished cells allow to state."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from gcp_mm.datasets.imagenet_classes import imagenet_wnids
+from gcp_mm.evaluation import load_baseline
 from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, SEVERITIES
 from gcp_mm.evaluation.perturbations import PERTURBATIONS
+from gcp_mm.robustness.digest import digest
+from gcp_mm.robustness.measured_data import measured_data
 from gcp_mm.robustness.measures import corruption_measures, perturbation_measures
 from gcp_mm.robustness.summary import summary
 
@@ -67,6 +72,8 @@ def test_partial_run_states_no_mce(cells, cell):
         ({"regenerated": True}, "regenerated data", False),
         ({"num_classes": 10}, "10 classes, not 1000", False),
         ({"shard": [0, 2]}, None, False),
+        ({"classes_sha256": "c1"}, "other classes than those of ImageNet", False),
+        ({"input_size": 64}, "images of 64 x 64", True),
     ],
 )
 def test_other_data_are_marked(cells, changed, reason, states):
@@ -103,3 +110,74 @@ def test_sequences_of_another_difficulty_have_no_rate():
     assert found["mFR"] is None and "difficulty" in found["mFR_reason"]
     # shot_noise_2 was not measured.
     assert set(PERTURBATIONS) - found["flip_probability"].keys() == {"shot_noise"}
+
+
+# What the settings say of the 50,000 files, and of a tree of one's own.
+WHOLE = {
+    **RELEASED,
+    "classes_sha256": digest(imagenet_wnids()),
+    "files_per_cell": 50_000,
+    "input_size": 224,
+    "listing_sha256": "a0",
+    "manifest_sha256": None,
+}
+OWN = {
+    **WHOLE,
+    **{"classes_sha256": "c6", "files_per_cell": 18, "input_size": 32, "listing_sha256": "a1"},
+    **{"manifest_sha256": "d1", "num_classes": 6, "regenerated": True},
+}
+
+
+def mine(settings, dataset="imagenet-c"):
+    """Return AlexNet's numbers as if they had been measured on some data."""
+    data = settings and measured_data(settings)
+    return replace(load_baseline("alexnet", dataset), name="mine", data=data, sha256="b0")
+
+
+def test_baseline_of_the_whole_released_data_is_comparable(cells):
+    for measured in (RELEASED, WHOLE):
+        assert corruption_measures(cells, measured, mine(WHOLE)) == corruption_measures(
+            cells, measured
+        )
+    found = perturbation_measures(SEQUENCES, WHOLE, mine(WHOLE, "imagenet-p"))
+    assert found["mFR"] > 0 and found["not_comparable"] == []
+
+
+def test_baseline_of_the_same_data_divides(cells):
+    found = corruption_measures(cells, OWN, mine(OWN))
+    assert found["mCE"] == pytest.approx(76.70, abs=0.005)
+    assert found["not_comparable"][0] == "regenerated data"
+    assert found["not_comparable"][-1] == "baseline mine"
+
+
+@pytest.mark.parametrize(
+    ("settings", "data", "named"),
+    [
+        (OWN, {**OWN, "listing_sha256": "a2"}, "listing_sha256 is 'a2' there and 'a1' here"),
+        (OWN, {**OWN, "manifest_sha256": "d2"}, "manifest_sha256 is 'd2' there"),
+        (OWN, {**OWN, "classes_sha256": "c7"}, "classes_sha256 is 'c7' there"),
+        (OWN, {**OWN, "num_classes": 7}, "num_classes is 7 there and 6 here"),
+        (OWN, {**OWN, "input_size": 224}, "input_size is 224 there and 32 here"),
+        (OWN, {**OWN, "regenerated": False}, "regenerated is False there and True here"),
+        (OWN, WHOLE, "regenerated data; 6 classes, not 1000"),
+        (WHOLE, OWN, "regenerated is True there and False here"),
+        (WHOLE, {**WHOLE, "files_per_cell": 100}, "files_per_cell is 100 there and 50000 here"),
+        (WHOLE, {**WHOLE, "input_size": 64}, "input_size is 64 there and 224 here"),
+        (OWN, None, "does not state 'data'"),
+        (WHOLE, None, "does not state 'data'"),
+    ],
+)
+def test_baseline_of_other_data_does_not_divide(cells, settings, data, named):
+    found = corruption_measures(cells, settings, mine(data))
+    assert found["mCE"] is found["CE"] is found["relative_mCE"] is None
+    assert "baseline 'mine' was not measured on these data" in found["mCE_reason"]
+    assert named in found["mCE_reason"]
+    assert found["mean_error"] == pytest.approx(0.60826)
+    found = perturbation_measures(SEQUENCES, settings, mine(data, "imagenet-p"))
+    assert found["mFR"] is found["flip_rate"] is None and named in found["mFR_reason"]
+
+
+def test_a_stated_clean_error_wins_over_a_measured_one(cells):
+    measured = {**cells, "clean": {"correct": 3, "total": 4}}
+    assert corruption_measures(measured, RELEASED)["clean_error"] == 0.25
+    assert corruption_measures(measured, {**RELEASED, "clean_error": 0.5})["clean_error"] == 0.5

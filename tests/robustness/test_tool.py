@@ -7,6 +7,8 @@ import pytest
 import torch
 from tiny_runs import only_error
 
+from gcp_mm.robustness import evaluate, result
+
 from .conftest import CLASSES, SIZE
 
 TOOL = "tools/test_robustness.py"
@@ -20,7 +22,7 @@ def test_report_of_a_run(tool, part_c, tmp_path):
     assert "small, 10 cells measured" in output
     assert "no mCE: " in output and "\nmCE " not in output
     assert "not comparable with published numbers: 6 classes, not 1000" in output
-    assert f"resize to {SIZE} x {SIZE}" in output
+    assert "images:" not in output
     assert "ETA" in errors and "180/180" in errors
 
 
@@ -74,6 +76,7 @@ def test_model_of_other_classes_is_named(tool, part_c, repo, tmp_path, clean):
         ("config", "config_sha256"),
         ("transform", "transform is"),
         ("listing", "listing_sha256"),
+        ("classes", "classes_sha256"),
         ("dtype", "dtype is 'float32' there and 'bfloat16' here"),
         ("num_samples", "num_samples is None there and 6 here"),
     ],
@@ -97,6 +100,12 @@ def test_file_of_another_evaluation_is_kept(
     elif changed == "listing":
         for cell in part_c.glob("*/*"):
             (cell / "class_0/0.JPEG").rename(cell / "class_0/9.JPEG")
+    elif changed == "classes":
+        files["config"] = tmp_path / "small.py"
+        table = [*reversed(CLASSES)]
+        files["config"].write_text(
+            f"_base_ = '{config}'\ntest_dataloader = dict(dataset=dict(classes={table}))\n"
+        )
     elif changed == "dtype":
         options += ["--dtype", "bfloat16"]
     else:
@@ -146,3 +155,39 @@ def test_clean_test_data_of_the_config(tool, part_c, tmp_path, network, clean):
     expected = count_right(network, clean, CLASSES)
     assert {key: cell[key] for key in expected} == expected
     assert f"clean error {1 - expected['correct'] / 18:.2%}" in output
+
+
+def test_other_clean_images_are_measured_again(tool, part_c, clean, tmp_path):
+    command = ("imagenet-c", part_c, "--severities", 1, "--clean-root", tmp_path / "clean")
+    shutil.copytree(clean, tmp_path / "clean")
+    found = []
+    for _ in range(2):
+        code, _, errors = tool(*command)
+        assert code == 0, errors
+        found.append(json.loads((tmp_path / "out.json").read_text())["cells"]["clean"])
+        # The same folder with another listing.
+        (tmp_path / "clean/class_0/0.png").unlink(missing_ok=True)
+    assert [cell["total"] for cell in found] == [cell["files"] for cell in found] == [18, 17]
+    assert found[0]["sha256"] != found[1]["sha256"]
+
+
+def test_other_versions_do_not_continue_a_file(tool, part_c, tmp_path, monkeypatch):
+    path = tmp_path / "out.json"
+    assert tool("imagenet-c", part_c, "--severities", 1)[0] == 0
+    before = json.loads(path.read_text())
+    assert before["versions"]["torch"] == torch.__version__
+    assert before["environment"] == {"device": ["cpu"], "batch_size": [8]}
+    real = result.versions()
+    for package, version in (("torch", "1.0"), ("pillow", "2.0"), ("opencv", "3.0")):
+        monkeypatch.setattr(evaluate, "versions", lambda p=package, v=version: {**real, p: v})
+        error = only_error(*tool("imagenet-c", part_c))
+        assert f"{package} is {real[package]!r} there and {version!r} here" in error
+        # Nothing is measured: the measures of finished cells are asked for.
+        assert tool("imagenet-c", part_c, "--severities", 1)[0] == 0
+        assert json.loads(path.read_text()) == before
+    monkeypatch.setattr(evaluate, "versions", lambda: {**real, "gcp_mm": "0"})
+    code, _, errors = tool("imagenet-c", part_c, "--severities", 1, 2, "--batch-size", 4)
+    assert code == 0, errors
+    after = json.loads(path.read_text())
+    assert after["versions"] == {**real, "gcp_mm": f"{real['gcp_mm']}, 0"}
+    assert after["environment"] == {"device": ["cpu"], "batch_size": [8, 4]}

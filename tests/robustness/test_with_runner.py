@@ -8,7 +8,12 @@ import torch
 from mmengine.registry import DATASETS, METRICS
 
 from gcp_mm.errors import UserError
+from gcp_mm.evaluation import Baseline, corruption_error, perturbation_robustness
+from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, SEVERITIES
+from gcp_mm.evaluation.metrics import relative_metric
+from gcp_mm.evaluation.perturbations import PERTURBATIONS
 from gcp_mm.evaluation.sequences import measure_clips
+from gcp_mm.robustness.measured_data import measured_data
 
 from .conftest import CLASSES, SIZE
 from .plain_loop import count_right, top5_of_clips
@@ -69,34 +74,82 @@ def samples(dataset, scores):
     ]
 
 
-@pytest.mark.parametrize(
-    ("dataset", "options", "metric"),
-    [
-        ("ImageNetC", dict(corruptions="benchmark", num_samples=2), "CorruptionError"),
-        ("ImageNetP", dict(perturbations="benchmark", num_samples=2), "FlipRate"),
-    ],
-)
-def test_repeated_samples_count_once_and_missing_ones_are_refused(
-    request, dataset, options, metric
-):
-    tree = request.getfixturevalue(f"tree_{dataset[-1].lower()}")
-    options = dict(type=f"gcp_mm.{dataset}", data_root=str(tree), input_size=SIZE, **options)
-    data = DATASETS.build(options)
+@pytest.fixture(params=["ImageNetC", "ImageNetP"])
+def evaluated(request):
+    """Return a metric of random scores for all cells, its data and its main mean."""
+    name = request.param
+    tree = request.getfixturevalue(f"tree_{name[-1].lower()}")
+    metric, mean = {"C": ("CorruptionError", "mCE"), "P": ("FlipRate", "mFR")}[name[-1]]
+    data = DATASETS.build(
+        dict(type=f"gcp_mm.{name}", data_root=str(tree), input_size=SIZE, num_samples=2)
+    )
     scores = torch.randn(len(data), 6, generator=torch.Generator().manual_seed(0))
     rows = samples(data, scores)
 
-    def evaluate(order):
-        built = METRICS.build(dict(type=f"gcp_mm.{metric}"))
-        built.dataset_meta = data.metainfo
-        built.process(None, [rows[index] for index in order])
-        return built.compute_metrics(built.results)
+    def evaluate(order=None, times=1, **changed):
+        options = {"baseline": changed.pop("baseline")} if "baseline" in changed else {}
+        built = METRICS.build(dict(type=f"gcp_mm.{metric}", **options))
+        settings = {**data.metainfo["settings"], **changed}
+        built.dataset_meta = {**data.metainfo, "settings": settings}
+        chosen = rows if order is None else [rows[index] for index in order]
+        built.process(None, chosen)
+        return [built.compute_metrics(built.results) for _ in range(times)][-1]
 
-    once = evaluate(range(len(rows)))
-    shuffled = np.random.default_rng(0).permutation(len(rows)).tolist()
-    assert evaluate([*shuffled, *shuffled[:7]]) == once
-    assert once["mCE" if dataset == "ImageNetC" else "mFR"] > 0
-    with pytest.raises(UserError, match=f"{len(rows) - 1} of {len(rows)} samples"):
-        evaluate(range(1, len(rows)))
+    return evaluate, data, mean
+
+
+def test_repeated_samples_count_once_and_missing_ones_are_refused(evaluated):
+    evaluate, data, _ = evaluated
+    number = len(data)
+    shuffled = np.random.default_rng(0).permutation(number).tolist()
+    assert evaluate([*shuffled, *shuffled[:7]]) == evaluate()
+    with pytest.raises(UserError, match=f"{number - 1} of {number} samples"):
+        evaluate(range(1, number))
+
+
+def test_other_data_than_the_released_have_no_relative_mean(evaluated, monkeypatch):
+    evaluate, _, mean = evaluated
+    texts = []
+    monkeypatch.setattr(relative_metric, "print_log", lambda text, *_: texts.append(text))
+    found = evaluate(times=2)
+    assert not [name for name in found if name.startswith(("CE/", "mCE", "relative", "mFR", "mT5"))]
+    assert found.keys() & {"fog/1", "FP/tilt"} and 0 < found.get("mean_error", 1) <= 100
+    assert len([text for text in texts if f"no {mean}:" in text and "not measured on" in text]) == 1
+
+
+@pytest.mark.parametrize("number", [2, None])
+def test_released_data_have_the_mean_of_the_formula(evaluated, number):
+    evaluate, _, mean = evaluated
+    released = {"num_classes": 1000, "classes_sha256": None, "num_samples": number}
+    found = evaluate(**released)
+    key = mean if number is None else f"{mean}_num_samples_2"
+    assert [name for name in found if name.startswith(mean)] == [key]
+    if mean == "mCE":
+        errors = {n: [found[f"{n}/{s}"] / 100 for s in SEVERITIES] for n in BENCHMARK_CORRUPTIONS}
+        expected = corruption_error(errors)["mCE"]
+    else:
+        flips = {name: found[f"FP/{name}"] for name in PERTURBATIONS}
+        expected = perturbation_robustness(flips, flips)["mFR"]
+    assert found[key] == pytest.approx(expected, rel=1e-12)
+    regenerated = evaluate(**released, regenerated=True)
+    assert not [name for name in regenerated if name.startswith(mean)]
+
+
+def test_baseline_of_the_same_data_gives_the_mean(evaluated):
+    evaluate, data, mean = evaluated
+    baseline = Baseline(
+        "mine",
+        "imagenet-c" if mean == "mCE" else "imagenet-p",
+        error=dict.fromkeys(BENCHMARK_CORRUPTIONS, (0.5,) * 5),
+        flip_probability=dict.fromkeys(PERTURBATIONS, 0.5),
+        data=measured_data(data.metainfo["settings"]),
+    )
+    found = evaluate(baseline=baseline)
+    if mean == "mCE":
+        expected = 2 * found["mean_error"]
+    else:
+        expected = 200 * np.mean([found[f"FP/{name}"] for name in PERTURBATIONS])
+    assert found[f"{mean}_num_samples_2"] == pytest.approx(expected, rel=1e-12)
 
 
 def test_labels_are_those_of_the_table_where_a_class_is_missing(tree_c):

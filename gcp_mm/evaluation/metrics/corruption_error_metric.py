@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-from mmengine.evaluator import BaseMetric
-
-from gcp_mm.evaluation.corruption_error import corruption_error
-from gcp_mm.evaluation.corruptions import SEVERITIES
 from gcp_mm.evaluation.metrics.once_per_sample import once_per_sample
+from gcp_mm.evaluation.metrics.relative_metric import RelativeMetric
 from gcp_mm.registry import METRICS
+from gcp_mm.robustness.measures import corruption_measures
 
 
 @METRICS.register_module()
-class CorruptionError(BaseMetric):
+class CorruptionError(RelativeMetric):
     """Count right predictions in each cell of :class:`gcp_mm.datasets.ImageNetC`.
 
     Results are ``<corruption>/<severity>``, the top-1 error of each cell, ``CE/<corruption>`` for
@@ -22,26 +20,23 @@ class CorruptionError(BaseMetric):
     percent. The counts are integers, the same for any number of processes. Of tied classes the
     first one is predicted.
 
+    CE and mCE relative to the published AlexNet are of the released 1000 classes only: for other
+    data they are left out and the reason is logged, unless ``baseline`` is a network that was
+    measured on the same data. With ``num_samples`` n the name is ``mCE_num_samples_<n>``.
+
     Args:
         clean_error: Error without corruption, a fraction; adds ``relative_mCE``.
         baseline: See :func:`gcp_mm.evaluation.corruption_error`.
-        collect_device: As in mmengine's ``BaseMetric``.
-        prefix: As there. Defaults to 'imagenet_c'.
-        collect_dir: As there.
+        kwargs: Of mmengine's ``BaseMetric``; ``prefix`` defaults to 'imagenet_c'.
     """
 
     default_prefix = "imagenet_c"
 
     def __init__(
-        self,
-        clean_error: float | None = None,
-        baseline: str = "alexnet",
-        collect_device: str = "cpu",
-        prefix: str | None = None,
-        collect_dir: str | None = None,
+        self, clean_error: float | None = None, baseline: str = "alexnet", **kwargs: Any
     ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
-        self.clean_error, self.baseline = clean_error, baseline
+        super().__init__(baseline, **kwargs)
+        self.clean_error = clean_error
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Compare predictions with classes.
@@ -66,18 +61,18 @@ class CorruptionError(BaseMetric):
         Raises:
             UserError: If a sample was not evaluated.
         """
-        cells, number = self.dataset_meta["cells"], self.dataset_meta["files_per_cell"]
-        right = once_per_sample(results, len(cells) * number).reshape(len(cells), number)
-        errors = dict(zip(cells, 1 - right.sum(axis=1, dtype=np.int64) / number, strict=True))
-        by_corruption: dict[str, list[float]] = {}
-        for cell, error in errors.items():
-            by_corruption.setdefault(cell.partition("/")[0], []).append(float(error))
-        complete = {k: row for k, row in by_corruption.items() if len(row) == len(SEVERITIES)}
-        found = corruption_error(complete, self.clean_error, self.baseline)
-        metrics = {cell: 100 * float(error) for cell, error in errors.items()}
-        metrics.update({f"CE/{name}": value for name, value in found["CE"].items()})
-        if found["mCE"] is not None:
-            metrics.update(mCE=found["mCE"], mean_error=100 * found["mean_error"])
-        if found["relative_mCE"] is not None:
-            metrics["relative_mCE"] = found["relative_mCE"]
-        return metrics
+        names, number = self.dataset_meta["cells"], self.dataset_meta["files_per_cell"]
+        right = once_per_sample(results, len(names) * number).reshape(len(names), number)
+        cells = {
+            name: {"correct": int(row.sum()), "total": number}
+            for name, row in zip(names, right, strict=True)
+        }
+        found = self.measure(corruption_measures, cells, clean_error=self.clean_error)
+        metrics = {
+            name: 100 * (cell["total"] - cell["correct"]) / cell["total"]
+            for name, cell in cells.items()
+        }
+        metrics.update({f"CE/{name}": value for name, value in (found["CE"] or {}).items()})
+        if found["mean_error"] is not None:
+            metrics["mean_error"] = 100 * found["mean_error"]
+        return {**metrics, **self.means(found, "mCE", "relative_mCE")}

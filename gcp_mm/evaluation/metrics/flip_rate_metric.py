@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
 
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.metrics.once_per_sample import once_per_sample
-from gcp_mm.evaluation.perturbation_robustness import perturbation_robustness
+from gcp_mm.evaluation.metrics.relative_metric import RelativeMetric
 from gcp_mm.evaluation.perturbations import PERTURBATIONS, folder_name
 from gcp_mm.evaluation.sequences import measure_clips
 from gcp_mm.registry import METRICS
+from gcp_mm.robustness.measures import perturbation_measures
 
 
 @METRICS.register_module()
-class FlipRate(BaseMetric):
+class FlipRate(RelativeMetric):
     """Compare the ordered top-5 of the frames of :class:`gcp_mm.datasets.ImageNetP`.
 
     Results are ``FP/<perturbation>`` and ``T5D/<perturbation>``, and with all ten ``mFR``, with
     a baseline that has top-5 distances also ``mT5D``. Of tied classes the lower one comes first.
     The counts are integers, the same for any number of processes.
+
+    mFR relative to the published AlexNet is of the released 1000 classes only: for other data it is
+    left out and the reason is logged, unless ``baseline`` is a network that was measured on the
+    same data. With ``num_samples`` n the names are ``mFR_num_samples_<n>`` and so on.
 
     Args:
         baseline: See :func:`gcp_mm.evaluation.perturbation_robustness`.
@@ -32,16 +37,6 @@ class FlipRate(BaseMetric):
     """
 
     default_prefix = "imagenet_p"
-
-    def __init__(
-        self,
-        baseline: str = "alexnet",
-        collect_device: str = "cpu",
-        prefix: str | None = None,
-        collect_dir: str | None = None,
-    ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
-        self.baseline = baseline
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep the five most likely classes of each frame.
@@ -75,16 +70,15 @@ class FlipRate(BaseMetric):
         ends, difficulty = self.dataset_meta["clip_ends"], self.dataset_meta["difficulty"]
         clips = np.split(once_per_sample(results, int(ends[-1])), ends[:-1])
         number = self.dataset_meta["files_per_cell"]
-        flips, distances = {}, {}
+        cells = {}
         for name in PERTURBATIONS:
             folder = folder_name(name, difficulty)
             if folder not in self.dataset_meta["cells"]:
                 continue
             first = self.dataset_meta["cells"].index(folder) * number
-            found = measure_clips(clips[first : first + number], name, difficulty)
-            flips[name], distances[name] = found.flip_probability, found.top5_distance
-        metrics = {f"FP/{name}": value for name, value in flips.items()}
-        metrics.update({f"T5D/{name}": value for name, value in distances.items()})
-        found = perturbation_robustness(flips, distances, difficulty, self.baseline)
-        metrics.update({key: found[key] for key in ("mFR", "mT5D") if found[key] is not None})
-        return metrics
+            measures = measure_clips(clips[first : first + number], name, difficulty)
+            cells[folder] = {"difficulty": {str(difficulty): asdict(measures)}}
+        found = self.measure(perturbation_measures, cells, difficulty=difficulty)
+        metrics = {f"FP/{name}": value for name, value in found["flip_probability"].items()}
+        metrics.update({f"T5D/{name}": value for name, value in found["top5_distance"].items()})
+        return {**metrics, **self.means(found, "mFR", "mT5D")}

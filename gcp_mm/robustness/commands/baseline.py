@@ -9,7 +9,7 @@ from mmengine.dist import get_rank
 
 from gcp_mm.engine.config import add_common_arguments
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.baseline_file import write_baseline
+from gcp_mm.robustness.baseline_file import check_options, write_baseline
 from gcp_mm.robustness.commands.arguments import add_arguments, read_arguments
 from gcp_mm.robustness.evaluate import evaluate
 from gcp_mm.robustness.result import read_result
@@ -55,6 +55,7 @@ def command(args: argparse.Namespace) -> None:
     else:
         result = args.result or args.out.with_name(f"{args.out.stem}_result.json")
         cfg, options = read_arguments(args, result)
+        check_options(options)
         content = evaluate(cfg, args.checkpoint, options)
     if get_rank() == 0:
         write_baseline(content, args.out)

@@ -23,7 +23,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "on ImageNet-C and on ImageNet-P become one row.",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="RESULT", help="result files")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder to write (default: 'report' beside the first RESULT)",
+    )
     parser.add_argument(
         "--formats",
         nargs="+",
@@ -54,6 +59,7 @@ def command(args: argparse.Namespace) -> None:
     """
     models = read_models(args.files, args.names)
     published = find_robustness(args.published)
-    written = write_report(models, args.out, published, args.formats)
+    folder = args.out or args.files[0].parent / "report"
+    written = write_report(models, folder, published, args.formats)
     print(overview(models, published))
     print(f"wrote {', '.join(map(str, written))}")

@@ -13,6 +13,7 @@ from typing import TypeVar
 import cv2
 
 from gcp_mm.engine.atomic_backend import AtomicLocalBackend
+from gcp_mm.engine.parent_death import die_with_parent
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.corrupt.cells import JPEG_QUALITY, Cells, CorruptionCell
 from gcp_mm.robustness.corrupt.image_corruption import MIN_SIDE, require_imagecorruptions
@@ -54,6 +55,8 @@ class _Job:
 
 
 def _initialise_worker() -> None:
+    # Else it waits for work for ever after kill -9.
+    die_with_parent()
     # The processes are the parallelism.
     cv2.setNumThreads(0)
 

@@ -63,6 +63,44 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
     return content
 
 
+def find_manifest(root: Path, cells: Mapping[str, Path]) -> dict[str, Any] | None:
+    """Find the manifest of the tree, or trees, that cells lie in.
+
+    Args:
+        root: Folder of the data. The trees are this folder or folders in it, as the groups of the
+            released archives are.
+        cells: Folder of each cell by ``<corruption>/<severity>`` or ``<perturbation>``.
+
+    Returns:
+        Its content; None if no tree has one.
+
+    Raises:
+        UserError: If a file is none of this format, or trees were made with other settings; names
+            both.
+    """
+    trees = [root, *(folder.parents[key.count("/")] for key, folder in cells.items())]
+    found = {
+        tree: manifest for tree in dict.fromkeys(trees) if (manifest := read_manifest(tree))
+    }
+    if not found:
+        return None
+    (first, content), *others = found.items()
+    for tree, other in others:
+        if different := differences(_relevant(content), _relevant(other)):
+            raise UserError(
+                f"{str(first / MANIFEST_NAME)!r} (there) and {str(tree / MANIFEST_NAME)!r} (here) "
+                f"are of different trees: {abbreviate(different, 6)}. Evaluate them apart"
+            )
+    return content
+
+
+def _relevant(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the settings that the files depend on."""
+    settings = dict(content.get("settings", {}))
+    versions = settings.pop("versions", {})
+    return {"dataset": content.get("dataset"), **settings, **versions}
+
+
 class Manifest:
     """The manifest of a tree that is being made; an existing one of equal settings is continued.
 
@@ -101,12 +139,7 @@ class Manifest:
             )
 
     def _continue(self, found: Mapping[str, Any]) -> None:
-        def relevant(content: Mapping[str, Any]) -> dict[str, Any]:
-            settings = dict(content.get("settings", {}))
-            versions = settings.pop("versions", {})
-            return {"dataset": content.get("dataset"), **settings, **versions}
-
-        different = differences(relevant(found), relevant(self.content))
+        different = differences(_relevant(found), _relevant(self.content))
         if different:
             raise FolderExistsError(
                 f"{str(self.path)!r}: this tree is of other settings: {abbreviate(different, 6)}. "

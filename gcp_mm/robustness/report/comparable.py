@@ -13,6 +13,8 @@ from gcp_mm.robustness.report.models import Model, results_of
 # Which images, and what their errors are divided by.
 _DATA = (
     "baseline",
+    "baseline_sha256",
+    "classes_sha256",
     "difficulty",
     "listing_sha256",
     "manifest_sha256",

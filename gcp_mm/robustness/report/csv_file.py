@@ -31,7 +31,8 @@ def csv_text(models: Sequence[Model], published: Sequence[PublishedRobustness] =
         Lines of ``model, dataset, cell, difficulty, measure, value``. Values are as in the result
         files: errors are fractions, what is relative to the baseline is in percent. ``cell`` is
         ``<corruption>/<severity>``, a corruption, a perturbation, or empty for means and for
-        ``settings.*`` and ``versions.*``.
+        ``settings.*``, ``versions.*`` and
+        ``environment.*``.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -68,6 +69,6 @@ def _lines(model: Model, dataset: str) -> Iterator[tuple]:
     for measure, value in metrics.items():
         if isinstance(value, float):
             yield "", metrics.get("difficulty", ""), measure, value
-    for group in ("settings", "versions"):
+    for group in ("settings", "versions", "environment"):
         for key, value in content.get(group, {}).items():
             yield "", "", f"{group}.{key}", value if isinstance(value, str) else json.dumps(value)

@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, EXTRA_CORRUPTIONS
+from gcp_mm.evaluation.corruptions import (
+    ALL_CORRUPTIONS,
+    BENCHMARK_CORRUPTIONS,
+    EXTRA_CORRUPTIONS,
+    SEVERITIES,
+)
 from gcp_mm.evaluation.perturbations import PERTURBATIONS
 from gcp_mm.robustness.report.models import Model
 from gcp_mm.robustness.report.values import (
@@ -15,8 +20,11 @@ from gcp_mm.robustness.report.values import (
     mean_errors,
     means,
     perturbation_values,
+    single_cells,
 )
 from gcp_mm.zoo.robustness import PublishedRobustness
+
+_CELLS = tuple(f"{name}/{severity}" for name in ALL_CORRUPTIONS for severity in SEVERITIES)
 
 _LEGEND = (
     "All in %, lower is better. *mean error*: plain mean of the top-1 errors of the 15 "
@@ -62,6 +70,7 @@ def markdown(
             mean_errors(models),
             2,
         ),
+        ("Top-1 error in %, single cells", _CELLS, single_cells(models), 2),
         ("Flip rate in %", PERTURBATIONS, perturbation_values(models, "flip_rate"), 1),
         (
             "Flip probability in %",
@@ -113,6 +122,9 @@ def _notes(models: Sequence[Model]) -> list[str]:
             if reason := model.metrics(dataset).get(f"{mean}_reason"):
                 label = "mFP" if mean == "mFR" else mean
                 notes.append(f"{model.name}, no {label}: {reason}")
+        for dataset, result in model.results.items():
+            if (step := result["settings"]["transform"][1]).startswith("resize"):
+                notes.append(f"{model.name}, {dataset}: images were not used as they are: {step}")
     return notes
 
 

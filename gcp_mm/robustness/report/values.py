@@ -51,6 +51,32 @@ def mean_errors(models: Sequence[Model]) -> Table:
     }
 
 
+def single_cells(models: Sequence[Model]) -> Table:
+    """Take the errors of corruptions that were not measured at all severities.
+
+    Args:
+        models: The models.
+
+    Returns:
+        Error in percent by model and ``<corruption>/<severity>``; also of models that have all
+        severities where another one lacks some.
+    """
+    curves = {
+        model.name: severity_errors(content) for model, content in results_of(models, "imagenet-c")
+    }
+    partial = {
+        name for rows in curves.values() for name, row in rows.items() if len(row) < len(SEVERITIES)
+    }
+    return {
+        model: {
+            f"{name}/{severity}": error
+            for name in rows.keys() & partial
+            for severity, error in rows[name].items()
+        }
+        for model, rows in curves.items()
+    }
+
+
 def corruption_errors(
     models: Sequence[Model], published: Sequence[PublishedRobustness] = ()
 ) -> Table:

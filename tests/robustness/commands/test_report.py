@@ -25,6 +25,11 @@ def test_a_report_is_written_and_its_first_table_printed(constant, tmp_path, cap
     assert (out / "means.png").stat().st_size > 1000 and (out / "means.pdf").exists()
 
 
+def test_without_a_folder_it_is_written_beside_the_first_file(constant, tmp_path):  # noqa: F811
+    call(constant("one", names=["fog"]), constant("two", names=["fog"]), "--formats", "svg")
+    assert "two" in (tmp_path / "report/report.md").read_text()
+
+
 def test_mistakes_are_named(constant, tmp_path):  # noqa: F811
     with pytest.raises(UserError, match="no published robustness of 'resnet51'"):
         call(constant("a"), "--out", tmp_path / "out", "--published", "resnet51")

@@ -1,5 +1,11 @@
 import io
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,3 +137,48 @@ def test_a_file_that_cannot_be_written_is_named(photos, tmp_path, monkeypatch):
 def test_numbers_that_are_too_small(photos, tmp_path, options, message):
     with pytest.raises(UserError, match=message):
         make_corruptions(photos, tmp_path / "c", [NOISE], **options)
+
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from gcp_mm.robustness.corrupt import make
+
+def wait(number):
+    path = Path(sys.argv[1]) / str(number)
+    path.with_suffix('.part').write_text(str(os.getpid()))
+    path.with_suffix('.part').rename(path)
+    time.sleep(120)
+
+for _ in make._parallel(wait, [0, 1], 2):
+    pass
+"""
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel request is Linux's")
+def test_workers_end_with_a_killed_process(tmp_path, tool_env):
+    (tmp_path / "pids").mkdir()
+    (tmp_path / "killed.py").write_text(KILLED)
+    command = [sys.executable, str(tmp_path / "killed.py"), str(tmp_path / "pids")]
+    process = subprocess.Popen(command, env=tool_env)
+    files = [tmp_path / "pids" / name for name in "01"]
+    end = time.monotonic() + 120
+    while not all(path.exists() for path in files) and time.monotonic() < end:
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    workers = [int(path.read_text()) for path in files]
+    end = time.monotonic() + 5
+    while any(map(is_running, workers)) and time.monotonic() < end:
+        time.sleep(0.1)
+    alive = [pid for pid in workers if is_running(pid)]
+    for pid in alive:
+        os.kill(pid, signal.SIGKILL)
+    assert len(set(workers)) == 2 and not alive

@@ -12,6 +12,8 @@ from .conftest import clips
     [
         ("listing_sha256", "22"),
         ("manifest_sha256", "33"),
+        ("baseline_sha256", "55"),
+        ("classes_sha256", "66"),
         ("num_classes", 10),
         ("num_samples", 100),
         ("regenerated", True),

@@ -71,6 +71,31 @@ def test_a_partial_run_has_no_mean(constant, result):
     assert "| impulse_noise" in text and "| defocus_blur" not in text and "\n| mean " not in text
 
 
+def test_single_cells_of_a_partial_run_are_shown(constant, result):
+    part = images({"fog": 0.25, "snow": 0.5})
+    for cell in ("fog/1", "fog/2", "fog/4"):
+        del part[cell]
+    text = markdown(read_models([result("imagenet-c", "a", part), constant("b", 0.4)]))
+    single = text.partition("## Top-1 error in %, single cells")[2].partition("##")[0]
+    assert cells(single, "fog/3") == cells(single, "fog/5") == ["25.00", "40.00"]
+    assert cells(single, "fog/1") == ["-", "40.00"]
+    assert "snow" not in single
+    assert "single cells" not in markdown(read_models([constant("b", 0.4)]))
+
+
+def test_resized_images_are_told(constant, result):
+    resized = ["decode (FFmpeg)", "resize to 64 x 64 (pillow, bilinear)", "normalise on the device"]
+    kept = ["decode (pillow)", "keep 224 x 224, resize others (pillow, bilinear)"]
+    files = [
+        constant("a", transform=kept),
+        result("imagenet-p", "a", clips(0.1, 2.0), transform=resized, input_size=64),
+    ]
+    notes = [line for line in overview(read_models(files)).splitlines() if "as they are" in line]
+    assert notes == [
+        "- a, imagenet-p: images were not used as they are: resize to 64 x 64 (pillow, bilinear)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("changed", "reason", "mce"),
     [
