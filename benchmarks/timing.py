@@ -45,9 +45,12 @@ def interleaved(
         Seconds by name, one for each timed round.
     """
     times: dict[str, list[float]] = {name: [] for name in functions}
+    order = list(functions.items())
     for number in range(-warm_up, repetitions):
         argument = make_input()
-        for name, function in functions.items():
+        # Each round begins with another one: what ran before matters to the next.
+        first = number % len(order)
+        for name, function in order[first:] + order[:first]:
             seconds = seconds_of(lambda f=function, a=argument: f(a), device)
             if number >= 0:
                 times[name].append(seconds)
