@@ -12,9 +12,12 @@ import torch
 from torch.autograd import forward_ad
 
 
-@torch.compiler.assume_constant_result
 def differentiating() -> bool:
     """Return whether forward mode or a transform of torch.func other than vmap is active."""
     stack = torch._C._functorch.get_interpreter_stack() or []
     vmap = torch._C._functorch.TransformType.Vmap
     return forward_ad._current_level >= 0 or any(level.key() != vmap for level in stack)
+
+
+# What torch.compiler.assume_constant_result sets; calling it would import the whole compiler here.
+differentiating._dynamo_marked_constant = True
