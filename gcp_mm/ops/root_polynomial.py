@@ -11,8 +11,10 @@ and K q(K) approximates the square root. Two steps at once cost fewer products t
 
 .. math::
 
-    t(r)\, t(r\,t(r)^2) = p(r) = 2.25 - 2.4375\, r + r^2 (1.6875 - 0.5625\, r + 0.0625\, r^2),
-    \qquad R_{k+2} = R_k\, p(R_k)^2
+    t(r)\, t(r\,t(r)^2) = p(r) = 1 + 0.5\, e + e^2 (0.375 + 0.3125\, e + 0.0625\, e^2),
+    \quad e = 1 - r, \qquad R_{k+2} = R_k\, p(R_k)^2
+
+In e no coefficient is negative, so that nothing cancels at eigenvalues close to 1.
 
 On :class:`DualBlocks` the same lines also give the derivative D q(K)[W]. It is self-adjoint for a
 symmetric K: started at the gradient of q(K) it is the gradient of K, and a backward pass needs no
@@ -34,9 +36,10 @@ def _one_step(r: Matrices) -> Matrices:
 
 
 def _two_steps(r: Matrices) -> Matrices:
-    square = r.squared()
-    inner = r.affine(-0.5625, 1.6875).add_(square, 0.0625)
-    return r.affine(-2.4375, 2.25).add_product_(square, inner)
+    e = r.affine(-1.0, 1.0)
+    square = e.squared()
+    inner = e.affine(0.3125, 0.375).add_(square, 0.0625)
+    return e.affine(0.5, 1.0).add_product_(square, inner)
 
 
 def root_polynomial(gram: Matrices, num_iters: int, *, times_gram: bool) -> Matrices:
