@@ -7,7 +7,6 @@ compared with PIL's. Only ratios mean something: the machine is whatever it is.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import time
@@ -17,6 +16,7 @@ import cv2
 import mmcv
 import numpy as np
 import PIL
+from machine import write_report
 from mmengine.dataset import Compose
 from mmpretrain.registry import TRANSFORMS
 
@@ -107,10 +107,7 @@ def main() -> None:
             f"{name:<13} {row['median_ms']:6.2f} ms  {base / row['median_ms']:5.2f} x pillow   "
             f"mean difference {row['mean_difference']:.2f} of 255"
         )
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"written to {args.out}")
+    write_report(report, args.out)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import os
 import platform
 import statistics
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 import torchvision
 from allocated_memory import peak_bytes
+from machine import write_report
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -150,10 +150,7 @@ def main() -> None:
     for name, value in results["peak_bytes"].items():
         print(f"peak memory of {name}: {value / 2**20:.1f} MiB")
     print(f"ratio      {results['ratio']:8.2f}   loss difference {results['loss_difference']:.1e}")
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"written to {args.out}")
+    write_report(report, args.out)
 
 
 if __name__ == "__main__":

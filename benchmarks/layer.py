@@ -10,7 +10,6 @@ ratios mean something: the machine is whatever it is.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -21,7 +20,7 @@ import torch
 from allocated_memory import bytes_saved_for_backward, peak_bytes
 from exact import exact_layer
 from features import CASES, relu
-from machine import describe, matmul_rate
+from machine import describe, matmul_rate, write_report
 from peers import Layer, layers
 from timing import interleaved, ratio, summary
 from torch import Tensor
@@ -213,10 +212,7 @@ def main() -> None:
         torch.compiler.reset()
         report["maps"][f"{side}x{side}"] = result = Setting(args, side).measure()
         show(side, result)
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2, default=str) + "\n")
-        print(f"written to {args.out}")
+    write_report(report, args.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What a report says about where it was measured."""
+"""What a report says about where it was measured, and its file."""
 
 from __future__ import annotations
 
+import json
 import platform
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,19 @@ def describe(device: torch.device) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "gcp_mm": __version__,
     }
+
+
+def write_report(report: dict[str, Any], out: Path | None) -> None:
+    """Write a report as JSON.
+
+    Args:
+        report: Plain data and paths.
+        out: The file; None writes nothing.
+    """
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(report, indent=2, default=str) + "\n")
+        print(f"written to {out}")
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, size: int = 2048) -> float:

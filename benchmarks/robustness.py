@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 import os
 import platform
 import statistics
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import plain_robustness as plain
 import torch
+from machine import write_report
 from peak_memory import peak_memory
 from tiny_network import TinyNetwork
 
@@ -186,10 +186,7 @@ def main() -> None:
             print(
                 f"peak memory, {way:<7}", *(f"{n} clips {mib} MiB;" for n, mib in by_number.items())
             )
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"written to {args.out}")
+    write_report(report, args.out)
 
 
 if __name__ == "__main__":

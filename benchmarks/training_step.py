@@ -10,7 +10,6 @@ run, so that the layer's own share is not confused with that of the larger class
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import describe
+from machine import describe, write_report
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
@@ -169,10 +168,7 @@ def main() -> None:
         for name, row in result["parts"].items():
             share = f"{row['share_of_control']:7.1%} of the control"
             print(f"  {name:22}{row['median_ms']:9.1f} ms  {share}")
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2, default=str) + "\n")
-        print(f"written to {args.out}")
+    write_report(report, args.out)
 
 
 if __name__ == "__main__":

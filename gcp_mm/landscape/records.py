@@ -15,6 +15,8 @@ from gcp_mm.errors import UserError
 from gcp_mm.landscape.result_file import differences
 
 VERSION = 1
+FILENAME = "landscape.jsonl"
+"""Records of a run in its work folder."""
 
 
 def make_header(cfg: Config, settings: Mapping) -> dict:

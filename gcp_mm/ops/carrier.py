@@ -1,10 +1,11 @@
 r"""How the matrices of the layer are stored and multiplied.
 
 float64 features are computed in float64 and everything else in float32, with one exception: half
-precision features on a GPU are carried by float16, with sums in float32. All matrices have their
-eigenvalues in [0, 1] or close to it, so the range of float16 is enough and its 11 bits are worth
-more than the range of bfloat16. The features are lifted by 16 first, so that the Gram matrix, whose
-trace is 1, has a trace of 256 and stays clear of the subnormal numbers.
+precision features on a GPU are carried by float16, with sums in float32 (in products of cuBLAS only
+if ``torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction`` is off). All matrices have
+their eigenvalues in [0, 1] or close to it, so the range of float16 is enough and its 11 bits are
+worth more than the range of bfloat16. The features are lifted by 16 first, so that the Gram matrix,
+whose trace is 1, has a trace of 256 and stays clear of the subnormal numbers.
 """
 
 from __future__ import annotations

@@ -32,6 +32,8 @@ class Classifier:
     @contextlib.contextmanager
     def _precision(self) -> Iterator[None]:
         half = self.dtype in ("bfloat16", "float16")
+        products = torch.backends.cuda.matmul
+        before, products.allow_tf32 = products.allow_tf32, self.dtype != "float32"
         # Not benchmarked: another algorithm in another process would round differently.
         with (
             torch.backends.cudnn.flags(
@@ -44,7 +46,10 @@ class Classifier:
                 self.device.type, getattr(torch, self.dtype) if half else None, enabled=half
             ),
         ):
-            yield
+            try:
+                yield
+            finally:
+                products.allow_tf32 = before
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from processes import is_running
 
 WORKER = """
 import os, sys, time
@@ -18,13 +18,6 @@ if 'stay' not in sys.argv:
 Path(sys.argv[1]).write_text(str(os.getpid()))
 time.sleep(120)
 """
-
-
-def is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel request is Linux's")

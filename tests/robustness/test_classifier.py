@@ -38,6 +38,22 @@ def test_image_has_the_same_scores_wherever_it_lies(network, images):
     assert torch.equal(together, apart)
 
 
+@pytest.fixture(params=[False, True])
+def tf32_before(request):
+    products = torch.backends.cuda.matmul
+    found, products.allow_tf32 = products.allow_tf32, request.param
+    yield request.param
+    products.allow_tf32 = found
+
+
+@pytest.mark.parametrize(("dtype", "allowed"), [("float32", False), ("tf32", True)])
+def test_tf32_is_for_products_and_convolutions_alike(network, tf32_before, dtype, allowed):
+    with Classifier(network, torch.device("cpu"), dtype)._precision():
+        assert torch.backends.cuda.matmul.allow_tf32 == allowed
+        assert torch.backends.cudnn.allow_tf32 == allowed
+    assert torch.backends.cuda.matmul.allow_tf32 == tf32_before
+
+
 def test_half_precision_is_near(network, images):
     exact = Classifier(network, torch.device("cpu")).logits(images)
     half = Classifier(network, torch.device("cpu"), "bfloat16").logits(images)

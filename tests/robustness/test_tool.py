@@ -121,6 +121,7 @@ def test_file_of_another_evaluation_is_kept(
     [
         (["--corruptions", "mist"], "unknown corruption 'mist'"),
         (["--severities", "6"], "severity 6"),
+        (["--difficulty", "2"], "--difficulty has no effect on imagenet-c"),
         (["--data-root", "/no/tree"], "'/no/tree' is no folder"),
         (["--num-samples", "19"], "--num-samples 19: a cell has 18 files"),
         (["--num-samples", "0"], "--num-samples 0"),
@@ -133,6 +134,8 @@ def test_file_of_another_evaluation_is_kept(
         (["--device", "gpu"], "--device gpu"),
         (["--batch-size", "0"], "--batch-size 0"),
         (["--dataset", "imagenet-p", "--corruptions", "fog"], "unknown perturbation 'fog'"),
+        (["--dataset", "imagenet-p", "--decoder", "cv2"], "--decoder has no effect on imagenet-p"),
+        (["--dataset", "imagenet-p", "--severities", "1"], "--severities has no effect"),
     ],
 )
 def test_wrong_option_is_named(tool, part_c, tmp_path, options, named):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.probe import measure
 from gcp_mm.landscape.probe_point import find_preset
-from gcp_mm.landscape.records import RecordFile, make_header
+from gcp_mm.landscape.records import FILENAME, RecordFile, make_header
 from gcp_mm.landscape.settings import resolve
 from gcp_mm.registry import HOOKS
 
@@ -56,7 +56,7 @@ class LandscapeHook(Hook):
         direction: str = "ascent",
         batch_norm: str = "batch",
         rescale: bool | int = False,
-        filename: str = "landscape.jsonl",
+        filename: str = FILENAME,
     ) -> None:
         if interval is not None and interval < 1:
             raise UserError(f"LandscapeHook: interval={interval} has to be at least 1")

@@ -11,12 +11,10 @@ from pathlib import Path
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.band_table import incomparable, mean_widths, write_csv
 from gcp_mm.landscape.bands import RunBands, run_bands
-from gcp_mm.landscape.records import read_records
+from gcp_mm.landscape.records import FILENAME, read_records
 from gcp_mm.landscape.result_file import read_results
 from gcp_mm.landscape.surface import losses_as_array
 from gcp_mm.plots.landscape import plot_bands, plot_spectra, plot_surfaces
-
-RECORDS = "landscape.jsonl"
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -36,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         nargs="+",
         type=Path,
         metavar="RUN",
-        help=f"work folder with {RECORDS}, file of records, or result file (.json); all of a kind",
+        help=f"work folder with {FILENAME}, file of records, or result file (.json); all of a kind",
     )
     parser.add_argument(
         "--out", type=Path, required=True, help="figure, such as figures/landscape"
@@ -63,7 +61,7 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If a file is missing or of another kind than the first one.
     """
-    paths = [path / RECORDS if path.is_dir() else path for path in args.files]
+    paths = [path / FILENAME if path.is_dir() else path for path in args.files]
     if args.names and len(args.names) != len(paths):
         raise UserError(f"{len(args.names)} --names for {len(paths)} files: give one for each")
     if args.out.suffix[1:] in args.formats:

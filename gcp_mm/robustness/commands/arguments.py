@@ -38,9 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="'benchmark' (the 15 or the 10), 'all' (19), noise, blur, weather, digital, extra, "
         "or names",
     )
-    parser.add_argument("--severities", type=int, nargs="+", default=SEVERITIES, metavar="N")
     parser.add_argument(
-        "--difficulty", type=int, choices=DIFFICULTIES, default=1, help="of ImageNet-P (default 1)"
+        "--severities", type=int, nargs="+", metavar="N", help="of ImageNet-C (default: all)"
+    )
+    parser.add_argument(
+        "--difficulty", type=int, choices=DIFFICULTIES, help="of ImageNet-P (default 1)"
     )
     parser.add_argument(
         "--num-samples", type=int, metavar="N", help="files of each cell; not comparable"
@@ -57,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input-size", type=int, metavar="S", help="resize to S x S (default: refuse all but 224)"
     )
-    parser.add_argument("--decoder", choices=DECODERS, default="pillow", help="of images")
+    parser.add_argument("--decoder", choices=DECODERS, help="of ImageNet-C (default pillow)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="default: float32")
     parser.add_argument("--device", help="default: the GPU if there is one")
     parser.add_argument(
@@ -90,13 +92,20 @@ def read_arguments(args: argparse.Namespace, out: Path | None) -> tuple[Config, 
     if out is None:
         part = f"_shard{shard[0]}of{shard[1]}" if shard else ""
         out = Path(cfg.work_dir) / "robustness" / f"{args.dataset}{part}.json"
-    shared = ("dataset", "names", "severities", "difficulty", "num_samples", "clean_root", "clean")
-    shared += ("clean_error", "baseline", "input_size", "decoder", "dtype", "device", "batch_size")
+    other = ("difficulty",) if args.dataset == "imagenet-c" else ("severities", "decoder")
+    for name in other:
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name} has no effect on {args.dataset}; leave it out")
+    shared = ("dataset", "names", "num_samples", "clean_root", "clean", "clean_error", "baseline")
+    shared += ("input_size", "dtype", "device", "batch_size")
     return cfg, Options(
         data_root=args.data_root or Path("data") / args.dataset,
         out=out,
         name=args.name or Path(args.config).stem,
         shard=shard,
         workers=args.workers,
+        severities=args.severities or SEVERITIES,
+        difficulty=args.difficulty or 1,
+        decoder=args.decoder or "pillow",
         **{name: getattr(args, name) for name in shared},
     )

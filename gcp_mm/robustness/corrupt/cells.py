@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -21,31 +23,25 @@ from gcp_mm.robustness.corrupt.video import encode_mp4
 JPEG_QUALITY = 85
 
 
-@dataclass(frozen=True)
-class CorruptionCell:
-    """``<corruption>/<severity>/<class>/<name>.JPEG``.
+class Cell(ABC):
+    """A folder of the tree, with one file for each image.
 
     Attributes:
-        corruption: Its name.
-        severity: From 1 to 5.
+        suffix: Of its files.
     """
 
-    corruption: str
-    severity: int
+    suffix: ClassVar[str]
 
     @property
+    @abstractmethod
     def key(self) -> str:
         """Folder of the cell below the root."""
-        return f"{self.corruption}/{self.severity}"
 
-    def file(self, root: Path, source: SourceImage) -> Path:
-        """Return where the corrupted image lies."""
-        return root / self.key / f"{source.name}.JPEG"
-
+    @abstractmethod
     def content(
         self, image: Image.Image, source: SourceImage, size: int | None, seed: int
     ) -> bytes:
-        """Corrupt an image.
+        """Make the file of an image.
 
         Args:
             image: The resized image.
@@ -54,8 +50,36 @@ class CorruptionCell:
             seed: Of the tree.
 
         Returns:
-            A JPEG file of quality 85.
+            The content of the file.
         """
+
+    def file(self, root: Path, source: SourceImage) -> Path:
+        """Return where the file of an image lies."""
+        return root / self.key / f"{source.name}{self.suffix}"
+
+
+@dataclass(frozen=True)
+class CorruptionCell(Cell):
+    """``<corruption>/<severity>/<class>/<name>.JPEG``.
+
+    Attributes:
+        corruption: Its name.
+        severity: From 1 to 5.
+    """
+
+    suffix = ".JPEG"
+    corruption: str
+    severity: int
+
+    @property
+    def key(self) -> str:
+        """Folder of the cell below the root."""
+        return f"{self.corruption}/{self.severity}"
+
+    def content(
+        self, image: Image.Image, source: SourceImage, size: int | None, seed: int
+    ) -> bytes:
+        """Corrupt an image; see :meth:`Cell.content`. A JPEG file of quality 85."""
         corrupted = corrupt_image(
             np.asarray(crop(image, size)),
             self.corruption,
@@ -68,13 +92,14 @@ class CorruptionCell:
 
 
 @dataclass(frozen=True)
-class SequenceCell:
+class SequenceCell(Cell):
     """``<perturbation>/<class>/<name>.mp4``.
 
     Attributes:
         perturbation: Its name.
     """
 
+    suffix = ".mp4"
     perturbation: str
 
     @property
@@ -82,27 +107,13 @@ class SequenceCell:
         """Folder of the cell below the root."""
         return self.perturbation
 
-    def file(self, root: Path, source: SourceImage) -> Path:
-        """Return where the sequence lies."""
-        return root / self.key / f"{source.name}.mp4"
-
     def content(
         self, image: Image.Image, source: SourceImage, size: int | None, seed: int
     ) -> bytes:
-        """Perturb an image.
-
-        Args:
-            image: The resized image.
-            source: What it is.
-            size: Side of the crop; None for the whole image.
-            seed: Of the tree.
-
-        Returns:
-            An mp4 file.
-        """
+        """Perturb an image; see :meth:`Cell.content`. An mp4 file."""
         rng = np.random.default_rng(derive_seed(seed, self.key, source.name))
         frames = SEQUENCES[self.perturbation](image, size, rng)
         return encode_mp4(frames, noisy=IS_NOISE[self.perturbation])
 
 
-Cells = Sequence[CorruptionCell | SequenceCell]
+Cells = Sequence[Cell]

@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from processes import is_running
 
 from gcp_mm.errors import FolderExistsError, UserError
 from gcp_mm.robustness.corrupt import make_corruptions
@@ -153,13 +153,6 @@ def wait(number):
 for _ in make._parallel(wait, [0, 1], 2):
     pass
 """
-
-
-def is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel request is Linux's")

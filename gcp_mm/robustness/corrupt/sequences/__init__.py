@@ -1,9 +1,13 @@
 """The ten perturbation sequences of ImageNet-P.
 
 The constants are those of the script that made ImageNet-P (hendrycks/robustness,
-``ImageNet-P/create_p/make_imagenet_p.py``; arXiv 1903.12261). Every sequence is a function of the
-resized image, the side of the square crop (None for the whole image) and a random generator, and
-yields RGB frames, uint8, (H, W, 3). Values are rounded where the script cuts digits off.
+``ImageNet-P/create_p/make_imagenet_p.py``; arXiv 1903.12261). Values are rounded where the script
+cuts digits off. Every sequence is a function ``(image, size, rng)`` that yields RGB frames, uint8,
+(H, W, 3):
+
+    image: The resized image.
+    size: Side of the square crop, in pixels; None for the whole image.
+    rng: Draws what is random: the noises and the snow. The others do not use it.
 """
 
 from gcp_mm.robustness.corrupt.sequences.blur import motion_blur_sequence, zoom_blur_sequence

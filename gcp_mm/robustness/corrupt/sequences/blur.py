@@ -18,11 +18,6 @@ def motion_blur_sequence(
 ) -> Iterator[np.ndarray]:
     """Blur with radius 10 and sigma 3 along -120 to 0 degrees.
 
-    Args:
-        image: The resized image.
-        size: Side of the crop; None for the whole image.
-        rng: Not used.
-
     Yields:
         31 frames.
     """
@@ -35,11 +30,6 @@ def zoom_blur_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Average the image over zooms of 1, 1.004, 1.008 and so on, one more in each frame.
-
-    Args:
-        image: The resized image.
-        size: Side of the crop; None for the whole image.
-        rng: Not used.
 
     Yields:
         31 frames; the first one is clean.

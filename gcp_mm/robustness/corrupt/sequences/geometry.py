@@ -38,11 +38,6 @@ def translate_sequence(
 ) -> Iterator[np.ndarray]:
     """Shift by -20 to 20 pixels to the right.
 
-    Args:
-        image: The resized image.
-        size: Side of the crop; None for the whole image.
-        rng: Not used.
-
     Yields:
         41 frames; the 21st is clean.
     """
@@ -55,11 +50,6 @@ def rotate_sequence(
 ) -> Iterator[np.ndarray]:
     """Turn by -15 to 15 degrees.
 
-    Args:
-        image: The resized image.
-        size: Side of the crop; None for the whole image.
-        rng: Not used.
-
     Yields:
         31 frames; the 16th is clean.
     """
@@ -71,11 +61,6 @@ def scale_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Scale by 0.4 to 1.15.
-
-    Args:
-        image: The resized image.
-        size: Side of the crop; None for the whole image.
-        rng: Not used.
 
     Yields:
         31 frames; the 25th is clean.
@@ -90,11 +75,6 @@ def tilt_sequence(
     """Tilt the image plane around both of its axes by -15 to 15 degrees.
 
     The 16th frame is the image itself, smaller by 1 / (f + 1), see :func:`tilt_matrix`.
-
-    Args:
-        image: The resized image.
-        size: Side of the crop; None for the whole image.
-        rng: Not used.
 
     Yields:
         31 frames.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image
@@ -14,24 +14,26 @@ _SIGMA = 0.03
 _PHOTONS = 300
 
 
+def _noisy(
+    clean: np.ndarray, noise: Callable[[np.ndarray], np.ndarray]
+) -> Iterator[np.ndarray]:
+    yield to_pixels(clean)
+    for _ in range(FRAMES - 1):
+        yield to_pixels(noise(clean))
+
+
 def gaussian_noise_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Add Gaussian noise with standard deviation 0.03.
 
-    Args:
-        image: The resized image.
-        size: Side of the crop; None for the whole image.
-        rng: Draws the noise.
-
     Yields:
         31 frames; the first one is clean.
     """
-    clean = clean_frame(image, size)
-    yield to_pixels(clean)
-    for _ in range(FRAMES - 1):
-        noise = rng.standard_normal(clean.shape, dtype=np.float32)
-        yield to_pixels(clean + _SIGMA * noise)
+    return _noisy(
+        clean_frame(image, size),
+        lambda clean: clean + _SIGMA * rng.standard_normal(clean.shape, dtype=np.float32),
+    )
 
 
 def shot_noise_sequence(
@@ -39,15 +41,9 @@ def shot_noise_sequence(
 ) -> Iterator[np.ndarray]:
     """Replace every value x by Poisson(300 x) / 300.
 
-    Args:
-        image: The resized image.
-        size: Side of the crop; None for the whole image.
-        rng: Draws the counts.
-
     Yields:
         31 frames; the first one is clean.
     """
-    clean = clean_frame(image, size)
-    yield to_pixels(clean)
-    for _ in range(FRAMES - 1):
-        yield to_pixels(rng.poisson(_PHOTONS * clean) / _PHOTONS)
+    return _noisy(
+        clean_frame(image, size), lambda clean: rng.poisson(_PHOTONS * clean) / _PHOTONS
+    )

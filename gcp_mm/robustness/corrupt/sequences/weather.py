@@ -26,11 +26,6 @@ def snow_sequence(
 ) -> Iterator[np.ndarray]:
     """Brighten the image a little and let the same flakes fall along -150 to -30 degrees.
 
-    Args:
-        image: The resized image.
-        size: Side of the crop; None for the whole image.
-        rng: Draws the flakes, once.
-
     Yields:
         31 frames.
     """
@@ -47,11 +42,6 @@ def brightness_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Add -0.3 to 0.3 to the value (the largest channel); hue and saturation stay.
-
-    Args:
-        image: The resized image.
-        size: Side of the crop; None for the whole image.
-        rng: Not used.
 
     Yields:
         31 frames; the 16th is clean.
