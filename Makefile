@@ -43,5 +43,5 @@ clean: ## remove build outputs and caches, but no data, results or .venv
 	find . \( -name .git -o -name .venv -o -name data -o -name work_dirs \) -prune -o \
 		-name __pycache__ -type d -exec rm -rf {} +
 
-distclean: clean ## clean, and remove .venv too
-	rm -rf .venv
+distclean: clean ## clean, and remove .venv and the compiled kernels too
+	rm -rf .venv gcp_mm/ops/cpu_kernels/_kernels*.so

@@ -1,19 +1,45 @@
-"""Build script: metadata is in pyproject.toml, the ``.mim`` folder is added here.
+"""Build script: metadata is in pyproject.toml; ``.mim`` and the C kernels are added here.
 
 openmim looks for configs, tools and the model index of a package in ``<package>/.mim``.
 """
 
+import os
+import runpy
 import shutil
+import sysconfig
 import tempfile
 import zipfile
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 from setuptools.command.editable_wheel import editable_wheel
 from wheel.wheelfile import WheelFile
 
 ROOT = Path(__file__).resolve().parent
+KERNELS = Path("gcp_mm/ops/cpu_kernels")
+
+
+def cpu_kernels() -> Extension:
+    """Describe the C kernels of the layer, a plain shared library that is loaded with ctypes.
+
+    Optional: where they cannot be compiled, the layer uses PyTorch's products. OpenMP is not
+    linked, because torch brings its own and two of them in a process compete for the cores.
+    """
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    if "CC" not in os.environ and shutil.which(compiler) is None:
+        # Pythons that were built elsewhere name a compiler that need not be here.
+        os.environ["CC"] = "cc"
+    sources = ROOT / KERNELS / "csrc"
+    digest = runpy.run_path(str(ROOT / KERNELS / "digest.py"))["source_digest"](sources)
+    return Extension(
+        "gcp_mm.ops.cpu_kernels._kernels",
+        sources=[str(KERNELS / "csrc/gram_pool.c")],
+        depends=[str(KERNELS / "csrc" / path.name) for path in sources.glob("*.h")],
+        define_macros=[("GCP_MM_SOURCE_DIGEST", f'"{digest}"')],
+        extra_compile_args=["-std=gnu11", "-O3", "-ffp-contract=fast", "-fopenmp", "-Wno-psabi"],
+        optional=True,
+    )
 
 
 def copy_mim(package: Path) -> None:
@@ -59,4 +85,7 @@ class EditableWheelWithMim(editable_wheel):
                 archive.write_files(folder)
 
 
-setup(cmdclass={"build_py": BuildWithMim, "editable_wheel": EditableWheelWithMim})
+setup(
+    cmdclass={"build_py": BuildWithMim, "editable_wheel": EditableWheelWithMim},
+    ext_modules=[cpu_kernels()],
+)

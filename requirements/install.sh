@@ -58,12 +58,12 @@ stack_fingerprint() {
     "$(hash_files requirements/{lock,mmcv}.txt requirements/*.sh)" | sha256sum | cut -d ' ' -f 1
 }
 
-# What the installed project copies or reads from the tree; setup.py says why configs are copied.
+# What the installed project copies or compiles; setup.py says why configs are copied.
 project_fingerprint() {
   local -a files
   mapfile -t files < <(
-    find setup.py pyproject.toml model-index.yml configs tools -type f -not -name '*.pyc' \
-      2>/dev/null | LC_ALL=C sort
+    find setup.py pyproject.toml model-index.yml configs tools gcp_mm/ops/cpu_kernels/csrc -type f \
+      -not -name '*.pyc' 2>/dev/null | LC_ALL=C sort
   )
   hash_files "${files[@]}"
 }

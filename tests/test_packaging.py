@@ -3,6 +3,7 @@
 import importlib.metadata
 import shutil
 import sys
+import sysconfig
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 import gcp_mm
 from gcp_mm.zoo import load_rows
 
+KERNELS = "gcp_mm/ops/cpu_kernels"
 CONFIG = "resnet18_gcp_lrnorm"
 # The smallest network with covariance pooling.
 SMALL = "mobilenetv2_gcp_lrnorm_128"
@@ -58,9 +60,17 @@ def test_wheel_holds_the_package_the_configs_and_the_tools(wheel, repo):
         "gcp_mm/.mim/tools/dist_train.sh",
     } <= extra
     metadata = {name for name in names if ".dist-info/" in name}
-    suffixes = (".py", ".txt", ".json")
+    suffixes = (".py", ".txt", ".json", ".c", ".h")
     package = set().union(*(below(repo, "gcp_mm", suffix=suffix) for suffix in suffixes))
-    assert names - metadata == package | extra | {"gcp_mm/.mim/model-index.yml"}
+    compiled = {f"{KERNELS}/_kernels{sysconfig.get_config_var('EXT_SUFFIX')}"}
+    assert names - metadata == package | extra | compiled | {"gcp_mm/.mim/model-index.yml"}
+
+
+def test_kernels_of_the_wheel_are_those_of_its_sources(wheel, site, run_tool, tmp_path):
+    code = "import torch, gcp_mm.ops as o; print(o.__file__, o.explain(torch.rand(1, 4, 3)))"
+    process = run_tool("-c", code, cwd=tmp_path, PYTHONPATH=str(site))
+    assert process.stdout.startswith(str(site)), process.stderr
+    assert process.stdout.strip().endswith("; C kernels")
 
 
 def test_wheel_says_what_it_is(wheel):

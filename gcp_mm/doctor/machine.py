@@ -1,4 +1,4 @@
-"""Probes of mmcv's compiled operators, the devices and the compiler."""
+"""Probes of the compiled operators, the devices and the compiler."""
 
 import os
 import shutil
@@ -48,6 +48,15 @@ def _gpu_operators() -> Check:
     return Check(name, "nms and RoIAlign work")
 
 
+def _cpu_kernels() -> Check:
+    name = "GCP layer, CPU"
+    library = import_module("gcp_mm.ops.cpu_kernels.library").load_library()
+    if isinstance(library, str):
+        # No FAIL: PyTorch's products give the same numbers, later.
+        return Check(name, "slower, without the C kernels", WARN, library)
+    return Check(name, "C kernels")
+
+
 def _devices() -> Check:
     torch = import_module("torch")
     found = f"{torch.get_num_threads()} CPU threads"
@@ -78,6 +87,7 @@ def _compiler() -> Check:
 PROBES = (
     Probe("mmcv ops, CPU", _cpu_operators),
     Probe("mmcv ops, GPU", _gpu_operators, blocking=False),
+    Probe("GCP layer, CPU", _cpu_kernels, blocking=False),
     Probe("devices", _devices, blocking=False),
     Probe("C++ compiler", _compiler, "set CXX to a working C++ compiler", blocking=False),
 )

@@ -12,9 +12,10 @@ from torch import Tensor
 from gcp_mm.ops.carrier import Carrier
 from gcp_mm.ops.conditioning import pool_conditioned
 from gcp_mm.ops.covariance_pool import flatten_positions
+from gcp_mm.ops.cpu_kernels import cpu_kernel_status
 from gcp_mm.ops.function_transforms import differentiating
 from gcp_mm.ops.gram_autograd import gram_autograd_global_covariance_pool
-from gcp_mm.ops.gram_op import gram_pool
+from gcp_mm.ops.gram_op import gram_pool, runs_in_c
 from gcp_mm.ops.precision import check_floating_point
 from gcp_mm.ops.reference import reference_global_covariance_pool
 from gcp_mm.ops.triton_kernels import triton_status
@@ -73,6 +74,15 @@ def choose(x: Tensor, impl: str = "auto") -> Choice:
     return choice
 
 
+def _kernels(x: Tensor, carrier: Carrier) -> list[str]:
+    if carrier.fused:
+        return ["Triton kernels"]
+    if runs_in_c(x, carrier):
+        return ["C kernels"]
+    reasons = {"C": cpu_kernel_status(x), "Triton": triton_status(x)}
+    return [f"no {name} kernels: {reason}" for name, reason in reasons.items()]
+
+
 def explain(x: Tensor, impl: str = "auto") -> str:
     """Say which implementation :func:`gcp_mm.ops.global_covariance_pool` would run, and why.
 
@@ -84,7 +94,7 @@ def explain(x: Tensor, impl: str = "auto") -> str:
 
     Returns:
         Its name and the reason; for 'gram' also the matrices it works on, their dtype, and whether
-        Triton kernels multiply them.
+        C or Triton kernels multiply them, or why neither do.
 
     Raises:
         ValueError: If ``impl`` or the environment variable names no implementation, or the layer
@@ -104,6 +114,6 @@ def explain(x: Tensor, impl: str = "auto") -> str:
         words += [
             f"{matrices} matrices for C = {channels}, N = {positions}",
             f"carried by {carrier.dtype}",
-            "Triton kernels" if carrier.fused else f"no Triton kernels: {triton_status(x)}",
+            *_kernels(x, carrier),
         ]
     return f"{choice.impl}: {'; '.join(words)}"

@@ -1,8 +1,8 @@
 """The layer on the smaller Gram matrix as a PyTorch operator, ``gcp_mm::gram_pool``.
 
 Autograd keeps nothing but the input: the backward operator computes what it needs again, which the
-self-adjoint derivative makes cheap (see :mod:`gcp_mm.ops.gram_passes`). Samples are taken in groups
-that fit into the cache.
+self-adjoint derivative makes cheap (see :mod:`gcp_mm.ops.gram_passes`). On the CPU the C kernels
+take sample by sample; without them samples are taken in groups that fit into the cache.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gcp_mm.ops.carrier import Carrier, compute_dtype
 from gcp_mm.ops.conditioning import pool_conditioned
+from gcp_mm.ops.cpu_kernels import cpu_backward, cpu_forward, cpu_kernel_status
 from gcp_mm.ops.flops import flop_formula
 from gcp_mm.ops.gram_autograd import gram_autograd_global_covariance_pool
 from gcp_mm.ops.gram_passes import gram_backward, gram_forward
@@ -52,6 +53,11 @@ def _groups(x: Tensor) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(x), step))
 
 
+def runs_in_c(x: Tensor, carrier: Carrier) -> bool:
+    """Say whether the C kernels compute the layer, unless Triton's interpreter was asked for."""
+    return not carrier.fused and cpu_kernel_status(x) is None
+
+
 @torch.library.custom_op("gcp_mm::gram_pool", mutates_args=())
 def gram_pool(x: Tensor, num_iters: int) -> Tensor:
     """Compute the layer without autocast, in float32 at least.
@@ -63,9 +69,11 @@ def gram_pool(x: Tensor, num_iters: int) -> Tensor:
     Returns:
         Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
     """
+    carrier, dtype = Carrier.of(x), compute_dtype(x)
+    if runs_in_c(x, carrier):
+        return cpu_forward(x, num_iters)
     channels = x.shape[1]
     vector = x.new_empty(len(x), channels * (channels + 1) // 2)
-    carrier, dtype = Carrier.of(x), compute_dtype(x)
     with autocast_disabled(x.device):
         for group in _groups(x):
             gram_forward(x[group].to(dtype), num_iters, carrier, out=vector[group])
@@ -84,8 +92,10 @@ def gram_pool_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
     Returns:
         Gradient of the features, of shape (B, C, N), in the dtype of ``x``.
     """
-    result = torch.empty_like(x)
     carrier, dtype = Carrier.of(x), compute_dtype(x)
+    if runs_in_c(x, carrier):
+        return cpu_backward(grad, x, num_iters)
+    result = torch.empty_like(x)
     with autocast_disabled(x.device):
         for group in _groups(x):
             gradient, features = grad[group].to(dtype), x[group].to(dtype)

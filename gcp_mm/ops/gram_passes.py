@@ -88,9 +88,7 @@ def gram_forward(x: Tensor, num_iters: int, carrier: Carrier, out: Tensor) -> Te
     return torch.mul(triangle(root), scale, out=out)
 
 
-def gram_backward(
-    grad: Tensor, x: Tensor, num_iters: int, carrier: Carrier, out: Tensor
-) -> Tensor:
+def gram_backward(grad: Tensor, x: Tensor, num_iters: int, carrier: Carrier, out: Tensor) -> Tensor:
     """Compute the gradient of the layer from its input alone.
 
     Args:

@@ -54,9 +54,13 @@ CHECKPOINT = """
 class CheckpointLoader:
     _schemes = {"": max}
 """
-# The package under test, with a loader fix that needs no real mmengine.
+# The package under test, with a loader fix that needs no real mmengine and C kernels that need no
+# real torch.
 PROJECT = f"""
 import sys
+import types
+kernels = sys.modules["gcp_mm.ops.cpu_kernels.library"] = types.ModuleType("library")
+kernels.load_library = lambda: object()
 __version__ = "0.1.0"
 __path__ = [{os.fspath(Path(gcp_mm.__file__).parent)!r}]
 def load_from_local(): pass

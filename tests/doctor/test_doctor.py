@@ -40,6 +40,7 @@ NUISANCES = [
     ("configs/x.py", "", "", "configs folder", "remove or rename"),
     ("torchvision.py", "0.28", "0.27", "torchvision", "torchvision 0.28"),
     ("torch.py", "lambda: False", "lambda: True", "mmcv ops, GPU", "FORCE_CUDA=1 make install"),
+    ("gcp_mm/__init__.py", "object()", "'not compiled; do it'", "GCP layer, CPU", "do it"),
 ]
 
 

@@ -17,9 +17,17 @@ def tolerance(dtype):
     return DTYPES[dtype]
 
 
-@pytest.fixture(params=["gram", "gram_autograd", "reference"])
-def impl(request):
-    return request.param
+@pytest.fixture(params=["1", "0"], ids=["C kernels", "PyTorch's products"])
+def products(request, monkeypatch):
+    """Run the operator in C where it can, and then in PyTorch."""
+    monkeypatch.setenv("GCP_MM_CPU_KERNELS", request.param)
+
+
+@pytest.fixture(params=["gram", "gram without C", "gram_autograd", "reference"])
+def impl(request, monkeypatch):
+    name, without, _ = request.param.partition(" without C")
+    monkeypatch.setenv("GCP_MM_CPU_KERNELS", "0" if without else "1")
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ X = torch.rand(2, 6, 3, 4)
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch):
-    monkeypatch.delenv(dispatch.ENVIRONMENT, raising=False)
+    for name in (dispatch.ENVIRONMENT, "GCP_MM_CPU_KERNELS", "TRITON_INTERPRET"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -51,8 +52,20 @@ def test_operator_is_the_default(ran):
     [((2, 6, 3, 4), "C x C .* C = 6, N = 12"), ((2, 13, 12), "N x N .* C = 13, N = 12")],
 )
 def test_reason_names_matrices_and_sizes(shape, named):
-    pattern = f"^gram: .*{named}; carried by torch.float32; no Triton"
+    pattern = f"^gram: .*{named}; carried by torch.float32; C kernels$"
     assert re.search(pattern, explain(torch.rand(shape)))
+
+
+def test_reasons_against_both_kinds_of_kernels(monkeypatch):
+    both = "no C kernels: .*torch.float64; no Triton kernels: no kernel computes in torch.float64"
+    assert re.search(both, explain(X.double()))
+    monkeypatch.setenv("GCP_MM_CPU_KERNELS", "0")
+    assert "no C kernels: switched off by GCP_MM_CPU_KERNELS=0; no Triton" in explain(X)
+
+
+def test_interpreter_of_triton_comes_before_the_kernels_in_c(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert explain(X).endswith("; Triton kernels")
 
 
 @pytest.mark.parametrize("impl", ["auto", "gram"])

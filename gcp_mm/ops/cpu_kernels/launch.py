@@ -1,0 +1,75 @@
+"""Calls of the C kernels. Half precision is converted to float32 before and back after."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gcp_mm.ops.cpu_kernels.library import Layout, Problem, load_library
+
+
+def _problem(x: Tensor, num_iters: int) -> Problem:
+    # A sample is one thread's work.
+    threads = max(1, min(torch.get_num_threads(), len(x)))
+    return Problem(*x.shape, num_iters, threads)
+
+
+def _check(failed: int, x: Tensor) -> None:
+    if failed:
+        raise MemoryError(
+            f"no memory for the matrices of the covariance layer on features of shape "
+            f"{tuple(x.shape)}: run with fewer threads (OMP_NUM_THREADS) or fewer channels"
+        )
+
+
+def cpu_forward(x: Tensor, num_iters: int) -> Tensor:
+    """Compute the layer.
+
+    Args:
+        x: Features of shape (B, C, N), for which ``cpu_kernel_status`` is None, in any layout.
+        num_iters: Number of Newton-Schulz steps.
+
+    Returns:
+        Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
+
+    Raises:
+        MemoryError: If there is no memory for a sample's matrices.
+    """
+    features = x.float()
+    channels = x.shape[1]
+    vector = features.new_empty(len(x), channels * (channels + 1) // 2)
+    library = load_library()
+    failed = library.gcp_mm_forward(
+        _problem(features, num_iters),
+        *(features.data_ptr(), Layout(*features.stride())),
+        vector.data_ptr(),
+    )
+    _check(failed, x)
+    return vector.to(x.dtype)
+
+
+def cpu_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
+    """Compute the gradient of the features from the features alone.
+
+    Args:
+        grad: Gradient of the vectors.
+        x: As for :func:`cpu_forward`.
+        num_iters: Number of Newton-Schulz steps.
+
+    Returns:
+        Gradient of the features, in shape, dtype and layout those of ``x``.
+
+    Raises:
+        MemoryError: If there is no memory for a sample's matrices.
+    """
+    features, vector = x.float(), grad.float().contiguous()
+    result = torch.empty_like(x, dtype=torch.float32)
+    library = load_library()
+    failed = library.gcp_mm_backward(
+        _problem(features, num_iters),
+        vector.data_ptr(),
+        *(features.data_ptr(), Layout(*features.stride())),
+        *(result.data_ptr(), Layout(*result.stride())),
+    )
+    _check(failed, x)
+    return result.to(x.dtype)
