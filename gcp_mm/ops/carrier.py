@@ -19,9 +19,9 @@ from torch.nn.functional import pad
 from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
 from gcp_mm.ops.triangle_index import symmetric_from_triangle, triangle
 from gcp_mm.ops.triton_kernels import (
-    centred_gram,
     packed_product,
     packed_symmetric_matmul,
+    smaller_gram,
     triton_status,
 )
 
@@ -77,10 +77,7 @@ class Carrier:
         """
         unit = self.lift**2
         if self.fused:
-            mean = features.new_zeros(features.shape[:2]).unsqueeze(-1).float()
-            scale = mean.new_ones(len(features), 1, 1)
-            matrix = centred_gram(features, mean, scale, dtype=self.dtype)
-            return SymmetricBlocks((matrix,), unit, fused=True)
+            return SymmetricBlocks((smaller_gram(features),), unit, fused=True)
         positions_by_channels = features.mT
         if features.shape[-1] < features.shape[-2]:
             return SymmetricBlocks.product(positions_by_channels, features, unit)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from gcp_mm.ops.triton_kernels import (
-    centred_gram,
     fallback,
     packed_product,
     packed_symmetric_matmul,
+    smaller_gram,
     symmetric_baddbmm,
 )
 from gcp_mm.ops.triton_kernels.available import interpreting
@@ -27,19 +27,13 @@ def launch_symmetric_baddbmm(dtype, positions):
     symmetric_baddbmm(c, a, b, 1.5, -0.5)
 
 
-def statistics(channels=CHANNELS):
-    return torch.empty(2, channels, 1), torch.empty(2, 1, 1)
+def launch_smaller_gram(dtype, positions):
+    smaller_gram(torch.empty(2, CHANNELS, positions, dtype=dtype))
 
 
-def launch_centred_gram(dtype, positions):
-    x = torch.empty(2, CHANNELS, positions, dtype=dtype)
-    centred_gram(x, *statistics(), dtype=dtype, multiple=16)
-
-
-def launch_centred_gram_over_positions(dtype, positions):
+def launch_smaller_gram_over_positions(dtype, positions):
     """With fewer channels than positions, and channels_last."""
-    x = torch.empty(2, positions, 64, dtype=dtype).mT
-    centred_gram(x, *statistics(64), dtype=dtype)
+    smaller_gram(torch.empty(2, positions, 64, dtype=dtype).mT)
 
 
 def launch_packed_product(dtype, positions):
@@ -55,8 +49,8 @@ def launch_packed_symmetric_matmul(dtype, positions):
 
 LAUNCHES = [
     launch_symmetric_baddbmm,
-    launch_centred_gram,
-    launch_centred_gram_over_positions,
+    launch_smaller_gram,
+    launch_smaller_gram_over_positions,
     launch_packed_product,
     launch_packed_symmetric_matmul,
 ]
