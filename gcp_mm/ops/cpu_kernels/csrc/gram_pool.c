@@ -4,6 +4,7 @@
  * core that works on it, and of each symmetric product one half is computed. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "normalise.h"
 #include "polynomial.h"
@@ -32,7 +33,6 @@ typedef struct {
     /* H, C x N, and transposed; forward only the second, which is q(K) X^T. */
     matrix pulled, pulled_transposed;
     iterates it;
-    panels packed[2];
 } workspace;
 
 static int by_positions(problem size) { return size.positions < size.channels; }
@@ -48,9 +48,6 @@ LOCAL size_t lay_out(workspace *work, float *base, problem size, int derivative)
     work->pulled = take_matrix(&memory, channels, positions);
     work->pulled_transposed = take_matrix(&memory, positions, channels);
     work->it = take_iterates(&memory, by_positions(size) ? positions : channels, derivative);
-    long most = channels > positions ? channels : positions;
-    for (int i = 0; i < (derivative ? 2 : 1); i++)
-        work->packed[i] = take_panels(&memory, most);
     return memory.used;
 }
 
@@ -82,16 +79,16 @@ LOCAL void forward_sample(workspace work, problem size, const float *x, layout a
     float scale = normalise(work.features, x, at);
     transpose(work.transposed, work.features);
     if (by_positions(size)) {
-        multiply(work.it.r.value, 1, work.features, work.features, SYMMETRIC, work.packed[0]);
+        multiply(work.it.r.value, work.features, work.features, SYMMETRIC);
         mirror(work.it.r.value);
-        root_polynomial(&work.it, size.steps, 0, work.packed);
-        multiply(work.pulled_transposed, 1, work.it.q.value, work.transposed, PLAIN, work.packed[0]);
-        multiply(work.square, 1, work.pulled_transposed, work.transposed, SYMMETRIC, work.packed[0]);
+        root_polynomial(&work.it, size.steps, 0);
+        multiply(work.pulled_transposed, work.it.q.value, work.transposed, PLAIN);
+        multiply(work.square, work.pulled_transposed, work.transposed, SYMMETRIC);
         write_triangle(out, work.square, scale);
     } else {
-        multiply(work.it.r.value, 1, work.transposed, work.transposed, SYMMETRIC, work.packed[0]);
+        multiply(work.it.r.value, work.transposed, work.transposed, SYMMETRIC);
         mirror(work.it.r.value);
-        root_polynomial(&work.it, size.steps, 1, work.packed);
+        root_polynomial(&work.it, size.steps, 1);
         write_triangle(out, work.it.q.value, scale);
     }
 }
@@ -106,24 +103,24 @@ LOCAL void backward_sample(workspace work, problem size, const float *grad,
     transpose(work.transposed, work.features);
     read_triangle(work.square, grad);
     if (by_positions(size)) {
-        multiply(work.pulled, 1, work.square, work.features, PLAIN, work.packed[0]);
+        multiply(work.pulled, work.square, work.features, PLAIN);
         transpose(work.pulled_transposed, work.pulled);
-        multiply(k.value, 1, work.features, work.features, SYMMETRIC, work.packed[0]);
+        multiply(k.value, work.features, work.features, SYMMETRIC);
         mirror(k.value);
-        multiply(k.tangent, 1, work.features, work.pulled, SYMMETRIC, work.packed[0]);
+        multiply(k.tangent, work.features, work.pulled, SYMMETRIC);
         mirror(k.tangent);
-        root_polynomial(&work.it, size.steps, 0, work.packed);
+        root_polynomial(&work.it, size.steps, 0);
         finish more = {g, 1, 0, 0};
-        multiply(g, 1, work.pulled_transposed, work.it.q.value, PLAIN, work.packed[0]);
+        multiply(g, work.pulled_transposed, work.it.q.value, PLAIN);
         along = dot(g, work.features);
-        multiply(g, 1, work.transposed, work.it.q.tangent, more, work.packed[0]);
+        multiply(g, work.transposed, work.it.q.tangent, more);
     } else {
-        multiply(k.value, 1, work.transposed, work.transposed, SYMMETRIC, work.packed[0]);
+        multiply(k.value, work.transposed, work.transposed, SYMMETRIC);
         mirror(k.value);
         combine(k.tangent, 1, work.square, 0, work.square, 0);
-        root_polynomial(&work.it, size.steps, 1, work.packed);
+        root_polynomial(&work.it, size.steps, 1);
         along = dot(work.it.q.value, work.square);
-        multiply(g, 1, work.it.q.tangent, work.features, PLAIN, work.packed[0]);
+        multiply(g, work.it.q.tangent, work.features, PLAIN);
     }
     double radial = along - 2 * dot(g, work.features);
     float scale = (float)(1 / sqrt((double)size.positions));
@@ -132,6 +129,14 @@ LOCAL void backward_sample(workspace work, problem size, const float *grad,
         for (long n = 0; n < size.positions; n++)
             out[c * out_at.by_channel + n * out_at.by_position] =
                 by_gradient * row_of(g, c)[n] + by_features * row_of(work.features, c)[n];
+}
+
+/* Return this many zeros that begin with a cache line, or NULL. */
+static float *zeros(size_t floats)
+{
+    size_t bytes = (floats * sizeof(float) + LINE - 1) / LINE * LINE;
+    float *memory = aligned_alloc(LINE, bytes);
+    return memory ? memset(memory, 0, bytes) : NULL;
 }
 
 /* Compute the layer, or with `grad` the gradient of the features, sample by sample. */
@@ -144,7 +149,7 @@ static int run(problem size, const float *grad, const float *x, layout at, float
 #pragma omp parallel num_threads(size.threads) reduction(| : failed)
     {
         workspace work;
-        float *base = calloc(floats, sizeof(float));
+        float *base = zeros(floats);
         failed = base == NULL;
         if (base)
             lay_out(&work, base, size, grad != NULL);

@@ -18,6 +18,9 @@
  * 64-bit ARM has 32 of half the width. */
 #define TILE_ROWS 6
 #define TILE_COLS 16
+/* Bytes of a cache line. */
+#define LINE 64
+#define FLOATS_OF_A_LINE ((long)(LINE / sizeof(float)))
 
 /* Not aligned, and allowed to read what is written as float. */
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
@@ -40,14 +43,13 @@ LOCAL long round_up(long number, long multiple)
 
 /* Return a matrix of zeros, given an arena of zeros.
  *
- * Tiles read and write up to 8 columns and 5 rows too many. These stay zero, since they are sums of
+ * Tiles read and write a few columns and rows too many. These stay zero, since they are sums of
  * products with zeros. The stride is an odd number of cache lines: a power of two would put a
  * column into few sets of the cache. */
 LOCAL matrix take_matrix(arena *memory, long rows, long cols)
 {
-    matrix m = {NULL, rows, cols, round_up(cols + LANES, TILE_COLS)};
-    if (m.stride / TILE_COLS % 2 == 0)
-        m.stride += TILE_COLS;
+    long lines = round_up(cols + TILE_ROWS - 1, FLOATS_OF_A_LINE) / FLOATS_OF_A_LINE;
+    matrix m = {NULL, rows, cols, (lines | 1) * FLOATS_OF_A_LINE};
     if (memory->base)
         m.at = memory->base + memory->used;
     memory->used += (size_t)(round_up(rows, TILE_ROWS) * m.stride);

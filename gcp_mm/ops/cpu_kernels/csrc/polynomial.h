@@ -50,27 +50,21 @@ LOCAL void combine_dual(dual out, float fx, dual x, float fy, dual y, float iden
         combine(out.tangent, fx, x.tangent, fy, y.tangent, 0);
 }
 
-/* out = x y + keep * add + identity I, for x and y that commute. Each factor is packed once. */
-LOCAL void multiply_dual(dual out, dual x, dual y, float keep, dual add, float identity,
-                         panels packed[2])
+/* out = x y + keep * add + identity I, for x and y that commute. A run of all three products is
+ * done before the next one, while its rows are in the cache. */
+LOCAL void multiply_dual(dual out, dual x, dual y, float keep, dual add, float identity)
 {
-    panels value = packed[0], tangent = packed[1];
-    finish end = {add.value, keep, identity, 1}, end_tangent = {add.tangent, keep, 0, 1};
-    long rows = x.value.rows, step = even_share(rows, BLOCK);
-    for (long done = 0; done < rows; done += step) {
-        long depth = rows - done < step ? rows - done : step;
-        pack_first(value.first, x.value, done, depth);
-        pack_second(value.second, y.value, done, depth);
-        multiply_rows(out.value, 1, value.first, value.second, depth, end);
-        end = (finish){out.value, 1, 0, 1};
+    finish value = {add.value, keep, identity, 1}, tangent = {add.tangent, keep, 0, 1};
+    long all = x.value.rows, step = run_length(all);
+    for (long first = 0; first < all; first += step) {
+        long rows = all - first < step ? all - first : step;
+        multiply_rows(out.value, x.value, y.value, first, rows, value);
+        value = add_to(out.value, 1);
         if (!out.tangent.at)
             continue;
-        /* dx y + x dy */
-        pack_first(tangent.first, x.tangent, done, depth);
-        pack_second(tangent.second, y.tangent, done, depth);
-        multiply_rows(out.tangent, 1, tangent.first, value.second, depth, end_tangent);
-        end_tangent = (finish){out.tangent, 1, 0, 1};
-        multiply_rows(out.tangent, 1, value.first, tangent.second, depth, end_tangent);
+        multiply_rows(out.tangent, x.tangent, y.value, first, rows, tangent);
+        tangent = add_to(out.tangent, 1);
+        multiply_rows(out.tangent, x.value, y.tangent, first, rows, tangent);
     }
     mirror(out.value);
     if (out.tangent.at)
@@ -85,7 +79,7 @@ LOCAL void swap(dual *a, dual *b)
 }
 
 /* Evaluate q(K), or K q(K) with `times_gram`, from K in it->r. The result is in it->q. */
-LOCAL void root_polynomial(iterates *it, int steps, int times_gram, panels packed[2])
+LOCAL void root_polynomial(iterates *it, int steps, int times_gram)
 {
     for (int first = 0; first < steps; first += 2) {
         int last = first + 2 >= steps;
@@ -93,23 +87,23 @@ LOCAL void root_polynomial(iterates *it, int steps, int times_gram, panels packe
             combine_dual(it->p, -0.5f, it->r, 0, it->r, 1.5f);
         } else {
             combine_dual(it->e, -1, it->r, 0, it->r, 1);
-            multiply_dual(it->square, it->e, it->e, 0, it->e, 0, packed);
+            multiply_dual(it->square, it->e, it->e, 0, it->e, 0);
             combine_dual(it->inner, 0.3125f, it->e, 0.0625f, it->square, 0.375f);
-            multiply_dual(it->p, it->square, it->inner, 0.5f, it->e, 1, packed);
+            multiply_dual(it->p, it->square, it->inner, 0.5f, it->e, 1);
         }
         if (first == 0 && !times_gram) {
             combine_dual(it->q, 1, it->p, 0, it->p, 0);
         } else {
-            multiply_dual(it->inner, first ? it->q : it->r, it->p, 0, it->p, 0, packed);
+            multiply_dual(it->inner, first ? it->q : it->r, it->p, 0, it->p, 0);
             swap(&it->q, &it->inner);
         }
         if (last)
             return;
         if (first == 0 && times_gram) {
-            multiply_dual(it->e, it->q, it->p, 0, it->p, 0, packed);
+            multiply_dual(it->e, it->q, it->p, 0, it->p, 0);
         } else {
-            multiply_dual(it->square, it->p, it->p, 0, it->p, 0, packed);
-            multiply_dual(it->e, it->r, it->square, 0, it->p, 0, packed);
+            multiply_dual(it->square, it->p, it->p, 0, it->p, 0);
+            multiply_dual(it->e, it->r, it->square, 0, it->p, 0);
         }
         swap(&it->r, &it->e);
     }

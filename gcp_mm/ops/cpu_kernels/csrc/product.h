@@ -1,18 +1,22 @@
-/* out = keep * add + identity * I + factor * a^T b, of a symmetric result one half.
+/* out = keep * add + identity * I + a^T b, of a symmetric result one half.
  *
- * Both factors are read row by row, so that no operand is transposed: a symmetric matrix is its own
- * transpose, and of the features either orientation is at hand. */
+ * Both factors are read row by row and in place: a symmetric matrix is its own transpose, and of the
+ * features either orientation is at hand. Rows are whole cache lines apart, an odd number of them,
+ * so that the 16 columns of a tile are one line of each row, and all of them fit into the first
+ * level of the cache. */
 
 #ifndef GCP_MM_PRODUCT_H
 #define GCP_MM_PRODUCT_H
 
 #include "matrix.h"
 
-/* At most this many rows of both factors are packed at once. Longer sums are faster by little and
- * lose digits; these are summed in the result. */
-#define BLOCK 64
+/* Sums have at most this many terms, and are then added to the result: longer ones are faster by
+ * little and lose digits. */
+#define RUN 64
 
+/* What else a result consists of. */
 typedef struct {
+    /* May be the result itself. */
     matrix add;
     float keep, identity;
     int symmetric;
@@ -21,126 +25,91 @@ typedef struct {
 static const finish PLAIN = {{NULL, 0, 0, 0}, 0, 0, 0};
 static const finish SYMMETRIC = {{NULL, 0, 0, 0}, 0, 0, 1};
 
-/* Return the largest part when `whole` is cut into as few about equal parts as `most` allows. */
-LOCAL long even_share(long whole, long most)
-{
-    long parts = (whole + most - 1) / most;
-    return (whole + parts - 1) / parts;
-}
-
-/* Where the factors of a product are packed. */
+/* A few columns of as many rows of each factor. */
 typedef struct {
-    float *first, *second;
-} panels;
+    const float *a, *b;
+    long a_stride, b_stride, rows;
+} strips;
 
-/* Lay out the panels of factors with at most `size` columns. */
-LOCAL panels take_panels(arena *memory, long size)
-{
-    panels p = {NULL, NULL};
-    size_t first = (size_t)(BLOCK * round_up(size, TILE_ROWS) + LANES);
-    if (memory->base) {
-        p.first = memory->base + memory->used;
-        p.second = p.first + first;
-    }
-    memory->used += first + (size_t)(BLOCK * round_up(size, TILE_COLS));
-    return p;
-}
-
-/* Lay panels of 6 columns one behind the other. Each store writes 8 numbers, the next one replaces
- * the last two. */
-LOCAL void pack_first(float *to, matrix a, long from, long depth)
-{
-    for (long i = 0; i < a.cols; i += TILE_ROWS)
-        for (long k = from; k < from + depth; k++, to += TILE_ROWS)
-            store(to, load(row_of(a, k) + i));
-}
-
-/* Lay panels of 16 columns one behind the other. */
-LOCAL void pack_second(float *to, matrix b, long from, long depth)
-{
-    for (long j = 0; j < b.cols; j += TILE_COLS)
-        for (long k = from; k < from + depth; k++, to += TILE_COLS) {
-            store(to, load(row_of(b, k) + j));
-            store(to + LANES, load(row_of(b, k) + j + LANES));
-        }
-}
-
-/* out = factor * a^T b + keep * add, in 6 rows and one or two vectors of 8 columns. */
-LOCAL __attribute__((always_inline)) inline void
-sum_tile(int vectors, long depth, const float *a, const float *b, float factor, float keep,
-         const float *add, float *out, long stride)
+/* out = a^T b + keep * add, in 6 rows and one or two vectors of 8 columns. */
+LOCAL inline __attribute__((always_inline)) void
+sum_tile(int vectors, strips from, float keep, const float *add, float *out, long stride)
 {
     lanes sum[TILE_ROWS][2];
 #pragma GCC unroll 6
     for (int i = 0; i < TILE_ROWS; i++)
         sum[i][0] = sum[i][1] = (lanes){0};
-    for (long k = 0; k < depth; k++, a += TILE_ROWS, b += TILE_COLS) {
-        lanes row[2] = {load(b), vectors > 1 ? load(b + LANES) : load(b)};
+    for (long k = 0; k < from.rows; k++, from.a += from.a_stride, from.b += from.b_stride) {
+        lanes row[2] = {load(from.b), load(from.b + (vectors - 1) * LANES)};
 #pragma GCC unroll 6
         for (int i = 0; i < TILE_ROWS; i++)
             for (int v = 0; v < vectors; v++)
-                sum[i][v] += a[i] * row[v];
+                sum[i][v] += from.a[i] * row[v];
     }
 #pragma GCC unroll 6
     for (int i = 0; i < TILE_ROWS; i++)
         for (int v = 0; v < vectors; v++) {
-            lanes value = factor * sum[i][v];
+            long at = i * stride + v * LANES;
             if (keep != 0)
-                value += keep * load(add + i * stride + v * LANES);
-            store(out + i * stride + v * LANES, value);
+                sum[i][v] += keep * load(add + at);
+            store(out + at, sum[i][v]);
         }
 }
 
-/* Not inlined, and not unrolled further: either makes compilers move sums out of registers. */
-__attribute__((noinline)) LOCAL void whole_tile(long depth, const float *a, const float *b,
-                                                float factor, float keep, const float *add,
+/* Neither of the two is inlined, nor unrolled: compilers would move sums out of registers. */
+LOCAL __attribute__((noinline)) void whole_tile(strips from, float keep, const float *add,
                                                 float *out, long stride)
 {
-    sum_tile(2, depth, a, b, factor, keep, add, out, stride);
+    sum_tile(2, from, keep, add, out, stride);
 }
 
-__attribute__((noinline)) LOCAL void half_tile(long depth, const float *a, const float *b,
-                                               float factor, float keep, const float *add,
+LOCAL __attribute__((noinline)) void half_tile(strips from, float keep, const float *add,
                                                float *out, long stride)
 {
-    sum_tile(1, depth, a, b, factor, keep, add, out, stride);
+    sum_tile(1, from, keep, add, out, stride);
 }
 
-/* The part of a product that comes from `depth` rows, of packed factors. */
-LOCAL void multiply_rows(matrix out, float factor, const float *first, const float *second,
-                         long depth, finish end)
+/* The same from rows `first` to `first + rows` of the factors only. */
+LOCAL void multiply_rows(matrix out, matrix a, matrix b, long first, long rows, finish end)
 {
     for (long j = 0; j < out.cols; j += TILE_COLS) {
         int right = j + LANES < out.cols;
-        long rows = end.symmetric && j + TILE_COLS < out.rows ? j + TILE_COLS : out.rows;
-        for (long i = 0; i < rows; i += TILE_ROWS) {
+        long last = end.symmetric && j + TILE_COLS < out.rows ? j + TILE_COLS : out.rows;
+        for (long i = 0; i < last; i += TILE_ROWS) {
             /* What is below the diagonal is left out, and so are columns that there are not. */
             int left = !end.symmetric || i < j + LANES;
             long col = left ? j : j + LANES;
-            const float *a = first + i * depth, *b = second + j * depth + (col - j);
+            strips from = {row_of(a, first) + i, row_of(b, first) + col, a.stride, b.stride, rows};
             const float *add = end.keep != 0 ? row_of(end.add, i) + col : NULL;
-            float *to = row_of(out, i) + col;
             if (left && right)
-                whole_tile(depth, a, b, factor, end.keep, add, to, out.stride);
+                whole_tile(from, end.keep, add, row_of(out, i) + col, out.stride);
             else if (left || right)
-                half_tile(depth, a, b, factor, end.keep, add, to, out.stride);
+                half_tile(from, end.keep, add, row_of(out, i) + col, out.stride);
         }
     }
     for (long i = 0; i < out.rows && end.identity != 0; i++)
         row_of(out, i)[i] += end.identity;
 }
 
-/* out = keep * add + identity * I + factor * a^T b. `add` may be `out`, a and b may not. A symmetric
- * result lacks what is below the diagonal until it is mirrored. */
-LOCAL void multiply(matrix out, float factor, matrix a, matrix b, finish end, panels packed)
+/* Return how many rows a run has when all runs are about equal. */
+LOCAL long run_length(long rows)
 {
-    long step = even_share(a.rows, BLOCK);
-    for (long done = 0; done < a.rows; done += step) {
-        long depth = a.rows - done < step ? a.rows - done : step;
-        pack_first(packed.first, a, done, depth);
-        pack_second(packed.second, b, done, depth);
-        multiply_rows(out, factor, packed.first, packed.second, depth, end);
-        end = (finish){out, 1, 0, end.symmetric};
+    long runs = (rows + RUN - 1) / RUN;
+    return (rows + runs - 1) / runs;
+}
+
+/* What remains to be done after the first run: add to the result. */
+LOCAL finish add_to(matrix out, int symmetric) { return (finish){out, 1, 0, symmetric}; }
+
+/* out = keep * add + identity * I + a^T b. `out` may be neither a nor b. A symmetric result lacks
+ * what is below the diagonal until it is mirrored. */
+LOCAL void multiply(matrix out, matrix a, matrix b, finish end)
+{
+    long step = run_length(a.rows);
+    for (long first = 0; first < a.rows; first += step) {
+        long rows = a.rows - first < step ? a.rows - first : step;
+        multiply_rows(out, a, b, first, rows, end);
+        end = add_to(out, end.symmetric);
     }
 }
 
