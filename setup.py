@@ -27,17 +27,19 @@ def cpu_kernels() -> Extension:
     linked, because torch brings its own and two of them in a process compete for the cores.
     """
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-    if "CC" not in os.environ and shutil.which(compiler) is None:
-        # Pythons that were built elsewhere name a compiler that need not be here.
-        os.environ["CC"] = "cc"
+    usable = "clang" not in compiler and shutil.which(compiler)
+    if "CC" not in os.environ and not usable and shutil.which("gcc"):
+        # Some Pythons name a compiler that is not here; clang's OpenMP is not torch's on Linux.
+        os.environ["CC"] = "gcc"
     sources = ROOT / KERNELS / "csrc"
     digest = runpy.run_path(str(ROOT / KERNELS / "digest.py"))["source_digest"](sources)
     return Extension(
         "gcp_mm.ops.cpu_kernels._kernels",
         sources=[str(KERNELS / "csrc/gram_pool.c")],
-        depends=[str(KERNELS / "csrc" / path.name) for path in sources.glob("*.h")],
+        depends=["setup.py", *(str(KERNELS / "csrc" / path.name) for path in sources.glob("*.h"))],
         define_macros=[("GCP_MM_SOURCE_DIGEST", f'"{digest}"')],
         extra_compile_args=["-std=gnu11", "-O3", "-ffp-contract=fast", "-fopenmp", "-Wno-psabi"],
+        libraries=["m"],
         optional=True,
     )
 

@@ -5,7 +5,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$root"
 readonly root venv="$root/.venv"
-readonly stamp="$venv/.gcp_mm_install" total_steps=5
+readonly stamp="$venv/.gcp_mm_install" total_steps=5 kernels=gcp_mm/ops/cpu_kernels
 
 # A surprise download of an interpreter would not have the headers and version checked below.
 export UV_PYTHON_DOWNLOADS=never
@@ -62,7 +62,7 @@ stack_fingerprint() {
 project_fingerprint() {
   local -a files
   mapfile -t files < <(
-    find setup.py pyproject.toml model-index.yml configs tools gcp_mm/ops/cpu_kernels/csrc -type f \
+    find setup.py pyproject.toml model-index.yml configs tools "$kernels"/{csrc,digest.py} -type f \
       -not -name '*.pyc' 2>/dev/null | LC_ALL=C sort
   )
   hash_files "${files[@]}"
@@ -73,8 +73,8 @@ stamped() {
 }
 
 write_stamp() {
-  printf 'stack=%s\nproject=%s\nops=%s\nroot=%s\n' \
-    "$(stack_fingerprint)" "$(project_fingerprint)" "$mmcv_ops" "$root" >"$stamp"
+  printf 'stack=%s\nproject=%s\nops=%s\nroot=%s\nkernels=%s\n' "$(stack_fingerprint)" \
+    "$(project_fingerprint)" "$mmcv_ops" "$root" "$(compiled_kernels)" >"$stamp"
 }
 
 stack_up_to_date() {
@@ -94,7 +94,13 @@ stack_up_to_date() {
   [[ $(stamped stack) == "$(stack_fingerprint)" ]]
 }
 
-project_up_to_date() { [[ $(stamped project) == "$(project_fingerprint)" ]]; }
+# The C kernels of the layer are optional: what counts is that they are as they were left.
+compiled_kernels() { find "$kernels" -name '_kernels*.so' 2>/dev/null | LC_ALL=C sort | tr '\n' ' '; }
+
+project_up_to_date() {
+  [[ $(stamped project) == "$(project_fingerprint)" ]] &&
+    [[ $(stamped kernels) == "$(compiled_kernels)" ]]
+}
 
 install_project() {
   "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .

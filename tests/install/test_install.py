@@ -29,6 +29,22 @@ def test_installs_once_and_follows_changes(machine):
     assert machine.done() == ["pip sync", "pip install", "pip install", "project"]
 
 
+def test_missing_kernels_are_compiled_again(machine):
+    clone = machine.clone()
+    machine.install(clone)
+    library = clone / "gcp_mm/ops/cpu_kernels/_kernels.so"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    # As installed from here on.
+    machine.install(clone, "--force")
+    assert machine.install(clone) == (0, "Installed already: .venv is up to date.\n")
+    library.unlink()
+    assert machine.install(clone)[0] == 0
+    assert machine.done() == ["pip install", "project"]
+    # Where they cannot be compiled, once is enough.
+    assert machine.install(clone) == (0, "Installed already: .venv is up to date.\n")
+
+
 def test_other_trees_use_the_wheel_but_not_the_environment(machine):
     clone = machine.clone()
     machine.install(clone)

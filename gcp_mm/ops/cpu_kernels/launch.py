@@ -7,11 +7,22 @@ from torch import Tensor
 
 from gcp_mm.ops.cpu_kernels.library import Layout, Problem, load_library
 
+LARGEST_INT = 2**31 - 1
+
 
 def _problem(x: Tensor, num_iters: int) -> Problem:
+    """Describe the work; C would not complain of what does not fit."""
+    if x.dim() != 3 or 0 in x.shape[1:]:
+        raise ValueError(
+            "x must have shape (B, C, N) with at least one channel and one position, "
+            f"got {tuple(x.shape)}"
+        )
+    if not 1 <= num_iters <= LARGEST_INT:
+        raise ValueError(f"num_iters must be at least 1 and fit into 32 bits, got {num_iters}")
+    batch, channels, positions = x.shape
     # A sample is one thread's work.
-    threads = max(1, min(torch.get_num_threads(), len(x)))
-    return Problem(*x.shape, num_iters, threads)
+    threads = max(1, min(torch.get_num_threads(), batch))
+    return Problem(batch, channels, positions, steps=num_iters, threads=threads)
 
 
 def _check(failed: int, x: Tensor) -> None:
@@ -33,14 +44,15 @@ def cpu_forward(x: Tensor, num_iters: int) -> Tensor:
         Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
 
     Raises:
+        ValueError: If the shape of ``x`` or the number of steps does not fit.
         MemoryError: If there is no memory for a sample's matrices.
     """
-    features = x.float()
+    problem, features = _problem(x, num_iters), x.float()
     channels = x.shape[1]
     vector = features.new_empty(len(x), channels * (channels + 1) // 2)
     library = load_library()
     failed = library.gcp_mm_forward(
-        _problem(features, num_iters),
+        problem,
         *(features.data_ptr(), Layout(*features.stride())),
         vector.data_ptr(),
     )
@@ -60,13 +72,22 @@ def cpu_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
         Gradient of the features, in shape, dtype and layout those of ``x``.
 
     Raises:
+        ValueError: If the shape of ``x`` or ``grad``, the device of ``grad`` or the number of steps
+            does not fit.
         MemoryError: If there is no memory for a sample's matrices.
     """
+    problem = _problem(x, num_iters)
+    expected = (x.shape[0], x.shape[1] * (x.shape[1] + 1) // 2)
+    if grad.shape != expected or grad.device != x.device:
+        raise ValueError(
+            f"the gradient of the vectors must have shape {expected} and be on {x.device}, "
+            f"got {tuple(grad.shape)} on {grad.device}"
+        )
     features, vector = x.float(), grad.float().contiguous()
     result = torch.empty_like(x, dtype=torch.float32)
     library = load_library()
     failed = library.gcp_mm_backward(
-        _problem(features, num_iters),
+        problem,
         vector.data_ptr(),
         *(features.data_ptr(), Layout(*features.stride())),
         *(result.data_ptr(), Layout(*result.stride())),

@@ -11,11 +11,11 @@ from pathlib import Path
 from gcp_mm.ops.cpu_kernels.digest import source_digest
 
 SOURCES = Path(__file__).with_name("csrc")
-REINSTALL = "in a checkout run `make install`, else install gcp_mm where there is a C compiler"
+REINSTALL = "where GCC is, run `make install` in a checkout, or install gcp_mm again"
 
 
 class Problem(Structure):
-    """``problem`` of ``csrc/gram_pool.c``."""
+    """``problem`` of ``csrc/sample.h``."""
 
     _fields_ = [
         *((name, c_long) for name in ("batch", "channels", "positions")),
@@ -47,15 +47,16 @@ def open_library(path: Path, digest: str) -> ctypes.CDLL:
 
     Raises:
         OSError: If it is not there, cannot be loaded, was compiled from other sources, or the CPU
-            lacks an instruction that it uses. The message says what to do.
+            lacks an instruction that it uses.
+        AttributeError: If it is another library.
     """
     if not path.exists():
-        raise OSError(f"they were not compiled; {REINSTALL}")
+        raise OSError("they were not compiled")
     # Its threads are those of torch: the library leaves OpenMP's symbols to what torch has loaded.
     library = ctypes.CDLL(str(path))
     library.gcp_mm_source_digest.restype = c_char_p
     if digest and library.gcp_mm_source_digest().decode() != digest:
-        raise OSError(f"they were compiled from other sources; {REINSTALL}")
+        raise OSError("they were compiled from other sources")
     if not library.gcp_mm_supported():
         raise OSError("this CPU lacks AVX2 or FMA")
     features = (c_void_p, Layout)
@@ -66,8 +67,8 @@ def open_library(path: Path, digest: str) -> ctypes.CDLL:
 
 @cache
 def load_library() -> ctypes.CDLL | str:
-    """Return the library of this installation, or the reason why there is none."""
+    """Return the library of this installation, or why there is none and what to do."""
     try:
         return open_library(library_path(), source_digest(SOURCES))
     except (OSError, AttributeError) as error:
-        return str(error)
+        return f"{error}; {REINSTALL}"

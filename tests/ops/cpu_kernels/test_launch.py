@@ -1,5 +1,7 @@
 """The C kernels against the published formulas in float64, at sizes that cut tiles and blocks."""
 
+import sys
+
 import pytest
 import torch
 
@@ -69,6 +71,7 @@ LAYOUTS = {
     "expanded": lambda x: x[:1].expand_as(x),
     "positions expanded": lambda x: x[..., :1].expand_as(x),
     "slice": lambda x: torch.cat([x, x], dim=1)[:, 3 : 3 + x.shape[1]],
+    "samples innermost": lambda x: x.permute(1, 2, 0).contiguous().permute(2, 0, 1),
     "gradient expanded": lambda x: x,
 }
 
@@ -98,6 +101,20 @@ def threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("factor", [1e30, 1e-30])
+def test_one_channel_far_from_the_others(draw, factor, sign, flipped):
+    """All its deviations from its first position have one sign."""
+    x, grad = draw(1, 12, 9)
+    x[:, 0] = sign * factor * torch.arange(9)
+    x = x.flip(1) if flipped else x
+    value, gradient = both(x, grad)
+    larger = max(factor, 1.0)
+    scaled = exact(x.double() / larger, grad)
+    assert_near((value.double() / larger, gradient), scaled)
+
+
 @pytest.mark.parametrize("number", [1, 2, 3, 64])
 def test_neither_threads_nor_neighbours_change_a_bit(draw, threads, number):
     x, grad = draw(7, 20, 13)
@@ -106,6 +123,82 @@ def test_neither_threads_nor_neighbours_change_a_bit(draw, threads, number):
     for i in range(7):
         alone = both(x[i : i + 1], grad[i : i + 1])
         assert all(torch.equal(a[0], t[i]) for a, t in zip(alone, together, strict=True))
+
+
+def test_threads_do_not_share_memory(draw, threads):
+    """Enough work that they run at the same time."""
+    x, grad = draw(32, 64, 49)
+    threads(1)
+    expected = both(x, grad)
+    threads(2)
+    for _ in range(5):
+        assert all(torch.equal(*pair) for pair in zip(both(x, grad), expected, strict=True))
+
+
+# In a process of its own, where nothing else has started threads or taken memory.
+PROCESS = """
+import os, resource, torch
+from gcp_mm.ops.cpu_kernels import cpu_backward, cpu_forward
+
+def memory(column):
+    # 0: virtual, 1: resident
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[column]) * os.sysconf("SC_PAGE_SIZE")
+
+torch.set_num_threads(3)
+x, grad = torch.rand(6, 100, 90), torch.rand(6, 5050)
+before = len(os.listdir("/proc/self/task"))
+cpu_forward(x, 5)
+print(len(os.listdir("/proc/self/task")) - before)
+cpu_backward(grad, x, 5)
+before = memory(1)
+for _ in range(100):
+    cpu_backward(grad, x, 5)
+print(memory(1) - before < 1e8)
+# Enough for the vector of 1.8 GB, but not for a matrix.
+limit = memory(0) + 2500000000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    cpu_forward(torch.rand(1, 30000, 2), 5)
+except MemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_threads_memory_and_the_lack_of_it(run_tool):
+    process = run_tool("-c", PROCESS, OMP_NUM_THREADS="3")
+    assert process.returncode == 0, process.stderr
+    started, level, message = process.stdout.splitlines()
+    assert started == "2"
+    assert level == "True"
+    assert "shape (1, 30000, 2)" in message
+
+
+@pytest.mark.parametrize(
+    ("shape", "steps", "message"),
+    [
+        ((2, 3, 0), 5, r"one channel and one position, got \(2, 3, 0\)"),
+        ((2, 0, 3), 5, r"got \(2, 0, 3\)"),
+        ((3, 4), 5, r"x must have shape \(B, C, N\).*got \(3, 4\)"),
+        ((2, 3, 4), 0, "num_iters must be at least 1 and fit into 32 bits, got 0"),
+        ((2, 3, 4), 2**32 + 1, "got 4294967297"),
+    ],
+)
+def test_what_does_not_fit_is_refused(shape, steps, message):
+    x, grad = torch.zeros(shape), torch.zeros(shape[0], 6)
+    with pytest.raises(ValueError, match=message):
+        cpu_forward(x, steps)
+    with pytest.raises(ValueError, match=message):
+        cpu_backward(grad, x, steps)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (1, 6), (12,)])
+def test_gradient_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=r"must have shape \(2, 6\) and be on cpu, got"):
+        cpu_backward(torch.zeros(shape), torch.zeros(2, 3, 4), 5)
+    with pytest.raises(ValueError, match="be on cpu, got .* on meta"):
+        cpu_backward(torch.zeros(2, 6, device="meta"), torch.zeros(2, 3, 4), 5)
 
 
 def test_empty_batch(draw):

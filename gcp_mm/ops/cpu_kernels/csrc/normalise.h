@@ -65,13 +65,13 @@ LOCAL float normalise(matrix features, const float *x, layout at)
             squares += load(row + n) * load(row + n);
         square += sum_of_lanes(squares);
     }
-    /* Not `square > tiny`, which would turn NaN into zeros and hide a divergence. */
-    int degenerate = square <= positions * (double)FLT_MIN;
+    /* NaN is not degenerate: zeros would hide a divergence. */
+    int degenerate = square <= (double)positions * FLT_MIN;
     float inverse = degenerate ? 0 : (float)(1 / sqrt(square));
     for (long c = 0; c < features.rows; c++)
         for (long n = 0; n < positions; n++)
             row_of(features, c)[n] *= inverse;
-    return (float)(scale * sqrt(square / positions));
+    return (float)(scale * sqrt(square / (double)positions));
 }
 
 #endif

@@ -92,7 +92,9 @@ LOCAL void root_polynomial(iterates *it, int steps, int times_gram)
             multiply_dual(it->p, it->square, it->inner, 0.5f, it->e, 1);
         }
         if (first == 0 && !times_gram) {
-            combine_dual(it->q, 1, it->p, 0, it->p, 0);
+            copy(it->q.value, it->p.value);
+            if (it->q.tangent.at)
+                copy(it->q.tangent, it->p.tangent);
         } else {
             multiply_dual(it->inner, first ? it->q : it->r, it->p, 0, it->p, 0);
             swap(&it->q, &it->inner);

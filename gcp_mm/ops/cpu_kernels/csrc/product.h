@@ -8,7 +8,7 @@
 #ifndef GCP_MM_PRODUCT_H
 #define GCP_MM_PRODUCT_H
 
-#include "matrix.h"
+#include "transpose.h"
 
 /* Sums have at most this many terms, and are then added to the result: longer ones are faster by
  * little and lose digits. */
@@ -23,7 +23,7 @@ typedef struct {
 } finish;
 
 static const finish PLAIN = {{NULL, 0, 0, 0}, 0, 0, 0};
-static const finish SYMMETRIC = {{NULL, 0, 0, 0}, 0, 0, 1};
+static const finish UPPER_HALF = {{NULL, 0, 0, 0}, 0, 0, 1};
 
 /* A few columns of as many rows of each factor. */
 typedef struct {
@@ -111,6 +111,13 @@ LOCAL void multiply(matrix out, matrix a, matrix b, finish end)
         multiply_rows(out, a, b, first, rows, end);
         end = add_to(out, end.symmetric);
     }
+}
+
+/* out = a^T b, which is known to be symmetric */
+LOCAL void multiply_symmetric(matrix out, matrix a, matrix b)
+{
+    multiply(out, a, b, UPPER_HALF);
+    mirror(out);
 }
 
 #endif
