@@ -19,7 +19,10 @@ def no_environment(monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="compiled with GCC on Linux")
 def test_installation_has_it():
-    assert cpu_kernel_status(torch.ones(1)) is None
+    reason = cpu_kernel_status(torch.ones(1))
+    if reason is not None and "lacks AVX2" in reason:
+        pytest.skip(reason)
+    assert reason is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
