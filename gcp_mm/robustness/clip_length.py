@@ -29,7 +29,7 @@ def require_length(
         UserError: If a clip has not more frames than the distance; names its file.
     """
     # Stronger noises have folders of other names.
-    step = difficulty if not IS_NOISE.get(perturbation, True) else 1
+    step = 1 if IS_NOISE.get(perturbation, True) else difficulty
     for path in paths:
         frames = next(clips)
         if len(frames) <= step:

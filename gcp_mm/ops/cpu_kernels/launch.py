@@ -25,6 +25,11 @@ def _problem(x: Tensor, num_iters: int) -> Problem:
     return Problem(batch, channels, positions, steps=num_iters, threads=threads)
 
 
+def _operand(features: Tensor) -> tuple[int, Layout]:
+    """Return where features of shape (B, C, N) in float32 lie."""
+    return features.data_ptr(), Layout(*features.stride())
+
+
 def _check(failed: int, x: Tensor) -> None:
     if failed:
         raise MemoryError(
@@ -50,13 +55,8 @@ def cpu_forward(x: Tensor, num_iters: int) -> Tensor:
     problem, features = _problem(x, num_iters), x.float()
     channels = x.shape[1]
     vector = features.new_empty(len(x), channels * (channels + 1) // 2)
-    library = load_library()
-    failed = library.gcp_mm_forward(
-        problem,
-        *(features.data_ptr(), Layout(*features.stride())),
-        vector.data_ptr(),
-    )
-    _check(failed, x)
+    forward = load_library().gcp_mm_forward
+    _check(forward(problem, *_operand(features), vector.data_ptr()), x)
     return vector.to(x.dtype)
 
 
@@ -64,7 +64,7 @@ def cpu_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
     """Compute the gradient of the features from the features alone.
 
     Args:
-        grad: Gradient of the vectors.
+        grad: Gradient of the vectors, of shape (B, C * (C + 1) / 2).
         x: As for :func:`cpu_forward`.
         num_iters: Number of Newton-Schulz steps.
 
@@ -85,12 +85,6 @@ def cpu_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
         )
     features, vector = x.float(), grad.float().contiguous()
     result = torch.empty_like(x, dtype=torch.float32)
-    library = load_library()
-    failed = library.gcp_mm_backward(
-        problem,
-        vector.data_ptr(),
-        *(features.data_ptr(), Layout(*features.stride())),
-        *(result.data_ptr(), Layout(*result.stride())),
-    )
-    _check(failed, x)
+    backward = load_library().gcp_mm_backward
+    _check(backward(problem, vector.data_ptr(), *_operand(features), *_operand(result)), x)
     return result.to(x.dtype)

@@ -31,8 +31,7 @@ def csv_text(models: Sequence[Model], published: Sequence[PublishedRobustness] =
         Lines of ``model, dataset, cell, difficulty, measure, value``. Values are as in the result
         files: errors are fractions, what is relative to the baseline is in percent. ``cell`` is
         ``<corruption>/<severity>``, a corruption, a perturbation, or empty for means and for
-        ``settings.*``, ``versions.*`` and
-        ``environment.*``.
+        ``settings.*``, ``versions.*`` and ``environment.*``.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -56,14 +56,22 @@ LOCAL void copy(matrix to, matrix from)
         memcpy(row_of(to, i), row_of(from, i), (size_t)to.cols * sizeof(float));
 }
 
-/* out = fa a + fb b + identity I */
-LOCAL void combine(matrix out, float fa, matrix a, float fb, matrix b, float identity)
+/* out = factor a + identity I */
+LOCAL void affine(matrix out, float factor, matrix a, float identity)
 {
     for (long i = 0; i < out.rows; i++)
         for (long j = 0; j < out.stride; j += LANES)
-            store(row_of(out, i) + j, fa * load(row_of(a, i) + j) + fb * load(row_of(b, i) + j));
+            store(row_of(out, i) + j, factor * load(row_of(a, i) + j));
     for (long i = 0; i < out.rows && identity != 0; i++)
         row_of(out, i)[i] += identity;
+}
+
+/* out += factor a */
+LOCAL void add(matrix out, float factor, matrix a)
+{
+    for (long i = 0; i < out.rows; i++)
+        for (long j = 0; j < out.stride; j += LANES)
+            store(row_of(out, i) + j, load(row_of(out, i) + j) + factor * load(row_of(a, i) + j));
 }
 
 /* <a, b>; rows are summed in float, which are short, and their sums in double. */

@@ -42,12 +42,20 @@ LOCAL iterates take_iterates(arena *memory, long size, int derivative)
     return it;
 }
 
-/* out = fx x + fy y + identity I */
-LOCAL void combine_dual(dual out, float fx, dual x, float fy, dual y, float identity)
+/* out = factor x + identity I */
+LOCAL void affine_dual(dual out, float factor, dual x, float identity)
 {
-    combine(out.value, fx, x.value, fy, y.value, identity);
+    affine(out.value, factor, x.value, identity);
     if (out.tangent.at)
-        combine(out.tangent, fx, x.tangent, fy, y.tangent, 0);
+        affine(out.tangent, factor, x.tangent, 0);
+}
+
+/* out += factor x */
+LOCAL void add_dual(dual out, float factor, dual x)
+{
+    add(out.value, factor, x.value);
+    if (out.tangent.at)
+        add(out.tangent, factor, x.tangent);
 }
 
 /* out = x y + keep * add + identity I, for x and y that commute. A run of all three products is
@@ -71,6 +79,9 @@ LOCAL void multiply_dual(dual out, dual x, dual y, float keep, dual add, float i
         mirror(out.tangent);
 }
 
+/* out = x y, for x and y that commute */
+LOCAL void times_dual(dual out, dual x, dual y) { multiply_dual(out, x, y, 0, x, 0); }
+
 LOCAL void swap(dual *a, dual *b)
 {
     dual kept = *a;
@@ -84,11 +95,12 @@ LOCAL void root_polynomial(iterates *it, int steps, int times_gram)
     for (int first = 0; first < steps; first += 2) {
         int last = first + 2 >= steps;
         if (first + 1 == steps) {
-            combine_dual(it->p, -0.5f, it->r, 0, it->r, 1.5f);
+            affine_dual(it->p, -0.5f, it->r, 1.5f);
         } else {
-            combine_dual(it->e, -1, it->r, 0, it->r, 1);
-            multiply_dual(it->square, it->e, it->e, 0, it->e, 0);
-            combine_dual(it->inner, 0.3125f, it->e, 0.0625f, it->square, 0.375f);
+            affine_dual(it->e, -1, it->r, 1);
+            times_dual(it->square, it->e, it->e);
+            affine_dual(it->inner, 0.3125f, it->e, 0.375f);
+            add_dual(it->inner, 0.0625f, it->square);
             multiply_dual(it->p, it->square, it->inner, 0.5f, it->e, 1);
         }
         if (first == 0 && !times_gram) {
@@ -96,16 +108,16 @@ LOCAL void root_polynomial(iterates *it, int steps, int times_gram)
             if (it->q.tangent.at)
                 copy(it->q.tangent, it->p.tangent);
         } else {
-            multiply_dual(it->inner, first ? it->q : it->r, it->p, 0, it->p, 0);
+            times_dual(it->inner, first ? it->q : it->r, it->p);
             swap(&it->q, &it->inner);
         }
         if (last)
             return;
         if (first == 0 && times_gram) {
-            multiply_dual(it->e, it->q, it->p, 0, it->p, 0);
+            times_dual(it->e, it->q, it->p);
         } else {
-            multiply_dual(it->square, it->p, it->p, 0, it->p, 0);
-            multiply_dual(it->e, it->r, it->square, 0, it->p, 0);
+            times_dual(it->square, it->p, it->p);
+            times_dual(it->e, it->r, it->square);
         }
         swap(&it->r, &it->e);
     }

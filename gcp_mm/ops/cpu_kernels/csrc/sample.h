@@ -59,19 +59,27 @@ LOCAL void read_triangle(matrix m, const float *from)
     mirror(m);
 }
 
+/* Normalise the features, in both orientations, and multiply them to the smaller Gram matrix.
+ *
+ * Returns the root of the trace of the covariance. */
+LOCAL float make_gram(workspace work, problem size, const float *x, layout at)
+{
+    float root_trace = normalise(work.features, x, at);
+    transpose(work.transposed, work.features);
+    matrix rows = by_positions(size) ? work.features : work.transposed;
+    multiply_symmetric(work.it.r.value, rows, rows);
+    return root_trace;
+}
+
 LOCAL void forward_sample(workspace work, problem size, const float *x, layout at, float *out)
 {
-    matrix k = work.it.r.value;
-    float scale = normalise(work.features, x, at);
-    transpose(work.transposed, work.features);
+    float scale = make_gram(work, size, x, at);
     if (by_positions(size)) {
-        multiply_symmetric(k, work.features, work.features);
         root_polynomial(&work.it, size.steps, 0);
         multiply(work.pulled_transposed, work.it.q.value, work.transposed, PLAIN);
         multiply(work.square, work.pulled_transposed, work.transposed, UPPER_HALF);
         write_triangle(out, work.square, scale);
     } else {
-        multiply_symmetric(k, work.transposed, work.transposed);
         root_polynomial(&work.it, size.steps, 1);
         write_triangle(out, work.it.q.value, scale);
     }
@@ -80,24 +88,20 @@ LOCAL void forward_sample(workspace work, problem size, const float *x, layout a
 LOCAL void backward_sample(workspace work, problem size, const float *grad, const float *x,
                            layout at, float *out, layout out_at)
 {
-    dual k = work.it.r;
-    matrix g = work.pulled;
+    matrix direction = work.it.r.tangent, g = work.pulled;
     double along;
-    normalise(work.features, x, at);
-    transpose(work.transposed, work.features);
+    make_gram(work, size, x, at);
     read_triangle(work.square, grad);
     if (by_positions(size)) {
         multiply(work.pulled, work.square, work.features, PLAIN);
         transpose(work.pulled_transposed, work.pulled);
-        multiply_symmetric(k.value, work.features, work.features);
-        multiply_symmetric(k.tangent, work.features, work.pulled);
+        multiply_symmetric(direction, work.features, work.pulled);
         root_polynomial(&work.it, size.steps, 0);
         multiply(g, work.pulled_transposed, work.it.q.value, PLAIN);
         along = dot(g, work.features);
         multiply(g, work.transposed, work.it.q.tangent, add_to(g, 0));
     } else {
-        multiply_symmetric(k.value, work.transposed, work.transposed);
-        copy(k.tangent, work.square);
+        copy(direction, work.square);
         root_polynomial(&work.it, size.steps, 1);
         along = dot(work.it.q.value, work.square);
         multiply(g, work.it.q.tangent, work.features, PLAIN);
