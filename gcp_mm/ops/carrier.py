@@ -21,7 +21,7 @@ from gcp_mm.ops.triangle_index import symmetric_from_triangle, triangle
 from gcp_mm.ops.triton_kernels import (
     packed_product,
     packed_symmetric_matmul,
-    smaller_gram,
+    symmetric_baddbmm,
     triton_status,
 )
 
@@ -76,12 +76,14 @@ class Carrier:
             Matrices N x N if N < C, else C x C.
         """
         unit = self.lift**2
-        if self.fused:
-            return SymmetricBlocks((smaller_gram(features),), unit, fused=True)
-        positions_by_channels = features.mT
+        left, right = features, features.mT
         if features.shape[-1] < features.shape[-2]:
-            return SymmetricBlocks.product(positions_by_channels, features, unit)
-        return SymmetricBlocks.product(features, positions_by_channels, unit)
+            left, right = right, left
+        if not self.fused:
+            return SymmetricBlocks.product(left, right, unit)
+        matrix = features.new_empty(len(features), left.shape[1], left.shape[1])
+        symmetric_baddbmm(matrix, left, right, 0, 1, out=matrix)
+        return SymmetricBlocks((matrix,), unit, fused=True)
 
     def packed_product(self, left: Tensor, right: Tensor, scale: Tensor, out: Tensor) -> Tensor:
         """Write the upper triangles of ``scale * left @ right.mT``, a symmetric matrix.

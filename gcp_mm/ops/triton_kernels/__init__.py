@@ -10,13 +10,11 @@ Importing this package does not import Triton; the kernels in ``jit`` are import
 from gcp_mm.ops.triton_kernels.available import triton_status
 from gcp_mm.ops.triton_kernels.packed_product import packed_product
 from gcp_mm.ops.triton_kernels.packed_symmetric_matmul import packed_symmetric_matmul
-from gcp_mm.ops.triton_kernels.smaller_gram import smaller_gram
 from gcp_mm.ops.triton_kernels.symmetric_baddbmm import symmetric_baddbmm
 
 __all__ = [
     "packed_product",
     "packed_symmetric_matmul",
-    "smaller_gram",
     "symmetric_baddbmm",
     "triton_status",
 ]

@@ -41,7 +41,7 @@ def _run_kernel(
         symmetric_baddbmm_kernel,
         batch * tile.num_upper_blocks(size),
         (c, a, b, out),
-        (float(beta), float(alpha), *split_size(size)),
+        (float(beta), float(alpha), *split_size(size), *split_size(a.shape[-1])),
         tile,
         USE_C=beta != 0,
         INPUT_PRECISION=precision,
@@ -57,13 +57,13 @@ def symmetric_baddbmm(
     Only the blocks on and above the diagonal are computed, and mirrored: 10 of 16 for a matrix of
     256 x 256. With matrices that are not symmetric the lower half of the result is wrong. c and
     a @ b are symmetric if all three are polynomials of one symmetric matrix, and also for
-    a = T, b = D T with T and D symmetric.
+    a = T, b = D T with T and D symmetric, and for a = X, b = X.mT.
 
     Args:
         c: Matrices of shape (B, M, M); float16, bfloat16 or float32 for the kernel. All tensors
             have one dtype, and any strides.
-        a: Matrices of shape (B, M, M).
-        b: Matrices of shape (B, M, M).
+        a: Matrices of shape (B, M, K).
+        b: Matrices of shape (B, K, M).
         beta: Factor of ``c``; with 0, ``c`` is not read.
         alpha: Factor of the product.
         out: Where to write; may be ``c``, but must not share memory with ``a`` or ``b``.
@@ -78,8 +78,14 @@ def symmetric_baddbmm(
         ValueError: If shapes, dtypes or devices do not fit, or ``out`` cannot be written.
     """
     batch, size, _ = check_matrices("c", c)
-    shape = (batch, size, size)
-    for name, tensor in (("c", c), ("a", a), ("b", b), ("out", c if out is None else out)):
+    depth = check_matrices("a", a)[2]
+    square = (batch, size, size)
+    for name, tensor, shape in (
+        ("c", c, square),
+        ("a", a, (batch, size, depth)),
+        ("b", b, (batch, depth, size)),
+        ("out", c if out is None else out, square),
+    ):
         check_tensor(name, tensor, shape, like=c)
         check_same_dtype("c", c, name, tensor)
     if out is not None:

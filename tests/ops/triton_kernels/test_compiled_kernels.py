@@ -9,7 +9,6 @@ from gcp_mm.ops.triton_kernels import (
     fallback,
     packed_product,
     packed_symmetric_matmul,
-    smaller_gram,
     symmetric_baddbmm,
 )
 from gcp_mm.ops.triton_kernels.available import interpreting
@@ -27,13 +26,15 @@ def launch_symmetric_baddbmm(dtype, positions):
     symmetric_baddbmm(c, a, b, 1.5, -0.5)
 
 
-def launch_smaller_gram(dtype, positions):
-    smaller_gram(torch.empty(2, CHANNELS, positions, dtype=dtype))
+def launch_gram(dtype, positions):
+    x = torch.empty(2, CHANNELS, positions, dtype=dtype)
+    symmetric_baddbmm(torch.empty(2, positions, positions, dtype=dtype), x.mT, x, 0, 1)
 
 
-def launch_smaller_gram_over_positions(dtype, positions):
+def launch_gram_over_positions(dtype, positions):
     """With fewer channels than positions, and channels_last."""
-    smaller_gram(torch.empty(2, positions, 64, dtype=dtype).mT)
+    x = torch.empty(2, positions, 64, dtype=dtype).mT
+    symmetric_baddbmm(torch.empty(2, 64, 64, dtype=dtype), x, x.mT, 0, 1)
 
 
 def launch_packed_product(dtype, positions):
@@ -49,8 +50,8 @@ def launch_packed_symmetric_matmul(dtype, positions):
 
 LAUNCHES = [
     launch_symmetric_baddbmm,
-    launch_smaller_gram,
-    launch_smaller_gram_over_positions,
+    launch_gram,
+    launch_gram_over_positions,
     launch_packed_product,
     launch_packed_symmetric_matmul,
 ]

@@ -13,7 +13,6 @@ FILES = [
     "../test_carrier.py::test_fused_products_give_the_same",
     "test_packed_product.py",
     "test_packed_symmetric_matmul.py",
-    "test_smaller_gram.py",
     "test_symmetric_baddbmm.py",
 ]
 

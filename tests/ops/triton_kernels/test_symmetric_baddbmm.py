@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -58,6 +59,61 @@ def test_one_half_of_the_product_is_enough(draw, device, check, dtype):
     check(symmetric_baddbmm(a, a, b, 0, 1), upper + upper.mT - upper * torch.eye(69))
 
 
+@pytest.fixture
+def gram(draw, dtype):
+    """The product of features with themselves, of trace 256, and the features."""
+
+    def product(shape, layout=lambda x: x):
+        x = draw(*shape)
+        x = layout((16 * x / x.square().sum((1, 2), keepdim=True).sqrt()).to(dtype))
+        c = torch.empty(len(x), x.shape[1], x.shape[1], dtype=dtype, device=x.device)
+        return symmetric_baddbmm(c, x, x.mT, 0, 1, out=c), x
+
+    return product
+
+
+def inner_products(x):
+    """In numpy, in float64."""
+    return np.stack([np.inner(sample, sample) for sample in x.double().cpu().numpy()])
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 37, 53), (2, 53, 37), (2, 1, 7), (1, 49, 256), (2, 5, 1)], ids=str
+)
+def test_product_of_features(gram, check, shape):
+    found, x = gram(shape)
+    check(found, inner_products(x))
+
+
+def channels_last(x):
+    maps = x.unflatten(2, (-1, 7)).contiguous(memory_format=torch.channels_last)
+    return maps.flatten(2)
+
+
+def cropped(x):
+    wide = torch.full((*x.shape[:2], x.shape[2] + 11), float("nan"), dtype=x.dtype, device=x.device)
+    wide[..., 3:-8] = x
+    return wide[..., 3:-8]
+
+
+def scattered(x):
+    wide = torch.full((*x.shape[:2], 2 * x.shape[2]), float("nan"), dtype=x.dtype, device=x.device)
+    wide[..., ::2] = x
+    return wide[..., ::2]
+
+
+def transposed(x):
+    return x.mT.contiguous().mT
+
+
+@pytest.mark.parametrize("layout", [channels_last, cropped, scattered, transposed])
+@pytest.mark.parametrize("shape", [(2, 37, 49), (2, 69, 49), (1, 64, 49)], ids=str)
+def test_features_in_any_layout(gram, check, layout, shape):
+    found, x = gram(shape, layout)
+    assert not x.is_contiguous()
+    check(found, inner_products(x))
+
+
 @pytest.mark.parametrize("aligned", [False, True])
 def test_strides(symmetric, check, device, dtype, aligned):
     """Transposed, padded, expanded and scattered matrices; a padded output is filled in place."""
@@ -100,7 +156,9 @@ def test_nan_is_not_hidden(symmetric):
         ({"c": torch.zeros(4, 4)}, r"c must be .* three dimensions, got \(4, 4\)"),
         ({"c": torch.zeros(2, 4, 4, dtype=torch.int32)}, "c must be a floating-point .*int32"),
         ({"c": torch.zeros(2, 4, 3)}, r"c must have shape \(2, 4, 4\), got \(2, 4, 3\)"),
-        ({"a": torch.zeros(2, 4, 3)}, r"a must have shape \(2, 4, 4\), got \(2, 4, 3\)"),
+        ({"a": torch.zeros(2, 3, 4)}, r"a must have shape \(2, 4, 4\), got \(2, 3, 4\)"),
+        ({"a": torch.zeros(2, 4, 3)}, r"b must have shape \(2, 3, 4\), got \(2, 4, 4\)"),
+        ({"a": torch.zeros(4, 4)}, r"a must be .* three dimensions, got \(4, 4\)"),
         ({"b": torch.zeros(1, 4, 4)}, r"b must have shape \(2, 4, 4\), got \(1, 4, 4\)"),
         ({"b": torch.zeros(2, 4, 4, device="meta")}, "b must be on cpu, got meta"),
         ({"b": torch.zeros(2, 4, 4).half()}, "c and b must have one dtype, .*float32 .*float16"),

@@ -28,6 +28,8 @@ def symmetric_baddbmm_kernel(
     alpha,
     size_units,
     SIZE_UNIT: tl.constexpr,
+    depth_units,
+    DEPTH_UNIT: tl.constexpr,
     ALIGN: tl.constexpr,
     USE_C: tl.constexpr,
     INPUT_PRECISION: tl.constexpr,
@@ -36,16 +38,17 @@ def symmetric_baddbmm_kernel(
 ):
     """Compute one block on or above the diagonal of ``beta * c + alpha * a @ b``, and mirror it."""
     size = size_units * SIZE_UNIT
+    depth = depth_units * DEPTH_UNIT
     batch, row_block, column_block = upper_block(size, BLOCK)
     rows = row_block * BLOCK + tl.arange(0, BLOCK)
     columns = column_block * BLOCK + tl.arange(0, BLOCK)
     a += batch * a_batch * ALIGN
     b += batch * b_batch * ALIGN
     product = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
-    for start in range(0, size, BLOCK_K):
+    for start in range(0, depth, BLOCK_K):
         inner = start + tl.arange(0, BLOCK_K)
-        left = load_block(a, rows, inner, size, size, a_outer, ALIGN, A_TRANSPOSED)
-        right = load_block(b, inner, columns, size, size, b_outer, ALIGN, B_TRANSPOSED)
+        left = load_block(a, rows, inner, size, depth, a_outer, ALIGN, A_TRANSPOSED)
+        right = load_block(b, inner, columns, depth, size, b_outer, ALIGN, B_TRANSPOSED)
         product = tl.dot(left, right, product, input_precision=INPUT_PRECISION)
     product *= alpha
     if USE_C:
