@@ -32,6 +32,19 @@ default_hooks = dict(logger=dict(interval=1))
 log_processor = dict(window_size=1)
 randomness = dict(seed=0)
 """
+# The same for comparing runs that round differently: a ReLU or a maximum within rounding of its
+# corner falls to one side in one run and to the other in the next, and the gradient jumps with it.
+# ConvNeXt's GELU and this neck's SiLU have no corner; small steps keep what was rounded small.
+SMOOTH_CLASSIFIER = """
+_base_ = '{classifier}'
+
+model = dict(
+    backbone=dict(
+        _delete_=True, type='ConvNeXt', arch=dict(depths=[1, 1, 1], channels=[8, 16, 32]),
+        out_indices=[2], layer_scale_init_value=1.0, gap_before_final_norm=False),
+    neck=dict(in_channels=32, act_cfg=dict(type='SiLU')))
+optim_wrapper = dict(optimizer=dict(lr=0.001))
+"""
 # A Mask R-CNN for `scenes`, on the backbone of CLASSIFIER.
 DETECTOR = """
 _base_ = '{repo}/configs/mask_rcnn_r50_gcpm.py'

@@ -1,4 +1,4 @@
-"""A training checkpoint of mmengine, as small as they come."""
+"""What the tests of training start from, as small as they come."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
-from tiny_runs import forget_runs
+from tiny_runs import SMOOTH_CLASSIFIER, forget_runs, write_config
 from torch import Tensor, nn
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
@@ -46,3 +46,10 @@ def training_checkpoint(tmp_path_factory) -> Path:
     ).train()
     forget_runs()
     return folder / "epoch_2.pth"
+
+
+@pytest.fixture(scope="session")
+def smooth_classifier(classifier, tmp_path_factory) -> Path:
+    """Return the config of a classifier whose gradients have no jumps."""
+    path = tmp_path_factory.mktemp("smooth") / "smooth_gcp.py"
+    return write_config(path, SMOOTH_CLASSIFIER, classifier=classifier)

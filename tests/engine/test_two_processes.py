@@ -5,10 +5,18 @@ from tiny_runs import free_port, largest_difference, read_checkpoint, read_log, 
 
 
 @pytest.fixture(scope="module")
-def trained_by_two(run_tool, classifier, tmp_path_factory):
+def trained_by_one(run_tool, smooth_classifier, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp("by_one")
+    process = run_tool("tools/train.py", smooth_classifier, "--work-dir", work_dir)
+    assert process.returncode == 0, process.stderr
+    return work_dir
+
+
+@pytest.fixture(scope="module")
+def trained_by_two(run_tool, smooth_classifier, tmp_path_factory):
     work_dir = tmp_path_factory.mktemp("by_two")
     process = run_tool(
-        *("bash", "tools/dist_train.sh", classifier, 2, "--work-dir", work_dir),
+        *("bash", "tools/dist_train.sh", smooth_classifier, 2, "--work-dir", work_dir),
         *("--cfg-options", "train_dataloader.batch_size=2"),
         PORT=str(free_port()),
     )
@@ -16,8 +24,9 @@ def trained_by_two(run_tool, classifier, tmp_path_factory):
     return work_dir
 
 
-def test_weights_and_momenta_are_those_of_one_process(trained, trained_by_two):
-    one, two = (read_checkpoint(folder / "epoch_3.pth") for folder in (trained[0], trained_by_two))
+def test_weights_and_momenta_are_those_of_one_process(trained_by_one, trained_by_two):
+    folders = (trained_by_one, trained_by_two)
+    one, two = (read_checkpoint(folder / "epoch_3.pth") for folder in folders)
     assert largest_difference(two["state_dict"], one["state_dict"]) < 1e-5
     momenta = [
         {key: state["momentum_buffer"] for key, state in run["optimizer"]["state"].items()}
@@ -26,8 +35,8 @@ def test_weights_and_momenta_are_those_of_one_process(trained, trained_by_two):
     assert largest_difference(*momenta) < 1e-4
 
 
-def test_schedule_and_metrics_are_those_of_one_process(trained, trained_by_two):
-    (steps, epochs), (one_steps, one_epochs) = map(read_scalars, (trained_by_two, trained[0]))
+def test_schedule_and_metrics_are_those_of_one_process(trained_by_one, trained_by_two):
+    (steps, epochs), (one_steps, one_epochs) = map(read_scalars, (trained_by_two, trained_by_one))
     assert [(step, steps[step]["epoch"], steps[step]["lr"]) for step in steps] == [
         (step, one_steps[step]["epoch"], one_steps[step]["lr"]) for step in one_steps
     ]
@@ -41,14 +50,15 @@ def test_both_processes_took_part(trained_by_two):
     assert "2 per process x 2 processes" in read_log(trained_by_two)
 
 
-def test_other_batches_give_other_weights(trained, classifier, call_tool, tmp_path):
+def test_other_batches_give_other_weights(trained_by_one, smooth_classifier, call_tool, tmp_path):
     """The comparison above would notice if a process trained on other images."""
     code, _, errors = call_tool(
-        *("tools/train.py", classifier, "--work-dir", tmp_path, "--cfg-options"),
+        *("tools/train.py", smooth_classifier, "--work-dir", tmp_path, "--cfg-options"),
         *("train_dataloader.sampler.seed=1", "train_cfg.val_interval=9"),
     )
     assert code == 0, errors
     one, other = (
-        read_checkpoint(folder / "epoch_3.pth")["state_dict"] for folder in (trained[0], tmp_path)
+        read_checkpoint(folder / "epoch_3.pth")["state_dict"]
+        for folder in (trained_by_one, tmp_path)
     )
     assert largest_difference(other, one) > 1e-3
