@@ -11,20 +11,18 @@ class CountedMatrices:
     def __init__(self) -> None:
         self.products = 0
 
-    def affine(self, *_: float) -> CountedMatrices:
+    def affine(self, *_: object) -> CountedMatrices:
         """Count nothing."""
         return self
 
-    def add_(self, *_: object) -> CountedMatrices:
-        """Count nothing."""
-        return self
+    plus = affine
 
-    def times(self, *_: object) -> CountedMatrices:
+    def times(self, *_: object, **__: object) -> CountedMatrices:
         """Count a product."""
         self.products += 1
         return self
 
-    add_product_ = squared = times
+    plus_product = squared = times
 
 
 def gram_operations(channels: int, positions: int, num_iters: int) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
+from gcp_mm.ops.symmetric_blocks import SymmetricBlocks, cross_terms
 
 
 @dataclass(frozen=True)
@@ -23,28 +23,33 @@ class DualBlocks:
     value: SymmetricBlocks
     tangent: SymmetricBlocks
 
-    def affine(self, factor: float, identity: float = 0.0) -> DualBlocks:
+    def affine(self, factor: float, identity: float) -> DualBlocks:
         """See :meth:`SymmetricBlocks.affine`; the identity has no derivative."""
-        return DualBlocks(self.value.affine(factor, identity), self.tangent.affine(factor))
+        return DualBlocks(self.value.affine(factor, identity), self.tangent.affine(factor, 0.0))
 
-    def add_(self, other: DualBlocks, factor: float) -> DualBlocks:
-        """See :meth:`SymmetricBlocks.add_`."""
-        self.value.add_(other.value, factor)
-        self.tangent.add_(other.tangent, factor)
-        return self
+    def plus(self, factor: float, other: DualBlocks) -> DualBlocks:
+        """See :meth:`SymmetricBlocks.plus`."""
+        return DualBlocks(
+            self.value.plus(factor, other.value), self.tangent.plus(factor, other.tangent)
+        )
 
-    def add_product_(self, left: DualBlocks, right: DualBlocks, keep: float = 1.0) -> DualBlocks:
-        """See :meth:`SymmetricBlocks.add_product_`; adds dA B + A dB to the derivative."""
-        self.value.add_product_(left.value, right.value, keep)
-        self.tangent.add_product_(left.tangent, right.value, keep)
-        self.tangent.add_product_(left.value, right.tangent)
-        return self
+    def plus_product(
+        self, keep: float, left: DualBlocks, right: DualBlocks, factor: float
+    ) -> DualBlocks:
+        """See :meth:`SymmetricBlocks.plus_product`; adds dL R + L dR to the derivative."""
+        tangent = self.tangent.plus_product(keep, left.tangent, right.value, factor)
+        return DualBlocks(
+            self.value.plus_product(keep, left.value, right.value, factor),
+            tangent.plus_product(1.0, left.value, right.tangent, factor, overwrite=True),
+        )
 
     def times(self, other: DualBlocks) -> DualBlocks:
-        """See :meth:`SymmetricBlocks.times`."""
-        empty = DualBlocks(self.value.empty_like(), self.tangent.empty_like())
-        return empty.add_product_(self, other, keep=0)
+        """See :meth:`SymmetricBlocks.times`; the derivative is dA B + A dB."""
+        a, b = self.value, other.value
+        base, keep = cross_terms(self.tangent, a.identity, other.tangent, b.identity)
+        tangent = base.plus_product(keep, self.tangent, b)
+        return DualBlocks(a.times(b), tangent.plus_product(1.0, a, other.tangent, overwrite=True))
 
-    def squared(self) -> DualBlocks:
-        """See :meth:`SymmetricBlocks.squared`; the derivative is A dA + dA A, one product."""
-        return DualBlocks(self.value.squared(), self.value.anticommutator(self.tangent))
+    def squared(self, plus: float = 0.0) -> DualBlocks:
+        """See :meth:`SymmetricBlocks.squared`; the derivative of A A takes one product."""
+        return DualBlocks(self.value.squared(plus), self.value.anticommutator(self.tangent, plus))

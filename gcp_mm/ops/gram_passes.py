@@ -82,8 +82,8 @@ def gram_forward(x: Tensor, num_iters: int, carrier: Carrier, out: Tensor) -> Te
     scale = root_trace / carrier.lift**2
     gram = carrier.gram(features)
     if features.shape[-1] < features.shape[-2]:
-        q = root_polynomial(gram, num_iters, times_gram=False).dense()
-        return carrier.packed_product(features @ q, features, scale, out)
+        q = root_polynomial(gram, num_iters, times_gram=False)
+        return carrier.packed_product(_times(features, q), features, scale, out)
     root = root_polynomial(gram, num_iters, times_gram=True).dense()
     return torch.mul(triangle(root), scale, out=out)
 
@@ -110,7 +110,7 @@ def gram_backward(grad: Tensor, x: Tensor, num_iters: int, carrier: Carrier, out
         pulled = carrier.symmetric_matmul(grad, features, 1 / magnitude)
         direction = SymmetricBlocks.product(features.mT, pulled, fused=carrier.fused)
         dual = root_polynomial(DualBlocks(gram, direction), num_iters, times_gram=False)
-        g = pulled @ dual.value.dense()
+        g = _times(pulled, dual.value)
         along = _dot(g[..., :positions], normalised)
         g = torch.baddbmm(g, features, dual.tangent.dense(), alpha=1 / gram.unit, out=g)
     else:
@@ -123,6 +123,12 @@ def gram_backward(grad: Tensor, x: Tensor, num_iters: int, carrier: Carrier, out
     radial = along - 2 * _dot(g, normalised)
     scale = magnitude[..., None] / (carrier.lift * math.sqrt(positions))
     return torch.addcmul(g.mul_(2 * scale), normalised, radial * scale, out=out)
+
+
+def _times(left: Tensor, right: SymmetricBlocks) -> Tensor:
+    """Multiply, with the identity part of the right matrices added at full precision."""
+    stored = right.stored
+    return torch.baddbmm(left, left, stored, beta=right.identity, alpha=1 / right.unit)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

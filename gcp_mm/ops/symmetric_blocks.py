@@ -5,9 +5,8 @@ so their products are symmetric, and of a 2 x 2 partition three of the four bloc
 
 .. math:: (AB)_{ij} = \sum_k A_{ik} B_{kj}, \quad i \le j, \qquad A_{ji} = A_{ij}^\top
 
-Six block products instead of eight. Small matrices stay whole: there the calls cost more than the
-products. So do matrices on other devices than the CPU, where a Triton kernel computes one half and
-writes both.
+Six block products instead of eight. The identity in such a polynomial is carried as a number
+beside the matrix: it needs no rounding, and an identity times a matrix no product.
 """
 
 from __future__ import annotations
@@ -17,38 +16,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gcp_mm.ops.block_products import add_products, block_sizes
 from gcp_mm.ops.triton_kernels import symmetric_baddbmm
-
-SPLIT = 128
-ALIGNMENT = 32
-
-
-def block_sizes(size: int, device: torch.device, fused: bool = False) -> tuple[int, ...]:
-    """Return how many rows each block of a matrix has.
-
-    Args:
-        size: Rows of the matrix.
-        device: Where it lies.
-        fused: Whether a Triton kernel multiplies it.
-
-    Returns:
-        One number, or two of which the first is a multiple of ``ALIGNMENT``.
-    """
-    if size < SPLIT or device.type != "cpu" or fused:
-        return (size,)
-    first = size // 2 // ALIGNMENT * ALIGNMENT
-    return first, size - first
-
-
-def sum_of_products(
-    pairs: list[tuple[Tensor, Tensor]], out: Tensor, beta: float, alpha: float = 1.0
-) -> Tensor:
-    """Replace ``out`` by ``beta * out + alpha * sum of a @ b`` over the pairs (a, b)."""
-    for a, b in pairs:
-        # Not baddbmm_, which counters of operations do not see.
-        torch.baddbmm(out, a, b, beta=beta, alpha=alpha, out=out)
-        beta = 1.0
-    return out
 
 
 @dataclass(frozen=True)
@@ -57,14 +26,16 @@ class SymmetricBlocks:
 
     Attributes:
         upper: The blocks (0, 0), (0, 1), (1, 1) of a 2 x 2 partition, or the whole matrix alone.
-        unit: What is stored is ``unit * A``. A power of two lifts small elements above the smallest
-            normal number of half precision.
+        unit: What is stored is ``unit * (A - identity * I)``. A power of two lifts small elements
+            above the smallest normal number of half precision.
         fused: Whether products run in a Triton kernel.
+        identity: Factor of the identity in A.
     """
 
     upper: tuple[Tensor, ...]
     unit: float = 1.0
     fused: bool = False
+    identity: float = 0.0
 
     @classmethod
     def product(
@@ -91,15 +62,24 @@ class SymmetricBlocks:
         blocks = tuple(b.contiguous() for i, row in enumerate(rows) for b in row[i:])
         return cls(blocks, fused=fused)
 
-    def dense(self) -> Tensor:
-        """Return the whole matrices as they are stored, of shape (B, M, M)."""
+    @property
+    def stored(self) -> Tensor:
+        """The whole of ``unit * (A - identity * I)``, of shape (B, M, M)."""
         if len(self.upper) == 1:
             return self.upper[0]
-        rows = [torch.cat([self.block(i, j) for j in range(2)], dim=-1) for i in range(2)]
+        rows = [torch.cat([self.block(i, j) for j in self.inner], dim=-1) for i in self.inner]
         return torch.cat(rows, dim=-2)
 
+    def dense(self) -> Tensor:
+        """Return ``unit * A``, of shape (B, M, M)."""
+        matrix = self.stored
+        if self.identity:
+            matrix = matrix.clone()
+            matrix.diagonal(dim1=-2, dim2=-1).add_(self.unit * self.identity)
+        return matrix
+
     def block(self, i: int, j: int) -> Tensor:
-        """Return block (i, j); one below the diagonal is a transposed view."""
+        """Return block (i, j) as stored; one below the diagonal is a transposed view."""
         return self.upper[i + j] if i <= j else self.upper[i + j].mT
 
     @property
@@ -112,66 +92,84 @@ class SymmetricBlocks:
         """Indices of the blocks in a row."""
         return range(2 if len(self.upper) > 1 else 1)
 
-    def affine(self, factor: float, identity: float = 0.0) -> SymmetricBlocks:
-        """Return ``factor * A + identity * I``, stored at unit 1."""
-        blocks = tuple(factor / self.unit * block for block in self.upper)
-        if identity:
-            for (i, j), block in zip(self.indices, blocks, strict=True):
-                if i == j:
-                    block.diagonal(dim1=-2, dim2=-1).add_(identity)
-        return SymmetricBlocks(blocks, fused=self.fused)
+    def affine(self, factor: float, identity: float) -> SymmetricBlocks:
+        """Return ``factor * A + identity * I``, stored at the same unit."""
+        upper = self.upper if factor == 1 else tuple(factor * block for block in self.upper)
+        return replace(self, upper=upper, identity=factor * self.identity + identity)
 
-    def add_(self, other: SymmetricBlocks, factor: float) -> SymmetricBlocks:
-        """Add ``factor * other`` in place."""
-        factor *= self.unit / other.unit
-        for ours, theirs in zip(self.upper, other.upper, strict=True):
-            ours.add_(theirs, alpha=factor)
-        return self
+    def plus(self, factor: float, other: SymmetricBlocks) -> SymmetricBlocks:
+        """Return ``A + factor * other``, stored at the same unit and rounded once."""
+        alpha = factor * self.unit / other.unit
+        pairs = zip(self.upper, other.upper, strict=True)
+        upper = tuple(torch.add(ours, theirs, alpha=alpha) for ours, theirs in pairs)
+        return replace(self, upper=upper, identity=self.identity + factor * other.identity)
 
-    def add_product_(
-        self, left: SymmetricBlocks, right: SymmetricBlocks, keep: float = 1.0
+    def plus_product(
+        self,
+        keep: float,
+        left: SymmetricBlocks,
+        right: SymmetricBlocks,
+        factor: float = 1.0,
+        *,
+        overwrite: bool = False,
     ) -> SymmetricBlocks:
-        """Replace A by ``keep * A + left @ right`` in place.
+        """Return ``keep * A + factor * L @ R``, stored at the same unit.
 
         That the blocks which are not stored are transposes of those which are is the caller's
         promise: the sum over all calls for one result has to be symmetric.
+
+        Args:
+            keep: Factor of these matrices.
+            left: Matrices of which L is the part without the identity.
+            right: Matrices of which R is the part without the identity.
+            factor: Factor of the product.
+            overwrite: Whether to write over A, which must not be a factor.
         """
-        factor = self.unit / (left.unit * right.unit)
-        if self.fused:
-            (c,), (a,), (b,) = self.upper, left.upper, right.upper
-            symmetric_baddbmm(c, a, b, keep, factor, out=c)
-            return self
-        for (i, j), block in zip(self.indices, self.upper, strict=True):
+        multiply = symmetric_baddbmm if self.fused else torch.baddbmm
+        alpha = factor * self.unit / (left.unit * right.unit)
+        upper = self.upper if overwrite else tuple(map(torch.empty_like, self.upper))
+        for (i, j), block, out in zip(self.indices, self.upper, upper, strict=True):
             pairs = [(left.block(i, k), right.block(k, j)) for k in self.inner]
-            sum_of_products(pairs, out=block, beta=keep, alpha=factor)
-        return self
+            add_products(block, keep, pairs, alpha, out, multiply)
+        return replace(self, upper=upper, identity=keep * self.identity)
 
     def times(self, other: SymmetricBlocks) -> SymmetricBlocks:
-        """Return the product with matrices that commute with these, stored at the same unit."""
-        return self.empty_like().add_product_(self, other, keep=0)
+        """Return the product with matrices that commute with these."""
+        base, keep = cross_terms(self, self.identity, other, other.identity)
+        product = base.plus_product(keep, self, other)
+        return replace(product, identity=self.identity * other.identity)
 
-    def empty_like(self) -> SymmetricBlocks:
-        """Return uninitialised matrices of the same kind."""
-        return replace(self, upper=tuple(torch.empty_like(block) for block in self.upper))
+    def squared(self, plus: float = 0.0) -> SymmetricBlocks:
+        """Return ``A @ A + plus * A``, stored at the same unit."""
+        product = self.plus_product(2 * self.identity + plus, self, self)
+        return replace(product, identity=(self.identity + plus) * self.identity)
 
-    def squared(self) -> SymmetricBlocks:
-        """Return the product with themselves, stored at the same unit."""
-        return self.times(self)
-
-    def anticommutator(self, other: SymmetricBlocks) -> SymmetricBlocks:
-        """Return ``A @ other + other @ A`` at the unit of ``other``, for any symmetric matrices.
+    def anticommutator(self, other: SymmetricBlocks, keep: float = 0.0) -> SymmetricBlocks:
+        """Return ``A @ B + B @ A + keep * B`` at the unit of B, which has no identity part.
 
         The second product is the transpose of the first, so in a block on the diagonal it is not
         computed, and off the diagonal the two take the place of one product's two blocks.
         """
         blocks = []
-        for i, j in self.indices:
+        keep += 2 * self.identity
+        for (i, j), c in zip(self.indices, other.upper, strict=True):
             pairs = [(self.block(i, k), other.block(k, j)) for k in self.inner]
-            block = sum_of_products(pairs, out=torch.empty_like(other.block(i, j)), beta=0.0)
-            if i == j:
-                block = block + block.mT
-            else:
-                more = [(other.block(i, k), self.block(k, j)) for k in self.inner]
-                block = sum_of_products(more, out=block, beta=1.0)
-            blocks.append(block.div_(self.unit) if self.unit != 1 else block)
+            if i != j:
+                pairs += [(other.block(i, k), self.block(k, j)) for k in self.inner]
+            out = torch.empty_like(c)
+            add_products(c, keep / 2 if i == j else keep, pairs, 1 / self.unit, out)
+            blocks.append(out + out.mT if i == j else out)
         return replace(other, upper=tuple(blocks))
+
+
+def cross_terms(
+    a: SymmetricBlocks, of_b: float, b: SymmetricBlocks, of_a: float
+) -> tuple[SymmetricBlocks, float]:
+    """Return matrices M and a factor f with ``f * M = of_a * a + of_b * b``, without identities.
+
+    For the products of :meth:`SymmetricBlocks.plus_product`, which multiplies by f anyway.
+    """
+    if of_a and of_b:
+        return replace(a.plus(of_b / of_a, b), identity=0.0), of_a
+    matrix, factor = (b, of_b) if of_b else (a, of_a)
+    return replace(matrix, identity=0.0), factor

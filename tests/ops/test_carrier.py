@@ -13,12 +13,15 @@ FEATURES = {
     "sparse": (lambda x: (x - 2).relu(), 1e-3, 1.5e-3),
     "mean 50": (lambda x: x.relu() + 50, 1e-3, 1.5e-3),
     "tiny": (lambda x: x.relu() * 1e-4, 1e-3, 1.5e-3),
-    "one channel above the others": (
-        lambda x: torch.cat([20 * x[:, :1].relu(), x[:, 1:].relu()], dim=1),
-        3e-3,
-        3e-3,
-    ),
+    "one channel 20 times above": (lambda x: lift_a_channel(x.relu(), 20), 1e-3, 1.5e-3),
+    "one channel 50 times above": (lambda x: lift_a_channel(x.relu(), 50), 1e-3, 1.5e-3),
+    "one channel 1000 times above": (lambda x: lift_a_channel(x.relu(), 1000), 1e-3, 3e-3),
+    "rank one": (lambda x: x[:, :, :1].relu() * x[:, :1].relu(), 3e-3, 3e-3),
 }
+
+
+def lift_a_channel(x, factor):
+    return torch.cat([factor * x[:, :1], x[:, 1:]], dim=1)
 
 
 def relative(found, expected):
@@ -27,14 +30,16 @@ def relative(found, expected):
 
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("loss_scale", [1.0, 2.0**16, 1e25, 1e-25])
-@pytest.mark.parametrize("shape", [(2, 128, 49), (2, 64, 96)], ids=["N<C", "N>C"])
+@pytest.mark.parametrize(
+    "shape", [(2, 128, 49), (1, 256, 196), (2, 64, 96)], ids=["7 x 7", "14 x 14", "N>C"]
+)
 @pytest.mark.parametrize("case", FEATURES.values(), ids=FEATURES)
 def test_half_precision_carriers_keep_the_bounds(
     normal, pulled_back, case, shape, loss_scale, fused
 ):
     make, value_bound, gradient_bound = case
     x = make(normal(*shape, dtype=torch.float32)).half().float()
-    g = normal(2, shape[1] * (shape[1] + 1) // 2, seed=1, dtype=torch.float32)
+    g = normal(shape[0], shape[1] * (shape[1] + 1) // 2, seed=1, dtype=torch.float32)
     expected = pulled_back(lambda x: global_covariance_pool(x, impl="reference"), x.double(), g)
     carrier = Carrier(torch.float16, fused)
     out = torch.full_like(x, torch.nan)

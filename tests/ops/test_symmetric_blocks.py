@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gcp_mm.ops.symmetric_blocks import SPLIT, SymmetricBlocks, block_sizes
+from gcp_mm.ops.block_products import SPLIT
+from gcp_mm.ops.symmetric_blocks import SymmetricBlocks, cross_terms
 
 SIZES = [1, 37, SPLIT - 1, SPLIT, 196, 257]
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(params=SIZES)
@@ -24,20 +24,13 @@ def commuting(normal, size):
     return a, a @ a - 0.5 * a, 2 * a - torch.eye(size, dtype=a.dtype)
 
 
-def blocks(matrix, unit=1.0):
-    return replace(SymmetricBlocks.from_dense(unit * matrix), unit=unit)
+def blocks(matrix, unit=1.0, identity=0.0):
+    rest = matrix - identity * torch.eye(matrix.shape[-1], dtype=matrix.dtype)
+    return replace(SymmetricBlocks.from_dense(unit * rest), unit=unit, identity=identity)
 
 
 def equal(found, expected):
     torch.testing.assert_close(found.dense() / found.unit, expected, rtol=1e-12, atol=1e-11)
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"), [(127, (127,)), (128, (64, 64)), (196, (96, 100)), (256, (128, 128))]
-)
-def test_sizes_of_the_blocks(size, expected):
-    assert block_sizes(size, CPU) == expected
-    assert block_sizes(size, torch.device("meta")) == block_sizes(size, CPU, fused=True) == (size,)
 
 
 def test_dense_gives_back_what_was_taken(commuting):
@@ -50,36 +43,82 @@ def test_product_of_a_matrix_and_its_transpose(normal, size, inner):
     equal(SymmetricBlocks.product(factor, factor.mT), factor @ factor.mT)
 
 
+@pytest.fixture(params=[(0.0, 0.0), (1.5, 0.0), (0.0, -0.5), (1.5, -0.5)])
+def identities(request):
+    """What of two matrices is kept as a number."""
+    return request.param
+
+
 @pytest.mark.parametrize(("unit", "other"), [(1, 1), (4, 1), (1, 8), (4, 8)])
-def test_operations_equal_those_of_whole_matrices(commuting, unit, other):
+def test_operations_equal_those_of_whole_matrices(commuting, unit, other, identities):
     a, b, c = commuting
     eye = torch.eye(a.shape[-1], dtype=a.dtype)
-    ours, theirs = blocks(a, unit), blocks(b, other)
-    equal(ours.times(theirs), a @ b)
-    assert ours.times(theirs).unit == unit
-    equal(ours.squared(), a @ a)
-    equal(ours.affine(0.3, 2.0), 0.3 * a + 2 * eye)
-    assert ours.affine(0.3, 2.0).unit == 1
-    equal(blocks(a, unit).add_(theirs, -0.7), a - 0.7 * b)
-    equal(blocks(c).add_product_(ours, theirs), c + a @ b)
-    equal(blocks(c).add_product_(ours, theirs, keep=0.25), c / 4 + a @ b)
+    ours, theirs = blocks(a, unit, identities[0]), blocks(b, other, identities[1])
+    for found, expected, identity in (
+        (ours, a, identities[0]),
+        (ours.times(theirs), a @ b, identities[0] * identities[1]),
+        (ours.squared(), a @ a, identities[0] ** 2),
+        (ours.squared(plus=-2.0), a @ a - 2 * a, identities[0] ** 2 - 2 * identities[0]),
+        (ours.affine(0.3, 2.0), 0.3 * a + 2 * eye, 0.3 * identities[0] + 2),
+        (ours.affine(1.0, 2.0), a + 2 * eye, identities[0] + 2),
+        (ours.plus(-0.7, theirs), a - 0.7 * b, identities[0] - 0.7 * identities[1]),
+    ):
+        assert found.identity == pytest.approx(identity, rel=1e-15)
+        equal(found, expected)
+    # The parts without identities are multiplied.
+    product = (a - identities[0] * eye) @ (b - identities[1] * eye)
+    equal(blocks(c, 2.0, 3.0).plus_product(0.25, ours, theirs, 0.5), c / 4 + product / 2)
 
 
+def test_cross_terms_leave_identities_out(commuting, identities):
+    a, b, _ = commuting
+    base, keep = cross_terms(blocks(a, 4.0, 5.0), identities[1], blocks(b, 2.0, 7.0), identities[0])
+    eye = torch.eye(a.shape[-1], dtype=a.dtype)
+    expected = identities[0] * (a - 5 * eye) + identities[1] * (b - 7 * eye)
+    assert base.identity == 0
+    torch.testing.assert_close(keep * base.dense() / base.unit, expected)
+
+
+@pytest.mark.parametrize("identity", [0.0, 1.5])
 @pytest.mark.parametrize(("unit", "other"), [(1, 1), (4, 8)])
-def test_anticommutator_of_matrices_that_do_not_commute(normal, size, unit, other):
+def test_anticommutator_of_matrices_that_do_not_commute(normal, size, unit, other, identity):
     a, b = (m + m.mT for m in (normal(2, size, size), normal(2, size, size, seed=1)))
-    found = blocks(a, unit).anticommutator(blocks(b, other))
+    found = blocks(a, unit, identity).anticommutator(blocks(b, other), keep=-2.0)
     assert found.unit == other
-    equal(found, a @ b + b @ a)
+    equal(found, a @ b + b @ a - 2 * b)
 
 
 def test_a_sum_of_products_need_only_be_symmetric_as_a_whole(normal, size):
-    a, b = (m + m.mT for m in (normal(2, size, size), normal(2, size, size, seed=1)))
-    zero = blocks(torch.zeros_like(a))
-    equal(zero.add_product_(blocks(a), blocks(b)).add_product_(blocks(b), blocks(a)), a @ b + b @ a)
+    a, b = (blocks(m + m.mT) for m in (normal(2, size, size), normal(2, size, size, seed=1)))
+    found = a.plus_product(0.0, a, b).plus_product(1.0, b, a, overwrite=True)
+    equal(found, a.dense() @ b.dense() + b.dense() @ a.dense())
 
 
-def test_nothing_is_read_from_uninitialised_memory(commuting):
-    a = blocks(commuting[0])
-    poisoned = replace(a, upper=tuple(torch.full_like(b, torch.nan) for b in a.upper))
-    equal(poisoned.add_product_(a, a, keep=0), commuting[0] @ commuting[0])
+@pytest.mark.parametrize("identity", [0.0, 1.5])
+def test_operands_are_not_written_to(commuting, identity):
+    a, b = (blocks(matrix, identity=identity) for matrix in commuting[:2])
+    plain = blocks(commuting[1])
+    for result in (
+        *(a.times(b), a.squared(), a.affine(2.0, 1.0), a.plus(2.0, b)),
+        *(a.plus_product(0.5, a, b), a.anticommutator(plain)),
+    ):
+        for block in result.upper:
+            block.fill_(torch.nan)
+    for found, expected in zip((a, b, plain), (*commuting[:2], commuting[1]), strict=True):
+        equal(found, expected)
+
+
+def test_overwriting_needs_no_memory(commuting):
+    a, b, c = map(blocks, commuting)
+    assert c.plus_product(1.0, a, b, overwrite=True).upper is c.upper
+    equal(c, commuting[2] + commuting[0] @ commuting[1])
+
+
+def test_nothing_is_read_from_uninitialised_memory(commuting, monkeypatch):
+    a, b = (blocks(matrix) for matrix in commuting[:2])
+    monkeypatch.setattr(torch, "empty_like", lambda t: torch.full_like(t, torch.nan))
+    equal(a.times(b), commuting[0] @ commuting[1])
+    equal(a.squared(), commuting[0] @ commuting[0])
+    equal(a.anticommutator(a), 2 * commuting[0] @ commuting[0])
+    poisoned = blocks(torch.full_like(commuting[0], torch.nan))
+    equal(poisoned.plus_product(0.0, a, b), commuting[0] @ commuting[1])

@@ -1,4 +1,4 @@
-/* The polynomial of n Newton-Schulz steps and its derivative, as in ops/root_polynomial.py.
+/* The polynomial of n Newton-Schulz steps and its derivative, that of ops/root_polynomial.py.
  *
  *     q(K) = t(R_0) ... t(R_{n-1}),  t(r) = (3 - r) / 2,  R_0 = K,  R_{k+1} = R_k t(R_k)^2
  *
@@ -6,6 +6,7 @@
  *
  *     p(r) = 1 + 0.5 e + e^2 (0.375 + 0.3125 e + 0.0625 e^2),  R_{k+2} = R_k p(R_k)^2
  *
+ * The identities in them are stored: float32 has digits to spare, unlike the half precision of a GPU.
  * The derivative in the direction of a symmetric matrix follows by the product rule. */
 
 #ifndef GCP_MM_POLYNOMIAL_H
