@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from gcp_mm.engine.reproducible import reproducible_kernels
 from gcp_mm.ops.precision import autocast_disabled
 
 
@@ -19,7 +20,7 @@ def frozen(model: nn.Module, batch_norm: str = "batch") -> Iterator[None]:
     """Freeze a network, and restore everything afterwards, also after an exception.
 
     Inside, no parameter requires a gradient, dropout and stochastic depth are off, autocast and
-    TF32 convolutions are off, cuDNN is deterministic and gradients are enabled. Afterwards
+    TF32 are off, cuDNN is deterministic and gradients are enabled. Afterwards
     parameters, buffers, ``requires_grad``, ``training``, the random number generators of PyTorch,
     NumPy and Python and the states above are bit for bit as before.
 
@@ -41,14 +42,7 @@ def frozen(model: nn.Module, batch_norm: str = "batch") -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         for device in devices:
             stack.enter_context(autocast_disabled(device))
-        stack.enter_context(
-            torch.backends.cudnn.flags(
-                enabled=torch.backends.cudnn.enabled,
-                benchmark=False,
-                deterministic=True,
-                allow_tf32=False,
-            )
-        )
+        stack.enter_context(reproducible_kernels())
         try:
             for parameter, _ in gradients:
                 parameter.requires_grad_(False)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from gcp_mm.engine.reproducible import reproducible_kernels
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.normalise import Normaliser
 
@@ -32,24 +33,13 @@ class Classifier:
     @contextlib.contextmanager
     def _precision(self) -> Iterator[None]:
         half = self.dtype in ("bfloat16", "float16")
-        products = torch.backends.cuda.matmul
-        before, products.allow_tf32 = products.allow_tf32, self.dtype != "float32"
-        # Not benchmarked: another algorithm in another process would round differently.
         with (
-            torch.backends.cudnn.flags(
-                enabled=True,
-                benchmark=False,
-                deterministic=True,
-                allow_tf32=self.dtype != "float32",
-            ),
+            reproducible_kernels(tf32=self.dtype != "float32"),
             torch.autocast(
                 self.device.type, getattr(torch, self.dtype) if half else None, enabled=half
             ),
         ):
-            try:
-                yield
-            finally:
-                products.allow_tf32 = before
+            yield
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:

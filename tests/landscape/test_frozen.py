@@ -29,7 +29,8 @@ def snapshot(network):
         "python": random.getstate(),
         "autocast": torch.is_autocast_enabled("cpu"),
         "grad mode": torch.is_grad_enabled(),
-        "cudnn": (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32),
+        "cudnn": (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.conv.fp32_precision),
+        "products": torch.backends.cuda.matmul.fp32_precision,
     }
 
 

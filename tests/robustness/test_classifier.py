@@ -38,20 +38,11 @@ def test_image_has_the_same_scores_wherever_it_lies(network, images):
     assert torch.equal(together, apart)
 
 
-@pytest.fixture(params=[False, True])
-def tf32_before(request):
-    products = torch.backends.cuda.matmul
-    found, products.allow_tf32 = products.allow_tf32, request.param
-    yield request.param
-    products.allow_tf32 = found
-
-
-@pytest.mark.parametrize(("dtype", "allowed"), [("float32", False), ("tf32", True)])
-def test_tf32_is_for_products_and_convolutions_alike(network, tf32_before, dtype, allowed):
+@pytest.mark.parametrize(("dtype", "wanted"), [("float32", "ieee"), ("tf32", "tf32")])
+def test_tf32_is_for_products_and_convolutions_alike(network, dtype, wanted):
     with Classifier(network, torch.device("cpu"), dtype)._precision():
-        assert torch.backends.cuda.matmul.allow_tf32 == allowed
-        assert torch.backends.cudnn.allow_tf32 == allowed
-    assert torch.backends.cuda.matmul.allow_tf32 == tf32_before
+        assert torch.backends.cuda.matmul.fp32_precision == wanted
+        assert torch.backends.cudnn.conv.fp32_precision == wanted
 
 
 def test_half_precision_is_near(network, images):
