@@ -21,6 +21,7 @@ from gcp_mm.ops.flops import flop_formula
 from gcp_mm.ops.gram_autograd import gram_autograd_global_covariance_pool
 from gcp_mm.ops.gram_passes import gram_backward, gram_forward
 from gcp_mm.ops.precision import autocast_disabled
+from gcp_mm.ops.triangle_index import triangle_size
 
 CACHE_BYTES = 24 * 2**20
 """Matrices of one group of samples on the CPU: most of a last-level cache."""
@@ -72,8 +73,7 @@ def gram_pool(x: Tensor, num_iters: int) -> Tensor:
     carrier, dtype = Carrier.of(x), compute_dtype(x)
     if runs_in_c(x, carrier):
         return cpu_forward(x, num_iters)
-    channels = x.shape[1]
-    vector = x.new_empty(len(x), channels * (channels + 1) // 2)
+    vector = x.new_empty(len(x), triangle_size(x.shape[1]))
     with autocast_disabled(x.device):
         for group in _groups(x):
             gram_forward(x[group].to(dtype), num_iters, carrier, out=vector[group])
@@ -105,7 +105,7 @@ def gram_pool_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
 
 @gram_pool.register_fake
 def _(x: Tensor, num_iters: int) -> Tensor:
-    return x.new_empty(x.shape[0], x.shape[1] * (x.shape[1] + 1) // 2)
+    return x.new_empty(x.shape[0], triangle_size(x.shape[1]))
 
 
 @gram_pool_backward.register_fake
@@ -155,7 +155,7 @@ gram_pool.register_autograd(_backward, setup_context=_setup_context)
 
 
 def _forward_products(x: Tensor, num_iters: int) -> Tensor:
-    vector = x.new_empty(len(x), x.shape[1] * (x.shape[1] + 1) // 2)
+    vector = x.new_empty(len(x), triangle_size(x.shape[1]))
     return gram_forward(x, num_iters, Carrier(compute_dtype(x)), out=vector)
 
 

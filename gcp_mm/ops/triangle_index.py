@@ -62,6 +62,11 @@ def _gather(source: Tensor, index: Tensor, out: Tensor | None = None) -> Tensor:
     return torch.gather(source, 1, index.expand(len(source), -1), out=out)
 
 
+def triangle_size(size: int) -> int:
+    """Return how many elements the upper triangle of a matrix with so many rows has."""
+    return size * (size + 1) // 2
+
+
 def triangle(matrix: Tensor, out: Tensor | None = None) -> Tensor:
     """Read the upper triangles of matrices (B, C, C), as :func:`gcp_mm.ops.triu_vec` does.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gcp_mm.ops.cpu_kernels.library import Layout, Problem, load_library
+from gcp_mm.ops.triangle_index import triangle_size
 
 LARGEST_INT = 2**31 - 1
 
@@ -53,8 +54,7 @@ def cpu_forward(x: Tensor, num_iters: int) -> Tensor:
         MemoryError: If there is no memory for a sample's matrices.
     """
     problem, features = _problem(x, num_iters), x.float()
-    channels = x.shape[1]
-    vector = features.new_empty(len(x), channels * (channels + 1) // 2)
+    vector = features.new_empty(len(x), triangle_size(x.shape[1]))
     forward = load_library().gcp_mm_forward
     _check(forward(problem, *_operand(features), vector.data_ptr()), x)
     return vector.to(x.dtype)
@@ -77,7 +77,7 @@ def cpu_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
         MemoryError: If there is no memory for a sample's matrices.
     """
     problem = _problem(x, num_iters)
-    expected = (x.shape[0], x.shape[1] * (x.shape[1] + 1) // 2)
+    expected = (x.shape[0], triangle_size(x.shape[1]))
     if grad.shape != expected or grad.device != x.device:
         raise ValueError(
             f"the gradient of the vectors must have shape {expected} and be on {x.device}, "

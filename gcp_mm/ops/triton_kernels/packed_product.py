@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gcp_mm.ops.triangle_index import triangle_size
 from gcp_mm.ops.triton_kernels.checks import check_matrices, check_same_dtype, check_tensor
 from gcp_mm.ops.triton_kernels.fallback import with_fallback
 from gcp_mm.ops.triton_kernels.launch import input_precision, launch, split_size
@@ -24,7 +25,7 @@ def _run_kernel(left: Tensor, right: Tensor, scale: Tensor, dtype: torch.dtype |
 
     batch, channels, positions = left.shape
     out = torch.empty(
-        (batch, channels * (channels + 1) // 2),
+        (batch, triangle_size(channels)),
         dtype=left.dtype if dtype is None else dtype,
         device=left.device,
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gcp_mm.ops.triangle_index import triangle_size
 from gcp_mm.ops.triton_kernels.checks import check_matrices, check_tensor
 from gcp_mm.ops.triton_kernels.fallback import with_fallback
 from gcp_mm.ops.triton_kernels.launch import input_precision, launch, split_size
@@ -76,7 +77,7 @@ def packed_symmetric_matmul(
         ValueError: If shapes or devices do not fit.
     """
     batch, channels, _ = check_matrices("right", right)
-    check_tensor("packed_grad", packed_grad, (batch, channels * (channels + 1) // 2), like=right)
+    check_tensor("packed_grad", packed_grad, (batch, triangle_size(channels)), like=right)
     if scale is not None:
         check_tensor("scale", scale, (batch, 1), like=right)
     return with_fallback(_run_kernel, plain_packed_symmetric_matmul, right, packed_grad, scale)
