@@ -69,7 +69,9 @@ def gram_autograd_global_covariance_pool(x: Tensor, num_iters: int) -> Tensor:
     """
     channels, positions = x.shape[-2:]
     centred = x - x.mean(dim=-1, keepdim=True)
-    trace = centred.square().sum(dim=(-2, -1), keepdim=True) / positions
+    # Channel by channel first: compilers add up in one chain, and a long one loses a digit.
+    by_channel = centred.square().sum(dim=-1, keepdim=True)
+    trace = by_channel.sum(dim=-2, keepdim=True) / positions
     # Not `trace > tiny`, which would turn NaN features into zeros and hide a divergence.
     degenerate = trace <= torch.finfo(x.dtype).tiny
     # The inner `where` keeps the unused branch finite, or its NaN would reach the gradient.
