@@ -12,8 +12,10 @@ import torch
 def reproducible_kernels(tf32: bool = False) -> Iterator[None]:
     """Take deterministic convolutions, chosen without timing them, and one precision for all.
 
-    Afterwards everything is as before. Not through ``torch.backends.cudnn.flags``: that reads
-    ``allow_tf32``, which raises where a program has used the newer ``fp32_precision``.
+    Afterwards each switch has the value that it had. (A precision that was inherited from a more
+    general one is then set by itself: PyTorch does not tell the two apart.) Through the newer
+    ``fp32_precision``, because the older ``allow_tf32`` and ``torch.backends.cudnn.flags`` raise in
+    a program that has used it. Inside, they do.
 
     Args:
         tf32: Whether products, convolutions and recurrent layers of float32 use TensorFloat-32.

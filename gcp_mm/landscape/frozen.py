@@ -20,9 +20,9 @@ def frozen(model: nn.Module, batch_norm: str = "batch") -> Iterator[None]:
     """Freeze a network, and restore everything afterwards, also after an exception.
 
     Inside, no parameter requires a gradient, dropout and stochastic depth are off, autocast and
-    TF32 are off, cuDNN is deterministic and gradients are enabled. Afterwards
-    parameters, buffers, ``requires_grad``, ``training``, the random number generators of PyTorch,
-    NumPy and Python and the states above are bit for bit as before.
+    TF32 are off, kernels are reproducible and gradients are enabled. Afterwards parameters,
+    buffers, ``requires_grad``, ``training``, the random number generators of PyTorch, NumPy and
+    Python and the states above are bit for bit as before.
 
     Args:
         model: The network.

@@ -109,5 +109,8 @@ def test_inside_only_batch_norm_differs_from_evaluation(batch_norm):
     reference.dropout.p = 0
     with frozen(model, batch_norm):
         assert not any(p.requires_grad for p in model.parameters())
+        assert torch.backends.cudnn.deterministic
+        assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+        assert torch.backends.cuda.matmul.fp32_precision == "ieee"
         found = model(images)
     assert torch.equal(found, reference(images))

@@ -38,7 +38,9 @@ def test_image_has_the_same_scores_wherever_it_lies(network, images):
     assert torch.equal(together, apart)
 
 
-@pytest.mark.parametrize(("dtype", "wanted"), [("float32", "ieee"), ("tf32", "tf32")])
+@pytest.mark.parametrize(
+    ("dtype", "wanted"), [("float32", "ieee"), ("tf32", "tf32"), ("bfloat16", "tf32")]
+)
 def test_tf32_is_for_products_and_convolutions_alike(network, dtype, wanted):
     with Classifier(network, torch.device("cpu"), dtype)._precision():
         assert torch.backends.cuda.matmul.fp32_precision == wanted
