@@ -3,9 +3,10 @@ r"""How the matrices of the layer are stored and multiplied.
 float64 features are computed in float64 and everything else in float32, with one exception: half
 precision features on a GPU are carried by float16, with sums in float32 (in products of cuBLAS only
 if ``torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction`` is off). All matrices have
-their eigenvalues in [0, 1] or close to it, so the range of float16 is enough and its 11 bits are
-worth more than the range of bfloat16. The features are lifted by 16 first, so that the Gram matrix,
-whose trace is 1, has a trace of 256 and stays clear of the subnormal numbers.
+their eigenvalues in [0, 1] or, for the few steps for which this is done, not far from it: the range
+of float16 is enough and its 11 bits are worth more than the range of bfloat16. The features are
+lifted by 16 first, so that the Gram matrix, whose trace is 1, has a trace of 256 and stays clear of
+the subnormal numbers.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from gcp_mm.ops.position_mixing import mix_positions, unmix_positions
 from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
 from gcp_mm.ops.triangle_index import symmetric_from_triangle, triangle
 from gcp_mm.ops.triton_kernels import (
@@ -27,6 +29,8 @@ from gcp_mm.ops.triton_kernels import (
 
 HALVES = (torch.float16, torch.bfloat16)
 ALIGNED_POSITIONS = 16
+MOST_HALF_STEPS = 7
+"""Each step makes q(K) up to 1.5 times larger, and the rounding of float16 with it."""
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
@@ -47,15 +51,29 @@ class Carrier:
     fused: bool = False
 
     @classmethod
-    def of(cls, x: Tensor) -> Carrier:
-        """Choose for features by their dtype and device."""
-        half = x.device.type == "cuda" and x.dtype in HALVES
+    def of(cls, x: Tensor, num_iters: int) -> Carrier:
+        """Choose for features by their dtype and device, and the number of steps."""
+        half = x.device.type == "cuda" and x.dtype in HALVES and num_iters <= MOST_HALF_STEPS
         return cls(torch.float16 if half else compute_dtype(x), triton_status(x) is None)
 
     @property
     def lift(self) -> float:
         """Factor of the features; its square is the unit of the Gram matrix."""
         return 16.0 if self.dtype == torch.float16 else 1.0
+
+    def mixes(self, channels: int, positions: int) -> bool:
+        """Say whether positions are mixed: for float16, where the matrices are N x N."""
+        return self.lift != 1 and positions < channels
+
+    def mix(self, features: Tensor) -> Tensor:
+        """Mix the positions of features (B, C, N), if this carrier does."""
+        return mix_positions(features) if self.mixes(*features.shape[1:]) else features
+
+    def unmix(self, features: Tensor, out: Tensor) -> Tensor:
+        """Write the features of which :meth:`mix` makes these to ``out``, of shape (B, C, N)."""
+        if self.mixes(*out.shape[1:]):
+            features = unmix_positions(features, out.shape[-1])
+        return out.copy_(features)
 
     def carry(self, features: Tensor) -> Tensor:
         """Lift and cast normalised features (B, C, N).

@@ -83,7 +83,7 @@ def _kernels(x: Tensor, carrier: Carrier) -> list[str]:
     return [f"no {name} kernels: {reason}" for name, reason in reasons.items()]
 
 
-def explain(x: Tensor, impl: str = "auto") -> str:
+def explain(x: Tensor, impl: str = "auto", num_iters: int = 5) -> str:
     """Say which implementation :func:`gcp_mm.ops.global_covariance_pool` would run, and why.
 
     Args:
@@ -91,6 +91,7 @@ def explain(x: Tensor, impl: str = "auto") -> str:
         impl: As for the layer. A name other than 'auto' is taken; else the environment variable
             ``GCP_MM_IMPL`` decides; else it is 'gram'. Where the operator of 'gram' cannot be, in
             an exported graph or under torch.func, 'gram_autograd' takes its place.
+        num_iters: As for the layer; half precision on a GPU is for a few steps only.
 
     Returns:
         Its name and the reason; for 'gram' also the matrices it works on, their dtype, and whether
@@ -110,7 +111,7 @@ def explain(x: Tensor, impl: str = "auto") -> str:
     words = [choice.reason]
     if choice.impl == "gram":
         matrices = "N x N" if positions < channels else "C x C"
-        carrier = Carrier.of(x)
+        carrier = Carrier.of(x, num_iters)
         words += [
             f"{matrices} matrices for C = {channels}, N = {positions}",
             f"carried by {carrier.dtype}",

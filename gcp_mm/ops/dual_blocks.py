@@ -36,7 +36,7 @@ class DualBlocks:
     def plus_product(
         self, keep: float, left: DualBlocks, right: DualBlocks, factor: float
     ) -> DualBlocks:
-        """See :meth:`SymmetricBlocks.plus_product`; adds dL R + L dR to the derivative."""
+        """See :meth:`SymmetricBlocks.plus_product`; the product's derivative is dL R + L dR."""
         tangent = self.tangent.plus_product(keep, left.tangent, right.value, factor)
         return DualBlocks(
             self.value.plus_product(keep, left.value, right.value, factor),

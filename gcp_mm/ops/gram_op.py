@@ -70,7 +70,7 @@ def gram_pool(x: Tensor, num_iters: int) -> Tensor:
     Returns:
         Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
     """
-    carrier, dtype = Carrier.of(x), compute_dtype(x)
+    carrier, dtype = Carrier.of(x, num_iters), compute_dtype(x)
     if runs_in_c(x, carrier):
         return cpu_forward(x, num_iters)
     vector = x.new_empty(len(x), triangle_size(x.shape[1]))
@@ -92,7 +92,7 @@ def gram_pool_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
     Returns:
         Gradient of the features, of shape (B, C, N), in the dtype of ``x``.
     """
-    carrier, dtype = Carrier.of(x), compute_dtype(x)
+    carrier, dtype = Carrier.of(x, num_iters), compute_dtype(x)
     if runs_in_c(x, carrier):
         return cpu_backward(grad, x, num_iters)
     result = torch.empty_like(x)

@@ -78,7 +78,7 @@ def gram_forward(x: Tensor, num_iters: int, carrier: Carrier, out: Tensor) -> Te
         ``out``.
     """
     normalised, root_trace = normalise(x)
-    features = carrier.carry(normalised)
+    features = carrier.carry(carrier.mix(normalised))
     scale = root_trace / carrier.lift**2
     gram = carrier.gram(features)
     if features.shape[-1] < features.shape[-2]:
@@ -101,8 +101,8 @@ def gram_backward(grad: Tensor, x: Tensor, num_iters: int, carrier: Carrier, out
     Returns:
         ``out``.
     """
-    normalised, _ = normalise(x)
-    positions = x.shape[-1]
+    normalised = carrier.mix(normalise(x)[0])
+    positions = normalised.shape[-1]
     features = carrier.carry(normalised)
     gram = carrier.gram(features)
     magnitude = carrier.magnitude(grad)
@@ -121,14 +121,12 @@ def gram_backward(grad: Tensor, x: Tensor, num_iters: int, carrier: Carrier, out
         along = _dot(incoming, dual.value.dense().to(x.dtype)) / carrier.lift
     g = g[..., :positions].to(x.dtype)
     radial = along - 2 * _dot(g, normalised)
-    scale = magnitude[..., None] / (carrier.lift * math.sqrt(positions))
-    return torch.addcmul(g.mul_(2 * scale), normalised, radial * scale, out=out)
+    scale = magnitude[..., None] / (carrier.lift * math.sqrt(x.shape[-1]))
+    return carrier.unmix(g.mul_(2 * scale).addcmul_(normalised, radial * scale), out)
 
 
 def _times(left: Tensor, right: SymmetricBlocks) -> Tensor:
-    """Multiply, with the identity part of the right matrices added at full precision."""
-    stored = right.stored
-    return torch.baddbmm(left, left, stored, beta=right.identity, alpha=1 / right.unit)
+    return torch.baddbmm(left, left, right.stored, beta=right.identity, alpha=1 / right.unit)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -14,9 +14,11 @@ and K q(K) approximates the square root. Two steps at once cost fewer products t
     t(r)\, t(r\,t(r)^2) = p(r) = \tfrac94 + \tfrac{13}{16} (s - r) + \tfrac1{16}\, s\, (s - 5 r),
     \quad s = r^2 - 2 r = (1 - r)^2 - 1, \qquad R_{k+2} = R_k\, p(R_k)^2
 
-For r in [0, 1] the three terms are at most 2.25, 1.63 and 0.38 large: few digits cancel. The
-identity is carried as a number beside the matrix, which then is small where K is: rounding it does
-not disturb what belongs to eigenvalues of zero, and as they sum to one, most are close to that.
+The identity is carried as a number beside the matrix, which then is small where K is: rounding it
+does not disturb what belongs to eigenvalues of zero, and as they sum to one, most are close to
+that. At an eigenvalue of 1 the two parts of q cancel, after five steps 7.6 - 6.6: in half precision
+that is harmless as long as the eigenvector does not lie at one position, see
+:mod:`gcp_mm.ops.position_mixing`.
 
 On :class:`DualBlocks` the same lines also give the derivative D q(K)[W]. It is self-adjoint for a
 symmetric K: started at the gradient of q(K) it is the gradient of K, and a backward pass needs no
@@ -38,6 +40,7 @@ def _one_step(r: Matrices) -> Matrices:
 
 
 def _two_steps(r: Matrices) -> Matrices:
+    # Neither r nor s has an identity part, so these are the whole products.
     s = r.squared(plus=-2.0)
     p = s.plus(-1.0, r).plus_product(13 / 16, s, s.plus(-5.0, r), 1 / 16)
     return p.affine(1.0, 9 / 4)
@@ -47,7 +50,7 @@ def root_polynomial(gram: Matrices, num_iters: int, *, times_gram: bool) -> Matr
     """Evaluate q(K), or K q(K).
 
     Args:
-        gram: K, with eigenvalues in [0, 1].
+        gram: K, with eigenvalues in [0, 1] and no part of it kept as ``identity``.
         num_iters: Number of Newton-Schulz steps n.
         times_gram: Whether to multiply by K, which makes it the root itself.
 

@@ -89,7 +89,7 @@ class SymmetricBlocks:
 
     @property
     def inner(self) -> range:
-        """Indices of the blocks in a row."""
+        """Numbers of the blocks in a row of blocks."""
         return range(2 if len(self.upper) > 1 else 1)
 
     def affine(self, factor: float, identity: float) -> SymmetricBlocks:
@@ -98,7 +98,7 @@ class SymmetricBlocks:
         return replace(self, upper=upper, identity=factor * self.identity + identity)
 
     def plus(self, factor: float, other: SymmetricBlocks) -> SymmetricBlocks:
-        """Return ``A + factor * other``, stored at the same unit and rounded once."""
+        """Return ``A + factor * other``, stored at the same unit."""
         alpha = factor * self.unit / other.unit
         pairs = zip(self.upper, other.upper, strict=True)
         upper = tuple(torch.add(ours, theirs, alpha=alpha) for ours, theirs in pairs)
@@ -113,7 +113,7 @@ class SymmetricBlocks:
         *,
         overwrite: bool = False,
     ) -> SymmetricBlocks:
-        """Return ``keep * A + factor * L @ R``, stored at the same unit.
+        """Return ``keep * A + factor * L @ R``, where L and R lack the identities of the factors.
 
         That the blocks which are not stored are transposes of those which are is the caller's
         promise: the sum over all calls for one result has to be symmetric.
@@ -123,7 +123,8 @@ class SymmetricBlocks:
             left: Matrices of which L is the part without the identity.
             right: Matrices of which R is the part without the identity.
             factor: Factor of the product.
-            overwrite: Whether to write over A, which must not be a factor.
+            overwrite: Whether to write over A, which then must share its memory with no other
+                matrices: it is neither a factor nor the result of ``affine(1, ...)``.
         """
         multiply = symmetric_baddbmm if self.fused else torch.baddbmm
         alpha = factor * self.unit / (left.unit * right.unit)
@@ -145,7 +146,7 @@ class SymmetricBlocks:
         return replace(product, identity=(self.identity + plus) * self.identity)
 
     def anticommutator(self, other: SymmetricBlocks, keep: float = 0.0) -> SymmetricBlocks:
-        """Return ``A @ B + B @ A + keep * B`` at the unit of B, which has no identity part.
+        """Return ``A @ B + B @ A + keep * B`` at the unit of B, which must have no identity part.
 
         The second product is the transpose of the first, so in a block on the diagonal it is not
         computed, and off the diagonal the two take the place of one product's two blocks.
@@ -163,13 +164,14 @@ class SymmetricBlocks:
 
 
 def cross_terms(
-    a: SymmetricBlocks, of_b: float, b: SymmetricBlocks, of_a: float
+    a: SymmetricBlocks, a_identity: float, b: SymmetricBlocks, b_identity: float
 ) -> tuple[SymmetricBlocks, float]:
-    """Return matrices M and a factor f with ``f * M = of_a * a + of_b * b``, without identities.
+    """Return M and f, such that ``f * M`` is what the identities of a product add to ``L @ R``.
 
-    For the products of :meth:`SymmetricBlocks.plus_product`, which multiplies by f anyway.
+    That is ``b_identity * L + a_identity * R``, with L and R the parts of ``a`` and ``b`` without
+    identity. :meth:`SymmetricBlocks.plus_product` multiplies by f anyway.
     """
-    if of_a and of_b:
-        return replace(a.plus(of_b / of_a, b), identity=0.0), of_a
-    matrix, factor = (b, of_b) if of_b else (a, of_a)
+    if a_identity and b_identity:
+        return replace(a.plus(a_identity / b_identity, b), identity=0.0), b_identity
+    matrix, factor = (b, a_identity) if a_identity else (a, b_identity)
     return replace(matrix, identity=0.0), factor

@@ -6,55 +6,26 @@ exporters can follow. These are for code that runs below autograd.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache, wraps
-
 import torch
 from torch import Tensor
 
-Table = Callable[[int, torch.device], Tensor]
+from gcp_mm.ops.made_once import finished, made_once
 
 
-def _made_once(make: Table) -> Table:
-    """Keep the tables of a function, except those that cannot be used again.
-
-    A table of the meta device may belong to a mode that is about to end. One that is made while a
-    CUDA graph is captured is only computed when the graph is replayed.
-    """
-    kept = cache(make)
-
-    @wraps(make)
-    def table(size: int, device: torch.device) -> Tensor:
-        if device.type == "meta":
-            return make(size, device)
-        if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
-            return make(size, device)
-        return kept(size, device)
-
-    return table
-
-
-def _finished(table: Tensor) -> Tensor:
-    """Wait for a table, which other streams will read too."""
-    if table.is_cuda and not torch.cuda.is_current_stream_capturing():
-        torch.cuda.current_stream(table.device).synchronize()
-    return table
-
-
-@_made_once
+@made_once
 def _elements(size: int, device: torch.device) -> Tensor:
     """Places in the flat matrix of the elements of the triangle, row by row."""
     rows, cols = torch.triu_indices(size, size, device=device)
-    return _finished(rows * size + cols)
+    return finished(rows * size + cols)
 
 
-@_made_once
+@made_once
 def _places(size: int, device: torch.device) -> Tensor:
     """Places in the triangle of the elements of the flat symmetric matrix."""
     rows, cols = torch.triu_indices(size, size, device=device)
     places = torch.zeros(size, size, dtype=torch.long, device=device)
     places[rows, cols] = torch.arange(len(rows), device=device)
-    return _finished(torch.maximum(places, places.T).flatten())
+    return finished(torch.maximum(places, places.T).flatten())
 
 
 def _gather(source: Tensor, index: Tensor, out: Tensor | None = None) -> Tensor:

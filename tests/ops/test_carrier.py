@@ -24,6 +24,8 @@ def lift_a_channel(x, factor):
     return torch.cat([factor * x[:, :1], x[:, 1:]], dim=1)
 
 
+
+
 def relative(found, expected):
     return ((found.double() - expected).norm() / expected.norm()).item()
 
@@ -49,6 +51,25 @@ def test_half_precision_carriers_keep_the_bounds(
     assert relative(gradient, expected[1]) < gradient_bound
 
 
+@pytest.mark.parametrize("shape", [(1, 128, 49), (1, 256, 196)], ids=["7 x 7", "14 x 14"])
+@pytest.mark.parametrize("number", [1, 3, 16])
+@pytest.mark.parametrize(("strength", "gradient_bound"), [(5, 3e-3), (20, 3e-3), (torch.inf, 4e-3)])
+def test_positions_above_the_others(
+    normal, pulled_back, shape, number, strength, gradient_bound
+):
+    """Alike, so that with infinite strength the covariance is of rank one."""
+    x = normal(*shape, dtype=torch.float32).relu()
+    x = x / strength
+    x[..., :number] = normal(*shape[:2], 1, seed=2, dtype=torch.float32).abs()
+    x = x.half().float()
+    g = normal(shape[0], shape[1] * (shape[1] + 1) // 2, seed=1, dtype=torch.float32)
+    expected = pulled_back(lambda x: global_covariance_pool(x, impl="reference"), x.double(), g)
+    carrier = Carrier(torch.float16)
+    assert relative(gram_forward(x, 5, carrier, torch.full_like(g, torch.nan)), expected[0]) < 1e-3
+    gradient = gram_backward(g, x, 5, carrier, torch.full_like(x, torch.nan))
+    assert relative(gradient, expected[1]) < gradient_bound
+
+
 @pytest.mark.parametrize("shape", [(2, 37, 53), (2, 53, 37), (1, 20, 1), (2, 140, 130)])
 def test_fused_products_give_the_same(normal, pulled_back, shape):
     """Triton kernels, or their plain twins, on positions that are padded to a multiple of 16."""
@@ -62,12 +83,15 @@ def test_fused_products_give_the_same(normal, pulled_back, shape):
 
 
 @pytest.mark.parametrize("given", HALVES)
-def test_half_precision_on_a_gpu_is_carried_by_float16(monkeypatch, given):
+@pytest.mark.parametrize(("steps", "carried"), [(7, torch.float16), (8, torch.float32)])
+def test_half_precision_on_a_gpu_is_carried_by_float16(monkeypatch, given, steps, carried):
+    """For few steps: with more of them the elements of q(K) leave its range."""
+
     class OnGPU:
         dtype, device = given, torch.device("cuda", 0)
 
     monkeypatch.setattr(carrier_module, "triton_status", lambda x: None)
-    assert Carrier.of(OnGPU()) == Carrier(torch.float16, fused=True)
+    assert Carrier.of(OnGPU(), steps) == Carrier(carried, fused=True)
 
 
 def test_zero_gradient_stays_zero(normal):
@@ -95,4 +119,4 @@ def test_infinite_gradient_is_not_hidden(normal):
 )
 def test_on_the_cpu_nothing_is_carried_by_half_precision(monkeypatch, given, carried):
     monkeypatch.setattr(carrier_module, "triton_status", lambda x: "no GPU")
-    assert Carrier.of(torch.zeros(1, 2, 3, dtype=given)) == Carrier(carried, fused=False)
+    assert Carrier.of(torch.zeros(1, 2, 3, dtype=given), 5) == Carrier(carried, fused=False)

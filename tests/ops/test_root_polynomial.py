@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from gcp_mm.ops import symmetric_blocks
 from gcp_mm.ops.dual_blocks import DualBlocks
 from gcp_mm.ops.root_polynomial import root_polynomial
 from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
@@ -84,6 +85,26 @@ def test_unit_of_the_storage_changes_no_bit(gram, direction, times_gram, unit):
     assert found.value.unit == unit and found.value.identity == expected.value.identity
     assert torch.equal(found.value.stored / unit, expected.value.stored)
     assert torch.equal(found.tangent.dense(), expected.tangent.dense())
+
+
+@pytest.mark.parametrize("dual", [False, True])
+@pytest.mark.parametrize("times_gram", [False, True])
+def test_symmetric_products_of_fused_matrices_are_left_to_the_kernel(monkeypatch, dual, times_gram):
+    sizes = []
+
+    def multiply(c, a, b, beta, alpha, out):
+        sizes.append(a.shape)
+        return torch.baddbmm(c, a, b, beta=beta, alpha=alpha, out=out)
+
+    monkeypatch.setattr(symmetric_blocks, "symmetric_baddbmm", multiply)
+    gram = SymmetricBlocks.from_dense(torch.eye(150)[None], fused=True)
+    argument = DualBlocks(gram, gram) if dual else gram
+    result = root_polynomial(argument, 5, times_gram=times_gram)
+    # Of the derivative all but those of squares, whose one product is not symmetric.
+    squares = 3 if times_gram else 4
+    assert sizes == [(1, 150, 150)] * (10 + dual * 2 * (10 - squares))
+    for matrices in (result.value, result.tangent) if dual else (result,):
+        assert matrices.fused
 
 
 def products(size, dual, times_gram):

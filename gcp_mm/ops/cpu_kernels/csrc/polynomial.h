@@ -6,7 +6,7 @@
  *
  *     p(r) = 1 + 0.5 e + e^2 (0.375 + 0.3125 e + 0.0625 e^2),  R_{k+2} = R_k p(R_k)^2
  *
- * The identities in them are stored: float32 has digits to spare, unlike the half precision of a GPU.
+ * The identities in them are stored: float32 has digits to spare, unlike half precision on a GPU.
  * The derivative in the direction of a symmetric matrix follows by the product rule. */
 
 #ifndef GCP_MM_POLYNOMIAL_H
