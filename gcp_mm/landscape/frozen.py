@@ -22,7 +22,8 @@ def frozen(model: nn.Module, batch_norm: str = "batch") -> Iterator[None]:
     Inside, no parameter requires a gradient, dropout and stochastic depth are off, autocast and
     TF32 are off, kernels are reproducible and gradients are enabled. Afterwards parameters,
     buffers, ``requires_grad``, ``training``, the random number generators of PyTorch, NumPy and
-    Python and the states above are bit for bit as before.
+    Python and the states above are bit for bit as before (of precisions, see
+    :func:`gcp_mm.engine.reproducible.reproducible_kernels`).
 
     Args:
         model: The network.

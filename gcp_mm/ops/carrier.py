@@ -17,13 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from gcp_mm.ops.position_mixing import mix_positions, unmix_positions
+from gcp_mm.ops.position_mixing import mix_positions
 from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
 from gcp_mm.ops.triangle_index import symmetric_from_triangle, triangle
 from gcp_mm.ops.triton_kernels import (
     packed_product,
     packed_symmetric_matmul,
-    symmetric_baddbmm,
     triton_status,
 )
 
@@ -69,12 +68,6 @@ class Carrier:
         """Mix the positions of features (B, C, N), if this carrier does."""
         return mix_positions(features) if self.mixes(*features.shape[1:]) else features
 
-    def unmix(self, features: Tensor, out: Tensor) -> Tensor:
-        """Write the features of which :meth:`mix` makes these to ``out``, of shape (B, C, N)."""
-        if self.mixes(*out.shape[1:]):
-            features = unmix_positions(features, out.shape[-1])
-        return out.copy_(features)
-
     def carry(self, features: Tensor) -> Tensor:
         """Lift and cast normalised features (B, C, N).
 
@@ -93,15 +86,10 @@ class Carrier:
         Returns:
             Matrices N x N if N < C, else C x C.
         """
-        unit = self.lift**2
         left, right = features, features.mT
         if features.shape[-1] < features.shape[-2]:
             left, right = right, left
-        if not self.fused:
-            return SymmetricBlocks.product(left, right, unit)
-        matrix = features.new_empty(len(features), left.shape[1], left.shape[1])
-        symmetric_baddbmm(matrix, left, right, 0, 1, out=matrix)
-        return SymmetricBlocks((matrix,), unit, fused=True)
+        return SymmetricBlocks.product(left, right, self.lift**2, self.fused)
 
     def packed_product(self, left: Tensor, right: Tensor, scale: Tensor, out: Tensor) -> Tensor:
         """Write the upper triangles of ``scale * left @ right.mT``, a symmetric matrix.

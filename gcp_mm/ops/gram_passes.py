@@ -20,7 +20,8 @@ of q at K (or of A q(A)), which is self-adjoint:
     \bigl( 2 g + (\pi - 2 \langle g, \hat X \rangle)\, \hat X \bigr)
 
 Neither the scale nor the mean of X occurs in it: the layer is homogeneous of degree one and does
-not see a shift. The rows of g already sum to zero, so nothing has to be centred.
+not see a shift. The rows of g already sum to zero, so nothing has to be centred. In half precision
+:math:`\hat X` has its positions mixed, and the gradient is unmixed at the end.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from torch import Tensor
 
 from gcp_mm.ops.carrier import Carrier
 from gcp_mm.ops.dual_blocks import DualBlocks
+from gcp_mm.ops.position_mixing import unmix_positions
 from gcp_mm.ops.root_polynomial import root_polynomial
 from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
 from gcp_mm.ops.triangle_index import triangle
@@ -122,10 +124,13 @@ def gram_backward(grad: Tensor, x: Tensor, num_iters: int, carrier: Carrier, out
     g = g[..., :positions].to(x.dtype)
     radial = along - 2 * _dot(g, normalised)
     scale = magnitude[..., None] / (carrier.lift * math.sqrt(x.shape[-1]))
-    return carrier.unmix(g.mul_(2 * scale).addcmul_(normalised, radial * scale), out)
+    mixed = carrier.mixes(*x.shape[1:])
+    torch.addcmul(g.mul_(2 * scale), normalised, radial * scale, out=g if mixed else out)
+    return out.copy_(unmix_positions(g, x.shape[-1])) if mixed else out
 
 
 def _times(left: Tensor, right: SymmetricBlocks) -> Tensor:
+    """Return ``left @ right``, of shape (B, L, M), for ``left`` of that shape."""
     return torch.baddbmm(left, left, right.stored, beta=right.identity, alpha=1 / right.unit)
 
 

@@ -47,12 +47,16 @@ class SymmetricBlocks:
             left: Matrices of shape (B, M, K).
             right: Matrices of shape (B, K, M).
             unit: See the class.
-            fused: See the class.
+            fused: Whether a Triton kernel computes this product too, and mirrors one half of it.
         """
-        sizes = block_sizes(left.shape[-2], left.device, fused)
+        if fused:
+            whole = left.new_empty(len(left), left.shape[1], left.shape[1])
+            symmetric_baddbmm(whole, left, right, beta=0, alpha=1, out=whole)
+            return cls((whole,), unit, fused)
+        sizes = block_sizes(left.shape[-2], left.device)
         columns = right.split(sizes, dim=-1)
         rows = left.split(sizes, dim=-2)
-        return cls(tuple(row @ c for i, row in enumerate(rows) for c in columns[i:]), unit, fused)
+        return cls(tuple(row @ c for i, row in enumerate(rows) for c in columns[i:]), unit)
 
     @classmethod
     def from_dense(cls, matrix: Tensor, fused: bool = False) -> SymmetricBlocks:

@@ -24,8 +24,6 @@ def lift_a_channel(x, factor):
     return torch.cat([factor * x[:, :1], x[:, 1:]], dim=1)
 
 
-
-
 def relative(found, expected):
     return ((found.double() - expected).norm() / expected.norm()).item()
 
@@ -54,12 +52,9 @@ def test_half_precision_carriers_keep_the_bounds(
 @pytest.mark.parametrize("shape", [(1, 128, 49), (1, 256, 196)], ids=["7 x 7", "14 x 14"])
 @pytest.mark.parametrize("number", [1, 3, 16])
 @pytest.mark.parametrize(("strength", "gradient_bound"), [(5, 3e-3), (20, 3e-3), (torch.inf, 4e-3)])
-def test_positions_above_the_others(
-    normal, pulled_back, shape, number, strength, gradient_bound
-):
+def test_positions_above_the_others(normal, pulled_back, shape, number, strength, gradient_bound):
     """Alike, so that with infinite strength the covariance is of rank one."""
-    x = normal(*shape, dtype=torch.float32).relu()
-    x = x / strength
+    x = normal(*shape, dtype=torch.float32).relu() / strength
     x[..., :number] = normal(*shape[:2], 1, seed=2, dtype=torch.float32).abs()
     x = x.half().float()
     g = normal(shape[0], shape[1] * (shape[1] + 1) // 2, seed=1, dtype=torch.float32)

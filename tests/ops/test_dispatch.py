@@ -56,6 +56,17 @@ def test_reason_names_matrices_and_sizes(shape, named):
     assert re.search(pattern, explain(torch.rand(shape)))
 
 
+def test_dtype_of_the_matrices_depends_on_the_number_of_steps(monkeypatch):
+    class Halves(dispatch.Carrier):
+        @classmethod
+        def of(cls, x, num_iters):
+            return cls(torch.float16 if num_iters == 5 else torch.float32)
+
+    monkeypatch.setattr(dispatch, "Carrier", Halves)
+    assert "carried by torch.float16" in explain(X)
+    assert "carried by torch.float32" in explain(X, num_iters=8)
+
+
 def test_reasons_against_both_kinds_of_kernels(monkeypatch):
     both = "no C kernels: .*torch.float64; no Triton kernels: no kernel computes in torch.float64"
     assert re.search(both, explain(X.double()))

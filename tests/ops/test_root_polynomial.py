@@ -68,7 +68,7 @@ def test_derivative_is_self_adjoint(normal, gram, direction, times_gram):
 
     left, right = (other * derivative(direction)).sum(), (derivative(other) * direction).sum()
     scale = other.norm() * derivative(direction).norm()
-    torch.testing.assert_close(left / scale, right / scale, rtol=0, atol=1e-14)
+    torch.testing.assert_close(left / scale, right / scale, rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("unit", [2.0**-3, 2.0**8])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gcp_mm.ops import symmetric_blocks
 from gcp_mm.ops.block_products import SPLIT
 from gcp_mm.ops.symmetric_blocks import SymmetricBlocks, cross_terms
 
@@ -41,6 +42,20 @@ def test_dense_gives_back_what_was_taken(commuting):
 def test_product_of_a_matrix_and_its_transpose(normal, size, inner):
     factor = normal(2, size, inner)
     equal(SymmetricBlocks.product(factor, factor.mT), factor @ factor.mT)
+
+
+def test_fused_product_is_left_to_the_kernel(normal, size, monkeypatch):
+    calls = []
+
+    def multiply(c, a, b, beta, alpha, out):
+        calls.append((beta, alpha))
+        return torch.baddbmm(c, a, b, beta=beta, alpha=alpha, out=out)
+
+    monkeypatch.setattr(symmetric_blocks, "symmetric_baddbmm", multiply)
+    factor = normal(2, size, 5)
+    found = SymmetricBlocks.product(2 * factor, factor.mT, 2.0, fused=True)
+    assert found.fused and calls == [(0, 1)]
+    equal(found, factor @ factor.mT)
 
 
 @pytest.fixture(params=[(0.0, 0.0), (1.5, 0.0), (0.0, -0.5), (1.5, -0.5)])
