@@ -1,4 +1,4 @@
-"""Build script: metadata is in pyproject.toml; ``.mim`` and the C kernels are added here.
+"""Build script: metadata is in pyproject.toml; all that is not Python modules is added here.
 
 openmim looks for configs, tools and the model index of a package in ``<package>/.mim``.
 """
@@ -56,18 +56,25 @@ def copy_mim(package: Path) -> None:
     shutil.copy(ROOT / "model-index.yml", package / ".mim")
 
 
+def copy_finder(site: Path) -> None:
+    """Put what starts with Python beside the package; ``gcp_mm/mmcv_ext/finder.py`` says why."""
+    shutil.copy(ROOT / "gcp_mm/mmcv_ext/finder.py", site / "_gcp_mm_mmcv_finder.py")
+    (site / "gcp_mm_mmcv_ext.pth").write_text("import _gcp_mm_mmcv_finder\n")
+
+
 class BuildWithMim(build_py):
-    """Add ``.mim`` to a wheel."""
+    """Add ``.mim`` and the finder of mmcv's operators to a wheel."""
 
     def run(self) -> None:
-        """Build the package, then add the folder."""
+        """Build the package, then add both."""
         super().run()
         if not self.editable_mode:
             copy_mim(Path(self.build_lib) / "gcp_mm")
+            copy_finder(Path(self.build_lib))
 
 
 class EditableWheelWithMim(editable_wheel):
-    """Add ``.mim`` to an editable install, which puts nothing else into site-packages.
+    """Add ``.mim`` and the finder to an editable install, which puts nothing else there.
 
     openmim looks for ``site-packages/gcp_mm/.mim``. Without an ``__init__.py`` beside it, Python
     goes on to the source tree when it imports ``gcp_mm``. The folder is a copy: run
@@ -75,13 +82,14 @@ class EditableWheelWithMim(editable_wheel):
     """
 
     def run(self) -> None:
-        """Build the editable wheel, then pack it again with the folder."""
+        """Build the editable wheel, then pack it again with both."""
         super().run()
         (wheel,) = Path(self.dist_dir).glob("*.whl")
         with tempfile.TemporaryDirectory() as folder:
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(folder)
             copy_mim(Path(folder) / "gcp_mm")
+            copy_finder(Path(folder))
             wheel.unlink()
             with WheelFile(wheel, "w") as archive:
                 archive.write_files(folder)

@@ -28,6 +28,12 @@ def _install_loaders(module: ModuleType) -> None:
     module.CheckpointLoader.register_scheme(SCHEME, load_from_zoo, force=True)
 
 
+def _answer_find_loader(module: ModuleType) -> None:
+    from gcp_mm.engine.find_loader import provide_find_loader
+
+    provide_find_loader(module)
+
+
 def _register_models(module: ModuleType) -> None:
     from gcp_mm.zoo.register import register_models
 
@@ -40,17 +46,20 @@ _CHANGES: dict[str, Callable[[ModuleType], None]] = {
     "mmengine.config.utils": _allow_prefix,
     "mmengine.fileio": _install_backend,
     "mmengine.runner.checkpoint": _install_loaders,
+    "mmengine.utils.dl_utils.misc": _answer_find_loader,
+    "mmcv.utils.ext_loader": _answer_find_loader,
     "mmpretrain.apis.model": _register_models,
 }
 
 
 @functools.cache
 def activate() -> None:
-    """Prepare the ``gcp_mm::`` prefix, the file backend, the checkpoint loaders and the models.
+    """Prepare the ``gcp_mm::`` prefix, file backend, loaders, models and mmcv's operators.
 
     Each change happens when the module that it changes has been imported, at once if it has been
     already. So the order of imports does not matter, and no OpenMMLab package is imported here.
     Calling it again does nothing.
     """
+    importlib.import_module("gcp_mm.mmcv_ext.finder")
     for name, change in _CHANGES.items():
         wrapt.register_post_import_hook(change, name)
