@@ -1,0 +1,75 @@
+"""``pkgutil.find_loader`` for Python 3.14, tried by removing the function."""
+
+import importlib.util
+import pkgutil
+import warnings
+from types import SimpleNamespace
+
+import pytest
+
+from gcp_mm.engine.find_loader import find_loader, provide_find_loader
+
+
+@pytest.mark.parametrize("name", ["json", "json.decoder", "no_such_module", "json.no_such_module"])
+def test_finds_what_pkgutil_found(name):
+    spec = importlib.util.find_spec(name)
+    assert (find_loader(name) is None) == (spec is None)
+    if spec is not None:
+        assert find_loader(name).get_filename(name) == spec.origin
+    if hasattr(pkgutil, "find_loader"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # from 3.12 on it is deprecated
+            original = pkgutil.find_loader(name)
+        assert type(find_loader(name)) is type(original)
+
+
+def test_package_above_that_is_missing():
+    with pytest.raises(ImportError, match=r"no_such_package"):
+        find_loader("no_such_package.module")
+
+
+def test_replaces_nothing_that_is_there(monkeypatch):
+    module = SimpleNamespace(pkgutil=pkgutil)
+    monkeypatch.setattr(pkgutil, "find_loader", find_loader, raising=False)
+    provide_find_loader(module)
+    assert module.pkgutil is pkgutil
+
+
+# As in Python 3.14; importing gcp_mm comes last, as through a config's custom_imports.
+WITHOUT = """
+import pkgutil
+if hasattr(pkgutil, "find_loader"):
+    del pkgutil.find_loader
+{first}
+{second}
+from mmengine.utils.dl_utils.misc import mmcv_full_available
+from mmcv.utils.ext_loader import check_ops_exist
+print(mmcv_full_available(), check_ops_exist(), hasattr(pkgutil, "find_loader"))
+"""
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("import gcp_mm", "import mmengine.runner"),
+        ("import mmengine.runner, mmcv.ops", "import gcp_mm"),
+    ],
+)
+def test_openmmlab_runs_without_it(order, run_tool, tmp_path):
+    pytest.importorskip("mmcv")
+    process = run_tool("-c", WITHOUT.format(first=order[0], second=order[1]), cwd=tmp_path)
+    assert process.stdout == "True True False\n", process.stderr
+
+
+def test_training_starts_without_it(run_tool, classifier, tmp_path):
+    """A whole training and evaluation, started as tools/train.py does."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pkgutil\nif hasattr(pkgutil, 'find_loader'):\n    del pkgutil.find_loader\n"
+    )
+    process = run_tool(
+        *("tools/train.py", classifier, "--work-dir", tmp_path / "run"),
+        *("--cfg-options", "train_cfg.max_epochs=1"),
+        PYTHONPATH=str(tmp_path),
+    )
+    assert process.returncode == 0, process.stderr
+    assert (tmp_path / "run/epoch_1.pth").is_file()
