@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import ModuleType
-
-import wrapt
 
 
 def _allow_prefix(module: ModuleType) -> None:
@@ -59,7 +58,19 @@ def activate() -> None:
     Each change happens when the module that it changes has been imported, at once if it has been
     already. So the order of imports does not matter, and no OpenMMLab package is imported here.
     Calling it again does nothing.
+
+    Raises:
+        ModuleNotFoundError: If mmengine is installed and wrapt is not.
     """
+    try:
+        import wrapt
+    except ModuleNotFoundError as error:
+        # The layer needs torch alone, and there is nothing to change where OpenMMLab is absent.
+        if find_spec("mmengine") is None:
+            return
+        raise ModuleNotFoundError(
+            "gcp_mm needs wrapt where mmengine is installed: pip install wrapt", name="wrapt"
+        ) from error
     importlib.import_module("gcp_mm.mmcv_ext.finder")
     for name, change in _CHANGES.items():
         wrapt.register_post_import_hook(change, name)

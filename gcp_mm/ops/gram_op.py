@@ -7,11 +7,11 @@ take sample by sample; without them samples are taken in groups that fit into th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import torch
-import wrapt
 from torch import Tensor
 
 from gcp_mm.ops.carrier import Carrier, compute_dtype
@@ -22,6 +22,15 @@ from gcp_mm.ops.gram_autograd import gram_autograd_global_covariance_pool
 from gcp_mm.ops.gram_passes import gram_backward, gram_forward
 from gcp_mm.ops.precision import autocast_disabled
 from gcp_mm.ops.triangle_index import triangle_size
+
+try:
+    from wrapt import when_imported
+except ModuleNotFoundError:  # the layer needs torch alone
+
+    def when_imported(name: str) -> Callable:
+        """Import the module at once instead of waiting for somebody to do so."""
+        return lambda hook: hook(importlib.import_module(name))
+
 
 CACHE_BYTES = 24 * 2**20
 """Matrices of one group of samples on the CPU: most of a last-level cache."""
@@ -163,7 +172,7 @@ def _backward_products(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
     return gram_backward(grad, x, num_iters, Carrier(compute_dtype(x)), out=torch.empty_like(x))
 
 
-@wrapt.when_imported("torch.utils.flop_counter")
+@when_imported("torch.utils.flop_counter")
 def _count_products(module: ModuleType) -> None:
     """Tell the counter, whose import takes a quarter of a second, what is inside the operators."""
     for operator, kernel in (

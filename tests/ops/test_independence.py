@@ -1,4 +1,4 @@
-"""The operators need PyTorch, and wrapt, which is one file; no OpenMMLab package."""
+"""The operators need PyTorch alone."""
 
 import pytest
 
@@ -17,14 +17,31 @@ BLOCK = """
 import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {names}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Blocker())
+        if name.split(".")[0] in {absent}:
+            return None
+        for finder in others:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+others = list(sys.meta_path)
+sys.meta_path[:] = [Blocker()]
 """
+ABSENT = {
+    "all installed": (),
+    "no OpenMMLab": OPENMMLAB,
+    "torch alone": (*OPENMMLAB, "wrapt", "numpy", "torchvision", "triton"),
+}
 
 
-@pytest.mark.parametrize("prelude", ["", BLOCK], ids=["installed", "not installed"])
-def test_no_openmmlab_package_is_imported(run_tool, tmp_path, prelude):
-    result = run_tool("-c", (prelude + USE).format(names=OPENMMLAB), cwd=tmp_path)
+@pytest.mark.parametrize("absent", ABSENT.values(), ids=ABSENT)
+def test_layer_needs_torch_alone(run_tool, tmp_path, absent):
+    code = (BLOCK + USE).format(names=OPENMMLAB, absent=absent)
+    result = run_tool("-W", "ignore", "-c", code, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == ["[1.0, 0.0, 0.0]"] * 2 + ["[]"]
+
+
+def test_missing_wrapt_is_named_where_it_is_needed(run_tool, tmp_path):
+    pytest.importorskip("mmengine")
+    result = run_tool("-c", BLOCK.format(absent=("wrapt",)) + "import gcp_mm.ops", cwd=tmp_path)
+    assert "pip install wrapt" in result.stderr.splitlines()[-1]
