@@ -1,18 +1,23 @@
 # `make` alone lists the targets. Every target that runs something installs first, which takes a
 # moment once that is done, so that `make demo` is the only command a newcomer needs.
 
-python := .venv/bin/python
+# STACK=onedl: the maintained forks of OpenMMLab, in an environment of their own.
+venv := $(if $(filter onedl,$(STACK)),.venv-onedl,.venv)
+python := $(venv)/bin/python
 # Looked up when used: `make install` may have put it there a moment ago.
 uv = $(shell command -v uv || echo .cache/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench lock clean distclean
+.PHONY: help install bundle demo test lint bench lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: ## put the tested stack and the project into .venv (PYTHON=... picks the interpreter)
-	@bash requirements/install.sh
+install: ## put the tested stack and the project into .venv (options: requirements/install.sh --help)
+	@bash requirements/install.sh $(if $(CHECK),--check-only)
+
+bundle: ## fill BUNDLE=folder for make install OFFLINE=folder on a machine without a network
+	@bash requirements/bundle.sh
 
 demo: install ## train a GCP classifier, then Mask R-CNN from it, on data made here
 	$(python) tools/demo.py
@@ -22,9 +27,9 @@ test: install ## run the tests
 
 # Copies are found over both folders together: most are made from one into the other.
 lint: install ## style rules, and no code copied from file to file
-	.venv/bin/ruff check .
+	$(venv)/bin/ruff check .
 	@$(python) tools/model_zoo.py readme --check
-	.venv/bin/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 \
+	$(venv)/bin/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 \
 		--recursive=y $(wildcard gcp_mm tools)
 
 bench: install ## time the pooling layer, and what it adds to a training step
@@ -33,15 +38,19 @@ bench: install ## time the pooling layer, and what it adds to a training step
 
 # Universal: one lock for every supported Python. The paths are relative because uv writes them into
 # the file. Not after install, which a lock that cannot be installed would stop.
-lock: ## compile requirements/lock.in into lock.txt
-	$(uv) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
-		--overrides requirements/overrides.txt requirements/lock.in -o requirements/lock.txt
+compile = $(uv) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	--overrides requirements/overrides.txt
+
+lock: ## compile requirements/{lock,onedl}.in into lock.txt and onedl.txt, uv.in into uv.txt
+	$(compile) requirements/lock.in -o requirements/lock.txt
+	$(compile) requirements/onedl.in -o requirements/onedl.txt
+	$(compile) requirements/uv.in -o requirements/uv.txt
 
 # Data, work_dirs and .venv cost hours or gigabytes to get back: clean leaves them alone.
-clean: ## remove build outputs and caches, but no data, results or .venv
+clean: ## remove build outputs and caches, but no data, results, bundle or .venv
 	rm -rf .cache .pytest_cache .ruff_cache build dist *.egg-info gcp_mm/.mim
-	find . \( -name .git -o -name .venv -o -name data -o -name work_dirs \) -prune -o \
+	find . \( -name .git -o -name '.venv*' -o -name data -o -name work_dirs \) -prune -o \
 		-name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean ## clean, and remove .venv and the compiled kernels too
-	rm -rf .venv gcp_mm/ops/cpu_kernels/_kernels*.so
+	rm -rf .venv .venv-onedl gcp_mm/ops/cpu_kernels/_kernels*.so

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154,SC2034  # install.sh sources this: it sets root and venv.
-# Builds mmcv's wheel once for a machine and keeps it; used by requirements/install.sh.
+# Builds mmcv's wheel once for a machine and keeps it, for MMCV=build.
 
 # Prints "cp311 2.13.0+cu130 13" (cpython tag, torch, its CUDA) without the seconds torch takes to
 # import. The dist-info has no "+cu130", and a wheel built for a CPU torch does not load in the other.
@@ -41,14 +41,33 @@ choose_ops() {
       ;;
     *)
       capabilities=$(gpu_capabilities)
-      if [[ -n $capabilities && $(nvcc_major) == "$1" ]]; then
+      if [[ -n $capabilities ]]; then
+        if [[ $(nvcc_major) != "$1" ]]; then
+          fail "torch has CUDA $1, and nvcc is of CUDA $(nvcc_major), so that mmcv's CUDA operators" \
+            'cannot be built. Without MMCV=build, those of torchvision serve on the GPU.' \
+            'For operators that run on the CPU only: make install MMCV=build FORCE_CUDA=0'
+        fi
         mmcv_ops=cuda-${TORCH_CUDA_ARCH_LIST:-$capabilities}
       fi
       ;;
   esac
   mmcv_ops=${mmcv_ops//[^A-Za-z0-9.+-]/_}
-  if [[ $mmcv_ops == cpu ]]; then
-    say "CPU ops; detection on a GPU needs CUDA ones: nvcc $1.x, then FORCE_CUDA=1 make install"
+}
+
+# Sets compiler_settings so that mmcv's files share a precompiled header, which is kept in folder $1.
+# Not for clang, which would need other options, nor for a launcher (ccache), which cannot keep what
+# is compiled with one, nor where 1.5 GB of space are not to be had.
+choose_compiler() {
+  local free
+  compiler_settings=()
+  free=$(df -Pk "$1" 2>/dev/null | awk 'NR == 2 {print $4}')
+  case ${CXX%% *} in *ccache | *distcc | *icecc) return ;; esac
+  # shellcheck disable=SC2086
+  if ((${free:-0} > 1500000)) && $CXX -dM -E -x c++ - </dev/null 2>/dev/null |
+    awk '/__clang__/ {clang = 1} /__GNUC__/ {gnu = 1} END {exit !gnu || clang}'; then
+    mkdir "$1/header"
+    compiler_settings=("GCP_MM_CXX=$CXX" "GCP_MM_PCH=$1/header"
+      "CXX=$root/requirements/precompiled_cxx.sh")
   fi
 }
 
@@ -89,13 +108,13 @@ likely_cure() {
   if grep -qE 'No space left' "$1"; then
     echo 'Free some disk space, or set TMPDIR to a disk that has it.'
   elif grep -qE 'Killed|out of memory|cannot allocate' "$1"; then
-    echo 'Memory ran out: MAX_JOBS=1 make install'
+    echo 'Memory ran out: make install MMCV=build MAX_JOBS=1'
   elif grep -qE 'DO NOT MATCH THE HASHES' "$1"; then
     echo 'The downloaded archive is not the expected one: check the package index or mirror.'
   elif grep -qE 'Could not find a version|Connection|name resolution|Max retries' "$1"; then
     echo 'The package index was not reached: check the network, then run this again.'
   elif [[ $mmcv_ops != cpu ]]; then
-    echo 'Build without CUDA (detection then runs on the CPU only): FORCE_CUDA=0 make install'
+    echo 'Install without it, with the operators of torchvision: make install MMCV=lite'
   else
     echo 'Look for the first "error:" in the log; g++ 9 or newer is needed.'
   fi
@@ -104,24 +123,26 @@ likely_cure() {
 # Builds into the folder $1.
 build_mmcv_wheel() {
   local log=$root/.cache/mmcv-build.log build force_cuda=1 status=0
-  local -a hide_gpu=()
+  local -a hide_gpu=() compiler_settings source=()
   if [[ $mmcv_ops == cpu ]]; then
     # setup.py builds CUDA ops wherever torch sees a GPU, whatever FORCE_CUDA says.
     force_cuda=0 hide_gpu=(CUDA_VISIBLE_DEVICES=)
   fi
   export MAX_JOBS=${MAX_JOBS:-$(compiler_jobs)}
-  say "building mmcv's ${mmcv_ops%%-*} ops from source with $MAX_JOBS compilers:" \
-    '8 to 11 minutes for the CPU ones on 2 cores, once for this machine'
+  say "building mmcv's ${mmcv_ops%%-*} operators from source with $MAX_JOBS compilers:" \
+    'about 3 minutes for the CPU ones on 2 quiet cores, once for this machine'
   mkdir -p "${log%/*}"
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
+  choose_compiler "$work"
+  if [[ -n $offline ]]; then source=(--no-index --find-links "$offline"); fi
   # A group of its own, so that an interrupt ends the compilers too. pip's cache of built wheels
   # does not tell one torch from another, hence --no-cache-dir. -g0 halves the time.
   set -m
-  env "${hide_gpu[@]}" TMPDIR="$work" PATH="$venv/bin:$PATH" MMCV_WITH_OPS=1 \
+  env "${hide_gpu[@]}" "${compiler_settings[@]}" TMPDIR="$work" PATH="$venv/bin:$PATH" MMCV_WITH_OPS=1 \
     FORCE_CUDA=$force_cuda CFLAGS="-g0 ${CFLAGS:-}" \
     "$venv/bin/python" -m pip wheel -v --no-cache-dir --no-deps --no-build-isolation \
-    --no-binary mmcv --require-hashes -r requirements/mmcv.txt -w "$work/wheel" \
+    --no-binary mmcv "${source[@]}" --require-hashes -r requirements/mmcv.txt -w "$work/wheel" \
     </dev/null >"$log" 2>&1 9>&- &
   build=$!
   set +m

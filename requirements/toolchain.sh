@@ -1,91 +1,86 @@
-# shellcheck shell=bash disable=SC2154  # root and venv are set by install.sh, which sources this.
-# Finds the Python, the C++ compiler and the uv that requirements/install.sh needs.
+# shellcheck shell=bash disable=SC2154,SC2034  # install.sh and bundle.sh source this.
+# Finds uv, and for MMCV=build the compilers.
 
-readonly uv_version=0.13.9
+uv_version=$(sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements/uv.txt)
+readonly uv_version private_uv=$root/.cache/uv
 
-# Prints "3.11.7", or nothing for what does not run: pyenv leaves shims of versions it lacks.
-python_version() {
-  "$1" -c 'import platform; print(platform.python_version())' 2>/dev/null || true
+# True if $1 is a uv that knows the options used here.
+uv_works() {
+  local _ version major minor
+  read -r _ version _ < <("$1" --version 2>/dev/null) || return 1
+  IFS=. read -r major minor _ <<<"$version"
+  ((major > 0 || minor >= 8))
 }
 
-# Prints why $1 cannot be used, or nothing.
-python_objection() {
-  local version
-  if ! command -v "$1" >/dev/null; then
-    echo 'not found'
+# Sets uv: the one on PATH, or a pinned one of our own under .cache, which provide_uv puts there.
+find_uv() {
+  for uv in uv "$private_uv/bin/uv"; do
+    if uv_works "$uv"; then return; fi
+  done
+  if [[ -n $offline && -n $python ]]; then return; fi
+  if [[ -z $python ]]; then
+    # Python's own line says it already, unless uv is to bring that.
+    if [[ ${PYTHON:-} == managed ]]; then
+      lacks 'uv, which brings Python: https://docs.astral.sh/uv/getting-started/installation says how;
+    any Python from 3.8 on with its venv module can put it there too' python3 python3-venv
+    elif ((debian)); then
+      missing_packages+=(python3-venv)
+    fi
+  elif [[ $python_has != *' venv '* ]]; then
+    lacks_of_python "uv, or the venv module of $python that it is installed with" python3-venv
+  fi
+}
+
+# Installs uv where find_uv found none.
+provide_uv() {
+  local wheel
+  if uv_works "$uv"; then return; fi
+  say "no uv on PATH: putting uv $uv_version into .cache/uv"
+  rm -rf "$private_uv"
+  if [[ -n $offline ]]; then
+    # A wheel is a zip file, and uv a program without dependencies: neither venv nor pip is needed.
+    wheel=$(compgen -G "$offline/uv-$uv_version-*.whl")
+    "$python" -c 'import os, sys, zipfile
+archive = zipfile.ZipFile(sys.argv[1])
+(name,) = [name for name in archive.namelist() if name.endswith("/scripts/uv")]
+os.makedirs(os.path.dirname(sys.argv[2]))
+with open(sys.argv[2], "wb") as program:
+    program.write(archive.read(name))
+os.chmod(sys.argv[2], 0o755)' "$wheel" "$private_uv/bin/uv" ||
+      fail "$wheel could not be unpacked" 'Fill the folder again: make bundle'
     return
   fi
-  version=$(python_version "$1")
-  case $version in
-    '') echo 'is there but does not run' ;;
-    3.10.* | 3.11.* | 3.12.*)
-      if ! "$1" -c 'import os, sys, sysconfig
-sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))'; then
-        echo "is $version, without the headers (Python.h): apt-get install python${version%.*}-dev"
-      fi
-      ;;
-    *) echo "is $version, and 3.10, 3.11 or 3.12 is needed" ;;
-  esac
-}
-
-# Sets python.
-find_python() {
-  local candidate objection
-  local -a candidates=(python3 python3.12 python3.11 python3.10) objections=()
-  if [[ -n ${PYTHON:-} ]]; then
-    candidates=("$PYTHON")
-  elif [[ -x $venv/bin/python ]]; then
-    candidates=("$venv/bin/python" "${candidates[@]}")
-  fi
-  for candidate in "${candidates[@]}"; do
-    objection=$(python_objection "$candidate")
-    if [[ -z $objection ]]; then
-      python=$(command -v "$candidate")
-      return
-    fi
-    objections+=("  $candidate: $objection")
-  done
-  fail 'no suitable Python. Looked at' "${objections[@]}" \
-    'Install one with headers, on Debian or Ubuntu for example' \
-    '  apt-get install python3.11 python3.11-dev python3.11-venv' \
-    'or name one: make install PYTHON=/path/to/python3.11'
+  "$python" -m venv "$private_uv" >/dev/null 2>&1 ||
+    fail "$python cannot make a virtual environment, which uv is installed into" \
+      'Install uv yourself; the one on PATH is used.'
+  "$private_uv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --require-hashes -r requirements/uv.txt ||
+    fail 'uv could not be downloaded from the package index' 'Is the network up?'
 }
 
 # Sets CXX, the variable torch's extension builder reads.
 find_compiler() {
-  local candidate include
+  local candidate
   for candidate in ${CXX:+"$CXX"} c++ g++; do
-    if command -v "${candidate%% *}" >/dev/null; then
-      export CXX=$candidate
-      include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
-      # Compilers come apart from their standard library: only a compilation tells.
-      # shellcheck disable=SC2086
-      if ! printf '#include <Python.h>\n#include <optional>\n' |
-        $CXX -std=c++17 -fsyntax-only -I "$include" -x c++ - 2>/dev/null; then
-        fail "the C++ compiler $CXX cannot compile a C++17 file with Python.h" \
-          'On Debian or Ubuntu: apt-get install g++; or set CXX to another compiler.'
-      fi
-      return
+    command -v "${candidate%% *}" >/dev/null || continue
+    export CXX=$candidate
+    # Compilers come apart from their standard library: only a compilation tells.
+    # shellcheck disable=SC2086
+    if ! printf '#include <optional>\n' | $CXX -std=c++17 -fsyntax-only -x c++ - 2>/dev/null; then
+      lacks "a C++17 compiler: $CXX is there and cannot compile <optional>" g++
     fi
+    find_nvcc
+    return
   done
-  fail 'no C++ compiler (c++ or g++), which mmcv is built with' \
-    'On Debian or Ubuntu: apt-get install g++; elsewhere set CXX to your compiler.'
+  lacks 'a C++17 compiler (c++ or g++), for MMCV=build' g++
+  find_nvcc
 }
 
-# Sets uv: the one on PATH, or a pinned one of our own under .cache.
-find_uv() {
-  local private=$root/.cache/uv
-  for uv in uv "$private/bin/uv"; do
-    if "$uv" --version >/dev/null 2>&1; then return; fi
-  done
-  say "uv is not on PATH: putting uv $uv_version into .cache/uv"
-  rm -rf "$private"
-  if ! "$python" -m venv "$private" >/dev/null 2>&1; then
-    rm -rf "$private"
-    fail "$python cannot make a virtual environment, which uv is installed into" \
-      "On Debian or Ubuntu: apt-get install python$(python_version "$python" | cut -d . -f 1,2)-venv" \
-      'Or install uv yourself; the one on PATH is used.'
+# Compiled mmcv comes before torchvision's operators, so that one without CUDA would take away the
+# detection on the GPU that works without it.
+find_nvcc() {
+  if [[ -e ${GCP_MM_DEV:-/dev}/nvidiactl && -z ${FORCE_CUDA:-} && -z $(nvcc_major) ]]; then
+    lacks "nvcc, the CUDA compiler of torch's CUDA version, for MMCV=build on a machine with a GPU
+    (without MMCV=build the GPU needs none; FORCE_CUDA=0 builds operators for the CPU only)"
   fi
-  "$private/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$uv_version" ||
-    fail 'uv could not be downloaded from the package index' 'Is the network up?'
 }

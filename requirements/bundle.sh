@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Fills a folder that `make install OFFLINE=folder` installs from; `make bundle` runs this.
+set -euo pipefail
+
+case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
+root=$(pwd -P)
+readonly root
+
+usage() {
+  cat <<'TEXT'
+Usage: bash requirements/bundle.sh
+
+Fills a folder with all that `make install OFFLINE=folder` needs on a machine of the same kind and
+Python: the wheels of the lock and of uv, and with MMCV=build the source of mmcv. What is there is
+not downloaded again. SHA256SUMS is written last: two bundles of the same lock have the same one.
+
+Environment (or make bundle NAME=VALUE):
+  BUNDLE   the folder (default: bundle)
+  PYTHON, STACK, MMCV   as for make install
+TEXT
+}
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  shift
+  if (($#)); then printf '       %s\n' "$@" >&2; fi
+  exit 1
+}
+
+# shellcheck source=requirements/settings.sh
+source requirements/settings.sh
+# shellcheck source=requirements/missing.sh
+source requirements/missing.sh
+# shellcheck source=requirements/python.sh
+source requirements/python.sh
+# shellcheck source=requirements/toolchain.sh
+source requirements/toolchain.sh
+# shellcheck source=requirements/packages.sh
+source requirements/packages.sh
+# shellcheck source=requirements/stamp.sh
+source requirements/stamp.sh
+
+# uv cannot download, so pip does. In an environment of its own, so that nothing is installed first,
+# with what the metadata of a source archive is made with.
+download() {
+  local -a with=()
+  local package
+  for package in pip setuptools wheel packaging; do
+    with+=(--with "$package==$(locked_version "$package")")
+  done
+  "$uv" run --quiet --no-project --no-config --python "$python_base" "${with[@]}" \
+    python -m pip download --disable-pip-version-check --no-build-isolation --no-deps \
+    --require-hashes --dest "$folder" "${index[@]}" "$@" | tee -a "$log"
+}
+
+case ${1:-} in
+  '') ;;
+  -h | --help) usage && exit 0 ;;
+  *) fail "unknown option '$1'" 'See: bash requirements/bundle.sh --help' ;;
+esac
+
+wanted_mode=${MMCV:-lite}
+# The headers are the business of the machine that installs.
+unset OFFLINE MMCV
+read_settings
+mmcv_mode=lite
+if [[ ${TORCH:-default} != default ]]; then
+  fail "a bundle has the torch of the lock, not TORCH=$TORCH"
+elif [[ ${PYTHON:-} == managed ]]; then
+  fail 'PYTHON=managed is not a Python that a bundle can be filled for' \
+    'Name the version: make bundle PYTHON=python3.12'
+fi
+find_utilities
+find_python
+find_uv
+report_missing
+provide_uv
+use_pip_settings
+
+folder=${BUNDLE:-bundle}
+mkdir -p "$folder" .cache
+folder=$(cd "$folder" && pwd -P)
+inputs=$(bundle_inputs) sums=$folder/SHA256SUMS log=$root/.cache/bundle.log
+ours=0
+if [[ -f $folder/.inputs ]]; then ours=1; fi
+printf '%s\n' "$inputs" >"$folder/.inputs"
+rm -f "$sums" "$log"
+
+# What uv was told itself; pip reads its own settings.
+index=()
+if [[ -n ${UV_DEFAULT_INDEX:-} && -z ${PIP_INDEX_URL:-} ]]; then
+  index=(--index-url "$UV_DEFAULT_INDEX")
+fi
+say "Filling $folder for $inputs (several GB the first time)"
+# The forks' two archives without wheels are built where they are installed.
+download --only-binary :all: --no-binary onedl-mim,onedl-mmcv -r "$lock"
+download --only-binary :all: -r requirements/uv.txt
+if [[ $wanted_mode == build ]]; then download --no-binary mmcv -r requirements/mmcv.txt; fi
+
+mapfile -t files < <(
+  sed -nE 's#^ *(Saved|File was already downloaded) (.*/)?([^/]+)$#\3#p' "$log" | LC_ALL=C sort -u
+)
+if ((${#files[@]} == 0)); then fail 'pip did not say what it downloaded' "Its output: $log"; fi
+# What an older lock or another Python had left, in a folder that is a bundle.
+if ((ours)); then
+  for file in "$folder"/*.whl "$folder"/*.tar.gz; do
+    if [[ -f $file && " ${files[*]} " != *" ${file##*/} "* ]]; then
+      say "removing ${file##*/}, which is not needed now"
+      rm -f "$file"
+    fi
+  done
+fi
+{
+  printf '# inputs: %s\n' "$inputs"
+  (cd "$folder" && sha256sum -- "${files[@]}")
+} >"$sums.new"
+mv "$sums.new" "$sums"
+say "${#files[@]} files. On the other machine: make install OFFLINE=$folder"
