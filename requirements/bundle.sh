@@ -94,8 +94,12 @@ if [[ -n ${UV_DEFAULT_INDEX:-} && -z ${PIP_INDEX_URL:-} ]]; then
   index=(--index-url "$UV_DEFAULT_INDEX")
 fi
 say "Filling $folder for $inputs (several GB the first time)"
-# The forks' two archives without wheels are built where they are installed.
-download --only-binary :all: --no-binary onedl-mim,onedl-mmcv -r "$lock"
+# The archives of the forks, which have no wheels, are built where they are installed.
+archives=()
+if [[ $stack == onedl ]]; then
+  archives=(--no-binary onedl-mim,onedl-mmcv,onedl-mmdetection,onedl-mmpretrain)
+fi
+download --only-binary :all: "${archives[@]}" -r "$lock"
 download --only-binary :all: -r requirements/uv.txt
 if [[ $wanted_mode == build ]]; then download --no-binary mmcv -r requirements/mmcv.txt; fi
 
