@@ -11,34 +11,62 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # All that PATH holds besides the stand-ins, so that nothing of the machine is found by chance.
 TOOLS = (
-    "awk basename bash cat chmod cp cut date dirname env find flock grep head mkdir mktemp mv nproc"
-    " rm sed sha256sum sleep sort tail touch tr uname"
+    "awk basename bash cat chmod cp cut date df dirname env find flock grep head make mkdir mktemp"
+    " mv nproc rm sed sha256sum sleep sort tail tee touch tr uname"
 ).split()
+# Version, implementation, bits, threading, C library, headers, venv; the path is added.
+FACTS = "3.11.7 CPython 64 gil glibc-2.36 headers venv"
 
 # Stands in for the interpreter, of the machine and (copied by `uv venv`) of .venv.
 PYTHON = f"""#!/usr/bin/env bash
 case "$*" in
   -) cat >/dev/null; echo 'cp311 2.13.0+cu130 13' ;;  # torch_tags
+  *Py_GIL_DISABLED*) echo "${{FAKE_FACTS:-{FACTS}}} $0" ;;
   '-m gcp_mm.doctor') exit "${{FAKE_DOCTOR:-0}}" ;;
-  '-m venv '*) exit 1 ;;
+  '-m venv '*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; echo venv-module >>"$FAKE_LOG" ;;
+  '-m pip install '*) cp "$FAKE_BIN/spare-uv" "${{0%/*}}/uv"; echo "$*" >>"$FAKE_LOG" ;;
   '-m pip wheel '*)
-    echo "wheel $CUDA_VISIBLE_DEVICES $FORCE_CUDA" >>"$FAKE_LOG"
+    echo "wheel $CUDA_VISIBLE_DEVICES $FORCE_CUDA ${{CXX##*/}}" >>"$FAKE_LOG"
+    case "$*" in *--no-index*) echo 'wheel without index' >>"$FAKE_LOG" ;; esac
     echo ' [1/2] c++ nms.cpp'
     if [[ ${{FAKE_BUILD:-}} == hangs ]]; then sleep 300 & echo $! >"$FAKE_LOG.pid"; wait; fi
     if [[ ${{FAKE_BUILD:-}} == fails ]]; then echo 'c++: fatal error: Killed'; exit 1; fi
-    mkdir "${{!#}}" && touch "${{!#}}/mmcv-2.1.0-cp311-cp311-linux.whl" ;;
+    while [[ $1 != -w ]]; do shift; done
+    mkdir "$2" && touch "$2/mmcv-2.1.0-cp311-cp311-linux.whl" ;;
   *) exec {sys.executable} "$@" ;;
 esac
 """
 UV = """#!/usr/bin/env bash
-if [[ $1 == --version ]]; then echo 'uv 9.9.9'; exit; fi
-echo "$1 $2" >>"$FAKE_LOG"
-site=.venv/lib/python3/site-packages
+if [[ $1 == --version ]]; then echo "uv ${FAKE_UV_VERSION:-9.9.9}"; exit; fi
+echo "$*" >>"$FAKE_LOG"
+{ echo "$*"; env | grep -E '^(UV|SSL)_' | sort; } >>"$FAKE_LOG.environment"
+for last; do :; done
 case "$*" in
-  venv*) mkdir -p .venv/bin "$site" && cp "$FAKE_PYTHON" .venv/bin/python ;;
-  'pip sync'*) rm -rf "$site/mmcv" ;;
-  *.whl) mkdir -p "$site/mmcv" && touch "$site/mmcv/_ext.so" ;;
-  *--editable*) echo project >>"$FAKE_LOG" ;;
+  venv*) mkdir -p "$last/bin" "$last/lib/python3/site-packages"; cp "$FAKE_PYTHON" "$last/bin/python" ;;
+  'pip sync'*)
+    cp "$last" "$FAKE_LOG.requirements"
+    venv=.venv; case $last in *onedl*) venv=.venv-onedl ;; esac
+    rm -rf "$venv/lib/python3/site-packages/mmcv"
+    if grep -qE '^(mmcv-lite|onedl-mmcv)=' "$last"; then
+      mkdir -p "$venv/lib/python3/site-packages/mmcv"
+      touch "$venv/lib/python3/site-packages/mmcv/__init__.py"
+    fi ;;
+  *.whl) mkdir -p .venv/lib/python3/site-packages/mmcv
+    touch .venv/lib/python3/site-packages/mmcv/_ext.so ;;
+  run*)  # pip download
+    while [[ $1 != --dest ]]; do shift; done
+    for name in $FAKE_FILES; do
+      case "$last:$name" in
+        */uv.txt:uv-* | */mmcv.txt:mmcv-*) ;;
+        */lock.txt:uv-* | */lock.txt:mmcv-2*) continue ;;
+        */lock.txt:*) ;;
+        *) continue ;;
+      esac
+      if [[ -f $2/$name ]]; then echo "File was already downloaded $2/$name"; continue; fi
+      if [[ $name == "${FAKE_BREAK:-}" ]]; then echo 'connection lost' >&2; exit 1; fi
+      echo "downloaded $name" >>"$FAKE_LOG"
+      echo "$name" >"$2/$name"; echo "Saved ./$name"
+    done ;;
 esac
 """
 
@@ -48,6 +76,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bin, self.log = folder, folder / "bin", folder / "log"
+        self.release = folder / "os-release"
         self.bin.mkdir()
         for tool in TOOLS:
             found = shutil.which(tool)
@@ -56,7 +85,13 @@ class Machine:
             (self.bin / tool).symlink_to(found)
         self.script("python3", PYTHON)
         self.script("uv", UV)
-        self.script("c++", "#!/usr/bin/env bash\ncat >/dev/null\n")
+        # A compiler that says it is GCC and takes every file.
+        self.script("c++", "#!/usr/bin/env bash\ncat >/dev/null\necho '#define __GNUC__ 12'\n")
+        self.runs_on("bookworm", "Debian GNU/Linux 12 (bookworm)")
+
+    def runs_on(self, codename: str, name: str, more: str = "ID=debian") -> None:
+        """Choose the release that os-release tells."""
+        self.release.write_text(f'{more}\nVERSION_CODENAME={codename}\nPRETTY_NAME="{name}"\n')
 
     def script(self, name: str, text: str) -> None:
         """Put a command onto PATH."""
@@ -74,17 +109,21 @@ class Machine:
         (clone / "setup.py").touch()
         return clone
 
-    def start(self, clone: Path, *arguments: str, **environment: str) -> subprocess.Popen:
+    def start(self, clone: Path, *arguments: str, script="install", **environment: str):
         self.log.write_text("")
         settings = {
             "PATH": str(self.bin),
             "HOME": str(self.folder),
             "FAKE_LOG": str(self.log),
+            "FAKE_BIN": str(self.bin),
             "FAKE_PYTHON": str(self.bin / "python3"),
-            "FORCE_CUDA": "0",
+            "GCP_MM_OS_RELEASE": str(self.release),
+            "GCP_MM_DEV": str(self.folder),
+            "XDG_CONFIG_DIRS": str(self.folder),
+            "PIP_CONFIG_FILE": "/dev/null",
         }
         return subprocess.Popen(
-            ["bash", "requirements/install.sh", *arguments],
+            ["bash", f"requirements/{script}.sh", *arguments],
             cwd=clone,
             env={**settings, **environment},
             stdout=subprocess.PIPE,
@@ -97,9 +136,36 @@ class Machine:
         output, _ = process.communicate(timeout=60)
         return process.returncode, output
 
-    def done(self) -> list[str]:
-        """What the stand-ins were asked to do by the last install."""
+    def bundle(self, clone: Path, **environment: str) -> tuple[int, str]:
+        return self.install(clone, script="bundle", **environment)
+
+    def commands(self) -> list[str]:
+        """The full lines of what the stand-ins were asked to do by the last install."""
         return [line.strip() for line in self.log.read_text().splitlines()]
+
+    def done(self) -> list[str]:
+        """The same in short: venv, sync, project, mmcv, torch, or the line."""
+        short = []
+        for line in self.commands():
+            for key, start, end in (
+                ("venv", "venv ", ""),
+                ("sync", "pip sync ", ""),
+                ("project", "pip install ", "--editable ."),
+                ("mmcv", "pip install ", ".whl"),
+                ("torch", "pip install ", "torchvision==0.28.0"),
+            ):
+                if line.startswith(start) and line.endswith(end):
+                    line = key
+            short.append(line)
+        return short
+
+    def requirements(self) -> str:
+        """What was synchronised last."""
+        return Path(f"{self.log}.requirements").read_text()
+
+    def environment(self) -> str:
+        """All calls of uv with its variables."""
+        return Path(f"{self.log}.environment").read_text()
 
     def kept(self) -> list[str]:
         """Names of what is in the wheel cache, without the lock files."""
