@@ -42,7 +42,8 @@ echo "$*" >>"$FAKE_LOG"
 { echo "$*"; env | grep -E '^(UV|SSL)_' | sort; } >>"$FAKE_LOG.environment"
 for last; do :; done
 case "$*" in
-  venv*) mkdir -p "$last/bin" "$last/lib/python3/site-packages"; cp "$FAKE_PYTHON" "$last/bin/python" ;;
+  venv*) mkdir -p "$last/bin" "$last/lib/python3/site-packages"
+    cp "$FAKE_PYTHON" "$last/bin/python" ;;
   'pip sync'*)
     cp "$last" "$FAKE_LOG.requirements"
     venv=.venv; case $last in *onedl*) venv=.venv-onedl ;; esac

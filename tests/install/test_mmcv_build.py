@@ -65,18 +65,16 @@ def test_force_cuda_rebuilds_and_stays(machine):
     clone = machine.clone()
     machine.install(clone, MMCV="build", FORCE_CUDA="0")
     machine.install(clone, MMCV="build", FORCE_CUDA="1", TORCH_CUDA_ARCH_LIST="9.0")
-    assert "wheel  1 precompiled_cxx.sh" in [line.replace("wheel -1", "wheel ") for line in machine.done()]
+    assert "wheel  1 precompiled_cxx.sh" in machine.done()
     assert machine.install(clone)[0] == 0
     assert machine.done() == []
 
 
 @pytest.mark.parametrize("compiler", ["clang++", "ccache c++"])
 def test_other_compilers_get_no_precompiled_header(machine, compiler):
-    machine.script("ccache", "#!/usr/bin/env bash\nexec \"$@\"\n")
-    machine.script(
-        "clang++",
-        "#!/usr/bin/env bash\ncat >/dev/null\nprintf '#define __GNUC__ 4\\n#define __clang__ 1\\n'\n",
-    )
+    machine.script("ccache", '#!/usr/bin/env bash\nexec "$@"\n')
+    macros = "printf '#define __GNUC__ 4\\n#define __clang__ 1\\n'"
+    machine.script("clang++", f"#!/usr/bin/env bash\ncat >/dev/null\n{macros}\n")
     status, output = machine.install(machine.clone(), MMCV="build", CXX=compiler)
     assert status == 0, output
     assert f"wheel  0 {compiler}" in machine.done()
