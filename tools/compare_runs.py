@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from gcp_mm.engine import cli
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.errors import UserError
 from gcp_mm.plots.training_curves import plot_curves, read_curves, summarise
@@ -39,7 +39,7 @@ def main() -> None:
             )
         print(f"wrote {args.figure} and {args.json}")
 
-    cli.run(command)
+    run_command(command)
 
 
 if __name__ == "__main__":

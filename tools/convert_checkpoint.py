@@ -2,7 +2,7 @@
 
 import argparse
 
-from gcp_mm.engine import cli
+from gcp_mm.cli.run_command import run_command
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
             images = options.pop("verify")
             print(convert_file(source, target, images=images, force=force, **options))
 
-    cli.run(command)
+    run_command(command)
 
 
 if __name__ == "__main__":

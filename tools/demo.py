@@ -2,8 +2,8 @@
 
 import argparse
 
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.demo.run import run_demo
-from gcp_mm.engine import cli
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_argument("--data-root", default="data/demo", help="folder for the data it makes")
     parser.add_argument("--work-dir", default="work_dirs/demo", help="folder for the results")
     args = parser.parse_args()
-    cli.run(lambda: run_demo(args.data_root, args.work_dir))
+    run_command(lambda: run_demo(args.data_root, args.work_dir))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import argparse
 
-from gcp_mm.engine import cli
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.engine.config import add_common_arguments, load_config
 
 
@@ -74,7 +74,7 @@ def main() -> None:
         )
         print("\n".join(lines))
 
-    cli.run(command)
+    run_command(command)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import argparse
 
-from gcp_mm.engine import cli
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.landscape.commands import curvature, plot, probe, run, surface
 
 
@@ -13,7 +13,7 @@ def main() -> None:
     for module in (run, probe, plot, surface, curvature):
         module.add_parser(subparsers)
     args = parser.parse_args()
-    cli.run(lambda: args.command(args))
+    run_command(lambda: args.command(args))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from gcp_mm.engine import cli
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS
 from gcp_mm.evaluation.perturbations import PERTURBATIONS
 
@@ -86,7 +86,7 @@ def main() -> None:
             f"{written} files written and {kept} kept"
         )
 
-    cli.run(command)
+    run_command(command)
 
 
 if __name__ == "__main__":

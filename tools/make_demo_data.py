@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.demo import write_digits, write_scenes
-from gcp_mm.engine import cli
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
         for name, write in (("digits", write_digits), ("scenes", write_scenes)):
             print(f"{args.root / name}: {write(args.root / name, seed=args.seed)}")
 
-    cli.run(command)
+    run_command(command)
 
 
 if __name__ == "__main__":

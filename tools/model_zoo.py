@@ -2,7 +2,7 @@
 
 import argparse
 
-from gcp_mm.engine import cli
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.zoo import find_row, load_rows
 from gcp_mm.zoo.describe import describe
 from gcp_mm.zoo.readme import update_readme
@@ -72,7 +72,7 @@ def main() -> None:
     readme.set_defaults(work=_readme)
 
     args = parser.parse_args()
-    cli.run(lambda: print(args.work(args)))
+    run_command(lambda: print(args.work(args)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gcp_mm.engine import cli
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.engine.config import load_config
 from gcp_mm.errors import UserError
 from gcp_mm.plots.learning_rates import learning_rates, plot_learning_rates
@@ -36,7 +36,7 @@ def main() -> None:
             print(f"{name:24} {len(values):4} epochs, {values[0]:.6g} to {values[-1]:.6g}")
         print(f"wrote {plot_learning_rates(rates, args.out)}")
 
-    cli.run(command)
+    run_command(command)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import argparse
 
-from gcp_mm.engine import cli
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.engine.config import add_common_arguments, load_config
 from gcp_mm.engine.runner import test
 
@@ -20,7 +20,7 @@ def main() -> None:
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         test(cfg, args.checkpoint, out=args.out, show_dir=args.show_dir)
 
-    cli.run(command)
+    run_command(command)
 
 
 if __name__ == "__main__":

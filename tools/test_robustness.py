@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from gcp_mm.engine import cli
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.robustness.commands import baseline, merge, report, run
 
 COMMANDS = {"run": run, "merge": merge, "baseline": baseline, "report": report}
@@ -23,7 +23,7 @@ def main() -> None:
     if arguments and arguments[0] not in (*COMMANDS, "-h", "--help"):
         arguments.insert(0, "run")
     args = parser.parse_args(arguments)
-    cli.run(lambda: args.command(args))
+    run_command(lambda: args.command(args))
 
 
 if __name__ == "__main__":

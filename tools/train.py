@@ -2,7 +2,7 @@
 
 import argparse
 
-from gcp_mm.engine import cli
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.engine.config import add_common_arguments, load_config
 from gcp_mm.engine.runner import train
 
@@ -31,7 +31,7 @@ def main() -> None:
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         train(cfg, resume=args.resume, amp=args.amp, auto_scale_lr=args.auto_scale_lr)
 
-    cli.run(command)
+    run_command(command)
 
 
 if __name__ == "__main__":

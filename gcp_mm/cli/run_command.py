@@ -25,7 +25,7 @@ def _message(error: UserError) -> str:
     return text
 
 
-def run(command: Callable[[], _Result]) -> _Result:
+def run_command(command: Callable[[], _Result]) -> _Result:
     """Call ``command``; turn a :class:`UserError` into one message and exit code 2.
 
     Several processes on a node usually meet the same error: the first prints at once, and its end

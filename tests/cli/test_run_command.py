@@ -6,7 +6,7 @@ import time
 import pytest
 from torch.utils.data import DataLoader
 
-from gcp_mm.engine import cli
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.errors import CheckpointNotFoundError, UserError
 
 
@@ -33,7 +33,7 @@ def fail(error):
 
 
 def test_result_is_passed_on(exits):
-    assert cli.run(lambda: {"mAP": 0.5}) == {"mAP": 0.5}
+    assert run_command(lambda: {"mAP": 0.5}) == {"mAP": 0.5}
     assert exits == []
 
 
@@ -41,7 +41,7 @@ def test_result_is_passed_on(exits):
 def test_user_error_becomes_a_message_and_an_exit_code(exits, capsys, monkeypatch, error):
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     with pytest.raises(SystemExit):
-        cli.run(lambda: fail(error))
+        run_command(lambda: fail(error))
     assert exits == [2]
     assert capsys.readouterr() == ("", "error: no data\n")
 
@@ -50,14 +50,14 @@ def test_user_error_becomes_a_message_and_an_exit_code(exits, capsys, monkeypatc
 def test_only_the_first_process_speaks_at_once(exits, monkeypatch, rank, seen):
     monkeypatch.setenv("LOCAL_RANK", rank)
     with pytest.raises(SystemExit):
-        cli.run(lambda: fail(UserError("no data")))
+        run_command(lambda: fail(UserError("no data")))
     assert exits == seen
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), FileNotFoundError("a bug")])
 def test_other_errors_keep_their_traceback(exits, error):
     with pytest.raises(type(error), match="a bug"):
-        cli.run(lambda: fail(error))
+        run_command(lambda: fail(error))
     assert exits == []
 
 
@@ -96,11 +96,11 @@ def test_error_of_a_worker_is_printed_without_its_traceback(
 ):
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     with pytest.raises(SystemExit):
-        cli.run(lambda: first_batch(kind(message)))
+        run_command(lambda: first_batch(kind(message)))
     assert exits[-1] == 2
     assert capsys.readouterr() == ("", f"error: {message}\n")
 
 
 def test_bug_in_a_worker_keeps_its_traceback(exits):
     with pytest.raises(ValueError, match="(?s)Traceback.*ValueError: a bug"):
-        cli.run(lambda: first_batch(ValueError("a bug")))
+        run_command(lambda: first_batch(ValueError("a bug")))
