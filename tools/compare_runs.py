@@ -1,46 +1,6 @@
 """Put the training curves of several runs into one figure and one JSON file."""
 
-import argparse
-import json
-from pathlib import Path
-
-from gcp_mm.cli.run_command import run_command
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
-from gcp_mm.errors import UserError
-from gcp_mm.plots.training_curves import plot_curves, read_curves, summarise
-
-
-def main() -> None:
-    """Parse the command line, read the runs and write both files."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, help="work folders")
-    parser.add_argument("--figure", type=Path, required=True, help="figure to write")
-    parser.add_argument("--json", type=Path, required=True, help="numbers to write")
-    parser.add_argument("--metric", default="accuracy/top1", help="metric to draw")
-    parser.add_argument(
-        "--command", action="append", default=[], help="how a run was made; kept in the JSON file"
-    )
-    args = parser.parse_args()
-
-    def command() -> None:
-        runs = [read_curves(path) for path in args.runs]
-        text = json.dumps(summarise(runs, args.command), indent=1) + "\n"
-        plot_curves(runs, args.metric, args.figure)
-        try:
-            AtomicLocalBackend().put(text.encode(), args.json)
-        except OSError as error:
-            raise UserError(f"{str(args.json)!r} cannot be written: {error}") from error
-        for run in runs:
-            values = run.metrics[args.metric]
-            best = max(values)
-            print(
-                f"{run.name}: {args.metric} {values[-1]:.2f} after epoch {run.epochs[-1]}, "
-                f"best {best:.2f} after epoch {run.epochs[values.index(best)]}"
-            )
-        print(f"wrote {args.figure} and {args.json}")
-
-    run_command(command)
-
+from gcp_mm.cli.compare import main
 
 if __name__ == "__main__":
     main()

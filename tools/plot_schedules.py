@@ -1,43 +1,6 @@
 """Draw the learning rates of configs, by default the paper's nine settings, as one figure."""
 
-import argparse
-from pathlib import Path
-
-from gcp_mm.cli.run_command import run_command
-from gcp_mm.engine.config import load_config
-from gcp_mm.errors import UserError
-from gcp_mm.plots.learning_rates import learning_rates, plot_learning_rates
-
-SCHEDULES = Path(__file__).resolve().parents[1] / "configs" / "_base_" / "schedules"
-NINE = [
-    SCHEDULES / f"{network}_lr{setting}.py"
-    for network in ("resnet", "mobilenetv2", "shufflenetv2")
-    for setting in ("norm", "fast", "adju")
-]
-
-
-def main() -> None:
-    """Parse the command line and draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path, help="figure to write (.svg, .png or .pdf)")
-    parser.add_argument("--configs", nargs="+", type=Path, default=NINE, help="configs to draw")
-    parser.add_argument(
-        "--epoch-length", type=int, default=1, help="iterations of an epoch (default: %(default)s)"
-    )
-    args = parser.parse_args()
-
-    def command() -> None:
-        rates = {}
-        for path in args.configs:
-            if path.stem in rates:
-                raise UserError(f"two of the configs are called {path.stem!r}; draw one at a time")
-            rates[path.stem] = learning_rates(load_config(str(path)), args.epoch_length)[:, 0]
-        for name, values in rates.items():
-            print(f"{name:24} {len(values):4} epochs, {values[0]:.6g} to {values[-1]:.6g}")
-        print(f"wrote {plot_learning_rates(rates, args.out)}")
-
-    run_command(command)
-
+from gcp_mm.cli.schedules import main
 
 if __name__ == "__main__":
     main()

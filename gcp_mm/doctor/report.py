@@ -51,17 +51,18 @@ def format_table(checks: Sequence[Check]) -> str:
     return "\n".join(lines)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m gcp_mm.doctor") -> int:
     """Print the self-check.
 
     Args:
         argv: Command line without the program; ``sys.argv`` if ``None``.
+        prog: How the program is called, for its help.
 
     Returns:
         Exit status: 1 if a documented command would break, otherwise 0.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m gcp_mm.doctor",
+        prog=prog,
         description="Check the installed stack and say how to cure what is wrong with it. "
         "Exits with 1 if train, test or demo would not work.",
     )

@@ -34,7 +34,10 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: The parser of a tool.
     """
-    parser.add_argument("config", help="config file")
+    parser.add_argument(
+        "config",
+        help="config file, or one of an installed package: gcp_mm::mask_rcnn_r50_gcpm.py",
+    )
     parser.add_argument("--work-dir", help="folder for logs, checkpoints and results")
     parser.add_argument(
         "--cfg-options",
@@ -83,7 +86,7 @@ def load_config(
     if package is None and not Path(path).is_file():
         raise UserError(
             f"config {path!r} does not exist (working folder: {Path.cwd()}); the configs of this "
-            "project are below configs/"
+            "project are below configs/; of an installed package: gcp_mm::NAME.py"
         )
     try:
         cfg = Config.fromfile(path) if package is None else get_config(path)

@@ -30,7 +30,10 @@ def update_readme(path: str | Path, check: bool = False) -> bool:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{str(path)!r} does not exist (working folder: {Path.cwd()})")
+        raise UserError(
+            f"{str(path)!r} does not exist (working folder: {Path.cwd()}); run this in the source "
+            "tree, whose README has the tables, or name a file with --path"
+        )
     text = updated = path.read_text(encoding="utf-8")
     stale = []
     for name, render in SECTIONS.items():

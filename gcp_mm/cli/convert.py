@@ -1,0 +1,74 @@
+"""Convert a published or torchvision checkpoint to mmpretrain's layout, or back."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from gcp_mm.cli.run_command import run_command
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Parse the command line, convert and print what was done.
+
+    Args:
+        argv: Command line without the program; ``sys.argv`` if None.
+        prog: How the program is called in its help; the file of ``sys.argv`` if None.
+    """
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser.add_argument("source", metavar="SRC", help="file to read; nothing in it is executed")
+    parser.add_argument("target", metavar="DST", help="file to write")
+    parser.add_argument(
+        "--to-legacy",
+        action="store_true",
+        help="SRC is a converted file: write its original layout back",
+    )
+    parser.add_argument("--force", action="store_true", help="replace DST if it exists")
+    forward = parser.add_argument_group("conversion to mmpretrain")
+    forward.add_argument(
+        "--row",
+        help="published row that the weights belong to, e.g. resnet50_gcp_lrnorm; recorded in DST",
+    )
+    forward.add_argument(
+        "--order",
+        choices=["row", "column"],
+        default="row",
+        help="how the training code of SRC read the upper triangle of the covariance; a wrong "
+        "order gives chance accuracy (default: row, as the published code does)",
+    )
+    forward.add_argument(
+        "--verify",
+        nargs="+",
+        default=[],
+        metavar="IMAGE",
+        help="compare the logits of these images before and after, and write nothing if they "
+        "differ; the 'before' comes from plain PyTorch",
+    )
+    forward.add_argument(
+        "--keep-optimizer",
+        action="store_true",
+        help="keep the optimizer's state in DST, so that --to-legacy gives it back",
+    )
+    forward.add_argument(
+        "--allow-non-finite", action="store_true", help="accept NaN or infinity in the weights"
+    )
+    forward.add_argument("--dry-run", action="store_true", help="do everything but write")
+    args = parser.parse_args(argv)
+    options = vars(args)
+    source, target = options.pop("source"), options.pop("target")
+    to_legacy, force = options.pop("to_legacy"), options.pop("force")
+    changed = [name for name, value in options.items() if value != parser.get_default(name)]
+    if to_legacy and changed:
+        parser.error(f"--to-legacy does not go with --{changed[0].replace('_', '-')}")
+
+    def command() -> None:
+        # torchvision takes seconds to import, and --help should not.
+        from gcp_mm.conversion import convert_file, restore_file
+
+        if to_legacy:
+            print(restore_file(source, target, force))
+        else:
+            images = options.pop("verify")
+            print(convert_file(source, target, images=images, force=force, **options))
+
+    run_command(command)

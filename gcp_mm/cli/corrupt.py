@@ -1,0 +1,98 @@
+"""Make a tree like ImageNet-C or ImageNet-P from images in one folder per class."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcp_mm.cli.run_command import run_command
+from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS
+from gcp_mm.evaluation.perturbations import PERTURBATIONS
+
+
+def parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        epilog="Started again, it goes on with the files that are missing. Scores on such a tree "
+        "are not comparable with published ones: the released JPEG files are the benchmark.",
+    )
+    parser.add_argument("source", type=Path, help="folder with <class>/<image>")
+    parser.add_argument("out", type=Path, help="the tree; one of equal settings is continued")
+    parser.add_argument("--dataset", choices=("imagenet-c", "imagenet-p"), required=True)
+    parser.add_argument(
+        "--corruptions",
+        nargs="+",
+        metavar="NAME",
+        help="of imagenet-c: names, groups (noise, blur, weather, digital, extra), "
+        "'benchmark' (the first 15) or 'all' (default); " + ", ".join(ALL_CORRUPTIONS),
+    )
+    parser.add_argument(
+        "--severities",
+        nargs="+",
+        type=int,
+        metavar="N",
+        help="of imagenet-c: 1 to 5 (default: all)",
+    )
+    parser.add_argument(
+        "--perturbations",
+        nargs="+",
+        metavar="NAME",
+        help="of imagenet-p (default: all): " + ", ".join(PERTURBATIONS),
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--size", type=int, default=224, help="side of the images (default 224)")
+    size.add_argument("--keep-size", action="store_true", help="neither resize nor crop")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N images of each class")
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is random")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count(), help="processes (default: one for each core)"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Make the tree.
+
+    Args:
+        argv: Command line without the program; ``sys.argv`` if None.
+        prog: How the program is called in its help; the file of ``sys.argv`` if None.
+    """
+    args = parse(argv, prog)
+
+    def command() -> None:
+        from mmengine.utils import ProgressBar
+
+        from gcp_mm.robustness.corrupt import make_corruptions
+        from gcp_mm.robustness.corrupt.choose import choose_cells
+
+        cells = choose_cells(args.dataset, args.corruptions, args.severities, args.perturbations)
+        bar = None
+
+        def on_image(done: int, total: int) -> None:
+            nonlocal bar
+            if done == 0:
+                bar = ProgressBar(total, file=sys.stderr)
+            else:
+                bar.update()
+
+        written, kept = make_corruptions(
+            args.source,
+            args.out,
+            cells,
+            size=None if args.keep_size else args.size,
+            limit=args.limit,
+            seed=args.seed,
+            workers=args.workers,
+            on_image=on_image,
+        )
+        print(
+            f"\n{args.out}: {len(cells)} cells of {(written + kept) // len(cells)} images, "
+            f"{written} files written and {kept} kept"
+        )
+
+    run_command(command)

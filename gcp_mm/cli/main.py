@@ -1,0 +1,117 @@
+"""The program ``gcp-mm``: finds the module of a command and imports no other."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from gcp_mm.version import __version__
+
+
+class Command(NamedTuple):
+    """A command of the program.
+
+    Attributes:
+        module: Where its ``main(argv, prog)`` is.
+        summary: One line for the help.
+        extras: The extras of this project that it needs.
+    """
+
+    module: str
+    summary: str
+    extras: str
+
+
+COMMANDS = {
+    "train": Command("gcp_mm.cli.train", "train a classifier or a detector", "openmmlab"),
+    "test": Command("gcp_mm.cli.test", "evaluate a checkpoint", "openmmlab"),
+    "zoo": Command(
+        "gcp_mm.cli.zoo", "list, describe and download the published models", "openmmlab,zoo"
+    ),
+    "convert": Command(
+        "gcp_mm.cli.convert", "convert published or torchvision weights, or back", "openmmlab"
+    ),
+    "export": Command(
+        "gcp_mm.cli.export",
+        "write a classifier as ONNX, torch.export or TorchScript",
+        "openmmlab,export",
+    ),
+    "robustness": Command(
+        "gcp_mm.cli.robustness", "evaluate on ImageNet-C or ImageNet-P, and compare", "openmmlab"
+    ),
+    "corrupt": Command(
+        "gcp_mm.cli.corrupt",
+        "make a tree like ImageNet-C or -P from your images",
+        "openmmlab,corruptions",
+    ),
+    "landscape": Command(
+        "gcp_mm.cli.landscape", "measure how smooth a loss is", "openmmlab,landscape"
+    ),
+    "schedules": Command("gcp_mm.cli.schedules", "draw the learning rates of configs", "openmmlab"),
+    "compare": Command(
+        "gcp_mm.cli.compare", "draw the training curves of several runs", "openmmlab"
+    ),
+    "doctor": Command("gcp_mm.doctor", "check the installation", ""),
+}
+
+
+def find_main(name: str, prog: str) -> Callable[..., int | None]:
+    """Import the module of a command.
+
+    Args:
+        name: The command.
+        prog: How the program is called.
+
+    Returns:
+        Its function.
+
+    Raises:
+        SystemExit: With a message, if a package that it needs is not installed.
+    """
+    command = COMMANDS[name]
+    try:
+        return importlib.import_module(command.module).main
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "gcp_mm"):
+            raise
+        sys.exit(
+            f"error: `{prog} {name}` needs the package {package!r}, which is not installed: "
+            f"pip install 'gcp_mm[{command.extras}]'"
+        )
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "gcp-mm") -> int | None:
+    """Run one command.
+
+    Args:
+        argv: Command line without the program; ``sys.argv`` if None.
+        prog: How the program is called, for its help.
+
+    Returns:
+        Exit status of the command; None is 0.
+    """
+    width = max(map(len, COMMANDS))
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage="%(prog)s [-h] [--version] COMMAND ...",
+        description="Global covariance pooling for OpenMMLab.",
+        epilog="commands:\n"
+        + "\n".join(f"  {name:{width}}  {row.summary}" for name, row in COMMANDS.items())
+        + f"\n\n`{prog} COMMAND --help` explains a command. Several processes on one node:\n"
+        "  torchrun --nproc_per_node=8 -m gcp_mm.cli train CONFIG --launcher pytorch",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"gcp_mm {__version__}")
+    parser.add_argument("command", metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.command not in COMMANDS:
+        near = difflib.get_close_matches(args.command, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(COMMANDS)}"
+        parser.error(f"there is no command {args.command!r}; {hint}")
+    return find_main(args.command, prog)(args.arguments, prog=f"{prog} {args.command}")

@@ -1,0 +1,31 @@
+"""Evaluate a checkpoint of a classifier or a detector."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from gcp_mm.cli.run_command import run_command
+from gcp_mm.engine.config import add_common_arguments, load_config
+from gcp_mm.engine.runner import test
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Parse the command line and evaluate.
+
+    Args:
+        argv: Command line without the program; ``sys.argv`` if None.
+        prog: How the program is called in its help; the file of ``sys.argv`` if None.
+    """
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    add_common_arguments(parser)
+    parser.add_argument("checkpoint", help="weights to evaluate")
+    parser.add_argument("--out", metavar="FILE.pkl", help="write the predictions")
+    parser.add_argument("--show-dir", metavar="DIR", help="write images with the predictions")
+    args = parser.parse_args(argv)
+
+    def command() -> None:
+        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+        test(cfg, args.checkpoint, out=args.out, show_dir=args.show_dir)
+
+    run_command(command)

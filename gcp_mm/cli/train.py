@@ -1,0 +1,42 @@
+"""Train a classifier or a detector from a config."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from gcp_mm.cli.run_command import run_command
+from gcp_mm.engine.config import add_common_arguments, load_config
+from gcp_mm.engine.runner import train
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Parse the command line and train.
+
+    Args:
+        argv: Command line without the program; ``sys.argv`` if None.
+        prog: How the program is called in its help; the file of ``sys.argv`` if None.
+    """
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    add_common_arguments(parser)
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="CHECKPOINT",
+        help="continue with CHECKPOINT, or with the latest one of the work folder",
+    )
+    parser.add_argument("--amp", action="store_true", help="automatic mixed precision (GPU)")
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate with the batch size",
+    )
+    args = parser.parse_args(argv)
+
+    def command() -> None:
+        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+        train(cfg, resume=args.resume, amp=args.amp, auto_scale_lr=args.auto_scale_lr)
+
+    run_command(command)
