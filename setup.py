@@ -4,6 +4,8 @@ openmim looks for configs, tools and the model index of a package in ``<package>
 """
 
 import os
+import platform
+import re
 import runpy
 import shutil
 import sysconfig
@@ -12,12 +14,18 @@ import zipfile
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.command.editable_wheel import editable_wheel
 from wheel.wheelfile import WheelFile
 
 ROOT = Path(__file__).resolve().parent
 KERNELS = Path("gcp_mm/ops/cpu_kernels")
+# Loaded with ctypes, so its name has no tag of a Python (library_path() looks for it).
+LIBRARY = KERNELS / "_kernels.so"
+# manylinux_2_28: what torch's own wheels need.
+OLDEST_GLIBC = (2, 28)
 
 
 def cpu_kernels() -> Extension:
@@ -62,6 +70,69 @@ def copy_finder(site: Path) -> None:
     (site / "gcp_mm_mmcv_ext.pth").write_text("import _gcp_mm_mmcv_finder\n")
 
 
+class BuildKernels(build_ext):
+    """Compile the kernels under a name that every Python can use."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        """Return the path that belongs to a name with or without its packages."""
+        return str(Path(*fullname.split(".")).with_suffix(LIBRARY.suffix))
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile, and leave no library of an earlier build where that fails."""
+        try:
+            super().build_extension(ext)
+        except Exception:
+            Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)
+            raise
+
+
+def platform_of(library: Path) -> str:
+    """Return the platform tag of a wheel with a compiled library.
+
+    It is ``manylinux_2_28`` where the library needs nothing but a C library of that age, which its
+    strings tell: the versions of the symbols that it uses, and the libraries that it is linked to.
+    """
+    machine = platform.machine()
+    content = library.read_bytes()
+    versions = re.findall(rb"\0GLIBC_(\d+)\.(\d+)[.\d]*(?=\0)", content)
+    linked = set(re.findall(rb"\0(lib[\w+-]+\.so[.\d]*)(?=\0)", content))
+    newest = max((tuple(map(int, version)) for version in versions), default=None)
+    # pip installs no wheel for a newer C library than that of the machine.
+    here = tuple(int(part) for part in platform.libc_ver()[1].split(".")[:2] if part.isdigit())
+    if (
+        machine in ("x86_64", "aarch64")
+        and newest is not None
+        and newest <= OLDEST_GLIBC <= here
+        and linked <= {b"libc.so.6", b"libm.so.6"}
+    ):
+        return f"manylinux_{OLDEST_GLIBC[0]}_{OLDEST_GLIBC[1]}_{machine}"
+    return re.sub(r"[-. ]", "_", sysconfig.get_platform())
+
+
+class WheelOfItsContents(bdist_wheel):
+    """Name a wheel after what is in it: kernels for a platform, or Python alone."""
+
+    def run(self) -> None:
+        """Compile first, because whether there are kernels decides how the wheel is laid out."""
+        if not self.skip_build:
+            self.run_command("build")
+        if not self._library().exists():
+            self.root_is_pure = True
+            # This is what the install command, which lays the wheel out, decides by.
+            self.distribution.ext_modules = []
+        super().run()
+
+    def _library(self) -> Path:
+        return Path(self.get_finalized_command("build").build_lib) / LIBRARY
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """Return the tags of Python, ABI and platform."""
+        library = self._library()
+        if not library.exists():
+            return "py3", "none", "any"
+        return "py3", "none", self.plat_name if self.plat_name_supplied else platform_of(library)
+
+
 class BuildWithMim(build_py):
     """Add ``.mim`` and the finder of mmcv's operators to a wheel."""
 
@@ -96,6 +167,11 @@ class EditableWheelWithMim(editable_wheel):
 
 
 setup(
-    cmdclass={"build_py": BuildWithMim, "editable_wheel": EditableWheelWithMim},
+    cmdclass={
+        "bdist_wheel": WheelOfItsContents,
+        "build_ext": BuildKernels,
+        "build_py": BuildWithMim,
+        "editable_wheel": EditableWheelWithMim,
+    },
     ext_modules=[cpu_kernels()],
 )

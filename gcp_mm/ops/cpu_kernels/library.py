@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import sysconfig
 from ctypes import Structure, c_char_p, c_int, c_long, c_void_p
 from functools import cache
 from pathlib import Path
@@ -30,9 +29,8 @@ class Layout(Structure):
 
 
 def library_path() -> Path:
-    """Return where ``setup.py`` puts the library for this Python."""
-    suffix = sysconfig.get_config_var("EXT_SUFFIX") or ".so"
-    return Path(__file__).with_name(f"_kernels{suffix}")
+    """Return where ``setup.py`` puts the library, which serves every Python."""
+    return Path(__file__).with_name("_kernels.so")
 
 
 def open_library(path: Path, digest: str) -> ctypes.CDLL:
