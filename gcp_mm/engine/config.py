@@ -10,6 +10,7 @@ from mmengine.config import Config, DictAction
 from mmengine.hub import get_config
 
 from gcp_mm.errors import UserError
+from gcp_mm.zoo.rows import zoo_root
 
 
 class _Options(DictAction):
@@ -68,7 +69,7 @@ def load_config(
 
     Args:
         path: The config file, or one of an installed package as mmengine names it, such as
-            'mmpretrain::resnet/resnet18_8xb32_in1k.py'.
+            'mmpretrain::resnet/resnet18_8xb32_in1k.py' or 'gcp_mm::mask_rcnn_r50_gcpm.py'.
         cfg_options: Dotted keys and the values that replace them.
         work_dir: Folder for everything that is written.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -83,6 +84,9 @@ def load_config(
     # mmengine would install a package that is missing.
     if package is not None and not (package.isidentifier() and find_spec(package)):
         raise UserError(f"config {path!r}: there is no package {package!r}")
+    if package == "gcp_mm":
+        # mmengine finds none that lies at the top of configs/, and nothing of a source tree.
+        path, package = str(zoo_root() / "configs" / path.partition("::")[2]), None
     if package is None and not Path(path).is_file():
         raise UserError(
             f"config {path!r} does not exist (working folder: {Path.cwd()}); the configs of this "

@@ -119,3 +119,16 @@ def test_option_without_value_is_a_usage_error(parser, capsys):
         parser.parse_args(["net.py", "--cfg-options", "train_cfg.max_epochs"])
     assert caught.value.code == 2
     assert "KEY=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["mask_rcnn_r50_gcpm", "imagenet/resnet18_gcp_lrnorm"])
+def test_config_of_this_project_by_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    cfg = load_config(f"gcp_mm::{name}.py")
+    assert cfg.filename.endswith(f"/configs/{name}.py")
+    assert cfg.work_dir == f"work_dirs/{name.rpartition('/')[2]}"
+
+
+def test_missing_config_of_this_project_is_named():
+    with pytest.raises(UserError, match=r"configs/absent.py' does not exist .*gcp_mm::NAME.py"):
+        load_config("gcp_mm::absent.py")

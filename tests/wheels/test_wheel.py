@@ -1,9 +1,11 @@
 """What is built, installed and found by openmim."""
 
 import importlib.metadata
+import platform
+import re
 import shutil
+import subprocess
 import sys
-import sysconfig
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -13,42 +15,15 @@ import torch
 from PIL import Image
 
 import gcp_mm
+import gcp_mm.ops
 from gcp_mm.zoo import load_rows
+
+from .conftest import below
 
 KERNELS = "gcp_mm/ops/cpu_kernels"
 CONFIG = "resnet18_gcp_lrnorm"
 # The smallest network with covariance pooling.
 SMALL = "mobilenetv2_gcp_lrnorm_128"
-
-
-@pytest.fixture(scope="module")
-def wheel(run_tool, repo, tmp_path_factory):
-    """Build the wheel from a copy of the tree, and return it opened."""
-    pytest.importorskip("pip")
-    folder = tmp_path_factory.mktemp("build")
-    skip = shutil.ignore_patterns(
-        *(".git", ".venv", ".cache", "data", "work_dirs", "checkpoints", "build", "dist"),
-        *("tests", "__pycache__", "*.egg-info", ".mim"),
-    )
-    shutil.copytree(repo, folder / "tree", ignore=skip)
-    process = run_tool(
-        *("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index"),
-        *("--disable-pip-version-check", "-w", folder, folder / "tree"),
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    (path,) = folder.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
-        yield archive
-
-
-def below(root: Path, *folders: str, suffix: str = "") -> set[str]:
-    """Return the files in folders of the tree, as paths from its root."""
-    return {
-        path.relative_to(root).as_posix()
-        for folder in folders
-        for path in (root / folder).rglob(f"*{suffix}")
-        if path.is_file() and "__pycache__" not in path.parts and ".mim" not in path.parts
-    }
 
 
 def test_wheel_holds_the_package_the_configs_and_the_tools(wheel, repo):
@@ -62,8 +37,62 @@ def test_wheel_holds_the_package_the_configs_and_the_tools(wheel, repo):
     metadata = {name for name in names if ".dist-info/" in name}
     suffixes = (".py", ".txt", ".json", ".c", ".h")
     package = set().union(*(below(repo, "gcp_mm", suffix=suffix) for suffix in suffixes))
-    compiled = {f"{KERNELS}/_kernels{sysconfig.get_config_var('EXT_SUFFIX')}"}
-    assert names - metadata == package | extra | compiled | {"gcp_mm/.mim/model-index.yml"}
+    others = {
+        *("gcp_mm/.mim/model-index.yml", "gcp_mm/py.typed", f"{KERNELS}/_kernels.so"),
+        *("gcp_mm_mmcv_ext.pth", "_gcp_mm_mmcv_finder.py"),
+    }
+    assert names - metadata == package | extra | others
+
+
+def test_names_of_the_wheel_say_what_is_in_it(wheel, wheel_file, tmp_path):
+    machine = platform.machine()
+    tag = f"py3-none-manylinux_2_28_{machine}"
+    assert wheel_file.name == f"gcp_mm-{gcp_mm.__version__}-{tag}.whl"
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/WHEEL"))
+    lines = wheel.read(name).decode().splitlines()
+    assert {f"Tag: {tag}", "Root-Is-Purelib: false"} <= set(lines)
+    # By binutils, which setup.py does not use.
+    readelf = shutil.which("readelf") or pytest.skip("no readelf")
+    library = wheel.extract(f"{KERNELS}/_kernels.so", tmp_path)
+    run = dict(check=True, capture_output=True, text=True)
+    needs = subprocess.run([readelf, "-W", "--version-info", library], **run).stdout
+    versions = {
+        tuple(map(int, version.split("."))) for version in re.findall(r"GLIBC_([\d.]+)", needs)
+    }
+    assert (2, 2) < max(versions) <= (2, 28)
+    dynamic = subprocess.run([readelf, "-W", "--dynamic", library], **run).stdout
+    linked = re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic)
+    assert linked and set(linked) <= {"libc.so.6", "libm.so.6"}
+
+
+USE_LAYER = """
+import sys
+import torch
+import gcp_mm.ops as ops
+assert not [name for name in sys.modules if name.startswith(("mmcv", "mmengine", "mmdet"))]
+x = torch.rand(2, 6, 3, 3, generator=torch.Generator().manual_seed(0))
+print(ops.__file__, ops.explain(x))
+print(*ops.global_covariance_pool(x).flatten().tolist())
+"""
+
+
+def test_wheel_without_a_compiler_is_pure_and_works(build_wheel, run_tool, tmp_path):
+    (tmp_path / "empty").mkdir()
+    path = build_wheel(PATH=str(tmp_path / "empty"))
+    assert path.name == f"gcp_mm-{gcp_mm.__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "site")
+    assert not [name for name in names if name.endswith(".so") or ".data/" in name]
+    (name,) = (name for name in names if name.endswith(".dist-info/WHEEL"))
+    assert "Root-Is-Purelib: true" in (tmp_path / "site" / name).read_text()
+    process = run_tool("-c", USE_LAYER, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
+    said, values = process.stdout.splitlines()
+    assert said.startswith(str(tmp_path / "site"))
+    assert "they were not compiled; where GCC is" in said
+    x = torch.rand(2, 6, 3, 3, generator=torch.Generator().manual_seed(0))
+    found = torch.tensor([float(value) for value in values.split()]).view(2, -1)
+    torch.testing.assert_close(found, gcp_mm.ops.global_covariance_pool(x, impl="reference"))
 
 
 def test_kernels_of_the_wheel_are_those_of_its_sources(wheel, site, run_tool, tmp_path):
@@ -106,14 +135,6 @@ config = network._config.filename
 found = dict(package=gcp_mm.__file__, names=names, config=config, label=result["pred_class"])
 torch.save(dict(found, scores=result["pred_scores"].tolist()), "found.pth")
 """
-
-
-@pytest.fixture(scope="module")
-def site(wheel, tmp_path_factory):
-    """Return a folder with the wheel, as ``pip install --target`` leaves it."""
-    folder = tmp_path_factory.mktemp("site")
-    wheel.extractall(folder)
-    return folder
 
 
 def test_models_of_the_wheel_are_known_to_mmpretrain(site, run_tool, shared, tmp_path):
@@ -206,13 +227,6 @@ def test_mim_finds_every_row_and_its_fields(mim, site):
     )
     assert output.count("config id: ") == 9
     assert "32027432" in output
-
-
-def test_mim_trains_a_config_by_name(mim):
-    output = mim("train", "--yes", "gcp_mm", f"{CONFIG}.py", "--launcher", "none")
-    # The config was found and our tool started; there are no data here.
-    assert "error: 'data/imagenet" in output
-    assert "does not exist (train_dataloader.dataset.data_root" in output
 
 
 def test_config_by_package_name(installed, tmp_path):

@@ -1,0 +1,125 @@
+"""What a user of the wheel does, in an environment of its own and far from the source tree."""
+
+import importlib.util
+
+import pytest
+import torch
+from tiny_runs import CLASSIFIER, only_error, read_scalars, write_config
+
+import gcp_mm
+import gcp_mm.ops
+from gcp_mm.cli.main import COMMANDS
+
+USE_LAYER = """
+import torch
+import gcp_mm.ops as ops
+x = torch.rand(2, 6, 3, 3, generator=torch.Generator().manual_seed(0))
+print(ops.__file__)
+print(ops.explain(x))
+print(*ops.global_covariance_pool(x).flatten().tolist())
+"""
+
+# All in one process: each would import OpenMMLab.
+EVERY_HELP = """
+from gcp_mm.cli.main import COMMANDS, main
+for name in COMMANDS:
+    try:
+        main([name, "--help"])
+    except SystemExit as end:
+        print(f"{name} ended with {end.code}")
+"""
+
+
+def test_layer_of_the_wheel(bare):
+    process = bare("python", "-c", USE_LAYER)
+    file, said, values = process.stdout.splitlines()
+    assert file == str(bare.packages / "gcp_mm/ops/__init__.py")
+    assert said.endswith("; C kernels")
+    x = torch.rand(2, 6, 3, 3, generator=torch.Generator().manual_seed(0))
+    found = torch.tensor([float(value) for value in values.split()]).view(2, -1)
+    torch.testing.assert_close(found, gcp_mm.ops.global_covariance_pool(x, impl="reference"))
+
+
+def test_help_is_immediate(bare):
+    process = bare("gcp-mm", "--help", PYTHONPROFILEIMPORTTIME="1")
+    assert process.returncode == 0
+    assert process.stdout.startswith("usage: gcp-mm ")
+    assert all(f"\n  {name} " in process.stdout for name in COMMANDS)
+    imported = {line.rpartition("|")[2].strip() for line in process.stderr.splitlines()}
+    assert "gcp_mm.cli.main" in imported
+    assert imported & {"torch", "numpy", "mmengine", "mmcv", "mmdet", "mmpretrain"} == set()
+
+
+def test_every_command_explains_itself(bare):
+    pytest.importorskip("mmpretrain")
+    process = bare("python", "-c", EVERY_HELP)
+    for name in COMMANDS:
+        assert f"usage: gcp-mm {name} " in process.stdout, process.stderr
+        assert f"{name} ended with 0" in process.stdout
+
+
+def test_doctor(bare):
+    process = bare("gcp-mm", "doctor")
+    assert "train, test and demo " in process.stdout.splitlines()[-1], process.stderr
+    assert process.stdout.count("gcp_mm") and process.returncode in (0, 1)
+
+
+def test_version(bare):
+    assert bare("gcp-mm", "--version").stdout == f"gcp_mm {gcp_mm.__version__}\n"
+
+
+def test_schedules_of_the_wheel_are_drawn(bare, tmp_path):
+    pytest.importorskip("mmengine")
+    process = bare("gcp-mm", "schedules", tmp_path / "rates.svg", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count(" epochs, ") == 9
+    assert (tmp_path / "rates.svg").read_text().count("lradju, 150 epochs") == 1
+
+
+def test_zoo_of_the_wheel(bare, tmp_path):
+    pytest.importorskip("yaml")
+    assert "resnet50_gcp_lradju_128" in bare("gcp-mm", "zoo", "list", cwd=tmp_path).stdout
+    process = bare("gcp-mm", "zoo", "readme", cwd=tmp_path)
+    error = only_error(process.returncode, process.stdout, process.stderr)
+    assert "'README.md' does not exist" in error and "run this in the source tree" in error
+
+
+@pytest.mark.parametrize(
+    "config", ["gcp_mm::mask_rcnn_r50_gcpm.py", "gcp_mm::imagenet/resnet18_gcp_lrnorm.py"]
+)
+def test_config_of_the_wheel_is_found_by_name(bare, tmp_path, config):
+    pytest.importorskip("mmdet")
+    process = bare("gcp-mm", "train", config, cwd=tmp_path)
+    # The config was read; there are no data here.
+    error = only_error(process.returncode, process.stdout, process.stderr)
+    assert "does not exist (train_dataloader.dataset." in error
+
+
+def test_mim_trains_a_config_by_name(bare, tmp_path):
+    if importlib.util.find_spec("mim") is None:  # importing it changes distutils
+        pytest.skip("openmim is not installed")
+    process = bare(
+        *("python", "-c", "from mim.cli import cli; cli()"),
+        *("train", "--yes", "gcp_mm", "resnet18_gcp_lrnorm.py", "--launcher", "none"),
+        cwd=tmp_path,
+    )
+    output = process.stdout + process.stderr
+    assert str(bare.packages / "gcp_mm/.mim/tools/train.py") in output
+    # The config was found and our tool started; there are no data here.
+    assert "error: 'data/imagenet" in output
+    assert "does not exist (train_dataloader.dataset.data_root" in output
+
+
+def test_two_processes_train_from_the_wheel(bare, class_folders, tmp_path):
+    pytest.importorskip("mmpretrain")
+    mim = bare.packages / "gcp_mm/.mim"
+    config = write_config(tmp_path / "net.py", CLASSIFIER, repo=mim, data=class_folders)
+    process = bare(
+        *("python", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
+        *("-m", "gcp_mm.cli", "train", config, "--launcher", "pytorch"),
+        *("--work-dir", tmp_path / "run", "--cfg-options", "train_cfg.max_epochs=1"),
+        cwd=tmp_path,
+    )
+    assert process.returncode == 0, process.stderr
+    losses, epochs = read_scalars(tmp_path / "run")
+    assert len(losses) == 2 and len(epochs) == 1
