@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ def read_source(filename: str | Path) -> Any:
     """Load a file on the CPU, without executing anything in it.
 
     Args:
-        filename: Path of the file, in either of torch's formats.
+        filename: Path of the file, in either of torch's formats or ``.safetensors``, or an address
+            ``hf://OWNER/NAME/FILE``.
 
     Returns:
         What it holds.
@@ -45,19 +45,3 @@ def is_web_page(path: Path) -> bool:
     """
     with path.open("rb") as file:
         return file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
-
-
-def sha256(filename: str | Path) -> str:
-    """Compute the sha256 of a file.
-
-    Args:
-        filename: Path of the file.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    with Path(filename).expanduser().open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

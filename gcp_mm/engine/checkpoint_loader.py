@@ -23,12 +23,12 @@ from mmengine.dist import get_dist_info
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
 
+from gcp_mm.engine import hub
+from gcp_mm.engine.file_kind import MAGIC, is_safetensors, other_kind, several_files
+from gcp_mm.engine.safetensors_file import load_safetensors
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
 
 UNSAFE_SWITCH = "GCP_MM_ALLOW_UNSAFE_CHECKPOINTS"
-
-# What torch.save begins a file with: a zip archive, or before torch 1.6 a pickle.
-MAGIC = (b"PK\x03\x04", b"\x80")
 
 _HISTORY_STATISTICS = ("min", "max", "mean", "current")
 
@@ -56,18 +56,24 @@ def _allowed_globals() -> list:
 
 
 def find_checkpoint(filename: str | Path) -> Path:
-    """Find a checkpoint on disk.
+    """Find a checkpoint on disk, or fetch it from the Hugging Face Hub.
 
     Args:
-        filename: Path of the file; ``~`` is the home folder.
+        filename: Path of the file, where ``~`` is the home folder, or ``hf://OWNER/NAME/FILE``.
 
     Returns:
-        The path.
+        The path; of a file of the hub, that in its cache.
 
     Raises:
         CheckpointNotFoundError: If there is no such file.
+        UserError: If it is one of several files, or cannot be fetched.
     """
+    if hub.is_address(filename):
+        return hub.download(str(filename))
     path = Path(filename).expanduser()
+    # Nothing is no folder, although Path takes it for this one.
+    if filename and (several := several_files(path)):
+        raise CheckpointNotFoundError(f"checkpoint {str(path)!r} {several}")
     if not path.is_file():
         raise CheckpointNotFoundError(
             f"checkpoint {str(path)!r} does not exist (working folder: {Path.cwd()}); correct the "
@@ -79,11 +85,12 @@ def find_checkpoint(filename: str | Path) -> Path:
 def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
     """Load a checkpoint from disk; tensors and plain data only, nothing in it is executed.
 
+    A file is read as safetensors if its name ends so, and as one of ``torch.save`` otherwise.
     Setting the environment variable ``GCP_MM_ALLOW_UNSAFE_CHECKPOINTS=1`` allows arbitrary
     pickles, for files whose origin is trusted.
 
     Args:
-        filename: Path of the file.
+        filename: What :func:`find_checkpoint` takes.
         map_location: As in ``torch.load``.
 
     Returns:
@@ -95,16 +102,20 @@ def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
         UserError: If the file is truncated or is not a checkpoint.
     """
     path = find_checkpoint(filename)
+    if is_safetensors(path):
+        return load_safetensors(path, map_location)
     try:
         return _load(path, map_location)
     except UnsafeCheckpointError:
         raise
     except Exception as error:  # torch raises a dozen types for a damaged file
-        raise UserError(
-            f"checkpoint {str(path)!r} ({path.stat().st_size} bytes) cannot be read: it is "
-            "truncated or not a PyTorch checkpoint. Use an earlier checkpoint or fetch "
-            f"the file again ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        ) from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        what = other_kind(path) or (
+            "cannot be read: it is truncated or not a PyTorch checkpoint. Use an earlier "
+            f"checkpoint or fetch the file again ({reason})"
+        )
+        size = path.stat().st_size
+        raise UserError(f"checkpoint {str(path)!r} ({size} bytes) {what}") from error
 
 
 def _load(path: Path, map_location: Any) -> Any:
@@ -183,6 +194,22 @@ def load_from_url(filename: str, map_location: Any = None) -> Any:
         raise
 
 
+def load_from_hub(filename: str, map_location: Any = None) -> Any:
+    """Load ``hf://OWNER/NAME/FILE``, from the cache of huggingface_hub or through it.
+
+    Args:
+        filename: See :func:`gcp_mm.engine.hub.parse`.
+        map_location: As in ``torch.load``.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        UserError: If it cannot be had or read.
+    """
+    return load_from_file(hub.download(filename), map_location)
+
+
 def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
     """Load ``torchvision://NAME``, the weights that torchvision publishes for a model.
 
@@ -207,6 +234,7 @@ def register_loaders() -> None:
     """Make mmengine's ``CheckpointLoader`` use the loaders of this module."""
     loaders: dict[str | tuple[str, ...], Callable] = {
         "": load_from_file,
+        hub.SCHEME: load_from_hub,
         ("http://", "https://"): load_from_url,
         ("modelzoo://", "torchvision://"): load_from_torchvision,
     }

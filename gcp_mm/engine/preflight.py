@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
+from gcp_mm.engine.file_kind import is_safetensors
 from gcp_mm.engine.pretrained import check_pretrained_exists
 from gcp_mm.errors import CheckpointNotFoundError, UserError
 
@@ -125,10 +126,17 @@ def check_start(cfg: Config, required: bool | None = None) -> None:
 
     Raises:
         CheckpointNotFoundError: If ``load_from`` is a path without a file.
-        UserError: If weights are required, and the config names none and continues no run.
+        UserError: If a run is to continue from weights alone, or if weights are required, and the
+            config names none and continues no run.
     """
     source, resume = cfg.get("load_from"), cfg.get("resume", False)
     if source:
+        if resume and is_safetensors(source):
+            raise UserError(
+                f"{source!r} holds weights, and no training to continue: name a checkpoint of the "
+                "run (--resume work_dirs/NAME/epoch_N.pth), or start a new one from these weights "
+                f"(--cfg-options load_from={source})"
+            )
         if resume and not _is_remote(source):
             find_checkpoint(source)
         elif not _is_remote(source) and not Path(source).expanduser().is_file():

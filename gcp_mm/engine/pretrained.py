@@ -47,7 +47,8 @@ def load_pretrained_backbone(
 
     Args:
         backbone: The network that receives the weights.
-        checkpoint: A path, an http(s) address or ``torchvision://NAME``.
+        checkpoint: A path, an http(s) address, ``torchvision://NAME`` or
+            ``hf://OWNER/NAME/FILE``.
         prefix: What the names of the backbone's tensors begin with in the file: ``'backbone.'``
             for a classifier of mmpretrain, None for a bare backbone (a classifier's last layers
             in the file are then left out).

@@ -40,7 +40,8 @@ def load_model(cfg: Config, checkpoint: str | Path) -> nn.Module:
 
     Args:
         cfg: A classification config.
-        checkpoint: A file with ``state_dict``, or a state dict itself.
+        checkpoint: A file with ``state_dict``, or a state dict itself, ``.pth`` or
+            ``.safetensors``; or an address ``hf://OWNER/NAME/FILE``.
 
     Returns:
         The classifier on the CPU, in evaluation mode; called with images it returns logits.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcp_mm.conversion.source_file import sha256
+from gcp_mm.engine.file_digest import sha256
 from gcp_mm.export.images import swaps_channels
 from gcp_mm.export.logits import Logits
 from gcp_mm.version import __version__

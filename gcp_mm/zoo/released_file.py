@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gcp_mm.engine.file_digest import sha256
 from gcp_mm.errors import CheckpointMismatchError
 from gcp_mm.zoo.rows import Row
 
@@ -28,7 +29,7 @@ def check_released_file(row: Row, path: str | Path) -> str:
         CheckpointMismatchError: If it cannot be the released file.
     """
     # mmengine takes seconds to import, and the other commands of the zoo have no use for it.
-    from gcp_mm.conversion.source_file import is_web_page, sha256
+    from gcp_mm.conversion.source_file import is_web_page
     from gcp_mm.engine.checkpoint_loader import MAGIC, find_checkpoint
 
     path = find_checkpoint(path)
@@ -41,7 +42,8 @@ def check_released_file(row: Row, path: str | Path) -> str:
             + (
                 "a web page, which Google Drive sends instead of a file when its quota is used up"
                 if is_web_page(path)
-                else "not a PyTorch checkpoint"
+                else "not a PyTorch checkpoint, as the authors released; another file of these "
+                "weights is converted with tools/convert_checkpoint.py"
             )
         )
     expected = row.release.size

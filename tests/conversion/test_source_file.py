@@ -4,7 +4,8 @@ import pytest
 import torch
 from tiny_runs import Hostile
 
-from gcp_mm.conversion.source_file import read_source, sha256
+from gcp_mm.conversion.source_file import read_source
+from gcp_mm.engine.file_digest import sha256
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
 
 

@@ -204,6 +204,15 @@ def test_weights_to_start_from(tmp_path, case):
             check_start(cfg)
 
 
+@pytest.mark.parametrize("source", ["net.safetensors", "hf://owner/net/net.safetensors"])
+def test_no_run_continues_from_weights_alone(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.safetensors").touch()
+    check_start(Config({"model": {}, "load_from": source}))
+    with pytest.raises(UserError, match=f"{source}' holds weights.*load_from={source}"):
+        check_start(Config({"model": {}, "load_from": source, "resume": True}))
+
+
 def test_weights_can_be_required_without_the_hook_in_the_config():
     with pytest.raises(UserError, match="load_from is empty"):
         check_start(Config({"model": {"type": "M"}}), required=True)

@@ -5,6 +5,7 @@ import torch
 from mmengine.config import Config
 from small_classifier import cfg, checkpoint
 
+from gcp_mm.conversion.target_file import write_checkpoint
 from gcp_mm.engine.trained_classifier import load_model
 from gcp_mm.errors import CheckpointMismatchError, UserError
 
@@ -17,6 +18,16 @@ def test_model_has_the_weights_of_the_file(cfg, checkpoint):
     assert all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
     assert not any(module.training for module in network.modules())
     assert network(torch.rand(2, 3, 32, 32)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_both_formats_give_equal_logits(cfg, checkpoint, tmp_path, bare):
+    pytest.importorskip("safetensors")
+    content = torch.load(checkpoint)
+    path = tmp_path / "net.safetensors"
+    write_checkpoint(content["state_dict"] if bare else content, path)
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(load_model(cfg, path)(images), load_model(cfg, checkpoint)(images))
 
 
 def test_pretrained_file_of_the_config_is_not_needed(cfg, checkpoint):

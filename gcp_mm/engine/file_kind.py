@@ -1,0 +1,74 @@
+"""What a checkpoint file is by its first bytes, where its suffix says something else.
+
+The suffix decides how a file is read; its content only explains why that failed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SUFFIX = ".safetensors"
+INDEX_SUFFIX = ".safetensors.index.json"
+
+# What torch.save begins a file with: a zip archive, or before torch 1.6 a pickle.
+MAGIC = (b"PK\x03\x04", b"\x80")
+
+_LFS_POINTER = b"version https://git-lfs"
+# The library refuses longer headers; what another file has there is far more, read as a number.
+_LONGEST_HEADER = 100_000_000
+
+
+def is_safetensors(path: str | Path) -> bool:
+    """Say whether a file is read and written as safetensors: whether its suffix says so.
+
+    Args:
+        path: A path or an address.
+    """
+    return str(path).lower().endswith(SUFFIX)
+
+
+def other_kind(path: Path) -> str | None:
+    """Say what a file is that could not be read as its suffix wants it, and what to do.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The end of a sentence that begins with the file, None if its first bytes tell nothing.
+    """
+    with path.open("rb") as file:
+        beginning = file.read(len(_LFS_POINTER))
+    if beginning == _LFS_POINTER:
+        return "is a pointer of Git LFS, not the file: run `git lfs pull` in its repository"
+    if is_safetensors(path):
+        if beginning.startswith(MAGIC):
+            return (
+                "is a PyTorch checkpoint with the suffix of safetensors: rename it to "
+                f"{path.with_suffix('.pth').name!r}"
+            )
+    elif beginning[8:9] == b"{" and int.from_bytes(beginning[:8], "little") <= _LONGEST_HEADER:
+        return f"is a safetensors file with another suffix: rename it to {path.stem + SUFFIX!r}"
+    return None
+
+
+def several_files(path: Path) -> str | None:
+    """Say why a path is no single checkpoint, if it is a folder or the index of shards.
+
+    Args:
+        path: The path.
+
+    Returns:
+        The end of a sentence that begins with the path, None if it is a single file or nothing.
+    """
+    shards = path.is_dir() and next(iter(sorted(path.glob(f"*{INDEX_SUFFIX}"))), None)
+    if path.name.lower().endswith(INDEX_SUFFIX) or shards:
+        return (
+            "is a checkpoint in several files, which is not supported: load each of them with "
+            "safetensors.torch.load_file, put the tensors into one dict and save that with "
+            "safetensors.torch.save_file"
+        )
+    if path.is_dir():
+        files = sorted(p.name for p in path.iterdir() if p.suffix in (SUFFIX, ".pth", ".pt"))
+        found = f"; it has {', '.join(files[:4])}" if files else ""
+        return f"is a folder: name a checkpoint file in it{found}"
+    return None

@@ -1,0 +1,205 @@
+"""``hf://OWNER/NAME/FILE``: checkpoints of the Hugging Face Hub.
+
+The package huggingface_hub fetches and caches them; its environment variables (``HF_ENDPOINT``,
+``HF_HUB_CACHE``, ``HF_HUB_OFFLINE``, ``HF_TOKEN``, ...) mean what they mean there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from gcp_mm.engine.file_digest import sha256
+from gcp_mm.errors import CheckpointNotFoundError, UserError
+
+SCHEME = "hf://"
+
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.\-]*"
+# A branch, a tag, a commit, or a pull request.
+_REVISION = rf"refs/pr/[0-9]+|{_PART}"
+_ADDRESS = re.compile(
+    rf"hf://(?P<repository>{_PART}/{_PART})(?:@(?P<revision>{_REVISION}))?/(?P<file>.+)"
+)
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A file of a repository.
+
+    Attributes:
+        repository: ``OWNER/NAME``.
+        file: Its path in the repository, with slashes.
+        revision: Branch, tag or commit; None is the main branch.
+    """
+
+    repository: str
+    file: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        """Format as it is written in a config."""
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{SCHEME}{self.repository}{revision}/{self.file}"
+
+
+def is_address(filename: object) -> bool:
+    """Say whether a checkpoint is named by an address of the hub.
+
+    Args:
+        filename: A path or an address.
+    """
+    return isinstance(filename, str) and filename.startswith(SCHEME)
+
+
+def parse(address: str) -> Address:
+    """Take an address apart.
+
+    Args:
+        address: ``hf://OWNER/NAME/FILE`` or ``hf://OWNER/NAME@REVISION/FILE``; FILE may lie in
+            folders.
+
+    Returns:
+        Its parts.
+
+    Raises:
+        UserError: If it is none, or could name a place outside of the repository.
+    """
+    match = _ADDRESS.fullmatch(address)
+    parts = match["file"].split("/") if match else [""]
+    names = [match["repository"], match["revision"] or ""] if match else []
+    if (
+        any(part in ("", ".", "..") for part in parts)
+        or any(".." in name or "--" in name for name in names)
+        or not address.isprintable()
+        or "\\" in address
+    ):
+        raise UserError(
+            f"{address!r} is no address of the Hugging Face Hub: write hf://OWNER/NAME/FILE or "
+            "hf://OWNER/NAME@REVISION/FILE, for example hf://OWNER/NAME/model.safetensors"
+        )
+    return Address(match["repository"], match["file"], match["revision"])
+
+
+def download(address: str) -> Path:
+    """Fetch a file into the cache of huggingface_hub, unless it is there already.
+
+    Of several processes one downloads: huggingface_hub locks the file in the cache, and the others
+    wait for it.
+
+    Args:
+        address: See :func:`parse`.
+
+    Returns:
+        The path in the cache, which ends in FILE.
+
+    Raises:
+        CheckpointNotFoundError: If there is no such repository, revision or file.
+        UserError: If the package is missing, the file cannot be had, or what came is not the file;
+            it is not kept then.
+    """
+    parsed = parse(address)
+    library = _library(parsed)
+    try:
+        path = library.hf_hub_download(parsed.repository, parsed.file, revision=parsed.revision)
+    except Exception as error:  # of httpx or requests, by the version of huggingface_hub
+        raise _explain(error, parsed, library) from error
+    _check_digest(Path(path), parsed)
+    return Path(path)
+
+
+def _library(address: Address) -> ModuleType:
+    """Import the package, which is not needed for anything else."""
+    try:
+        import huggingface_hub.constants
+        import huggingface_hub.errors
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{address} needs the package huggingface_hub ({error}): pip install huggingface_hub, "
+            f"or fetch {address.file} from https://huggingface.co/{address.repository} with a "
+            "browser and give its path"
+        ) from error
+    return huggingface_hub
+
+
+def _explain(error: Exception, address: Address, library: ModuleType) -> UserError:
+    """Say in one line why a file could not be had, and what to do."""
+    errors, constants = library.errors, library.constants
+    where = f"{address} ({constants.ENDPOINT})"
+    log_in = "log in (`hf auth login`, or set HF_TOKEN)"
+    if isinstance(error, errors.GatedRepoError):
+        page = f"{constants.ENDPOINT}/{address.repository}"
+        return UserError(
+            f"{where}: access to {address.repository} is restricted: accept its conditions at "
+            f"{page} and {log_in}"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return CheckpointNotFoundError(
+            f"{where}: there is no repository {address.repository}, or it is private: correct the "
+            f"name, or {log_in}"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return CheckpointNotFoundError(
+            f"{where}: {address.repository} has no revision {address.revision!r}: name a branch, a "
+            "tag or a whole commit after the @"
+        )
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        return _explain_absence(error, where, library)
+    if isinstance(error, errors.EntryNotFoundError):
+        return CheckpointNotFoundError(
+            f"{where}: {address.repository} has no file {address.file!r} in revision "
+            f"{address.revision or 'main'!r}: correct the name (folders belong to it)"
+        )
+    if isinstance(error, errors.HFValidationError):
+        return UserError(f"{where}: {_first_line(error)}")
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403):
+        return UserError(f"{where}: the server refuses access (HTTP {status}): {log_in}")
+    return UserError(
+        f"{where} could not be downloaded ({_first_line(error)}): try again, or fetch the file "
+        "elsewhere and give its path"
+    )
+
+
+def _explain_absence(error: Exception, where: str, library: ModuleType) -> UserError:
+    """Tell an intended absence of the network from a failure of it."""
+    cache = library.constants.HF_HUB_CACHE
+    if isinstance(error.__cause__, library.errors.OfflineModeIsEnabled):
+        return CheckpointNotFoundError(
+            f"{where} is not in the cache {cache}, and HF_HUB_OFFLINE forbids to fetch it: unset "
+            "that, or download it once on a machine with a connection and copy the cache, or give "
+            "the path of a file"
+        )
+    reason = _first_line(error.__cause__ or error)
+    return UserError(
+        f"{where} is not in the cache {cache}, and the server did not give it ({reason}): check "
+        "the connection, HF_ENDPOINT and the proxy, or download the file elsewhere and give its "
+        "path"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _check_digest(path: Path, address: Address) -> None:
+    """Compare a file with the sha256 that the hub gave for it, which names it in the cache.
+
+    huggingface_hub itself checks its size alone. Small files have another digest, and where the
+    cache cannot hold links, the name is lost.
+    """
+    blob = path.parent / path.readlink() if path.is_symlink() else path
+    # A link again: hf_xet keeps the file, and has checked it.
+    if blob.is_symlink() or blob.parent.name != "blobs" or not _SHA256.fullmatch(blob.name):
+        return
+    digest = sha256(blob)
+    if digest != blob.name:
+        path.unlink()
+        blob.unlink()
+        raise UserError(
+            f"{address}: what came has the sha256 {digest}, and the hub's file {blob.name}; it was "
+            "not kept. Try again, or fetch the file elsewhere and give its path"
+        )

@@ -1,0 +1,152 @@
+"""Checkpoints as ``.safetensors``: tensors and texts, no pickle.
+
+The tensors of ``state_dict`` have their own names, so that every program that reads safetensors
+finds them. What else a checkpoint holds (``meta``, the layout for the way back) is JSON in the
+file's metadata, one text by entry (:mod:`gcp_mm.engine.tensor_tree`). A file without such texts is
+a bare state dict.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gcp_mm.engine.file_kind import other_kind
+from gcp_mm.engine.tensor_tree import decode, encode
+from gcp_mm.errors import UserError
+
+# Marks metadata of this module, with the version of their form.
+_MARK, _VERSION = "gcp_mm.checkpoint", "1"
+# The order of the entries; "format" is what readers of PyTorch files look for.
+_ORDER, _FORMAT = "gcp_mm.entries", {"format": "pt"}
+
+
+def load_safetensors(path: Path, map_location: Any = None) -> dict[str, Any]:
+    """Load a file; the tensors do not depend on it afterwards.
+
+    Args:
+        path: The file.
+        map_location: As in ``torch.load``. None is the CPU: the file does not say where its
+            tensors were.
+
+    Returns:
+        What was written, usually with ``state_dict`` and ``meta``; for a file of another program
+        the tensors by name.
+
+    Raises:
+        UserError: If the package safetensors is missing, or the file is damaged or is none.
+    """
+    library = _library("safetensors")
+    try:
+        with library.safe_open(str(path), framework="pt", device="cpu") as file:
+            texts = file.metadata() or {}
+            # They are views of the mapped file, which may be overwritten later.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+    except Exception as error:  # the library's own, OSError, or torch's for a strange shape
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        what = other_kind(path) or (
+            "cannot be read: it is truncated or not a safetensors file. Use an earlier checkpoint "
+            f"or fetch the file again ({reason})"
+        )
+        size = path.stat().st_size
+        raise UserError(f"checkpoint {str(path)!r} ({size} bytes) {what}") from error
+    device = _device(map_location)
+    tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
+    if _MARK not in texts:
+        return tensors
+    try:
+        return _content(texts, tensors)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise UserError(
+            f"the metadata of checkpoint {str(path)!r} ({path.stat().st_size} bytes) do not fit "
+            f"its tensors ({type(error).__name__}: {error}): another program changed the file, or "
+            "a later version of gcp_mm wrote it. Make it again, or install that version"
+        ) from error
+
+
+def safetensors_bytes(checkpoint: Mapping[str, Any]) -> bytes:
+    """Serialise a checkpoint.
+
+    Args:
+        checkpoint: With ``state_dict``, tensors by name, and entries of plain data; or tensors by
+            name, which make a file as other programs write it.
+
+    Returns:
+        The content of the file. :func:`load_safetensors` gives the checkpoint back, equal in
+        every bit, key, order and type; of a bare state dict, tensors and names alone.
+
+    Raises:
+        UserError: If the package safetensors is missing, or something in the checkpoint is
+            neither plain data nor a tensor that the format has.
+    """
+    library = _library("safetensors.torch")
+    tensors: dict[str, Tensor] = {}
+    texts = dict(_FORMAT)
+    if isinstance(checkpoint.get("state_dict"), Mapping):
+        texts |= {_MARK: _VERSION, _ORDER: json.dumps(list(checkpoint))}
+        for name, value in checkpoint.items():
+            weights = name == "state_dict"
+            texts[f"gcp_mm.{name}" if name in texts else name] = json.dumps(
+                encode(value, tensors, "" if weights else name, inline=not weights)
+            )
+    else:
+        encode(checkpoint, tensors, "", inline=False)
+    try:
+        return library.save({name: _copy(tensor) for name, tensor in tensors.items()}, texts)
+    except (KeyError, ValueError, RuntimeError) as error:
+        kinds = sorted({str(tensor.dtype) for tensor in tensors.values()})
+        raise UserError(
+            f"the tensors cannot be written as .safetensors ({error}; the file has "
+            f"{', '.join(kinds)}): the format has dense tensors of the usual kinds of numbers "
+            "alone. Write a .pth instead"
+        ) from error
+
+
+def _content(texts: Mapping[str, str], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Rebuild a checkpoint out of the texts of this module."""
+    if texts[_MARK] != _VERSION:
+        raise ValueError(f"form {texts[_MARK]!r} instead of {_VERSION!r}")
+    left = set(tensors)
+    content = {
+        name: decode(json.loads(texts.get(f"gcp_mm.{name}", texts.get(name))), tensors, left)
+        for name in json.loads(texts[_ORDER])
+    }
+    if left:
+        raise ValueError(f"{min(left)} is not in the metadata")
+    return content
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    """Copy a tensor: the library refuses those that share memory or are not contiguous."""
+    if tensor.layout != torch.strided:
+        raise ValueError(f"a tensor of layout {tensor.layout}")
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def _device(map_location: Any) -> torch.device:
+    """Say where ``torch.load`` would put a tensor that was saved on the CPU."""
+    # A device is callable, too.
+    if not isinstance(map_location, str | torch.device | None):
+        if isinstance(map_location, Mapping):
+            map_location = map_location.get("cpu")
+        else:
+            storage = map_location(torch.empty(0).untyped_storage(), "cpu")
+            map_location = None if storage is None else storage.device
+    return torch.device("cpu" if map_location is None else map_location)
+
+
+def _library(name: str) -> ModuleType:
+    """Import the package, which is not needed for anything else."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f".safetensors files need the package safetensors ({error}): pip install safetensors"
+        ) from error
