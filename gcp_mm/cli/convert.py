@@ -1,4 +1,7 @@
-"""Convert a published or torchvision checkpoint to mmpretrain's layout, or back."""
+"""Convert a published or torchvision checkpoint to mmpretrain's layout, or back.
+
+DST is written as safetensors if its name ends in .safetensors.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,19 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         prog: How the program is called in its help; the file of ``sys.argv`` if None.
     """
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
-    parser.add_argument("source", metavar="SRC", help="file to read; nothing in it is executed")
+    parser.add_argument("source", metavar="SRC", help="file to read, or hf://OWNER/NAME/FILE")
     parser.add_argument("target", metavar="DST", help="file to write")
-    parser.add_argument(
+    direction = parser.add_mutually_exclusive_group()
+    direction.add_argument(
         "--to-legacy",
         action="store_true",
         help="SRC is a converted file: write its original layout back",
+    )
+    direction.add_argument(
+        "--weights-only",
+        action="store_true",
+        help="SRC is a trained or a converted file: write its weights and meta alone, to publish "
+        "them or to change the format",
     )
     parser.add_argument("--force", action="store_true", help="replace DST if it exists")
     forward = parser.add_argument_group("conversion to mmpretrain")
@@ -57,16 +67,24 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     options = vars(args)
     source, target = options.pop("source"), options.pop("target")
     to_legacy, force = options.pop("to_legacy"), options.pop("force")
+    weights_only = options.pop("weights_only")
     changed = [name for name, value in options.items() if value != parser.get_default(name)]
     if to_legacy and changed:
         parser.error(f"--to-legacy does not go with --{changed[0].replace('_', '-')}")
 
+    weightless = [name for name in changed if name not in ("allow_non_finite", "dry_run")]
+    if weights_only and weightless:
+        parser.error(f"--weights-only does not go with --{weightless[0].replace('_', '-')}")
+
     def command() -> None:
         # torchvision takes seconds to import, and --help should not.
-        from gcp_mm.conversion import convert_file, restore_file
+        from gcp_mm.conversion import convert_file, extract_weights, restore_file
 
         if to_legacy:
             print(restore_file(source, target, force))
+        elif weights_only:
+            kept = options["allow_non_finite"], force, options["dry_run"]
+            print(extract_weights(source, target, *kept))
         else:
             images = options.pop("verify")
             print(convert_file(source, target, images=images, force=force, **options))

@@ -6,6 +6,7 @@ from gcp_mm.conversion.convert import convert, restore
 from gcp_mm.conversion.convert_file import Report, convert_file, restore_file
 from gcp_mm.conversion.model_config import model_config
 from gcp_mm.conversion.recognise import recognise
+from gcp_mm.conversion.weights_only import extract_weights
 
 __all__ = [
     "Architecture",
@@ -13,6 +14,7 @@ __all__ = [
     "Report",
     "convert",
     "convert_file",
+    "extract_weights",
     "model_config",
     "recognise",
     "restore",

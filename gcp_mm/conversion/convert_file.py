@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from gcp_mm.conversion.conversion import Conversion
 from gcp_mm.conversion.convert import convert, restore
-from gcp_mm.conversion.source_file import read_source, sha256
+from gcp_mm.conversion.source_file import read_source
+from gcp_mm.conversion.target_file import check_target, write_checkpoint
 from gcp_mm.conversion.verify import TOLERANCE, compare_logits
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
-from gcp_mm.errors import CheckpointMismatchError, UserError
+from gcp_mm.engine import hub
+from gcp_mm.engine.checkpoint_loader import find_checkpoint
+from gcp_mm.engine.file_digest import sha256
+from gcp_mm.errors import CheckpointMismatchError
 from gcp_mm.version import __version__
 
 
@@ -49,10 +47,11 @@ def convert_file(
     """Convert a published or torchvision checkpoint to one of mmpretrain.
 
     ``meta['conversion']`` of the new file says where it comes from. It holds tensors and plain
-    data only, and loads with ``torch.load(..., weights_only=True)``.
+    data only: a target whose name ends in ``.safetensors`` is written in that format, any other
+    one loads with ``torch.load(..., weights_only=True)``.
 
     Args:
-        source: The file to read.
+        source: The file to read, in either format, or an address ``hf://OWNER/NAME/FILE``.
         target: The file to write; the folder is made if needed.
         row: Published row that the weights belong to, such as ``resnet50_gcp_lrnorm``: the
             learning-rate setting is not in the file.
@@ -69,8 +68,9 @@ def convert_file(
     Raises:
         UserError: If anything is wrong; nothing is written then.
     """
-    _check_target(source, target, force)
-    checkpoint = read_source(source)
+    check_target(source, target, force)
+    path = find_checkpoint(source)
+    checkpoint = read_source(path)
     conversion = convert(checkpoint, order, keep_optimizer, allow_non_finite)
     architecture = conversion.architecture
     if row is not None and row not in architecture.rows:
@@ -85,17 +85,17 @@ def convert_file(
             f"the logits differ by more than {TOLERANCE:.0e}: "
             f"{'; '.join(map(str, wrong))}. Nothing was written"
         )
-    digest = sha256(source)
+    digest = sha256(path)
     if not dry_run:
         provenance = dict(
-            source=Path(source).name,
+            source=source if hub.is_address(source) else path.name,
             sha256=digest,
             row=row,
             converter=f"gcp_mm {__version__}",
             dropped=list(conversion.dropped),
             verified=max((c.difference for c in comparisons), default=None),
         )
-        _write(conversion.checkpoint(**provenance), target)
+        write_checkpoint(conversion.checkpoint(**provenance), target)
     lines = [
         f"{source} (sha256 {digest})",
         f"recognised: {architecture}",
@@ -126,10 +126,10 @@ def restore_file(source: str | Path, target: str | Path, force: bool = False) ->
     Raises:
         UserError: If anything is wrong; nothing is written then.
     """
-    _check_target(source, target, force)
+    check_target(source, target, force)
     checkpoint = read_source(source)
     original = restore(checkpoint)
-    _write(original, target)
+    write_checkpoint(original, target)
     conversion = checkpoint["meta"]["conversion"]
     lines = [
         f"source of the weights: {conversion.get('source')} (sha256 {conversion.get('sha256')})",
@@ -148,27 +148,3 @@ def _row_hint(conversion: Conversion) -> str:
 
 def _kept(conversion: Conversion) -> list[str]:
     return ["optimizer"] if conversion.optimizer is not None else []
-
-
-def _check_target(source: str | Path, target: str | Path, force: bool) -> None:
-    """Refuse a target that is the source, a folder, or there already."""
-    source, target = Path(source).expanduser(), Path(target).expanduser()
-    if source.resolve() == target.resolve():
-        raise UserError(f"source and destination are the same file: {str(target)!r}")
-    if target.is_dir():
-        raise UserError(f"the destination {str(target)!r} is a folder; name a file in it")
-    if target.exists() and not force:
-        raise UserError(f"the destination {str(target)!r} exists; --force replaces it")
-
-
-def _write(content: Any, target: str | Path) -> None:
-    """Write a file completely or not at all."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    path = Path(target).expanduser()
-    try:
-        AtomicLocalBackend().put(buffer.getvalue(), path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            path.with_name(f".{path.name}.part").unlink()
-        raise UserError(f"cannot write {str(path)!r}: {error.strerror or error}") from error

@@ -17,6 +17,12 @@ _DETAILS = ("epoch", "arch", "best_acc1")
 _ENTRIES = (*_DETAILS, "state_dict", "optimizer")
 _PREFIX = "module."
 
+# The end of a message about a file that needs no conversion.
+CONVERTED = (
+    "--weights-only writes its weights alone, as .safetensors or .pth; --to-legacy writes the "
+    "original layout of a converted file back"
+)
+
 
 @dataclass
 class Layout:
@@ -63,6 +69,8 @@ def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:
     if "state_dict" in checkpoint:
         layout.entries = list(checkpoint)
         unknown = [str(name) for name in checkpoint if name not in _ENTRIES]
+        if "meta" in unknown:
+            raise UserError(f"the file is a checkpoint of mmengine already: {CONVERTED}")
         if unknown:
             raise UserError(
                 f"the file has entries besides {', '.join(_ENTRIES)}: {abbreviate(unknown)}. It "

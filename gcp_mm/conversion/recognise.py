@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gcp_mm.conversion.architecture import Architecture
 from gcp_mm.conversion.families import FAMILIES, Family
+from gcp_mm.conversion.layout import CONVERTED
 from gcp_mm.conversion.plain_networks import plain_network
 from gcp_mm.engine.coverage import Coverage, abbreviate, compare
 from gcp_mm.errors import CheckpointMismatchError, UserError
@@ -32,7 +33,7 @@ def find_family(state_dict: Mapping[str, Tensor]) -> Family:
     if any(name.startswith("backbone.") for name in state_dict):
         raise UserError(
             "the names begin with 'backbone.': the file is already in the layout of mmpretrain; "
-            "--to-legacy writes the original layout of a converted file back"
+            + CONVERTED
         )
     if found:
         both = " and ".join(repr(family.signature) for family in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.errors import UserError
 from gcp_mm.zoo.download import download_released
 from gcp_mm.zoo.released_file import check_released_file
@@ -24,9 +25,11 @@ def obtain(
 
     Args:
         row: The row.
-        out: File to write, by default :func:`gcp_mm.zoo.weights.default_checkpoint`. A file that
-            exists is left as it is. Not for detectors: their file stays where it is.
-        from_file: The authors' file, fetched by hand, instead of a download.
+        out: File to write, ``.pth`` or ``.safetensors``, by default
+            :func:`gcp_mm.zoo.weights.default_checkpoint`. A file that exists is left as it is. Not
+            for detectors: their file stays where it is.
+        from_file: The authors' file, fetched by hand, instead of a download; or an address
+            ``hf://OWNER/NAME/FILE`` where it lies unchanged.
         url: Address of a mirror, instead of Google Drive.
         retries: How often to reconnect.
 
@@ -45,9 +48,11 @@ def obtain(
             raise UserError(f"{str(target)!r} exists: remove it, or name another file with --out")
         return f"{target} exists already; remove it to get the weights of {row.name} again"
     if row.release is None or from_file is None:
+        if url is not None and url.startswith("hf://"):
+            raise UserError(f"--url is an http(s) address; --from-file {url} fetches from the hub")
         source = download_released(row, url, retries)
     else:
-        source = Path(from_file).expanduser()
+        source = find_checkpoint(from_file)
     digest = check_released_file(row, source)
     if row.release.sha256 is None:
         checked = "no sha256 of it had been recorded, so this one is not verified"

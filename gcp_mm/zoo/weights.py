@@ -14,7 +14,8 @@ SCHEME = "gcp_mm://"
 def default_checkpoint(row: Row) -> Path:
     """Return the place of a row's weights, from the working folder: ``checkpoints/<row>.pth``.
 
-    The detection configs look for the weights of their backbones there.
+    The detection configs look for the weights of their backbones there. ``gcp_mm://ROW`` finds
+    ``<row>.safetensors`` there as well.
     """
     return Path("checkpoints") / f"{row.name}.pth"
 
@@ -38,6 +39,9 @@ def load_from_zoo(filename: str, map_location: Any = None) -> Any:
 
     row = find_row(filename.removeprefix(SCHEME))
     path = default_checkpoint(row)
+    other = path.with_name(f"{row.name}.safetensors")
+    if not path.is_file() and other.is_file():
+        path = other
     if not path.is_file():
         raise CheckpointNotFoundError(
             f"there are no weights of {row.name} here: {str(path)!r} does not exist (working "

@@ -8,7 +8,7 @@ from tiny_runs import Hostile, only_error
 TOOL = "tools/convert_checkpoint.py"
 OPTIONS = (
     *("--row", "--order", "--verify", "--to-legacy", "--keep-optimizer", "--allow-non-finite"),
-    *("--force", "--dry-run"),
+    *("--force", "--dry-run", "--weights-only"),
 )
 
 
@@ -60,13 +60,32 @@ def test_published_file_there_and_back(call_tool, shared, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("option", "named"),
-    [(["--row", "x"], "--row"), (["--verify", "x"], "--verify"), (["--dry-run"], "--dry-run")],
+    ("direction", "option", "named"),
+    [
+        ("--to-legacy", ["--row", "x"], "--row"),
+        ("--to-legacy", ["--verify", "x"], "--verify"),
+        ("--to-legacy", ["--dry-run"], "--dry-run"),
+        ("--weights-only", ["--row", "x"], "--row"),
+        ("--weights-only", ["--keep-optimizer"], "--keep-optimizer"),
+    ],
 )
-def test_options_of_the_other_direction(call_tool, tmp_path, option, named):
-    code, _, errors = call_tool(TOOL, tmp_path / "a", tmp_path / "b", "--to-legacy", *option)
+def test_options_of_the_other_direction(call_tool, tmp_path, direction, option, named):
+    code, _, errors = call_tool(TOOL, tmp_path / "a", tmp_path / "b", direction, *option)
     assert code == 2
-    assert f"--to-legacy does not go with {named}" in errors
+    assert f"{direction} does not go with {named}" in errors
+
+
+def test_real_weights_change_their_format_and_back(call_tool, shared, tmp_path):
+    pytest.importorskip("safetensors")
+    source = shared / "data/weights/mobilenet_v2_dogs19.pth"
+    paths = [source, tmp_path / "a.safetensors", tmp_path / "b.pth"]
+    for old, new in zip(paths, paths[1:], strict=False):
+        code, output, errors = call_tool(TOOL, old, new, "--weights-only")
+        assert code == 0, errors
+        assert "weights: 260 tensors" in output
+    expected, found = (torch.load(path, weights_only=True) for path in (source, paths[2]))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
 @pytest.mark.parametrize(

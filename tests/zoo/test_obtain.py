@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 import torch
+from hub_server import hub_files
 
 from gcp_mm.errors import UserError
 from gcp_mm.zoo import find_row
@@ -11,6 +12,8 @@ from gcp_mm.zoo.obtain import obtain
 
 pytest.importorskip("mmengine")
 torchvision = pytest.importorskip("torchvision")
+
+__all__ = ["hub_files"]
 
 ROW = "shufflenetv2_gap_lrnorm"
 
@@ -89,3 +92,20 @@ def test_detector_is_not_converted(folder):
 def test_row_without_a_file(folder, from_file):
     with pytest.raises(UserError, match="released no file for mask_rcnn_r101_gap"):
         obtain(find_row("mask_rcnn_r101_gap"), from_file=from_file)
+
+
+def test_written_as_safetensors(released, network, folder):
+    library = pytest.importorskip("safetensors.torch")
+    obtain(find_row(ROW), out="here.safetensors", from_file=released)
+    weights = library.load_file(folder / "here.safetensors")
+    assert torch.equal(weights["head.fc.weight"], network.fc.weight)
+
+
+def test_released_file_lies_in_the_hub(released, network, hub_files, folder):
+    hub_files.files["owner/mirror/model_best.pth.tar"] = released.read_bytes()
+    address = "hf://owner/mirror/model_best.pth.tar"
+    with pytest.raises(UserError, match=f"--from-file {address} fetches from the hub"):
+        obtain(find_row(ROW), url=address)
+    obtain(find_row(ROW), out="here.pth", from_file=address)
+    weights = torch.load(folder / "here.pth", weights_only=True)["state_dict"]
+    assert torch.equal(weights["head.fc.weight"], network.fc.weight)

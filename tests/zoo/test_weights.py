@@ -24,6 +24,15 @@ def test_file_is_loaded_from_checkpoints(folder):
     assert torch.equal(loaded["state_dict"]["w"], torch.ones(3))
 
 
+def test_safetensors_is_found_where_there_is_no_pth(folder):
+    library = pytest.importorskip("safetensors.torch")
+    (folder / "checkpoints").mkdir()
+    library.save_file({"w": torch.ones(3)}, folder / f"checkpoints/{NAME}.safetensors")
+    assert CheckpointLoader.load_checkpoint(f"gcp_mm://{NAME}", "cpu")["w"].sum() == 3
+    torch.save({"w": torch.zeros(3)}, folder / f"checkpoints/{NAME}.pth")
+    assert CheckpointLoader.load_checkpoint(f"gcp_mm://{NAME}", "cpu")["w"].sum() == 0
+
+
 def test_absent_file_says_how_to_get_it():
     with pytest.raises(CheckpointNotFoundError, match=f"'checkpoints/{NAME}.pth'") as caught:
         CheckpointLoader.load_checkpoint(f"gcp_mm://{NAME}")

@@ -1,0 +1,110 @@
+"""The weights of a trained checkpoint in a file of their own, to publish them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gcp_mm.conversion.convert_file import Report
+from gcp_mm.conversion.layout import check_plain
+from gcp_mm.conversion.source_file import read_source
+from gcp_mm.conversion.target_file import check_target, write_checkpoint
+from gcp_mm.engine import hub
+from gcp_mm.engine.checkpoint_loader import find_checkpoint
+from gcp_mm.engine.coverage import abbreviate
+from gcp_mm.engine.file_digest import sha256
+from gcp_mm.errors import UserError
+from gcp_mm.version import __version__
+
+
+def extract_weights(
+    source: str | Path,
+    target: str | Path,
+    allow_non_finite: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+) -> Report:
+    """Write ``state_dict`` and ``meta`` of a checkpoint, under the names that they have.
+
+    Optimizer, schedules and logs stay behind, so that no training continues from the new file. A
+    converted file keeps its way back. A bare state dict stays one.
+
+    Args:
+        source: A checkpoint of mmengine, of a classifier or a detector, a converted file or a
+            state dict, in either format; or an address ``hf://OWNER/NAME/FILE``.
+        target: The file to write, ``.safetensors`` or ``.pth``.
+        allow_non_finite: Accept NaN or infinity in the weights.
+        force: Replace an existing target.
+        dry_run: Do everything but write.
+
+    Returns:
+        The report.
+
+    Raises:
+        UserError: If anything is wrong; nothing is written then.
+    """
+    check_target(source, target, force)
+    path = find_checkpoint(source)
+    checkpoint = read_source(path)
+    weights = _weights(checkpoint, path)
+    not_finite = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if not_finite and not allow_non_finite:
+        raise UserError(
+            f"NaN or infinity in {abbreviate(not_finite)} of {str(path)!r}: use a checkpoint from "
+            "before the training diverged. --allow-non-finite writes it anyway"
+        )
+    digest = sha256(path)
+    content, dropped = weights, []
+    if "state_dict" in checkpoint:
+        name = source if hub.is_address(source) else path.name
+        origin = dict(source=name, sha256=digest, writer=f"gcp_mm {__version__}")
+        meta, dropped = _plain(checkpoint.get("meta") or {})
+        content = {"meta": {**meta, "weights_of": origin}, "state_dict": weights}
+        if "layout" in (checkpoint.get("legacy") or {}):
+            content["legacy"] = {"layout": checkpoint["legacy"]["layout"]}
+            dropped += [f"legacy.{key}" for key in checkpoint["legacy"] if key != "layout"]
+        dropped += [str(key) for key in checkpoint if key not in content]
+    if not dry_run:
+        write_checkpoint(content, target)
+    return Report(
+        (
+            f"{source} (sha256 {digest})",
+            f"weights: {len(weights)} tensors, {sum(t.numel() for t in weights.values())} numbers",
+            f"kept: {'meta, ' * ('meta' in content)}names as they are",
+            f"dropped: {', '.join(dropped) or 'nothing'}",
+            *(f"warning: NaN or infinity in {name}" for name in not_finite),
+            f"dry run: {target} was not written" if dry_run else f"written: {target}",
+        )
+    )
+
+
+def _weights(checkpoint: Any, path: Path) -> Mapping[str, Tensor]:
+    """Take the state dict out of a checkpoint, with its container."""
+    weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
+    if (
+        not isinstance(weights, Mapping)
+        or not weights
+        or not all(isinstance(name, str) for name in weights)
+        or not all(isinstance(tensor, Tensor) for tensor in weights.values())
+    ):
+        raise UserError(
+            f"{str(path)!r} holds no state dict of a network: save model.state_dict(), or a "
+            "checkpoint with the entry state_dict"
+        )
+    return weights
+
+
+def _plain(meta: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Divide ``meta`` into what every reader can load and the names of what is left out."""
+    plain, dropped = {}, []
+    for name, value in meta.items():
+        try:
+            check_plain({name: value})
+            plain[name] = value
+        except UserError:
+            dropped.append(f"meta.{name}")
+    return plain, dropped

@@ -1,0 +1,113 @@
+"""The weights of a trained checkpoint alone."""
+
+import hashlib
+from collections import OrderedDict
+
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from torch import nn
+
+from gcp_mm.conversion import convert_file, extract_weights, restore_file
+from gcp_mm.conversion.source_file import read_source
+from gcp_mm.errors import UserError
+
+pytest.importorskip("safetensors")
+
+
+@pytest.fixture(params=["pth", "safetensors"])
+def target(request, tmp_path):
+    return tmp_path / f"new folder/a.{request.param}"
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Return a checkpoint as mmengine saves it while it trains, and its path."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    content = {
+        "meta": {
+            "epoch": 3,
+            "cfg": "model = dict(type='X')",
+            "dataset_meta": {"classes": ("a", "b"), "palette": [(1, 2, 3)]},
+            "loss": HistoryBuffer([1.0], [1]),
+        },
+        "state_dict": model.state_dict(),
+        "message_hub": {"log_scalars": {"loss": HistoryBuffer([1.0], [1])}},
+        "optimizer": optimizer.state_dict(),
+    }
+    path = tmp_path / "epoch_3.pth"
+    torch.save(content, path)
+    return content, path
+
+
+def test_trained_checkpoint(trained, target, same):
+    content, path = trained
+    report = str(extract_weights(path, target))
+    found = read_source(target)
+    assert list(found) == ["meta", "state_dict"]
+    assert same(found["state_dict"], content["state_dict"])
+    origin = found["meta"].pop("weights_of")
+    assert origin["source"] == "epoch_3.pth"
+    assert origin["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert same(found["meta"], {k: v for k, v in content["meta"].items() if k != "loss"})
+    assert "dropped: meta.loss, message_hub, optimizer" in report
+    assert f"weights: {len(content['state_dict'])} tensors" in report
+
+
+def test_file_of_torch_loads_with_nothing_allowed(trained, tmp_path):
+    extract_weights(trained[1], tmp_path / "a.pth")
+    torch.load(tmp_path / "a.pth", weights_only=True)
+
+
+def test_bare_state_dict_stays_one(target, tmp_path):
+    weights = OrderedDict(b=torch.ones(2), a=torch.tensor(3))
+    torch.save(weights, tmp_path / "w.pth")
+    extract_weights(tmp_path / "w.pth", target)
+    found = read_source(target)
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
+
+
+def test_converted_file_keeps_its_way_back(legacy, same, target, tmp_path):
+    torch.save(legacy(), tmp_path / "a.pth.tar")
+    convert_file(tmp_path / "a.pth.tar", tmp_path / "converted.pth", keep_optimizer=True)
+    assert "dropped: legacy.optimizer" in str(extract_weights(tmp_path / "converted.pth", target))
+    restore_file(target, tmp_path / "back.pth.tar")
+    expected = legacy()
+    del expected["optimizer"]
+    assert same(read_source(tmp_path / "back.pth.tar"), expected)
+
+
+def test_not_finite_weights_are_asked_for(target, tmp_path):
+    torch.save({"w": torch.tensor([1, torch.nan])}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match="NaN or infinity in w of .*--allow-non-finite"):
+        extract_weights(tmp_path / "w.pth", target)
+    assert not target.parent.exists()
+    report = extract_weights(tmp_path / "w.pth", target, allow_non_finite=True)
+    assert "warning: NaN or infinity in w" in str(report)
+    assert read_source(target)["w"].isnan().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("content", [[1, 2], {}, {"state_dict": {}}, {"meta": {}, "epoch": 1}])
+def test_file_without_weights(content, target, tmp_path):
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(UserError, match="w.pth' holds no state dict"):
+        extract_weights(tmp_path / "w.pth", target)
+
+
+def test_destination_is_protected(trained, target):
+    path = trained[1]
+    assert "was not written" in str(extract_weights(path, target, dry_run=True))
+    assert not target.parent.exists()
+    extract_weights(path, target)
+    with pytest.raises(UserError, match="exists; --force replaces it"):
+        extract_weights(path, target)
+    extract_weights(path, target, force=True)
+    with pytest.raises(UserError, match="the same file"):
+        extract_weights(path, path, force=True)
+
+
+def test_converter_points_here(trained, target):
+    with pytest.raises(UserError, match="checkpoint of mmengine already: --weights-only"):
+        convert_file(trained[1], target)
