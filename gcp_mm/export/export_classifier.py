@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.engine.trained_classifier import classifier_scope, load_model
 from gcp_mm.errors import UserError
 from gcp_mm.export.exporter_errors import FIXED_BATCH_CURE, explain_errors, network_name
@@ -43,7 +44,8 @@ def export_classifier(
 
     Args:
         cfg: A classification config.
-        checkpoint: Its weights; every tensor of the network has to be in the file.
+        checkpoint: Its weights, a file or ``hf://OWNER/NAME/FILE``; every tensor of the network
+            has to be in it.
         target: The file to write.
         form: 'onnx', 'torch-export' or 'torchscript'; by default what the file name ends in.
         input_size: Height and width; by default what the test pipeline of the config gives.
@@ -65,6 +67,7 @@ def export_classifier(
     chosen = format_of(target, form)
     chosen.check_packages()
     _check_arguments(cfg, target, input_size, batch_size, force)
+    checkpoint = find_checkpoint(checkpoint)
     network = Logits(load_model(cfg, checkpoint), scores, normalise)
     size = tuple(input_size or size_of_test_images(cfg))
     example = random_images(batch_size or 2, size, network.normalise)

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.dist import barrier, get_rank
 from torch import cuda, device
 
+from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.evaluation.baseline import load_baseline
 from gcp_mm.evaluation.perturbations import DIFFICULTIES, IS_NOISE, PERTURBATIONS, folder_name
 from gcp_mm.evaluation.sequences import measure_clips
@@ -40,7 +41,7 @@ def evaluate(cfg: Config, checkpoint: str | Path, options: Options) -> dict[str,
 
     Args:
         cfg: Config of the network, with ``launcher``.
-        checkpoint: Its weights.
+        checkpoint: Its weights, a file or ``hf://OWNER/NAME/FILE``.
         options: What is measured.
 
     Returns:
@@ -52,6 +53,7 @@ def evaluate(cfg: Config, checkpoint: str | Path, options: Options) -> dict[str,
     """
     # Read once: the numbers are those of the digest in the settings, whatever becomes of the file.
     options = replace(options, baseline=load_baseline(options.baseline, options.dataset))
+    checkpoint = find_checkpoint(checkpoint)
     prepared = prepare(cfg, checkpoint, options)
     settings = on_first_process(lambda: make_settings(cfg, checkpoint, options, prepared.tree))
     with only_writer(options.out):

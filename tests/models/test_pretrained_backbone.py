@@ -8,6 +8,7 @@ from mmdet.registry import MODELS as DETECTION
 from mmengine.model.weight_init import PretrainedInit
 from mmpretrain.registry import MODELS as CLASSIFICATION
 
+from gcp_mm.conversion.target_file import write_checkpoint
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
 
 BACKBONES = {
@@ -83,6 +84,17 @@ def test_every_tensor_of_a_classifier_is_loaded(backbone, checkpoint, weights, l
     number = TENSORS[depth]
     where = f"{kind.removeprefix('gcp_mm.')} from {path} (prefix 'backbone.')"
     assert f"{where}: loaded {number} of {number} tensors" in log.text
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_safetensors(backbone, weights, log, tmp_path, bare):
+    pytest.importorskip("safetensors")
+    path = tmp_path / "resnet18.safetensors"
+    write_checkpoint(weights(18) if bare else {"state_dict": weights(18), "meta": {}}, path)
+    network = backbone(path)
+    network.init_weights()
+    assert_same(network, under("backbone.", weights(18)))
+    assert f"from {path} (prefix 'backbone.'): loaded {TENSORS[18]} of {TENSORS[18]}" in log.text
 
 
 @pytest.mark.parametrize("type_", ["Pretrained", PretrainedInit])

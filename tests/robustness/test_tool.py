@@ -1,17 +1,21 @@
 """tools/test_robustness.py: what it prints, and how it answers wrong options."""
 
+import hashlib
 import json
 import shutil
 
 import pytest
 import torch
+from hub_server import hub_files
 from tiny_runs import only_error
 
+from gcp_mm.conversion.target_file import write_checkpoint
 from gcp_mm.robustness import evaluate, result
 
 from .conftest import CLASSES, SIZE
 
 TOOL = "tools/test_robustness.py"
+__all__ = ["hub_files"]
 
 
 def test_report_of_a_run(tool, part_c, tmp_path):
@@ -194,3 +198,25 @@ def test_other_versions_do_not_continue_a_file(tool, part_c, tmp_path, monkeypat
     after = json.loads(path.read_text())
     assert after["versions"] == {**real, "gcp_mm": f"{real['gcp_mm']}, 0"}
     assert after["environment"] == {"device": ["cpu"], "batch_size": [8, 4]}
+
+
+def test_weights_of_the_hub(call_tool, config, network, checkpoint, part_c, hub_files, tmp_path):
+    pytest.importorskip("safetensors")
+    write_checkpoint(network.state_dict(), tmp_path / "small.safetensors")
+    content = (tmp_path / "small.safetensors").read_bytes()
+    hub_files.files["owner/net/small.safetensors"] = content
+    files = {}
+    for source in (checkpoint, "hf://owner/net/small.safetensors"):
+        code, _, errors = call_tool(
+            *(TOOL, config, source, "--dataset", "imagenet-c", "--data-root", part_c),
+            *("--corruptions", "fog", "--severities", 1, "--workers", 0, "--batch-size", 8),
+            *("--input-size", SIZE, "--out", tmp_path / "hub.json"),
+        )
+        assert code == 0, errors
+        files[source] = json.loads((tmp_path / "hub.json").read_text())
+        (tmp_path / "hub.json").unlink()
+    plain, fetched = files.values()
+    for cell in ("correct", "total"):
+        assert fetched["cells"]["fog/1"][cell] == plain["cells"]["fog/1"][cell]
+    assert fetched["settings"]["checkpoint"] == "small.safetensors"
+    assert fetched["settings"]["checkpoint_sha256"] == hashlib.sha256(content).hexdigest()

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gcp_mm.conversion.source_file import sha256
+from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.engine.config import add_common_arguments, load_config
+from gcp_mm.engine.file_digest import sha256
 from gcp_mm.engine.trained_classifier import load_model
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.load import SPLITS, fixed_batches
@@ -95,12 +96,13 @@ def prepare(args: argparse.Namespace, kind: str) -> Measurement:
     """
     device = check_device(args, kind)
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
-    model = load_model(cfg, args.checkpoint).to(device)
+    checkpoint = find_checkpoint(args.checkpoint)
+    model = load_model(cfg, checkpoint).to(device)
     batches = fixed_batches(cfg, args.batches, args.batch_size, args.data_seed, args.split)
     settings = {
         "config": Path(args.config).stem,
         "model": _digest(json.dumps(cfg.model.to_dict(), sort_keys=True, default=str).encode()),
-        "checkpoint": sha256(args.checkpoint)[:16],
+        "checkpoint": sha256(checkpoint)[:16],
         "split": args.split,
         "batches": args.batches,
         "batch_size": args.batch_size,
@@ -108,7 +110,7 @@ def prepare(args: argparse.Namespace, kind: str) -> Measurement:
         "images": _digest(b"".join(inputs.numpy().tobytes() for inputs, _ in batches)),
         "seed": args.seed,
     }
-    name = f"{kind}_{Path(args.checkpoint).stem}.json"
+    name = f"{kind}_{checkpoint.stem}.json"
     out = args.out or Path(cfg.work_dir) / "landscape" / name
     return Measurement(
         model, [(x.to(device), y.to(device)) for x, y in batches], settings, Path(out)
