@@ -97,7 +97,7 @@ say "Filling $folder for $inputs (several GB the first time)"
 # The archives of the forks, which have no wheels, are built where they are installed.
 archives=()
 if [[ $stack == onedl ]]; then
-  archives=(--no-binary onedl-mim,onedl-mmcv,onedl-mmdetection,onedl-mmpretrain)
+  archives=(--no-binary "onedl-mim,onedl-mmcv,onedl-mmdetection,onedl-mmpretrain")
 fi
 download --only-binary :all: "${archives[@]}" -r "$lock"
 download --only-binary :all: -r requirements/uv.txt
