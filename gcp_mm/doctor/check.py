@@ -5,36 +5,70 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gcp_mm.doctor.stack import (
+    DISTRIBUTIONS,
+    bare_mmcv_command,
+    install_command,
+    reinstall_command,
+    requirement,
+)
+
 OK = "ok"
 WARN = "warn"
 FAIL = "FAIL"
 
-REINSTALL = "bash requirements/install.sh --force"
-
-# What a failed import says, and what it means in this stack. The first match counts.
+# What a failed import says, and what it means in this stack; ``{install}`` and ``{reinstall}`` are
+# filled with the commands that fit the stack that is installed. The first match counts.
 KNOWN_ERRORS = (
     (
-        r"MMCV==.* incompatible",
-        "mmdet 3.3 accepts mmcv 2.0 to 2.1 only: make install builds mmcv 2.1.0",
+        r"MM(CV|Engine)==.* incompatible",
+        "these versions do not belong together: {install} installs those that do",
     ),
     (
         r"torchvision::nms",
         "a CPU-only torch with a CUDA torchvision, or the reverse: take both from one index",
     ),
     (r"libGL|libgthread|libSM", "pip uninstall opencv-python; pip install opencv-python-headless"),
-    (r"undefined symbol", f"mmcv was built against another torch: {REINSTALL}"),
+    (r"undefined symbol", "mmcv was built against another torch: {reinstall}"),
     (
         r"mmcv\._ext",
-        "mmcv without compiled operators (mmcv-lite, or MMCV_WITH_OPS=0): make install builds them",
+        "mmcv has no operators, and nothing serves torchvision's in their place: {install}",
+    ),
+    (
+        r"implementation for device cuda|not compiled with GPU support",
+        "compiled mmcv without CUDA operators hides torchvision's, which have them: {bare_mmcv}",
+    ),
+    (
+        r"no kernel image is available|CUDA driver version is insufficient",
+        "this torch is not for this GPU or driver: update the driver, or for an older one "
+        "{install} TORCH=cu126",
     ),
     (r"pkg_resources", 'pip install "setuptools>=77.0.3,<81"'),
     (r"transformers", 'pip uninstall transformers, or pip install "transformers<4.56"'),
     (r"already registered", "an earlier import broke half-way: cure the other FAIL rows first"),
     (
         r"_ARRAY_API|numpy\.core\.multiarray|numpy\.dtype size changed",
-        f"a package was built for another numpy: {REINSTALL}",
+        "a package was built for another numpy: {reinstall}",
     ),
 )
+
+
+def fill(cure: str) -> str:
+    """Write the commands that fit the installed stack into a cure.
+
+    Args:
+        cure: Text with ``{install}``, ``{reinstall}``, ``{bare_mmcv}``, or an import name such as
+            ``{mmengine}`` for its distribution and version.
+
+    Returns:
+        The text without braces.
+    """
+    return cure.format(
+        install=install_command(),
+        reinstall=reinstall_command(),
+        bare_mmcv=bare_mmcv_command(),
+        **{module: requirement(module) for module in DISTRIBUTIONS},
+    )
 
 
 @dataclass(frozen=True)
@@ -63,13 +97,13 @@ class Probe:
     Args:
         name: Name of the row.
         examine: Returns the row, or raises.
-        cure: The cure for an exception that ``KNOWN_ERRORS`` does not explain.
+        cure: The cure for an exception that ``KNOWN_ERRORS`` does not explain, for :func:`fill`.
         blocking: Whether train, test or demo need what is probed.
     """
 
     name: str
     examine: Callable[[], Check]
-    cure: str = REINSTALL
+    cure: str = "{reinstall}"
     blocking: bool = True
 
     def run(self) -> Check:
@@ -84,7 +118,7 @@ class Probe:
                 return self.examine()
             # SystemExit: some packages leave the interpreter when they dislike what they find.
             except (Exception, SystemExit) as error:
-                cure = known_cure(error) or self.cure
+                cure = known_cure(error) or fill(self.cure)
                 return Check(self.name, describe(error), FAIL, cure, self.blocking)
 
 
@@ -114,7 +148,7 @@ def known_cure(error: BaseException) -> str:
     """
     for pattern, cure in KNOWN_ERRORS:
         if re.search(pattern, str(error)):
-            return cure
+            return fill(cure)
     return ""
 
 

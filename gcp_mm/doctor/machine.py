@@ -1,22 +1,42 @@
-"""Probes of the compiled operators, the devices and the compiler."""
+"""Probes of the operators, the layer's kernels, the devices and the compilers."""
 
 import os
 import shutil
-import subprocess
-from importlib import import_module
+import sys
+import sysconfig
+from importlib import import_module, machinery, util
 from pathlib import Path
 
-from gcp_mm.doctor.check import WARN, Check, Probe
+from gcp_mm.doctor.check import FAIL, WARN, Check, Probe, describe, fill, known_cure
+from gcp_mm.doctor.stack import install_command
+from gcp_mm.engine.gpu_driver import asks_for_cpu, count_gpus, driver_cuda_version, has_driver
 
-CUDA_OPS_CURE = (
-    "detection runs on the CPU only; with the CUDA toolkit (nvcc): FORCE_CUDA=1 make install"
-)
-# Where a driver shows itself, on plain Linux and under WSL.
-DRIVER_FILES = ("/dev/nvidiactl", "/dev/dxg")
+# What a package manager of Debian or Ubuntu installs for Triton.
+C_COMPILER_CURE = "Triton compiles with it on a GPU: apt-get install gcc python3-dev, or set CC"
+
+
+def _operators_module() -> Check:
+    """Say which ``mmcv._ext`` answers here, and whether it answers in other programs."""
+    name = "mmcv operators"
+    import_module("mmcv")
+    # gcp_mm was imported to get here, and offers torchvision's where none are compiled.
+    module = import_module("mmcv._ext")
+    loader = getattr(module.__spec__, "loader", None)
+    if isinstance(loader, machinery.ExtensionFileLoader):
+        cuda = module.get_compiling_cuda_version()
+        kind = "CPU only" if cuda == "not available" else f"CUDA {cuda}"
+        return Check(name, f"compiled mmcv ({kind})")
+    if Path(module.__file__).parent.name != "mmcv_ext":
+        return Check(name, f"from {module.__file__}")
+    found = "torchvision's"
+    if "_gcp_mm_mmcv_finder" not in sys.modules:
+        cure = f"mim test and mmdet's own tools find none; install gcp_mm: {install_command()}"
+        return Check(name, f"{found}, but only after gcp_mm is imported", WARN, cure)
+    return Check(name, found)
 
 
 def _call_operators(device: str) -> None:
-    """Call two compiled operators of mmcv on inputs whose result is plain to see."""
+    """Call two operators of mmcv on inputs whose result is plain to see."""
     torch = import_module("torch")
     ops = import_module("mmcv.ops")
     boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0], [0.0, 0.0, 8.0, 7.0], [20.0, 20.0, 28.0, 28.0]])
@@ -24,11 +44,16 @@ def _call_operators(device: str) -> None:
     _, kept = ops.nms(boxes.to(device), scores.to(device), 0.5)
     if kept.tolist() != [0, 2]:
         raise RuntimeError(f"nms kept {kept.tolist()} instead of [0, 2]")
-    constant = torch.full((1, 1, 8, 8), 3.0, device=device)
+    constant = torch.full((1, 1, 8, 8), 3.0, device=device, requires_grad=True)
     region = torch.tensor([[0.0, 1.0, 1.0, 6.0, 6.0]], device=device)
     pooled = ops.RoIAlign(output_size=2)(constant, region)
     if not torch.allclose(pooled, torch.full_like(pooled, 3.0)):
         raise RuntimeError("RoIAlign of a constant map is not that constant")
+    pooled.sum().backward()
+    # Each of the four means spreads a gradient of one.
+    total = constant.grad.sum().item()
+    if abs(total - 4) > 1e-3:
+        raise RuntimeError(f"the gradient of RoIAlign sums to {total} instead of 4")
 
 
 def _cpu_operators() -> Check:
@@ -38,14 +63,18 @@ def _cpu_operators() -> Check:
 
 def _gpu_operators() -> Check:
     name = "mmcv ops, GPU"
-    if not import_module("torch").cuda.is_available():
+    gpus = count_gpus()
+    for gpu in range(gpus):
+        try:
+            _call_operators(f"cuda:{gpu}")
+        except Exception as error:
+            # What the operators say of a device and its kernels; all else is a broken stack.
+            cure = known_cure(error) or fill("{reinstall}")
+            return Check(name, f"cuda:{gpu}: {describe(error)}", FAIL, cure)
+    if not gpus:
         return Check(name, "not tried: no GPU")
-    try:
-        _call_operators("cuda")
-    except RuntimeError as error:
-        # No FAIL: classification, and detection on the CPU, work all the same.
-        return Check(name, f"not usable: {str(error).strip().splitlines()[0]}", WARN, CUDA_OPS_CURE)
-    return Check(name, "nms and RoIAlign work")
+    where = "the GPU" if gpus == 1 else f"each of {gpus} GPUs"
+    return Check(name, f"nms and RoIAlign work on {where}")
 
 
 def _cpu_kernels() -> Check:
@@ -53,41 +82,65 @@ def _cpu_kernels() -> Check:
     library = import_module("gcp_mm.ops.cpu_kernels.library").load_library()
     if isinstance(library, str):
         # No FAIL: PyTorch's products give the same numbers, later.
-        return Check(name, "slower, without the C kernels", WARN, library)
+        return Check(name, "PyTorch's products, slower than the C kernels", WARN, library)
     return Check(name, "C kernels")
 
 
 def _devices() -> Check:
     torch = import_module("torch")
     found = f"{torch.get_num_threads()} CPU threads"
-    if torch.cuda.is_available():
-        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    gpus = count_gpus()
+    if gpus:
+        names = [torch.cuda.get_device_name(index) for index in range(gpus)]
         return Check("devices", ", ".join([found, *names]))
-    if not any(Path(file).exists() for file in DRIVER_FILES):
+    if not has_driver():
         return Check("devices", f"{found}, no GPU")
+    if asks_for_cpu():
+        return Check("devices", f"{found}, GPUs hidden by CUDA_VISIBLE_DEVICES")
+    # A FAIL: everything would run on the CPU, for days, without a word.
     found += ", a GPU driver that torch cannot use"
-    if torch.version.cuda is None:
-        return Check("devices", found, WARN, "this is a CPU-only torch: make install")
-    cure = f"torch was built for CUDA {torch.version.cuda}: update the driver; run nvidia-smi"
-    return Check("devices", found, WARN, cure)
+    built_for = torch.version.cuda
+    if built_for is None:
+        cure = "this is a CPU-only torch: {install} TORCH=default, or TORCH=cu126 for older drivers"
+        return Check("devices", found, FAIL, fill(cure))
+    supported = driver_cuda_version()
+    if supported:
+        found += f" (it supports CUDA {supported})"
+    cure = f"torch was built for CUDA {built_for}: update the driver (nvidia-smi shows it), or "
+    cure += fill("{install} TORCH=cu126; CUDA_VISIBLE_DEVICES= chooses the CPU")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible:
+        cure = f"CUDA_VISIBLE_DEVICES={visible} may name no GPU of this machine; {cure}"
+    return Check("devices", found, FAIL, cure)
 
 
 def _compiler() -> Check:
-    name = "C++ compiler"
-    for command in (os.environ.get("CXX", "").split(), ["c++"], ["g++"]):
-        if command and shutil.which(command[0]):
-            answer = subprocess.run(
-                [*command, "--version"], capture_output=True, text=True, timeout=20, check=True
-            )
-            return Check(name, answer.stdout.partition("\n")[0])
-    cure = "needed to build mmcv, and by Triton on a GPU: apt-get install g++"
-    return Check(name, "none", WARN, cure)
+    """Nothing that is installed needs one; Triton and ``compile=True`` do, at run time."""
+    name = "compilers"
+    in_c, in_cpp = (
+        next((command for command in commands if command and shutil.which(command.split()[0])), "")
+        for commands in (
+            (os.environ.get("CC", ""), "gcc", "clang"),
+            (os.environ.get("CXX", ""), "g++"),
+        )
+    )
+    found = ", ".join(filter(None, (in_c, in_cpp))) or "none, and none is needed"
+    if not in_cpp:
+        found += " (compile=True needs g++)"
+    if count_gpus() and util.find_spec("triton"):
+        header = Path(sysconfig.get_path("include"), "Python.h")
+        if not in_c:
+            return Check(name, "no C compiler: plain operators on the GPU", WARN, C_COMPILER_CURE)
+        if not header.is_file():
+            return Check(name, f"{found}, no {header}", WARN, C_COMPILER_CURE)
+    return Check(name, found)
 
 
 PROBES = (
+    Probe("mmcv operators", _operators_module),
     Probe("mmcv ops, CPU", _cpu_operators),
-    Probe("mmcv ops, GPU", _gpu_operators, blocking=False),
+    Probe("mmcv ops, GPU", _gpu_operators),
     Probe("GCP layer, CPU", _cpu_kernels, blocking=False),
-    Probe("devices", _devices, blocking=False),
-    Probe("C++ compiler", _compiler, "set CXX to a working C++ compiler", blocking=False),
+    Probe("devices", _devices),
+    Probe("compilers", _compiler, blocking=False),
 )

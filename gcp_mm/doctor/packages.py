@@ -5,29 +5,37 @@ import names under other distribution names, so ``importlib.metadata`` would not
 """
 
 import platform
-from importlib import import_module, metadata
+import re
+from importlib import import_module, metadata, util
+from pathlib import Path
 
-from gcp_mm.doctor.check import FAIL, REINSTALL, WARN, Check, Probe, release
+from gcp_mm.doctor.check import FAIL, WARN, Check, Probe, fill, release
+from gcp_mm.doctor.stack import is_fork
+
+# What the stack was tried on; `requires-python` in pyproject.toml begins at the same version.
+OLDEST_PYTHON = (3, 10)
+NEWEST_PYTHON = (3, 14)
 
 OPENCV_CURE = (
     "pip uninstall opencv-python opencv-python-headless; pip install opencv-python-headless"
 )
-PKG_RESOURCES_CURE = (
-    'mmengine and mim need pkg_resources, gone in 82: pip install "setuptools>=77.0.3,<81"'
-)
+PKG_RESOURCES_CURE = 'pkg_resources is gone in setuptools 82: pip install "setuptools>=77.0.3,<81"'
+_IMPORT_OF_PKG_RESOURCES = re.compile(r"^\s*(import|from)\s+pkg_resources\b", re.MULTILINE)
 
 
 def _python() -> Check:
     version = platform.python_version()
-    if not (3, 10) <= release(version) < (3, 14):
-        cure = "use Python 3.10, 3.11 or 3.12: make install PYTHON=python3.11"
+    oldest, newest = (".".join(map(str, end)) for end in (OLDEST_PYTHON, NEWEST_PYTHON))
+    if release(version)[:2] < OLDEST_PYTHON:
+        # No version is named that the machine may not have: the installer looks for one that fits.
+        cure = f"Python {oldest} to {newest} is needed: make install looks for one on this machine"
         return Check("python", version, FAIL, cure)
-    if release(version) >= (3, 13):
-        return Check("python", version, WARN, "the OpenMMLab stack is tested on 3.10 to 3.12 only")
+    if release(version)[:2] > NEWEST_PYTHON:
+        return Check("python", version, WARN, f"the stack is tested on {oldest} to {newest} only")
     return Check("python", version)
 
 
-def _any_version(name: str, module: str, cure: str = REINSTALL) -> Probe:
+def _any_version(name: str, module: str, cure: str = "{reinstall}") -> Probe:
     """A package of which every version will do whose ``module`` can be imported."""
 
     def examine() -> Check:
@@ -40,7 +48,7 @@ def _any_version(name: str, module: str, cure: str = REINSTALL) -> Probe:
 def _torch() -> Check:
     version = str(import_module("torch").__version__)
     if release(version) < (2, 9):
-        return Check("torch", version, FAIL, "gcp_mm needs torch 2.9 or newer: make install")
+        return Check("torch", version, FAIL, fill("gcp_mm needs torch 2.9 or newer: {install}"))
     return Check("torch", version)
 
 
@@ -59,7 +67,7 @@ def _mmengine() -> Check:
     import_module("mmengine.runner")
     version = str(import_module("mmengine").__version__)
     if version.startswith("0.11.0rc"):
-        cure = "it cannot resolve _base_='mmdet::...': pip install mmengine==0.10.7"
+        cure = fill("it cannot resolve _base_='mmdet::...': pip install {mmengine}")
         return Check("mmengine", version, FAIL, cure)
     return Check("mmengine", version)
 
@@ -67,7 +75,7 @@ def _mmengine() -> Check:
 def _mmcv() -> Check:
     version = str(import_module("mmcv").__version__)
     if release(version) < (2, 0):
-        cure = "mmdet 3 and mmpretrain 1 need mmcv 2: make install builds mmcv 2.1.0"
+        cure = fill("mmdet 3 and mmpretrain 1 need mmcv 2: pip uninstall mmcv; {reinstall}")
         return Check("mmcv", version, FAIL, cure)
     return Check("mmcv", version)
 
@@ -77,11 +85,26 @@ def _pycocotools() -> Check:
     return Check("pycocotools", metadata.version("pycocotools"))
 
 
+def _imports_pkg_resources(module: str) -> bool:
+    """Look for the import in the source of an installed package, without importing that."""
+    spec = util.find_spec(module)
+    folders = (spec.submodule_search_locations or []) if spec else []
+    files = (file for folder in folders for file in Path(folder).rglob("*.py"))
+    return any(_IMPORT_OF_PKG_RESOURCES.search(file.read_text("utf-8", "ignore")) for file in files)
+
+
 def _setuptools() -> Check:
+    users = [module for module in ("mmengine", "mim") if _imports_pkg_resources(module)]
+    if not users:
+        try:
+            return Check("setuptools", metadata.version("setuptools"))
+        except metadata.PackageNotFoundError:
+            return Check("setuptools", "not installed, not needed")
+    cure = f"{' and '.join(users)} cannot do without: {PKG_RESOURCES_CURE}"
     # Imported first: it puts distutils back, and complains if that was imported before it.
     version = str(import_module("setuptools").__version__)
     if release(version) >= (82,):
-        return Check("setuptools", version, FAIL, PKG_RESOURCES_CURE)
+        return Check("setuptools", version, FAIL, cure)
     import_module("pkg_resources")
     return Check("setuptools", version)
 
@@ -92,12 +115,18 @@ def _openmim() -> Check:
     except ModuleNotFoundError as error:
         if error.name != "mim":
             raise
-        cure = "the mim commands are not available: pip install openmim"
+        cure = fill("the mim commands are not available: pip install {mim}")
         return Check("openmim", "not installed", WARN, cure)
     click = metadata.version("click")
+    found = f"{version}, click {click}"
+    newer = release(click) >= (8, 3)
+    # The fork is written for the click whose unset options the original takes for values.
+    if is_fork("mim"):
+        cure = 'onedl-mim is written for click 8.3: pip install "click>=8.3"'
+        return Check("openmim", found) if newer else Check("openmim", found, WARN, cure)
     # A note and no warning: nothing but `mim ... --launcher slurm` is concerned.
-    note = " (launcher slurm needs click < 8.3)" if release(click) >= (8, 3) else ""
-    return Check("openmim", f"{version}, click {click}{note}")
+    note = " (launcher slurm needs click < 8.3)" if newer else ""
+    return Check("openmim", found + note)
 
 
 PROBES = (
@@ -108,7 +137,7 @@ PROBES = (
     Probe("setuptools", _setuptools, PKG_RESOURCES_CURE),
     _any_version("opencv", "cv2", OPENCV_CURE),
     Probe("mmengine", _mmengine),
-    Probe("mmcv", _mmcv, "make install builds mmcv 2.1.0"),
+    Probe("mmcv", _mmcv, "{install}"),
     # Before mmdet, which imports it too, swallows the error and leaves it half registered.
     _any_version("mmpretrain", "mmpretrain.models"),
     _any_version("mmdet", "mmdet.models"),

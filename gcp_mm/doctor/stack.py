@@ -1,0 +1,88 @@
+"""Which OpenMMLab is installed, the original or its maintained forks, and how it is put back.
+
+The forks (``onedl-*``) have the import names of the originals. A cure that named the original would
+overwrite a fork, so every cure that installs something asks here.
+"""
+
+from importlib import metadata
+
+# By import name: the original and the fork, in the versions that the project is tested with.
+DISTRIBUTIONS = {
+    "mmengine": ("mmengine==0.10.7", "onedl-mmengine==0.10.12"),
+    "mmcv": ("mmcv-lite==2.1.0", "onedl-mmcv==2.3.6"),
+    "mmdet": ("mmdet==3.3.0", "onedl-mmdetection==3.5.1"),
+    "mmpretrain": ("mmpretrain==1.2.0", "onedl-mmpretrain==1.3.6"),
+    "mim": ("openmim==0.3.9", "onedl-mim==0.5.1"),
+}
+
+
+def version_of(distribution: str) -> str:
+    """Return the version of an installed distribution, empty if it is not installed.
+
+    Args:
+        distribution: Its name, without a version.
+    """
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def installed_distributions(module: str) -> list[str]:
+    """Name the distributions that are installed for an import name.
+
+    Args:
+        module: A key of ``DISTRIBUTIONS``.
+
+    Returns:
+        Their names; two or more have overwritten each other's files.
+    """
+    names = [requirement.partition("==")[0] for requirement in DISTRIBUTIONS[module]]
+    if module == "mmcv":
+        names.insert(0, "mmcv")
+    return [name for name in names if version_of(name)]
+
+
+def is_fork(module: str) -> bool:
+    """Say whether a fork alone serves an import name.
+
+    Args:
+        module: A key of ``DISTRIBUTIONS``.
+    """
+    fork = DISTRIBUTIONS[module][1].partition("==")[0]
+    return installed_distributions(module) == [fork]
+
+
+def on_forks() -> bool:
+    """Say whether any fork is installed: then all of the stack should be forks."""
+    return any(version_of(fork.partition("==")[0]) for _, fork in DISTRIBUTIONS.values())
+
+
+def requirement(module: str) -> str:
+    """Return what to install for an import name, as pip takes it.
+
+    Args:
+        module: A key of ``DISTRIBUTIONS``.
+    """
+    return DISTRIBUTIONS[module][on_forks()]
+
+
+def install_command() -> str:
+    """Return the command that installs the stack that is here."""
+    return "make install STACK=onedl" if on_forks() else "make install"
+
+
+def reinstall_command() -> str:
+    """Return the command that installs the stack that is here once more."""
+    stack = "STACK=onedl " if on_forks() else ""
+    return f"{stack}bash requirements/install.sh --force"
+
+
+def bare_mmcv_command() -> str:
+    """Return the command that puts an mmcv without operators in the place of a compiled one."""
+    if on_forks():
+        return f"pip uninstall onedl-mmcv; {reinstall_command()}"
+    return (
+        f"make install MMCV=lite (or pip uninstall mmcv; pip install {requirement('mmcv')}), "
+        "or with nvcc make install MMCV=build"
+    )
