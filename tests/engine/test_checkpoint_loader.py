@@ -177,14 +177,19 @@ def test_missing_file(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("imports", ["import mmengine.runner, gcp_mm", "import gcp_mm.registry"])
-def test_import_installs_the_loader(run_tool, training_checkpoint, imports):
+def test_import_installs_the_loader(run_tool, training_checkpoint, tmp_path, imports):
+    # The loader of onedl-mmengine would load the first file too, and execute the second.
+    marker = tmp_path / "executed"
+    hostile = save(tmp_path / "x.pth", {"state_dict": {}, "meta": HOSTILE["os.system"](marker)})
     code = f"""{imports}
 from mmengine.runner import load_checkpoint
 from torch import nn
 model = nn.Sequential()
 model.add_module("linear", nn.Linear(2, 1))
 print(sorted(load_checkpoint(model, {str(training_checkpoint)!r})["state_dict"]))
+load_checkpoint(model, {hostile!r})
 """
     process = run_tool("-c", code)
-    assert process.returncode == 0, process.stderr
-    assert "['linear.bias', 'linear.weight']" in process.stdout
+    assert "['linear.bias', 'linear.weight']" in process.stdout, process.stderr
+    assert "UnsafeCheckpointError" in process.stderr
+    assert not marker.exists()

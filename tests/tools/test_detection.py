@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mim_packages import mim_package
 from tiny_runs import (
     DETECTOR,
     only_error,
@@ -77,8 +78,8 @@ def test_mim_evaluates_it_with_the_tool_of_mmdet(run_tool, detector, detector_ru
     if not mim.exists():
         pytest.skip("openmim is not installed")
     process = run_tool(
-        *(mim, "test", "mmdet", detector, "--checkpoint", detector_run / "epoch_1.pth"),
-        *("--launcher", "none", "--work-dir", tmp_path),
+        *(mim, "test", mim_package("mmdetection"), detector, "--launcher", "none"),
+        *("--checkpoint", detector_run / "epoch_1.pth", "--work-dir", tmp_path),
     )
     assert process.returncode == 0, process.stderr
     _, epochs = read_scalars(detector_run)
