@@ -1,14 +1,29 @@
-"""Names under which the installed mim knows the projects of OpenMMLab.
+"""What differs between openmim and the maintained fork, read from the source of the installed one.
 
-openmim calls mmdetection ``mmdet``, the maintained fork calls it ``onedl-mmdetection`` and refuses
-the shorter name, because it begins two names.
+Importing mim imports pip, which a process that has imported distutils does not survive.
 """
+
+import runpy
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 
+def mim_source(name: str) -> Path:
+    """Return a file of the installed mim."""
+    spec = find_spec("mim")
+    if spec is None:
+        pytest.skip("openmim is not installed")
+    return Path(spec.origin).parent / name
+
+
 def mim_package(project: str) -> str:
-    """Return what to write after ``mim test`` for a project, for example ``mmdetection``."""
-    projects = pytest.importorskip("mim.utils.default").PKG2PROJECT
+    """Return what to write after ``mim test`` for a project, for example ``mmdetection``.
+
+    openmim calls that ``mmdet``; the fork calls it ``onedl-mmdetection`` and refuses the shorter
+    name, because two names contain it.
+    """
+    projects = runpy.run_path(str(mim_source("utils/default.py")))["PKG2PROJECT"]
     (name,) = (name for name, value in projects.items() if value == project)
     return name

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mim_packages import mim_source
 from PIL import Image
 
 import gcp_mm
@@ -210,14 +211,24 @@ def mim(installed, run_tool, tmp_path):
     return run
 
 
-def test_mim_finds_the_models(mim, site):
+@pytest.fixture
+def finds_wheels():
+    """Skip where mim takes the first file of an installation to be in its package's folder.
+
+    The maintained fork does, and that file is in gcp_mm-*.dist-info; it finds an editable install.
+    """
+    if "dist.files[0]" in mim_source("utils/utils.py").read_text():
+        pytest.skip("this mim finds gcp_mm in an editable install only")
+
+
+def test_mim_finds_the_models(mim, site, finds_wheels):
     output = mim("search", "gcp_mm", "--model", "GCP ResNet", PYTHONPATH=str(site))
     assert output.count("config id: ") == 14
     assert f"configs/imagenet/{CONFIG}.py" in output
     assert "75.48" in output
 
 
-def test_mim_finds_every_row_and_its_fields(mim, site):
+def test_mim_finds_every_row_and_its_fields(mim, site, finds_wheels):
     output = mim("search", "gcp_mm", PYTHONPATH=str(site))
     names = [line.split()[-1] for line in output.splitlines() if "config id: " in line]
     assert names == [row.name for row in load_rows()]
