@@ -28,7 +28,7 @@ def _message(error: UserError) -> str:
 def run_command(command: Callable[[], _Result]) -> _Result:
     """Call ``command``; turn a :class:`UserError` into one message and exit code 2.
 
-    Several processes on a node usually meet the same error: the first prints at once, and its end
+    Several processes usually meet the same error: the first prints at once, and its end
     makes the launcher stop the others, which wait a moment so that one message appears, not N.
 
     Args:
@@ -40,7 +40,9 @@ def run_command(command: Callable[[], _Result]) -> _Result:
     try:
         return command()
     except UserError as error:
-        if os.environ.get("LOCAL_RANK", "0") != "0":
+        # srun sets the second for its processes, torchrun the first.
+        rank = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_PROCID") or "0"
+        if rank != "0":
             time.sleep(_PATIENCE)
         sys.stdout.flush()
         print(f"error: {_message(error)}", file=sys.stderr, flush=True)

@@ -7,37 +7,60 @@ import os
 import torch
 from mmengine.config import Config
 
+from gcp_mm.engine.gpu_driver import count_gpus
 from gcp_mm.engine.parent_death import die_with_parent
+from gcp_mm.engine.rendezvous import export_slurm
 from gcp_mm.errors import UserError
 
 
 def prepare_distributed(cfg: Config) -> None:
     """Check the launched processes against the devices, and set up gloo where there is no GPU.
 
-    mmengine's ``launcher='pytorch'`` selects a CUDA device unconditionally, but skips its set-up
-    when a process group exists already. So without a GPU the group is made here, and the model
-    wrapper is told to use no device.
+    mmengine's launchers 'pytorch' and 'slurm' select a CUDA device unconditionally, but skip their
+    set-up when a process group exists already. So without a GPU the group is made here, and the
+    model wrapper is told to use no device.
 
     Args:
-        cfg: The config; ``model_wrapper_cfg`` is set for CPU processes.
+        cfg: The config; ``model_wrapper_cfg``, or ``strategy`` of a FlexibleRunner, is set for
+            CPU processes.
 
     Raises:
         UserError: If a node runs more processes than it has GPUs.
     """
-    if cfg.launcher != "pytorch":
+    if cfg.launcher not in ("pytorch", "slurm"):
         return
     die_with_parent()
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    gpus = torch.cuda.device_count()
+    if cfg.launcher == "slurm":
+        processes = export_slurm()
+    else:
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    gpus = count_gpus()
     if gpus and processes > gpus:
+        fewer = (
+            f"GPUS_PER_NODE={gpus} bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG, without "
+            "options of srun that show each process one GPU"
+            if cfg.launcher == "slurm"
+            else f"bash tools/dist_train.sh CONFIG {gpus}"
+        )
         raise UserError(
             f"{processes} processes were started on a machine with {gpus} GPU(s); start at most "
-            f"{gpus}: bash tools/dist_train.sh CONFIG {gpus} (add --auto-scale-lr to adapt the "
+            f"{gpus}: {fewer} (add --auto-scale-lr to adapt the "
             "learning rate), or hide the GPUs with CUDA_VISIBLE_DEVICES= to run on CPU"
         )
     if gpus:
         return
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("gloo")
+    _wrap_without_device(cfg)
+
+
+def _wrap_without_device(cfg: Config) -> None:
+    """Set the wrapper of the model, where the runner of the config looks for it."""
     wrapper = dict(type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False)
-    cfg.model_wrapper_cfg = {**wrapper, **(cfg.get("model_wrapper_cfg") or {})}
+    if cfg.get("runner_type") != "FlexibleRunner":
+        cfg.model_wrapper_cfg = {**wrapper, **(cfg.get("model_wrapper_cfg") or {})}
+        return
+    strategy = cfg.get("strategy") or dict(type="DDPStrategy")
+    if strategy["type"] == "DDPStrategy":
+        strategy["model_wrapper"] = {**wrapper, **(strategy.get("model_wrapper") or {})}
+    cfg.strategy = strategy

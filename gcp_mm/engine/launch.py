@@ -1,4 +1,4 @@
-"""``python -m gcp_mm.engine.launch``: torchrun, without its traceback for a failed worker.
+"""``python -m gcp_mm.engine.launch``: torchrun, without its traceback for what a user can mend.
 
 The worker has said what is wrong; torchrun's own report of thirty lines would bury it.
 """
@@ -7,21 +7,33 @@ from __future__ import annotations
 
 import sys
 
+from torch.distributed import DistNetworkError, DistStoreError
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
+from gcp_mm.engine.gpu_driver import check_gpu_driver
+from gcp_mm.engine.rendezvous import explain_failure
+from gcp_mm.errors import UserError
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run torchrun.
+    """Run torchrun, unless the workers would miss a GPU that the machine has a driver for.
 
     Args:
         arguments: As for torchrun; those of the command line by default.
 
     Returns:
-        0, or the exit code of the first worker that failed.
+        0, or the exit code of the first worker that failed; 2 if none was started.
     """
     try:
+        check_gpu_driver()
         torchrun(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (DistNetworkError, DistStoreError) as error:
+        print(f"error: {explain_failure(error)}", file=sys.stderr)
+        return 2
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode != 2:  # 2: the worker printed a message of its own

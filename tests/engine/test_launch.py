@@ -1,11 +1,13 @@
 """torchrun's exit codes, without its report."""
 
+import functools
 import signal
 import sys
 
 import pytest
 
 from gcp_mm.engine import launch
+from gcp_mm.engine.gpu_driver import check_gpu_driver
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
@@ -46,3 +48,29 @@ def test_arguments_come_from_the_command_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["launch", "--help"])
     assert launch.main() == 0
     assert "--nproc" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:Unable to enable fault handler")
+@pytest.mark.parametrize("visible", [None, ""])
+def test_no_worker_starts_beside_a_gpu_that_torch_cannot_use(
+    tmp_path, capsys, monkeypatch, visible
+):
+    (tmp_path / "nvidiactl").touch()
+    check = functools.partial(check_gpu_driver, [tmp_path / "nvidiactl"])
+    monkeypatch.setattr(launch, "check_gpu_driver", check)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    script = tmp_path / "worker.py"
+    script.write_text(f"open({str(tmp_path / 'started')!r}, 'w')\n")
+    code = launch.main(["--standalone", "--local_addr=127.0.0.1", str(script)])
+    errors = capsys.readouterr().err
+    if visible is None:
+        assert code == 2
+        assert errors.startswith("error: there is a GPU driver, but torch can use no GPU: ")
+        assert errors.count("\n") == 1
+    else:
+        assert (code, errors) == (0, "")
+    assert (tmp_path / "started").exists() == (visible is not None)

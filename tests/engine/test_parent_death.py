@@ -26,7 +26,7 @@ def test_worker_ends_with_a_killed_launcher(tmp_path, tool_env, mode):
     script, pid_file = tmp_path / "worker.py", tmp_path / "pid"
     script.write_text(WORKER)
     launcher = subprocess.Popen(
-        [sys.executable, "-m", "gcp_mm.engine.launch", "--nproc_per_node=1", "--master_port=29517"]
+        [sys.executable, "-m", "gcp_mm.engine.launch", "--nproc_per_node=1", "--standalone"]
         + [str(script), str(pid_file), mode],
         env=tool_env,
         stderr=subprocess.DEVNULL,

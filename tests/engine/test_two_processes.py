@@ -1,7 +1,8 @@
 """Two processes with half the batch each do what one process does with the whole batch."""
 
 import pytest
-from tiny_runs import free_port, largest_difference, read_checkpoint, read_log, read_scalars
+from stand_in_srun import SRUN, put_on_path
+from tiny_runs import largest_difference, read_checkpoint, read_log, read_scalars
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,6 @@ def trained_by_two(run_tool, smooth_classifier, tmp_path_factory):
     process = run_tool(
         *("bash", "tools/dist_train.sh", smooth_classifier, 2, "--work-dir", work_dir),
         *("--cfg-options", "train_dataloader.batch_size=2"),
-        PORT=str(free_port()),
     )
     assert process.returncode == 0, process.stderr
     return work_dir
@@ -62,3 +62,31 @@ def test_other_batches_give_other_weights(trained_by_one, smooth_classifier, cal
         for folder in (trained_by_one, tmp_path)
     )
     assert largest_difference(other, one) > 1e-3
+
+
+def test_processes_under_slurm_train_and_evaluate_together(
+    run_tool, smooth_classifier, trained_by_one, tmp_path
+):
+    work_dir = tmp_path / "work"
+    job = dict(GPUS="2", PATH=put_on_path(tmp_path, SRUN))
+    options = ["--cfg-options", "train_dataloader.batch_size=2"]
+    process = run_tool(
+        *("bash", "tools/slurm_train.sh", "cpu", "job", smooth_classifier),
+        *("--work-dir", work_dir, *options, "train_cfg.max_epochs=1"),
+        **job,
+    )
+    assert process.returncode == 0, process.stderr
+    assert "2 per process x 2 processes" in read_log(work_dir)
+    one, two = (
+        read_checkpoint(folder / "epoch_1.pth")["state_dict"]
+        for folder in (trained_by_one, work_dir)
+    )
+    assert largest_difference(two, one) < 1e-5
+
+    process = run_tool(
+        *("bash", "tools/slurm_test.sh", "cpu", "job", smooth_classifier),
+        *(work_dir / "epoch_1.pth", "--work-dir", tmp_path / "tested"),
+        **job,
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("accuracy/top1") == 1

@@ -1,14 +1,18 @@
 """The launch scripts."""
 
 import pickle
+import socket
 import subprocess
 
 import pytest
-from tiny_runs import free_port, only_error, read_scalars
+from tiny_runs import only_error, read_scalars
 
 SCRIPTS = [
-    *("_dist.sh", "dist_train.sh", "dist_test.sh", "dist_test_robustness.sh", "slurm_train.sh"),
+    *("_common.sh", "_dist.sh", "_slurm.sh"),
+    *("dist_train.sh", "dist_test.sh", "dist_test_robustness.sh"),
+    *("slurm_train.sh", "slurm_test.sh"),
 ]
+CONFIG = "configs/mask_rcnn_r50_gcpm.py"
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -37,39 +41,66 @@ def test_every_script_is_checked(repo):
     ],
 )
 def test_wrong_arguments_are_answered_with_the_usage(run_tool, script, arguments):
-    config = "configs/mask_rcnn_r50_gcpm.py"
-    arguments = [config if argument == "{config}" else argument for argument in arguments]
+    arguments = [CONFIG if argument == "{config}" else argument for argument in arguments]
     process = run_tool("bash", f"tools/{script}", *arguments, timeout=10)
     assert "usage" in only_error(process.returncode, process.stdout, process.stderr)
     assert f"bash tools/{script} CONFIG" in process.stderr
 
 
-def test_slurm_script_explains_itself(run_tool):
-    process = run_tool("bash", "tools/slurm_train.sh", "partition", timeout=10)
-    assert process.returncode == 2
-    assert "tools/slurm_train.sh PARTITION JOB_NAME CONFIG" in process.stderr
+@pytest.fixture
+def launch_arguments(run_tool, tmp_path):
+    """Return the arguments of the launcher that a script calls."""
+    recorder = tmp_path / "python"
+    recorder.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    recorder.chmod(0o755)
+
+    def call(script, *arguments, **env):
+        process = run_tool("bash", f"tools/{script}", *arguments, **env, PYTHON=str(recorder))
+        assert process.returncode == 0, process.stderr
+        return process.stdout.splitlines()
+
+    return call
 
 
-def test_slurm_script_passes_everything_on(run_tool, tmp_path):
-    (tmp_path / "srun").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    (tmp_path / "srun").chmod(0o755)
-    process = run_tool(
-        *("env", f"PATH={tmp_path}:/usr/bin:/bin", "bash", "tools/slurm_train.sh"),
-        *("gpu", "job 1", "net.py", "--cfg-options", "a=b c"),
-        GPUS="16",
-        SRUN_ARGS="--time=1:00 --mem=8G",
-    )
-    words = process.stdout.splitlines()
-    assert words[:2] == ["--partition=gpu", "--job-name=job 1"]
-    assert {"--ntasks=16", "--ntasks-per-node=8", "--gres=gpu:8", "--time=1:00"} <= set(words)
-    assert words[-5:] == ["net.py", "--launcher", "slurm", "--cfg-options", "a=b c"]
+@pytest.mark.parametrize("env", [{}, {"PORT": ""}, {"PORT": "0"}, {"NNODES": "1"}])
+def test_one_node_takes_a_free_port(launch_arguments, env):
+    words = launch_arguments("dist_train.sh", CONFIG, 2, "--cfg-options", "a=b c", **env)
+    assert words[:2] == ["-m", "gcp_mm.engine.launch"]
+    assert words[2:5] == ["--standalone", "--local_addr=127.0.0.1", "--nproc_per_node=2"]
+    assert words[6:] == [CONFIG, "--cfg-options", "a=b c", "--launcher", "pytorch"]
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({"PORT": "29777"}, ["1", "0", "127.0.0.1", "29777"]),
+        ({"NNODES": "2", "MASTER_ADDR": "node7"}, ["2", "0", "node7", "29500"]),
+        ({"NNODES": "2", "NODE_RANK": "1", "PORT": "29777"}, ["2", "1", "127.0.0.1", "29777"]),
+    ],
+)
+def test_a_given_port_and_several_nodes_meet_there(launch_arguments, env, expected):
+    words = launch_arguments("dist_test.sh", CONFIG, "a.pth", 8, **env)
+    names = ("nnodes", "node_rank", "master_addr", "master_port")
+    meeting = [f"--{name}={value}" for name, value in zip(names, expected, strict=True)]
+    assert words[2:7] == [*meeting, "--nproc_per_node=8"]
+    assert words[8:] == [CONFIG, "a.pth", "--launcher", "pytorch"]
+
+
+def test_port_in_use_is_one_line(run_tool, classifier):
+    with socket.socket() as listener:
+        listener.bind(("0.0.0.0", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        process = run_tool("bash", "tools/dist_train.sh", classifier, 2, PORT=str(port))
+    error = only_error(process.returncode, process.stdout, process.stderr)
+    assert f"port {port} is in use on this machine" in error
+    assert "leave PORT unset" in error
 
 
 def test_error_in_the_processes_appears_once_and_without_traceback(run_tool, classifier, tmp_path):
     process = run_tool(
         *("bash", "tools/dist_train.sh", classifier, 2, "--work-dir", tmp_path),
         *("--cfg-options", "train_dataloader.dataset.data_root=/no/data"),
-        PORT=str(free_port()),
     )
     error = only_error(process.returncode, process.stdout, process.stderr)
     assert "'/no/data' does not exist" in error
@@ -80,7 +111,6 @@ def test_two_processes_evaluate_like_one(run_tool, classifier, trained, tmp_path
     process = run_tool(
         *("bash", "tools/dist_test.sh", classifier, trained[0] / "epoch_1.pth", 2),
         *("--work-dir", tmp_path / "work", "--out", out),
-        PORT=str(free_port()),
     )
     assert process.returncode == 0, process.stderr
     results = pickle.loads(out.read_bytes())
