@@ -1,6 +1,7 @@
 """Hooks for mmengine's Runner."""
 
 from gcp_mm.engine.hooks.batch_size_check_hook import BatchSizeCheckHook
+from gcp_mm.engine.hooks.channels_last_hook import ChannelsLastHook
 from gcp_mm.engine.hooks.checkpoint_coverage_hook import CheckpointCoverageHook
 from gcp_mm.engine.hooks.landscape_hook import LandscapeHook
 from gcp_mm.engine.hooks.num_classes_check_hook import NumClassesCheckHook
@@ -8,6 +9,7 @@ from gcp_mm.engine.hooks.pretrained_required_hook import PretrainedRequiredHook
 
 __all__ = [
     "BatchSizeCheckHook",
+    "ChannelsLastHook",
     "CheckpointCoverageHook",
     "LandscapeHook",
     "NumClassesCheckHook",
