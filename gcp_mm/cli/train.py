@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from gcp_mm.cli.run_command import run_command
+from gcp_mm.engine.amp import add_amp_argument
 from gcp_mm.engine.config import add_common_arguments, load_config
 from gcp_mm.engine.runner import train
 
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         metavar="CHECKPOINT",
         help="continue with CHECKPOINT, or with the latest one of the work folder",
     )
-    parser.add_argument("--amp", action="store_true", help="automatic mixed precision (GPU)")
+    add_amp_argument(parser)
     parser.add_argument(
         "--auto-scale-lr",
         action="store_true",

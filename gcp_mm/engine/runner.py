@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch.distributed import DistNetworkError, DistStoreError
 
+from gcp_mm.engine.amp import check_amp_device, enable_amp
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
+from gcp_mm.engine.compiler import check_compile
 from gcp_mm.engine.distributed import prepare_distributed
+from gcp_mm.engine.gpu_driver import check_gpu_driver
 from gcp_mm.engine.latest_checkpoint import latest_checkpoint
 from gcp_mm.engine.preflight import (
     check_data,
@@ -18,19 +21,23 @@ from gcp_mm.engine.preflight import (
     check_start,
     evaluate_every_image,
 )
+from gcp_mm.engine.rendezvous import explain_failure
 from gcp_mm.errors import UserError
 
 
 def _build_runner(cfg: Config) -> Runner:
     evaluate_every_image(cfg)
-    prepare_distributed(cfg)
-    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    try:
+        prepare_distributed(cfg)
+        return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    except (DistNetworkError, DistStoreError) as error:
+        raise UserError(explain_failure(error)) from error
 
 
 def train(
     cfg: Config,
     resume: bool | str = False,
-    amp: bool = False,
+    amp: bool | str = False,
     auto_scale_lr: bool = False,
 ) -> Runner:
     """Train the network of a config.
@@ -39,7 +46,8 @@ def train(
         cfg: A config from :func:`gcp_mm.engine.config.load_config`.
         resume: True continues with the latest checkpoint of the work folder, or starts if there
             is none; a path continues with that checkpoint.
-        amp: Train with automatic mixed precision (the pooling layer stays in float32).
+        amp: Train with automatic mixed precision (the pooling layer stays in float32): True, or
+            the dtype, 'float16' or 'bfloat16'; see :func:`gcp_mm.engine.amp.enable_amp`.
         auto_scale_lr: Scale the learning rate by batch / ``auto_scale_lr.base_batch_size``.
 
     Returns:
@@ -48,11 +56,12 @@ def train(
     Raises:
         UserError: If the data, a device or a setting does not allow the run.
     """
+    check_gpu_driver()
     if amp:
-        if not torch.cuda.is_available():
-            raise UserError("--amp needs a GPU, and torch sees none; train without it on CPU")
-        cfg.optim_wrapper.type = "AmpOptimWrapper"
-        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+        enable_amp(cfg, amp)
+    else:
+        check_amp_device(cfg)
+    check_compile(cfg)
     if auto_scale_lr:
         if not cfg.get("auto_scale_lr", {}).get("base_batch_size"):
             raise UserError(
@@ -94,6 +103,7 @@ def test(
     Raises:
         UserError: If the data or the checkpoint is missing or does not fit.
     """
+    check_gpu_driver()
     if "://" not in checkpoint:
         find_checkpoint(checkpoint)
     check_data(cfg, ("test_dataloader",))

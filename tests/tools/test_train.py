@@ -1,8 +1,12 @@
 """The training tool."""
 
+import functools
+
 import pytest
-import torch
 from tiny_runs import only_error, read_checkpoint, read_log, read_scalars
+
+from gcp_mm.engine import amp, compiler, runner
+from gcp_mm.engine.gpu_driver import check_gpu_driver
 
 OPTIONS = ("--resume", "--amp", "--auto-scale-lr", "--cfg-options", "--work-dir")
 
@@ -47,19 +51,48 @@ MISSING = {
         ["--auto-scale-lr", "--cfg-options", "auto_scale_lr.base_batch_size=None"],
         "--auto-scale-lr needs auto_scale_lr.base_batch_size",
     ),
-    "GPU": (["--amp"], "--amp needs a GPU"),
+    "half precision": (["--amp", "float16"], "float16 on the CPU is not possible"),
+    "wrapper": (
+        ["--amp", "--cfg-options", "optim_wrapper.type=ApexOptimWrapper"],
+        "--amp does not go with optim_wrapper.type=ApexOptimWrapper",
+    ),
+    "GPU": (
+        ["--cfg-options", "optim_wrapper.type=AmpOptimWrapper"],
+        "optim_wrapper.type=AmpOptimWrapper needs a GPU",
+    ),
+    "compiler": (["--cfg-options", "compile=True"], "'/no/c++' is not found"),
 }
 
 
 @pytest.mark.parametrize("kind", MISSING)
 def test_what_is_missing_is_named(call_tool, classifier, tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(amp, "get_device", lambda: "cpu")
+    monkeypatch.setattr(compiler, "get_device", lambda: "cpu")
+    monkeypatch.setenv("CXX", "/no/c++")
     arguments, message = MISSING[kind]
     config = [] if kind == "config" else [classifier]
     call = call_tool("tools/train.py", *config, *arguments, "--work-dir", tmp_path / "work")
     assert message in only_error(*call)
     # Before anything was built or written.
     assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("tool", ["train", "test"])
+def test_gpu_that_torch_cannot_use_stops_a_single_process(
+    call_tool, classifier, tmp_path, monkeypatch, tool
+):
+    (tmp_path / "nvidiactl").touch()
+    check = functools.partial(check_gpu_driver, [tmp_path / "nvidiactl"])
+    monkeypatch.setattr(runner, "check_gpu_driver", check)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    checkpoint = ["/no/epoch_1.pth"] if tool == "test" else ["--resume", "/no/epoch_1.pth"]
+    error = only_error(*call_tool(f"tools/{tool}.py", classifier, *checkpoint))
+    assert "there is a GPU driver, but torch can use no GPU" in error
+    # A wish for the CPU is obeyed: the run comes to its next obstacle.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    error = only_error(*call_tool(f"tools/{tool}.py", classifier, *checkpoint))
+    assert "'/no/epoch_1.pth' does not exist" in error
 
 
 def test_error_of_a_real_process(run_tool):

@@ -6,6 +6,7 @@ import argparse
 
 from mmengine.config import Config
 
+from gcp_mm.engine.amp import add_amp_argument
 from gcp_mm.engine.config import add_common_arguments, load_config
 from gcp_mm.engine.runner import train
 
@@ -28,7 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="continue with the latest checkpoint of the folder"
     )
-    parser.add_argument("--amp", action="store_true", help="train in mixed precision (GPU)")
+    add_amp_argument(parser)
     parser.set_defaults(command=command)
 
 

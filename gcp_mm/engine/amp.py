@@ -1,0 +1,179 @@
+"""``--amp``: turn the optimizer wrapper of a config into one that computes in mixed precision."""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+
+from gcp_mm.engine.cpu_amp_optim_wrapper import CPUAmpOptimWrapper
+from gcp_mm.errors import UserError
+
+DTYPES = ("float16", "bfloat16")
+# Strategies of a FlexibleRunner that train with the wrapper of the config as it is.
+_PLAIN_STRATEGIES = ("SingleDeviceStrategy", "DDPStrategy")
+
+
+def _parse_dtype(text: str) -> str:
+    """Return the value of ``--amp``; without one argparse would take a config that follows."""
+    if text not in DTYPES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither float16 nor bfloat16; write a config before --amp"
+        )
+    return text
+
+
+def add_amp_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--amp``; it is False, True without a value, or a dtype.
+
+    Args:
+        parser: The parser of a tool that trains.
+    """
+    parser.add_argument(
+        "--amp",
+        nargs="?",
+        const=True,
+        default=False,
+        type=_parse_dtype,
+        metavar="{float16,bfloat16}",
+        help="automatic mixed precision; by default bfloat16, or float16 on a GPU without it",
+    )
+
+
+def _default_dtype(device: str) -> str:
+    """Return what ``--amp`` without a value means on a device."""
+    if device == "cpu":
+        return "bfloat16"
+    # Older GPUs emulate it, slower than float32.
+    native = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if native else "float16"
+
+
+def _name(kind: object) -> str:
+    """Return the name of a registered type, or of the class that a lazy config holds."""
+    return kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
+
+
+def _resolve(wrapper: ConfigDict) -> type:
+    """Return the wrapper's class, which has to be one that mixed precision can be put into."""
+    if "optimizer" not in wrapper:
+        raise UserError(
+            "--amp does not go with an optim_wrapper of several optimizers "
+            f"({', '.join(key for key in wrapper if key not in ('type', 'constructor'))}): give "
+            "each of them type='AmpOptimWrapper' in the config instead"
+        )
+    kind = wrapper.get("type") or "OptimWrapper"
+    found = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
+    if found not in (OptimWrapper, AmpOptimWrapper, CPUAmpOptimWrapper):
+        raise UserError(
+            f"--amp does not go with optim_wrapper.type={_name(kind)}, whose settings it would "
+            "replace: train without --amp, or with --cfg-options optim_wrapper.type=OptimWrapper"
+        )
+    return found
+
+
+def _check_runner(cfg: Config) -> None:
+    strategy = (cfg.get("strategy") or {}).get("type", "DDPStrategy")
+    if cfg.get("runner_type") == "FlexibleRunner" and _name(strategy) not in _PLAIN_STRATEGIES:
+        raise UserError(
+            f"--amp does not go with strategy.type={_name(strategy)}, which has settings of its "
+            "own for mixed precision: train without --amp, or with a strategy out of "
+            f"{', '.join(_PLAIN_STRATEGIES)}"
+        )
+
+
+def _use_cpu_wrapper(wrapper: ConfigDict) -> None:
+    """Set the wrapper for the CPU; what it cannot do of the config's settings is an error."""
+    scale = wrapper.get("loss_scale")
+    if scale not in (None, "dynamic") or wrapper.get("use_fsdp"):
+        key = "use_fsdp" if wrapper.get("use_fsdp") else "loss_scale"
+        raise UserError(
+            f"--amp on the CPU does not go with optim_wrapper.{key}={wrapper[key]}: its bfloat16 "
+            f"needs no loss scale and no FSDP. Remove optim_wrapper.{key} from the config"
+        )
+    wrapper.pop("loss_scale", None)
+    wrapper.pop("use_fsdp", None)
+    wrapper.type = "gcp_mm.CPUAmpOptimWrapper"
+    wrapper.dtype = "bfloat16"
+
+
+def _use_mmengine_wrapper(wrapper: ConfigDict, dtype: str) -> None:
+    wrapper.type = "AmpOptimWrapper"
+    wrapper.dtype = dtype
+    # bfloat16 has the range of float32: a scale would only cost a check for infinity.
+    wrapper.setdefault("loss_scale", dict(enabled=False) if dtype == "bfloat16" else "dynamic")
+
+
+def enable_amp(cfg: Config, amp: bool | str, device: str | None = None) -> None:
+    """Make the training of a config use mixed precision.
+
+    The wrapper keeps every other setting (clip_grad, accumulative_counts, paramwise_cfg, ...), and
+    so does an ``AmpOptimWrapper`` that the config has already. Evaluation stays in float32, as
+    mmengine's loops do unless ``val_cfg.fp16`` or ``test_cfg.fp16`` is set.
+
+    Args:
+        cfg: The config; ``optim_wrapper`` is changed.
+        amp: True for bfloat16 where the device has it, else float16; or one of them.
+        device: Type of the device, by default the one that mmengine trains on.
+
+    Raises:
+        UserError: If the device cannot do it, or another setting of the config rules it out;
+            names both.
+    """
+    device = device or get_device()
+    wrapper = cfg.get("optim_wrapper")
+    if not wrapper:
+        raise UserError("--amp needs a config that trains: this one has no optim_wrapper")
+    if amp is not True and amp not in DTYPES:
+        raise UserError(f"amp={amp!r} is neither a bool nor one of {', '.join(DTYPES)}")
+    if device == "mps":
+        raise UserError("--amp has no support for the device mps in mmengine; train without it")
+    _check_runner(cfg)
+    found = _resolve(wrapper)
+    if found is AmpOptimWrapper and amp is True and device != "cpu":
+        return
+    given = wrapper.get("dtype")
+    given = None if given is None else str(given).removeprefix("torch.")
+    dtype = given or _default_dtype(device) if amp is True else amp
+    if given not in (None, dtype):
+        raise UserError(
+            f"--amp {dtype} contradicts optim_wrapper.dtype={given} of the config; leave one out"
+        )
+    if device == "cpu" and dtype != "bfloat16":
+        raise UserError(
+            f"{dtype} on the CPU is not possible, since its gradients would need a loss scale "
+            "that mmengine has for GPUs alone: use --amp bfloat16 (optim_wrapper.dtype=bfloat16)"
+        )
+    if found is CPUAmpOptimWrapper and device != "cpu":
+        raise UserError(
+            f"--amp on the device {device} does not go with optim_wrapper.type=gcp_mm."
+            "CPUAmpOptimWrapper of the config; remove that type"
+        )
+    if device == "cuda" and dtype == "bfloat16" and not torch.cuda.is_bf16_supported():
+        raise UserError("this GPU has no bfloat16; use --amp float16")
+    if device == "cpu":
+        _use_cpu_wrapper(wrapper)
+    else:
+        _use_mmengine_wrapper(wrapper, dtype)
+
+
+def check_amp_device(cfg: Config, device: str | None = None) -> None:
+    """Check that a config's own mixed precision can run, where ``--amp`` was not given.
+
+    Args:
+        cfg: The config.
+        device: Type of the device, by default the one that mmengine trains on.
+
+    Raises:
+        UserError: If it asks for mmengine's ``AmpOptimWrapper`` on the CPU.
+    """
+    kind = _name((cfg.get("optim_wrapper") or {}).get("type"))
+    if kind.rpartition(".")[2] == "AmpOptimWrapper" and (device or get_device()) == "cpu":
+        raise UserError(
+            "optim_wrapper.type=AmpOptimWrapper needs a GPU, and torch sees none: add --amp to "
+            "train in bfloat16 on the CPU, or --cfg-options optim_wrapper.type=OptimWrapper"
+        )
