@@ -25,11 +25,13 @@ def prepare_distributed(cfg: Config) -> None:
             CPU processes.
 
     Raises:
-        UserError: If a node runs more processes than it has GPUs.
+        UserError: If a node runs more processes than it has GPUs, or the config asks for what
+            mmengine cannot do with several processes.
     """
     if cfg.launcher not in ("pytorch", "slurm"):
         return
     die_with_parent()
+    _check_average(cfg)
     if cfg.launcher == "slurm":
         processes = export_slurm()
     else:
@@ -52,6 +54,21 @@ def prepare_distributed(cfg: Config) -> None:
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("gloo")
     _wrap_without_device(cfg)
+
+
+def _check_average(cfg: Config) -> None:
+    """Refuse what would end in a KeyError at the first checkpoint.
+
+    With its DDPStrategy mmengine's FlexibleRunner saves the names of the wrapped model, which
+    begin with ``module.``, and EMAHook looks for those without.
+    """
+    if cfg.get("runner_type") != "FlexibleRunner":
+        return
+    if any(str(hook["type"]).endswith("EMAHook") for hook in cfg.get("custom_hooks") or []):
+        raise UserError(
+            "custom_hooks has EMAHook, which does not go with runner_type=FlexibleRunner in "
+            "several processes: remove runner_type, or the hook"
+        )
 
 
 def _wrap_without_device(cfg: Config) -> None:

@@ -111,3 +111,11 @@ def test_one_process_needs_nothing(machine):
     prepare_distributed(cfg)
     assert groups == []
     assert "model_wrapper_cfg" not in cfg
+
+
+def test_average_of_a_flexible_runner_in_several_processes(machine):
+    machine(2, 2)
+    cfg = dict(launcher="pytorch", custom_hooks=[dict(type="EMAHook")])
+    prepare_distributed(Config(cfg))
+    with pytest.raises(UserError, match="EMAHook.* runner_type=FlexibleRunner"):
+        prepare_distributed(Config(dict(cfg, runner_type="FlexibleRunner")))
