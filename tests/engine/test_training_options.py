@@ -1,0 +1,192 @@
+"""Options of mmengine that change how a network trains, on a classifier and on Mask R-CNN."""
+
+import pytest
+import torch
+from tiny_runs import (
+    DETECTOR,
+    ITERATIONS,
+    forget_runs,
+    largest_difference,
+    read_checkpoint,
+    read_scalars,
+    write_config,
+)
+
+from gcp_mm.engine.config import load_config
+from gcp_mm.engine.runner import train
+
+CHANNELS_LAST = dict(type="gcp_mm.ChannelsLastHook")
+EMA = dict(type="EMAHook", momentum=0.1)
+NETWORKS = pytest.mark.parametrize("network", ["classifier", "detector"])
+
+
+@pytest.fixture(scope="module")
+def configs(smooth_classifier, scenes, repo, tmp_path_factory):
+    """Return the config of each network; both start from random weights."""
+    scratch = DETECTOR.replace("init_cfg=dict(checkpoint='{pretrained}')", "init_cfg=None")
+    path = tmp_path_factory.mktemp("detector") / "tiny_mask_rcnn.py"
+    detector = write_config(path, scratch, repo=repo, data=scenes)
+    return {"classifier": smooth_classifier, "detector": detector}
+
+
+@pytest.fixture(scope="module")
+def run(configs):
+    """Train a network in this process for an epoch; return the runner and the losses."""
+
+    def start(
+        network, work_dir, hooks=(), epochs=1, amp=False, resume=False, by_epoch=False, **options
+    ):
+        cfg = load_config(str(configs[network]), options, str(work_dir))
+        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), *hooks]
+        cfg.train_cfg.update(max_epochs=epochs, val_interval=99)
+        cfg.default_hooks.checkpoint.update(by_epoch=by_epoch, interval=1, max_keep_ckpts=-1)
+        try:
+            runner = train(cfg, amp=amp, resume=resume)
+        finally:
+            forget_runs()
+        steps, _ = read_scalars(work_dir)
+        return runner, [steps[step]["loss"] for step in sorted(steps)]
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def plain(run, tmp_path_factory):
+    """Return the losses of training without any option, and the weights after each step."""
+    kept = {}
+
+    def get(network):
+        if network not in kept:
+            work_dir = tmp_path_factory.mktemp("plain")
+            _, losses = run(network, work_dir)
+            kept[network] = losses, [weights(work_dir, step + 1) for step in range(len(losses))]
+        return kept[network]
+
+    return get
+
+
+def weights(work_dir, step):
+    """Return the weights after a step."""
+    return read_checkpoint(work_dir / f"iter_{step}.pth")["state_dict"]
+
+
+@NETWORKS
+def test_channels_last(run, plain, tmp_path, network):
+    layouts = []
+
+    def watch(module, inputs, output):
+        if isinstance(module, torch.nn.Conv2d):
+            layouts.append(output.is_contiguous(memory_format=torch.channels_last))
+
+    handle = torch.nn.modules.module.register_module_forward_hook(watch)
+    try:
+        runner, losses = run(network, tmp_path, hooks=[CHANNELS_LAST])
+    finally:
+        handle.remove()
+    assert losses == pytest.approx(plain(network)[0], rel=1e-4)
+    assert len(layouts) > 10
+    assert all(layouts)
+    kernels = [weight for weight in runner.model.parameters() if weight.dim() == 4]
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
+
+
+@NETWORKS
+def test_flexible_runner(run, plain, tmp_path, network):
+    runner, losses = run(network, tmp_path, runner_type="FlexibleRunner")
+    assert type(runner).__name__ == "FlexibleRunner"
+    expected, steps = plain(network)
+    assert losses == expected
+    assert largest_difference(weights(tmp_path, len(steps)), steps[-1]) == 0
+
+
+@NETWORKS
+def test_mixed_precision_on_the_cpu(run, plain, tmp_path, network):
+    dtypes = {}
+
+    def watch(module, inputs, output):
+        name = type(module).__name__
+        if name in ("Conv2d", "GlobalCovariancePool") and isinstance(output, torch.Tensor):
+            dtypes.setdefault(name, set()).add(output.dtype)
+
+    handle = torch.nn.modules.module.register_module_forward_hook(watch)
+    try:
+        runner, losses = run(network, tmp_path, amp="bfloat16")
+    finally:
+        handle.remove()
+    assert type(runner.optim_wrapper).__name__ == "CPUAmpOptimWrapper"
+    assert torch.bfloat16 in dtypes["Conv2d"]
+    assert {weight.dtype for weight in runner.model.parameters()} == {torch.float32}
+    expected, _ = plain(network)
+    assert losses != expected
+    assert losses[0] == pytest.approx(expected[0], rel=0.02)
+
+
+@NETWORKS
+def test_compiled_graph_trains_like_the_network(run, plain, tmp_path, network):
+    """The graph that mmengine's compile=True captures, without the minutes of its C++ compiler."""
+    torch.compiler.reset()
+    _, losses = run(network, tmp_path, compile=dict(backend="eager"))
+    assert losses == pytest.approx(plain(network)[0], rel=1e-4)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    torch.compiler.reset()
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(run, tmp_path):
+    # No layer of it depends on how a batch is split.
+    loader = "train_dataloader.batch_size"
+    run("classifier", tmp_path / "whole", **{loader: 4})
+    accumulate = {"optim_wrapper.accumulative_counts": 2}
+    _, losses = run("classifier", tmp_path / "half", **{loader: 2}, **accumulate)
+    assert len(losses) == 2 * ITERATIONS
+    one, two = weights(tmp_path / "whole", ITERATIONS), weights(tmp_path / "half", 2 * ITERATIONS)
+    assert largest_difference(two, one) < 1e-5
+    # The comparison would notice gradients that are left out.
+    assert largest_difference(weights(tmp_path / "whole", 1), one) > 1e-4
+
+
+def test_detector_steps_once_for_two_batches(run, plain, tmp_path):
+    _, losses = run("detector", tmp_path, **{"optim_wrapper.accumulative_counts": 2})
+    expected, _ = plain("detector")
+    # Its proposals are drawn batch by batch, so that no other split gives the same losses.
+    assert losses[0] == expected[0]
+    assert losses[1] != expected[1]
+    states = [
+        read_checkpoint(tmp_path / f"iter_{step}.pth")["optimizer"]["state"] for step in (1, 2)
+    ]
+    assert [len(state) > 0 for state in states] == [False, True]
+
+
+@NETWORKS
+def test_averaged_weights_are_the_closed_form(run, plain, tmp_path, network):
+    _, losses = run(network, tmp_path, hooks=[EMA])
+    expected, steps = plain(network)
+    assert losses == expected
+    checkpoint = read_checkpoint(tmp_path / f"iter_{len(steps)}.pth")
+    # mmengine saves the average as the weights, and the trained weights in its place.
+    trained = {f"module.{name}": value for name, value in steps[-1].items()}
+    found = {name: checkpoint["ema_state_dict"][name] for name in trained}
+    assert largest_difference(found, trained) == 0
+    share = [0.9 ** (len(steps) - 1)] + [
+        0.1 * 0.9 ** (len(steps) - 1 - step) for step in range(1, len(steps))
+    ]
+    for name, value in checkpoint["state_dict"].items():
+        if value.is_floating_point() and "running" not in name:
+            average = sum(
+                part * step[name].double() for part, step in zip(share, steps, strict=True)
+            )
+            torch.testing.assert_close(value.double(), average, rtol=1e-5, atol=1e-7)
+
+
+@NETWORKS
+def test_averages_and_accumulation_resume(run, tmp_path, network):
+    options = {"optim_wrapper.accumulative_counts": 2, "by_epoch": True}
+    hooks = [EMA, CHANNELS_LAST]
+    _, losses = run(network, tmp_path / "straight", hooks, epochs=2, **options)
+    run(network, tmp_path / "resumed", hooks, epochs=1, **options)
+    _, found = run(network, tmp_path / "resumed", hooks, epochs=2, resume=True, **options)
+    assert found == losses
+    straight, resumed = (
+        read_checkpoint(tmp_path / name / "epoch_2.pth") for name in ("straight", "resumed")
+    )
+    for key in ("state_dict", "ema_state_dict"):
+        assert largest_difference(resumed[key], straight[key]) == 0
