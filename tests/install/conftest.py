@@ -22,6 +22,7 @@ PYTHON = f"""#!/usr/bin/env bash
 case "$*" in
   -) cat >/dev/null; echo 'cp311 2.13.0+cu130 13' ;;  # torch_tags
   *Py_GIL_DISABLED*) echo "${{FAKE_FACTS:-{FACTS}}} $0" ;;
+  '-c import platform;'*) facts=${{FAKE_FACTS:-{FACTS}}}; echo "${{facts%% *}}" ;;
   '-m gcp_mm.doctor') exit "${{FAKE_DOCTOR:-0}}" ;;
   '-m venv '*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; echo venv-module >>"$FAKE_LOG" ;;
   '-m pip install '*) cp "$FAKE_BIN/spare-uv" "${{0%/*}}/uv"; echo "$*" >>"$FAKE_LOG" ;;
