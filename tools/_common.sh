@@ -9,9 +9,10 @@ fail_with_usage() {
     exit 2
 }
 
-# The environment that `make install` made, unless another one is asked for.
+# The interpreter that is asked for, that of an activated environment, or that of `make install`.
 project_python() {
-    local python=${PYTHON:-$tools/../.venv/bin/python}
+    local python=${PYTHON:-${VIRTUAL_ENV:+$VIRTUAL_ENV/bin/python}}
+    python=${python:-$tools/../.venv/bin/python}
     [[ -n ${PYTHON:-} || -x $python ]] || python=python
     echo "$python"
 }

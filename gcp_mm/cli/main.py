@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import importlib
+import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from gcp_mm.doctor import stack
 from gcp_mm.version import __version__
 
 
@@ -18,70 +19,75 @@ class Command(NamedTuple):
     Attributes:
         module: Where its ``main(argv, prog)`` is.
         summary: One line for the help.
-        extras: The extras of this project that it needs.
+        extra: The extra of this project that it needs beside OpenMMLab, if any.
     """
 
     module: str
     summary: str
-    extras: str
+    extra: str = ""
 
 
 COMMANDS = {
-    "train": Command("gcp_mm.cli.train", "train a classifier or a detector", "openmmlab"),
-    "test": Command("gcp_mm.cli.test", "evaluate a checkpoint", "openmmlab"),
-    "zoo": Command(
-        "gcp_mm.cli.zoo", "list, describe and download the published models", "openmmlab,zoo"
-    ),
-    "convert": Command(
-        "gcp_mm.cli.convert", "convert published or torchvision weights, or back", "openmmlab"
-    ),
+    "train": Command("gcp_mm.cli.train", "train a classifier or a detector"),
+    "test": Command("gcp_mm.cli.test", "evaluate a checkpoint"),
+    "zoo": Command("gcp_mm.cli.zoo", "list, describe and download the published models", "zoo"),
+    "convert": Command("gcp_mm.cli.convert", "convert published or torchvision weights, or back"),
     "export": Command(
         "gcp_mm.cli.export",
         "write a classifier as ONNX, torch.export or TorchScript",
-        "openmmlab,export",
+        "export",
     ),
     "robustness": Command(
-        "gcp_mm.cli.robustness", "evaluate on ImageNet-C or ImageNet-P, and compare", "openmmlab"
+        "gcp_mm.cli.robustness", "evaluate on ImageNet-C or ImageNet-P, and compare"
     ),
     "corrupt": Command(
         "gcp_mm.cli.corrupt",
         "make a tree like ImageNet-C or -P from your images",
-        "openmmlab,corruptions",
+        "corruptions",
     ),
-    "landscape": Command(
-        "gcp_mm.cli.landscape", "measure how smooth a loss is", "openmmlab,landscape"
-    ),
-    "schedules": Command("gcp_mm.cli.schedules", "draw the learning rates of configs", "openmmlab"),
-    "compare": Command(
-        "gcp_mm.cli.compare", "draw the training curves of several runs", "openmmlab"
-    ),
-    "doctor": Command("gcp_mm.doctor", "check the installation", ""),
+    "landscape": Command("gcp_mm.cli.landscape", "measure how smooth a loss is", "landscape"),
+    "schedules": Command("gcp_mm.cli.schedules", "draw the learning rates of configs"),
+    "compare": Command("gcp_mm.cli.compare", "draw the training curves of several runs"),
+    "doctor": Command("gcp_mm.doctor", "check the installation"),
 }
 
 
-def find_main(name: str, prog: str) -> Callable[..., int | None]:
-    """Import the module of a command.
+def _install_command(package: str, extra: str) -> str:
+    """Return what installs a missing package and leaves the OpenMMLab that is here as it is."""
+    # The extra of OpenMMLab would be written over compiled mmcv, or over the forks.
+    here = importlib.util.find_spec("mmengine") is not None
+    if here and package in stack.DISTRIBUTIONS:
+        return f"pip install {stack.requirement(package)}"
+    openmmlab = "" if here else "onedl" if stack.on_forks() else "openmmlab"
+    extras = ",".join(filter(None, (openmmlab, extra)))
+    return f"pip install 'gcp_mm[{extras}]'" if extras else f"pip install {package}"
+
+
+def run_named(name: str, arguments: Sequence[str], prog: str) -> int | None:
+    """Import the module of a command and run it.
 
     Args:
         name: The command.
+        arguments: Its command line.
         prog: How the program is called.
 
     Returns:
-        Its function.
+        Exit status of the command; None is 0.
 
     Raises:
         SystemExit: With a message, if a package that it needs is not installed.
     """
     command = COMMANDS[name]
     try:
-        return importlib.import_module(command.module).main
+        main = importlib.import_module(command.module).main
+        return main(arguments, prog=f"{prog} {name}")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "gcp_mm"):
             raise
         sys.exit(
             f"error: `{prog} {name}` needs the package {package!r}, which is not installed: "
-            f"pip install 'gcp_mm[{command.extras}]'"
+            f"{_install_command(package, command.extra)}"
         )
 
 
@@ -114,4 +120,4 @@ def main(argv: Sequence[str] | None = None, prog: str = "gcp-mm") -> int | None:
         near = difflib.get_close_matches(args.command, COMMANDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(COMMANDS)}"
         parser.error(f"there is no command {args.command!r}; {hint}")
-    return find_main(args.command, prog)(args.arguments, prog=f"{prog} {args.command}")
+    return run_named(args.command, args.arguments, prog)

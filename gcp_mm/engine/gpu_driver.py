@@ -19,22 +19,36 @@ DRIVER_FILES = ("/dev/nvidiactl", "/dev/dxg")
 _DRIVER_LIBRARY = "libcuda.so.1"
 
 
-def has_driver(files: Iterable[str] = DRIVER_FILES) -> bool:
-    """Say whether a GPU driver shows itself.
+def has_driver(files: Iterable[str] = DRIVER_FILES, library: str = _DRIVER_LIBRARY) -> bool:
+    """Say whether a driver of an NVIDIA GPU shows itself.
+
+    WSL has its file for the GPU of any maker; there the driver's library counts too.
 
     Args:
         files: Where it would.
+        library: The driver's library.
     """
-    return any(Path(file).exists() for file in files)
+    return any(
+        Path(file).exists() and (Path(file).name != "dxg" or _loads(library)) for file in files
+    )
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def asks_for_cpu() -> bool:
     """Say whether ``CUDA_VISIBLE_DEVICES`` hides every GPU: it is set and empty, or starts with -1.
 
-    What follows a -1 is hidden too, as CUDA reads the variable.
+    What follows a -1 is hidden too, as CUDA reads the variable. ``NoDevFiles`` is what SLURM writes
+    for a job that was granted no GPU.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return visible is not None and visible.partition(",")[0].strip() in ("", "-1")
+    return visible is not None and visible.partition(",")[0].strip() in ("", "-1", "NoDevFiles")
 
 
 def count_gpus() -> int:

@@ -15,7 +15,11 @@ import torchvision
 
 _OPERATORS = torch.ops.torchvision
 
-BUILD_COMMAND = "make install MMCV=build"
+# In the source tree, and anywhere. The finder serves only where mmcv has no compiled operators.
+BUILD_COMMAND = (
+    "make install MMCV=build in the source tree of gcp_mm, or pip uninstall mmcv-lite; "
+    "pip install --no-build-isolation --no-binary mmcv mmcv==2.1.0"
+)
 
 
 def _plain(tensor):

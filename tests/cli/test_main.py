@@ -58,16 +58,42 @@ def test_arguments_and_exit_status_are_passed_on(monkeypatch):
     ]
 
 
-def test_missing_package_is_named_with_the_extra(monkeypatch):
-    def fail(name):
-        raise ModuleNotFoundError("No module named 'mmengine.dist'", name="mmengine.dist")
+def fail(name):
+    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr(FIND, fail)
+
+@pytest.mark.parametrize(
+    ("missing", "installed", "forks", "cure"),
+    [
+        ("mmengine.dist", (), False, "'gcp_mm[openmmlab,corruptions]'"),
+        ("mmengine.dist", (), True, "'gcp_mm[onedl,corruptions]'"),
+        # Compiled mmcv, or a fork, stays what it is.
+        ("av", ("mmengine",), False, "'gcp_mm[corruptions]'"),
+        ("mmdet.apis", ("mmengine",), False, "mmdet==3.3.0"),
+        ("mmdet.apis", ("mmengine",), True, "onedl-mmdetection==3.5.1"),
+    ],
+)
+@pytest.mark.parametrize("when", ["import", "call"])
+def test_missing_package_is_named_with_its_cure(monkeypatch, missing, installed, forks, cure, when):
+    """Also one that is imported late, when the command runs."""
+    module = SimpleNamespace(main=lambda argv, prog: fail(missing))
+    monkeypatch.setattr(FIND, lambda name: fail(missing) if when == "import" else module)
+    monkeypatch.setattr(
+        program.importlib.util, "find_spec", lambda name: name if name in installed else None
+    )
+    monkeypatch.setattr(program.stack, "on_forks", lambda: forks)
     with pytest.raises(SystemExit) as end:
-        program.main(["corrupt", "--help"])
-    message = str(end.value.code)
-    assert "`gcp-mm corrupt` needs the package 'mmengine'" in message
-    assert "pip install 'gcp_mm[openmmlab,corruptions]'" in message
+        program.main(["corrupt"])
+    package = missing.partition(".")[0]
+    assert f"`gcp-mm corrupt` needs the package {package!r}" in end.value.code
+    assert end.value.code.endswith(f": pip install {cure}")
+
+
+def test_missing_package_of_a_command_without_extra(monkeypatch):
+    monkeypatch.setattr(FIND, lambda name: fail("torchvision"))
+    monkeypatch.setattr(program.importlib.util, "find_spec", lambda name: name)
+    with pytest.raises(SystemExit, match="pip install torchvision$"):
+        program.main(["train"])
 
 
 def test_missing_module_of_this_project_is_a_bug_and_stays_one(monkeypatch):
@@ -82,7 +108,7 @@ def test_missing_module_of_this_project_is_a_bug_and_stays_one(monkeypatch):
 def test_extras_exist(repo):
     tomllib = pytest.importorskip("tomllib")  # since Python 3.11
     project = tomllib.loads((repo / "pyproject.toml").read_text())["project"]
-    needed = {extra for row in program.COMMANDS.values() for extra in row.extras.split(",")}
+    needed = {row.extra for row in program.COMMANDS.values() if row.extra} | {"openmmlab", "onedl"}
     assert needed - {""} <= project["optional-dependencies"].keys()
 
 

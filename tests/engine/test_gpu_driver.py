@@ -86,7 +86,7 @@ def test_error_of_torch_serves_where_it_does_not_warn(pretend, driver):
     assert "CUDA_VISIBLE_DEVICES=7 may name no GPU" in text
 
 
-@pytest.mark.parametrize("visible", ["", "-1", " ", "-1,0"])
+@pytest.mark.parametrize("visible", ["", "-1", " ", "-1,0", "NoDevFiles"])
 def test_wish_for_the_cpu_is_obeyed(pretend, driver, visible):
     pretend(visible=visible)
     assert asks_for_cpu()
@@ -133,8 +133,18 @@ def test_machine_without_a_driver_has_no_version():
     assert driver_cuda_version("libabsent_driver.so.9") is None
 
 
+def test_file_of_wsl_counts_with_the_library_of_the_driver(tmp_path):
+    (tmp_path / "dxg").touch()
+    files = [str(tmp_path / "dxg")]
+    assert not gpu_driver.has_driver(files, library="libabsent_driver.so.9")
+    assert gpu_driver.has_driver(files, library="libc.so.6")
+    (tmp_path / "nvidiactl").touch()
+    files = [str(tmp_path / "nvidiactl")]
+    assert gpu_driver.has_driver(files, library="libabsent_driver.so.9")
+
+
 def test_doctor_looks_at_the_same_files():
-    assert machine.DRIVER_FILES is gpu_driver.DRIVER_FILES
+    assert machine.has_driver is gpu_driver.has_driver
     assert gpu_driver.DRIVER_FILES == ("/dev/nvidiactl", "/dev/dxg")
 
 

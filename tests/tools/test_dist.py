@@ -62,6 +62,18 @@ def launch_arguments(run_tool, tmp_path):
     return call
 
 
+def test_activated_environment_is_used(run_tool, tmp_path):
+    """Not that of ``make install``: somebody may have activated the one of the forks."""
+    python = tmp_path / "env/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "activated $2"\n')
+    python.chmod(0o755)
+    process = run_tool(
+        *("bash", "tools/dist_train.sh", CONFIG, 1), PYTHON="", VIRTUAL_ENV=str(python.parents[1])
+    )
+    assert process.stdout == "activated gcp_mm.engine.launch\n"
+
+
 @pytest.mark.parametrize("env", [{}, {"PORT": ""}, {"PORT": "0"}, {"NNODES": "1"}])
 def test_one_node_takes_a_free_port(launch_arguments, env):
     words = launch_arguments("dist_train.sh", CONFIG, 2, "--cfg-options", "a=b c", **env)
