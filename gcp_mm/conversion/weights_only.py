@@ -20,6 +20,8 @@ from gcp_mm.engine.file_digest import sha256
 from gcp_mm.errors import UserError
 from gcp_mm.version import __version__
 
+_WRAPPED = "module."
+
 
 def extract_weights(
     source: str | Path,
@@ -58,15 +60,20 @@ def extract_weights(
             "before the training diverged. --allow-non-finite writes it anyway"
         )
     digest = sha256(path)
-    content, dropped = weights, []
+    content, dropped, names = weights, [], "names as they are"
     if "state_dict" in checkpoint:
         name = source if hub.is_address(source) else path.name
         origin = dict(source=name, sha256=digest, writer=f"gcp_mm {__version__}")
-        meta, dropped = _plain(checkpoint.get("meta") or {})
+        meta, dropped = _plain(_mapping(checkpoint, "meta"))
         content = {"meta": {**meta, "weights_of": origin}, "state_dict": weights}
-        if "layout" in (checkpoint.get("legacy") or {}):
-            content["legacy"] = {"layout": checkpoint["legacy"]["layout"]}
-            dropped += [f"legacy.{key}" for key in checkpoint["legacy"] if key != "layout"]
+        legacy = _mapping(checkpoint, "legacy")
+        if "layout" in legacy:
+            content["legacy"] = {"layout": legacy["layout"]}
+            dropped += [f"legacy.{key}" for key in legacy if key != "layout"]
+        elif all(name.startswith(_WRAPPED) for name in weights):
+            # A FlexibleRunner saves the names of the model that is wrapped for several processes.
+            weights = {name.removeprefix(_WRAPPED): tensor for name, tensor in weights.items()}
+            content["state_dict"], names = weights, f"names without {_WRAPPED!r}"
         dropped += [str(key) for key in checkpoint if key not in content]
     if not dry_run:
         write_checkpoint(content, target)
@@ -74,7 +81,7 @@ def extract_weights(
         (
             f"{source} (sha256 {digest})",
             f"weights: {len(weights)} tensors, {sum(t.numel() for t in weights.values())} numbers",
-            f"kept: {'meta, ' * ('meta' in content)}names as they are",
+            f"kept: {'meta, ' * ('meta' in content)}{names}",
             f"dropped: {', '.join(dropped) or 'nothing'}",
             *(f"warning: NaN or infinity in {name}" for name in not_finite),
             f"dry run: {target} was not written" if dry_run else f"written: {target}",
@@ -96,6 +103,12 @@ def _weights(checkpoint: Any, path: Path) -> Mapping[str, Tensor]:
             "checkpoint with the entry state_dict"
         )
     return weights
+
+
+def _mapping(checkpoint: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return an entry, or nothing if it is absent or of another form."""
+    entry = checkpoint.get(key)
+    return entry if isinstance(entry, Mapping) else {}
 
 
 def _plain(meta: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -22,9 +22,10 @@ def _install_backend(_: ModuleType) -> None:
 def _install_loaders(module: ModuleType) -> None:
     importlib.import_module("gcp_mm.engine.checkpoint_loader")
 
+    from gcp_mm.engine.without_code import without_code
     from gcp_mm.zoo.weights import SCHEME, load_from_zoo
 
-    module.CheckpointLoader.register_scheme(SCHEME, load_from_zoo, force=True)
+    module.CheckpointLoader.register_scheme(SCHEME, without_code(load_from_zoo), force=True)
 
 
 def _answer_find_loader(module: ModuleType) -> None:

@@ -21,11 +21,25 @@ import numpy as np
 import torch
 from mmengine.dist import get_dist_info
 from mmengine.logging import HistoryBuffer
-from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
+from mmengine.runner.checkpoint import (
+    CheckpointLoader,
+    _get_mmengine_home,
+    _process_mmcls_checkpoint,
+    get_deprecated_model_names,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
 
 from gcp_mm.engine import hub
-from gcp_mm.engine.file_kind import MAGIC, is_safetensors, other_kind, several_files
+from gcp_mm.engine.file_kind import (
+    begins_like_torch,
+    is_safetensors,
+    other_kind,
+    several_files,
+)
 from gcp_mm.engine.safetensors_file import load_safetensors
+from gcp_mm.engine.without_code import without_code
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
 
 UNSAFE_SWITCH = "GCP_MM_ALLOW_UNSAFE_CHECKPOINTS"
@@ -125,7 +139,7 @@ def _load(path: Path, map_location: Any) -> Any:
             return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         with path.open("rb") as file:
-            if not file.read(4).startswith(MAGIC):
+            if not begins_like_torch(file.read(9)):
                 raise
         if os.environ.get(UNSAFE_SWITCH) != "1":
             raise UnsafeCheckpointError(
@@ -230,6 +244,35 @@ def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
     return load_from_url(urls[name], map_location)
 
 
+def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
+    """Load ``open-mmlab://NAME`` or ``mmcls://NAME`` from where mmengine's tables say it is.
+
+    Args:
+        filename: The name with its scheme.
+        map_location: As in ``torch.load``.
+
+    Returns:
+        What the file holds; of ``mmcls://`` the weights of the backbone.
+
+    Raises:
+        UserError: If the tables have no such name, or the file cannot be had.
+    """
+    scheme, _, name = filename.partition("://")
+    if scheme == "mmcls":
+        places = get_mmcls_models()
+    else:
+        places = get_external_models()
+        name = get_deprecated_model_names().get(name, name)
+    if name not in places:
+        raise UserError(f"mmengine knows no weights called {filename!r}; give a path or an address")
+    place = places[name]
+    if "://" in place:
+        loaded = load_from_url(place, map_location)
+    else:
+        loaded = load_from_file(Path(_get_mmengine_home()) / place, map_location)
+    return _process_mmcls_checkpoint(loaded) if scheme == "mmcls" else loaded
+
+
 def register_loaders() -> None:
     """Make mmengine's ``CheckpointLoader`` use the loaders of this module."""
     loaders: dict[str | tuple[str, ...], Callable] = {
@@ -237,9 +280,10 @@ def register_loaders() -> None:
         hub.SCHEME: load_from_hub,
         ("http://", "https://"): load_from_url,
         ("modelzoo://", "torchvision://"): load_from_torchvision,
+        ("open-mmlab://", "openmmlab://", "mmcls://"): load_from_openmmlab,
     }
     for prefixes, loader in loaders.items():
-        CheckpointLoader.register_scheme(prefixes=prefixes, loader=loader, force=True)
+        CheckpointLoader.register_scheme(prefixes, without_code(loader), force=True)
 
 
 register_loaders()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -31,7 +32,13 @@ def _missing(device: str) -> str | None:
             )
     header = Path(sysconfig.get_path("include"), "Python.h")
     if not header.is_file():
-        return f"the headers of Python, and {header} does not exist: apt-get install python3-dev"
+        version = "{}.{}".format(*sys.version_info)
+        cure = (
+            f"apt-get install python{version}-dev"
+            if header.is_relative_to("/usr/include")
+            else "install this Python again with its headers"
+        )
+        return f"the headers of Python, and {header} does not exist: {cure}"
     return None
 
 

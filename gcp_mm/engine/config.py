@@ -57,6 +57,23 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
 
 
+def _leave_scope(value: object) -> None:
+    """Take away the scope that mmengine writes into what comes from ``_base_ = 'gcp_mm::...'``.
+
+    It would look for all that has no prefix in this package alone, and hand the mark itself to
+    functions such as ``default_collate``. The configs of this package name what is its own in full
+    (``gcp_mm.X``), and the rest belongs to their ``default_scope``.
+    """
+    if isinstance(value, dict):
+        if value.get("_scope_") == "gcp_mm":
+            del value["_scope_"]
+        for item in value.values():
+            _leave_scope(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _leave_scope(item)
+
+
 def load_config(
     path: str,
     cfg_options: dict | None = None,
@@ -98,6 +115,7 @@ def load_config(
         raise UserError(
             f"config {path!r} cannot be read: {type(error).__name__}: {error}"
         ) from error
+    _leave_scope(cfg._cfg_dict)
     try:
         cfg.merge_from_dict(cfg_options or {})
     except (TypeError, KeyError, IndexError, AttributeError) as error:

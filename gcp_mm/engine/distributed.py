@@ -39,14 +39,14 @@ def prepare_distributed(cfg: Config) -> None:
     gpus = count_gpus()
     if gpus and processes > gpus:
         fewer = (
-            f"GPUS_PER_NODE={gpus} bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG, without "
-            "options of srun that show each process one GPU"
+            f"set GPUS_PER_NODE={gpus} for tools/slurm_*.sh, without options of srun that show "
+            "each process one GPU"
             if cfg.launcher == "slurm"
-            else f"bash tools/dist_train.sh CONFIG {gpus}"
+            else f"give {gpus} to tools/dist_*.sh"
         )
         raise UserError(
             f"{processes} processes were started on a machine with {gpus} GPU(s); start at most "
-            f"{gpus}: {fewer} (add --auto-scale-lr to adapt the "
+            f"{gpus}: {fewer} (in training --auto-scale-lr adapts the "
             "learning rate), or hide the GPUs with CUDA_VISIBLE_DEVICES= to run on CPU"
         )
     if gpus:
@@ -64,7 +64,7 @@ def _check_average(cfg: Config) -> None:
     """
     if cfg.get("runner_type") != "FlexibleRunner":
         return
-    if any(str(hook["type"]).endswith("EMAHook") for hook in cfg.get("custom_hooks") or []):
+    if any("EMAHook" in str(hook["type"]) for hook in cfg.get("custom_hooks") or []):
         raise UserError(
             "custom_hooks has EMAHook, which does not go with runner_type=FlexibleRunner in "
             "several processes: remove runner_type, or the hook"

@@ -18,6 +18,24 @@ _LFS_POINTER = b"version https://git-lfs"
 _LONGEST_HEADER = 100_000_000
 
 
+def begins_like_safetensors(beginning: bytes) -> bool:
+    """Say whether a file begins as safetensors do: the header's length, and an opening brace.
+
+    Args:
+        beginning: Its first nine bytes, or more.
+    """
+    return beginning[8:9] == b"{" and int.from_bytes(beginning[:8], "little") <= _LONGEST_HEADER
+
+
+def begins_like_torch(beginning: bytes) -> bool:
+    """Say whether a file begins as one of ``torch.save``.
+
+    Args:
+        beginning: Its first nine bytes, or more: the length of a header can begin like a pickle.
+    """
+    return beginning.startswith(MAGIC) and not begins_like_safetensors(beginning)
+
+
 def is_safetensors(path: str | Path) -> bool:
     """Say whether a file is read and written as safetensors: whether its suffix says so.
 
@@ -41,12 +59,12 @@ def other_kind(path: Path) -> str | None:
     if beginning == _LFS_POINTER:
         return "is a pointer of Git LFS, not the file: run `git lfs pull` in its repository"
     if is_safetensors(path):
-        if beginning.startswith(MAGIC):
+        if begins_like_torch(beginning):
             return (
                 "is a PyTorch checkpoint with the suffix of safetensors: rename it to "
                 f"{path.with_suffix('.pth').name!r}"
             )
-    elif beginning[8:9] == b"{" and int.from_bytes(beginning[:8], "little") <= _LONGEST_HEADER:
+    elif begins_like_safetensors(beginning):
         return f"is a safetensors file with another suffix: rename it to {path.stem + SUFFIX!r}"
     return None
 

@@ -6,6 +6,7 @@ The package huggingface_hub fetches and caches them; its environment variables (
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,9 +198,12 @@ def _check_digest(path: Path, address: Address) -> None:
         return
     digest = sha256(blob)
     if digest != blob.name:
-        path.unlink()
-        blob.unlink()
+        # Of several processes one removes it, and a shared cache may not be ours to change.
+        for file in (path, blob):
+            with contextlib.suppress(OSError):
+                file.unlink()
+        kept = f"; remove {blob}" if blob.exists() else "; it was not kept"
         raise UserError(
-            f"{address}: what came has the sha256 {digest}, and the hub's file {blob.name}; it was "
-            "not kept. Try again, or fetch the file elsewhere and give its path"
+            f"{address}: what came has the sha256 {digest}, and the hub's file {blob.name}"
+            f"{kept}. Try again, or fetch the file elsewhere and give its path"
         )

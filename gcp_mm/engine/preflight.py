@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
-from gcp_mm.engine.checkpoint_loader import find_checkpoint
+from gcp_mm.engine.checkpoint_loader import load_from_file
 from gcp_mm.engine.file_kind import is_safetensors
 from gcp_mm.engine.pretrained import check_pretrained_exists
 from gcp_mm.errors import CheckpointNotFoundError, UserError
@@ -131,15 +131,13 @@ def check_start(cfg: Config, required: bool | None = None) -> None:
     """
     source, resume = cfg.get("load_from"), cfg.get("resume", False)
     if source:
-        if resume and is_safetensors(source):
+        if resume and _holds_weights_alone(source):
             raise UserError(
                 f"{source!r} holds weights, and no training to continue: name a checkpoint of the "
                 "run (--resume work_dirs/NAME/epoch_N.pth), or start a new one from these weights "
                 f"(--cfg-options load_from={source})"
             )
-        if resume and not _is_remote(source):
-            find_checkpoint(source)
-        elif not _is_remote(source) and not Path(source).expanduser().is_file():
+        if not resume and not _is_remote(source) and not Path(source).expanduser().is_file():
             raise CheckpointNotFoundError(
                 f"pretrained weights {source!r} do not exist (load_from, working folder: "
                 f"{Path.cwd()}). Convert published weights (python tools/convert_checkpoint.py "
@@ -148,7 +146,7 @@ def check_start(cfg: Config, required: bool | None = None) -> None:
         return
     if required is None:
         hooks = cfg.get("custom_hooks") or []
-        required = any(str(hook["type"]).endswith("PretrainedRequiredHook") for hook in hooks)
+        required = any("PretrainedRequiredHook" in str(hook["type"]) for hook in hooks)
     if not required or _has_pretrained_backbone(cfg.model):
         return
     if resume and find_latest_checkpoint(cfg.work_dir):
@@ -160,6 +158,16 @@ def check_start(cfg: Config, required: bool | None = None) -> None:
         "tools/convert_checkpoint.py SRC checkpoints/NAME.pth makes that file from published "
         "ones), or train from scratch with a config of configs/imagenet"
     )
+
+
+def _holds_weights_alone(source: str) -> bool:
+    """Say whether a checkpoint has no state of a training, as published and converted ones."""
+    if is_safetensors(source):
+        return True
+    if _is_remote(source):
+        return False
+    content = load_from_file(source, "meta")
+    return not isinstance(content, dict) or "message_hub" not in content
 
 
 def _has_pretrained_backbone(model: dict) -> bool:

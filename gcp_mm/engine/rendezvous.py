@@ -40,7 +40,7 @@ def _require(name: str) -> str:
     except KeyError:
         raise UserError(
             f"--launcher slurm needs the variables that srun sets, and {name} is not set; start "
-            "with bash tools/slurm_train.sh, or srun python tools/train.py ... --launcher slurm"
+            "with tools/slurm_train.sh or slurm_test.sh, or srun python TOOL ... --launcher slurm"
         ) from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.dist import all_gather_object
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch.distributed import DistNetworkError, DistStoreError
@@ -69,6 +70,7 @@ def train(
                 "that its learning rate was made for"
             )
         cfg.auto_scale_lr.enable = True
+    _check_accumulation(cfg)
     checkpoint = latest_checkpoint(cfg.work_dir) if resume is True else resume
     if checkpoint:
         if "://" not in checkpoint:
@@ -79,8 +81,26 @@ def train(
     check_pretrained(cfg.model)
     check_start(cfg)
     runner = _build_runner(cfg)
+    dtypes = set(map(str, all_gather_object(cfg.optim_wrapper.get("dtype"))))
+    if len(dtypes) > 1:
+        raise UserError(
+            f"--amp means {' and '.join(sorted(dtypes))} on different GPUs of this run, whose "
+            "gradients do not go together: name one, --amp float16 or --amp bfloat16"
+        )
     runner.train()
     return runner
+
+
+def _check_accumulation(cfg: Config) -> None:
+    """Refuse to scale the learning rate to a batch that mmengine takes for a smaller one."""
+    accumulated = cfg.optim_wrapper.get("accumulative_counts", 1)
+    if accumulated > 1 and (cfg.get("auto_scale_lr") or {}).get("enable"):
+        raise UserError(
+            f"--auto-scale-lr does not go with optim_wrapper.accumulative_counts={accumulated}: "
+            "mmengine scales to the batch of one step, which is that many times too small. Leave "
+            "--auto-scale-lr out and set optim_wrapper.optimizer.lr to its value times batch x "
+            "processes x accumulated / auto_scale_lr.base_batch_size"
+        )
 
 
 def test(

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size, init_dist, is_distributed
 
 from gcp_mm.engine.distributed import prepare_distributed
+from gcp_mm.engine.gpu_driver import check_gpu_driver
 from gcp_mm.errors import UserError
 
 
@@ -23,6 +24,8 @@ def set_up(cfg: Config, device: str | None) -> torch.device:
     Raises:
         UserError: If there is no such device, or a node has fewer GPUs than processes.
     """
+    if device is None:
+        check_gpu_driver()
     launcher = cfg.get("launcher", "none")
     prepare_distributed(cfg)
     if launcher != "none" and not is_distributed():

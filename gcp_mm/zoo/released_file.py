@@ -30,13 +30,14 @@ def check_released_file(row: Row, path: str | Path) -> str:
     """
     # mmengine takes seconds to import, and the other commands of the zoo have no use for it.
     from gcp_mm.conversion.source_file import is_web_page
-    from gcp_mm.engine.checkpoint_loader import MAGIC, find_checkpoint
+    from gcp_mm.engine.checkpoint_loader import find_checkpoint
+    from gcp_mm.engine.file_kind import begins_like_torch
 
     path = find_checkpoint(path)
     size = path.stat().st_size
     with path.open("rb") as file:
-        beginning = file.read(8)
-    if not beginning.startswith(MAGIC):
+        beginning = file.read(9)
+    if not begins_like_torch(beginning):
         raise CheckpointMismatchError(
             f"{path} ({size} bytes) is "
             + (

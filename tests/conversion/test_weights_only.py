@@ -111,3 +111,20 @@ def test_destination_is_protected(trained, target):
 def test_converter_points_here(trained, target):
     with pytest.raises(UserError, match="checkpoint of mmengine already: --weights-only"):
         convert_file(trained[1], target)
+
+
+def test_names_of_a_wrapped_model_lose_the_wrapper(trained, target):
+    """mmengine's FlexibleRunner saves ``module.0.weight`` in several processes."""
+    content, path = trained
+    wrapped = {f"module.{name}": tensor for name, tensor in content["state_dict"].items()}
+    torch.save({**content, "state_dict": wrapped}, path)
+    assert "names without 'module.'" in str(extract_weights(path, target))
+    assert list(read_source(target)["state_dict"]) == list(content["state_dict"])
+
+
+@pytest.mark.parametrize("entries", [{"meta": [1]}, {"legacy": "x"}, {"meta": None, "legacy": []}])
+def test_entries_of_another_form_stay_behind(trained, target, entries):
+    content, path = trained
+    torch.save({**content, **entries}, path)
+    extract_weights(path, target)
+    assert list(read_source(target)) == ["meta", "state_dict"]

@@ -141,3 +141,26 @@ def test_torchvision_name_is_its_address(monkeypatch, prefix):
 def test_torchvision_has_no_such_model():
     with pytest.raises(UserError, match="nosuchmodel"):
         CheckpointLoader.load_checkpoint("torchvision://nosuchmodel")
+
+
+@pytest.mark.parametrize("scheme", ["open-mmlab", "openmmlab", "mmcls"])
+def test_weights_by_a_name_of_mmengine_are_not_executed(
+    server, cache, monkeypatch, scheme, tmp_path
+):
+    """mmengine's own loaders of these schemes unpickle whatever the address gives."""
+    folder, address, _ = server
+    weights = {"backbone.w": torch.arange(3.0)}
+    torch.save({"state_dict": weights}, folder / "net.pth")
+    torch.save({"state_dict": Hostile(tmp_path / "marker")}, folder / "hostile.pth")
+    table = {name: f"{address}/{name}.pth" for name in ("net", "hostile")}
+    for models in ("get_external_models", "get_mmcls_models"):
+        monkeypatch.setattr(checkpoint_loader, models, lambda: table)
+    loaded = CheckpointLoader.load_checkpoint(f"{scheme}://net", "cpu")["state_dict"]
+    # Of a classifier mmengine takes the backbone.
+    name = "w" if scheme == "mmcls" else "backbone.w"
+    assert torch.equal(loaded[name], weights["backbone.w"])
+    with pytest.raises(UnsafeCheckpointError, match="nothing in it was executed"):
+        CheckpointLoader.load_checkpoint(f"{scheme}://hostile")
+    assert not (tmp_path / "marker").exists()
+    with pytest.raises(UserError, match=f"no weights called '{scheme}://absent'"):
+        CheckpointLoader.load_checkpoint(f"{scheme}://absent")

@@ -14,7 +14,7 @@ from golden_files import load_fill, recorded
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from gcp_mm.engine.checkpoint_loader import UNSAFE_SWITCH
+from gcp_mm.engine.checkpoint_loader import UNSAFE_SWITCH, load_from_file
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
 
 
@@ -193,3 +193,14 @@ load_checkpoint(model, {hostile!r})
     assert "['linear.bias', 'linear.weight']" in process.stdout, process.stderr
     assert "UnsafeCheckpointError" in process.stderr
     assert not marker.exists()
+
+
+def test_text_that_a_resumed_run_would_execute_is_left_out(tmp_path):
+    """``Runner.resume`` hands ``meta['config']`` to ``Config.fromstring``, which runs it."""
+    text = f"open({str(tmp_path / 'marker')!r}, 'w')"
+    content = {"meta": {"config": text, "epoch": 3}, "state_dict": {"w": torch.ones(1)}}
+    path = save(tmp_path / "x.pth", content)
+    loaded = CheckpointLoader.load_checkpoint(path, "cpu")
+    assert loaded["meta"] == {"epoch": 3}
+    # What other parts read, the converter for one, is what the file holds.
+    assert load_from_file(path)["meta"] == content["meta"]

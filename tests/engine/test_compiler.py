@@ -63,7 +63,7 @@ def test_compiler_that_the_user_names(programs, monkeypatch):
 def test_missing_headers(programs):
     programs("g++")
     (Path(sysconfig.get_path("include")) / "Python.h").unlink()
-    with pytest.raises(UserError, match="Python.h does not exist: apt-get install python3-dev"):
+    with pytest.raises(UserError, match="Python.h does not exist: install this Python again with"):
         check_compile(Config(dict(compile=True)), "cpu")
 
 

@@ -3,6 +3,7 @@
 import argparse
 
 import pytest
+from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 
 from gcp_mm.engine.config import add_common_arguments, load_config
 from gcp_mm.errors import UserError
@@ -132,3 +133,22 @@ def test_config_of_this_project_by_name(tmp_path, monkeypatch, name):
 def test_missing_config_of_this_project_is_named():
     with pytest.raises(UserError, match=r"configs/absent.py' does not exist .*gcp_mm::NAME.py"):
         load_config("gcp_mm::absent.py")
+
+
+USERS = """
+_base_ = 'gcp_mm::imagenet/resnet18_gcp_lrnorm.py'
+model = dict(head=dict(num_classes=3))
+"""
+
+
+def test_config_over_one_of_this_project_is_built_in_its_scope(write):
+    """mmengine marks all that comes from the base with the scope gcp_mm, which has no head."""
+    pytest.importorskip("mmpretrain")
+    cfg = load_config(write(USERS))
+    assert "'_scope_': 'gcp_mm'" not in str(cfg._cfg_dict)
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        network = MODELS.build(cfg.model)
+        pipeline = [TRANSFORMS.build(step) for step in cfg.train_pipeline]
+    assert network.head.num_classes == 3
+    assert type(network.neck).__module__.startswith("gcp_mm.")
+    assert len(pipeline) == len(cfg.train_pipeline)

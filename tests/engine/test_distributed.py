@@ -36,7 +36,7 @@ def test_more_processes_than_gpus(machine, gpus, processes):
         prepare_distributed(Config({"launcher": "pytorch"}))
     message = str(caught.value)
     assert f"{processes} processes were started on a machine with {gpus} GPU(s)" in message
-    assert f"bash tools/dist_train.sh CONFIG {gpus}" in message
+    assert f"start at most {gpus}: give {gpus} to tools/dist_*.sh" in message
     assert "--auto-scale-lr" in message
     assert "CUDA_VISIBLE_DEVICES=" in message
     assert groups == []
@@ -44,7 +44,7 @@ def test_more_processes_than_gpus(machine, gpus, processes):
 
 def test_more_processes_than_gpus_under_slurm(machine):
     machine(4, 8, launcher="slurm")
-    with pytest.raises(UserError, match="8 processes .* GPUS_PER_NODE=4 bash tools/slurm_train.sh"):
+    with pytest.raises(UserError, match="8 processes .* set GPUS_PER_NODE=4 for tools/slurm_"):
         prepare_distributed(Config({"launcher": "slurm"}))
 
 

@@ -1,6 +1,7 @@
 """Missing data and weights are found before the model is built."""
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from gcp_mm.engine.preflight import (
@@ -204,10 +205,14 @@ def test_weights_to_start_from(tmp_path, case):
             check_start(cfg)
 
 
-@pytest.mark.parametrize("source", ["net.safetensors", "hf://owner/net/net.safetensors"])
+@pytest.mark.parametrize(
+    "source", ["net.safetensors", "net.pth", "hf://owner/net/net.safetensors"]
+)
 def test_no_run_continues_from_weights_alone(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.safetensors").touch()
+    # As --weights-only writes it: an epoch is no training to continue.
+    torch.save({"meta": {"epoch": 3, "iter": 9}, "state_dict": {}}, tmp_path / "net.pth")
     check_start(Config({"model": {}, "load_from": source}))
     with pytest.raises(UserError, match=f"{source}' holds weights.*load_from={source}"):
         check_start(Config({"model": {}, "load_from": source, "resume": True}))

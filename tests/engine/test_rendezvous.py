@@ -100,7 +100,7 @@ def test_steps_meet_at_different_ports(step):
 @pytest.mark.parametrize("name", ["SLURM_PROCID", "SLURM_NTASKS", "SLURM_TASKS_PER_NODE"])
 def test_process_that_srun_did_not_start(step, name):
     step(**{name: None})
-    with pytest.raises(UserError, match=f"{name} is not set; start with bash tools/slurm_train.sh"):
+    with pytest.raises(UserError, match=f"{name} is not set; start with tools/slurm_train.sh"):
         export_slurm()
 
 

@@ -214,6 +214,24 @@ def test_other_suffix_is_told(tmp_path):
             load(tmp_path / "b.safetensors")
 
 
+def test_length_of_the_header_can_begin_like_a_pickle(tmp_path):
+    """One header in 32 has a length whose first byte is 0x80, as a pickle of torch's begins."""
+    for padding in range(0, 256, 8):
+        content = safetensors_bytes(
+            {"meta": {"note": "x" * padding}, "state_dict": {"w": torch.ones(9)}}
+        )
+        if content[:1] == b"\x80":
+            break
+    assert content[:1] == b"\x80"
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(UserError, match="is a safetensors file.*rename it to 'a.safetensors'"):
+        load(tmp_path / "a.pth")
+    (tmp_path / "b.safetensors").write_bytes(content[:-8])
+    with pytest.raises(UserError) as caught:
+        load(tmp_path / "b.safetensors")
+    assert "PyTorch checkpoint" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["net.safetensors", "net.pth"])
 def test_pointer_of_git_lfs(tmp_path, name):
     text = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"

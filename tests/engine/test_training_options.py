@@ -12,8 +12,10 @@ from tiny_runs import (
     write_config,
 )
 
+from gcp_mm.engine import runner
 from gcp_mm.engine.config import load_config
 from gcp_mm.engine.runner import train
+from gcp_mm.errors import UserError
 
 CHANNELS_LAST = dict(type="gcp_mm.ChannelsLastHook")
 EMA = dict(type="EMAHook", momentum=0.1)
@@ -196,3 +198,24 @@ def test_averages_and_accumulation_resume(run, tmp_path, network):
     assert found == losses
     for key in ("state_dict", "ema_state_dict"):
         assert largest_difference(resumed[key], straight[key]) == 0
+
+
+def test_learning_rate_is_not_scaled_to_a_part_of_the_batch(configs, tmp_path):
+    """mmengine counts processes and samples, but not the batches that are accumulated."""
+    options = {"optim_wrapper.accumulative_counts": 4, "auto_scale_lr.base_batch_size": 8}
+    cfg = load_config(str(configs["classifier"]), options, str(tmp_path))
+    with pytest.raises(UserError, match="--auto-scale-lr .* optim_wrapper.accumulative_counts=4"):
+        train(cfg, auto_scale_lr=True)
+
+
+def test_processes_of_one_run_agree_on_the_dtype(configs, tmp_path, monkeypatch):
+    """GPUs of two generations answer differently; their gradients would be averaged."""
+    monkeypatch.setattr(runner, "all_gather_object", lambda dtype: [dtype, "float16"])
+    cfg = load_config(str(configs["classifier"]), {}, str(tmp_path))
+    try:
+        with pytest.raises(
+            UserError, match="bfloat16 and float16 on different GPUs.*--amp float16"
+        ):
+            train(cfg, amp="bfloat16")
+    finally:
+        forget_runs()
