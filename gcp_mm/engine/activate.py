@@ -29,9 +29,15 @@ def _install_loaders(module: ModuleType) -> None:
 
 
 def _answer_find_loader(module: ModuleType) -> None:
-    from gcp_mm.engine.find_loader import provide_find_loader
+    from gcp_mm.engine.removed_from_python import provide_find_loader
 
     provide_find_loader(module)
+
+
+def _answer_distutils(_: ModuleType) -> None:
+    from gcp_mm.engine.removed_from_python import provide_distutils
+
+    provide_distutils()
 
 
 def _register_models(module: ModuleType) -> None:
@@ -46,6 +52,7 @@ _CHANGES: dict[str, Callable[[ModuleType], None]] = {
     "mmengine.config.utils": _allow_prefix,
     "mmengine.fileio": _install_backend,
     "mmengine.runner.checkpoint": _install_loaders,
+    "mmengine.utils.dl_utils.collect_env": _answer_distutils,
     "mmengine.utils.dl_utils.misc": _answer_find_loader,
     "mmcv.utils.ext_loader": _answer_find_loader,
     "mmpretrain.apis.model": _register_models,

@@ -1,13 +1,19 @@
-"""Cures ``pkgutil.find_loader``, which Python 3.14 removed, for the modules that call it.
+"""Cures what newer Pythons removed for the modules of OpenMMLab that still use it.
 
-mmengine 0.10 and mmcv 2.1 ask it whether mmcv has operators; every start of a Runner reaches that
-call (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/utils/dl_utils/misc.py). The
-functions offer no hook, so the name ``pkgutil`` inside these two modules is given a stand-in; the
-standard library itself is left alone. What removed it: https://github.com/python/cpython/pull/98520.
+``pkgutil.find_loader``, removed in 3.14 (https://github.com/python/cpython/pull/98520): mmengine
+0.10 and mmcv 2.1 ask it whether mmcv has operators; every start of a Runner reaches that call
+(https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/utils/dl_utils/misc.py). The functions
+offer no hook, so the name ``pkgutil`` inside these two modules is given a stand-in; the standard
+library itself is left alone.
+
+``distutils``, removed in 3.12 (PEP 632): mmengine's report of the environment, with which every
+Runner starts, imports it. setuptools has a copy and offers it through a ``.pth`` file, which is not
+read everywhere (``pip install --target``, ``PYTHONPATH``).
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import pkgutil
 from types import ModuleType, SimpleNamespace
@@ -40,3 +46,9 @@ def provide_find_loader(module: ModuleType) -> None:
     """
     if hasattr(module, "pkgutil") and not hasattr(pkgutil, "find_loader"):
         module.pkgutil = SimpleNamespace(find_loader=find_loader)
+
+
+def provide_distutils() -> None:
+    """Let setuptools put its copy of ``distutils`` in place where Python has none."""
+    if importlib.util.find_spec("distutils") is None and importlib.util.find_spec("setuptools"):
+        importlib.import_module("setuptools")

@@ -1,4 +1,4 @@
-"""``pkgutil.find_loader`` for Python 3.14, tried by removing the function."""
+"""What newer Pythons removed, tried by removing it from the one that is here."""
 
 import importlib.util
 import pkgutil
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gcp_mm.engine.find_loader import find_loader, provide_find_loader
+from gcp_mm.engine.removed_from_python import find_loader, provide_find_loader
 
 
 @pytest.mark.parametrize("name", ["json", "json.decoder", "no_such_module", "json.no_such_module"])
@@ -73,3 +73,31 @@ def test_training_starts_without_it(run_tool, classifier, tmp_path):
     )
     assert process.returncode == 0, process.stderr
     assert (tmp_path / "run/epoch_1.pth").is_file()
+
+
+DISTUTILS = """
+import sys
+class Absent:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        # As Python 3.12 without the .pth file of setuptools.
+        if name == "distutils" and "setuptools" not in sys.modules:
+            return None
+        for finder in others:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+others = [finder for finder in sys.meta_path if "istutils" not in type(finder).__name__]
+sys.meta_path[:] = [Absent]
+import {first}, {second}
+from mmengine.utils.dl_utils import collect_env
+print(collect_env()["Python"] == sys.version.replace(chr(10), ""))
+"""
+
+
+@pytest.mark.parametrize("order", [("gcp_mm", "mmengine"), ("mmengine.utils.dl_utils", "gcp_mm")])
+def test_report_of_the_environment_needs_no_distutils_of_python(order, run_tool, tmp_path):
+    pytest.importorskip("mmengine")
+    code = DISTUTILS.format(first=order[0], second=order[1])
+    process = run_tool("-c", code, cwd=tmp_path)
+    assert process.stdout == "True\n", process.stderr
