@@ -1,3 +1,5 @@
+import re
+
 from tiny_runs import only_error
 
 
@@ -16,9 +18,10 @@ def test_draws_the_nine_settings(call_tool, tmp_path):
 def test_committed_figure_is_up_to_date(call_tool, repo, tmp_path):
     assert call_tool("tools/plot_schedules.py", tmp_path / "nine.svg")[0] == 0
     committed = (repo / "docs/figures/learning_rates.svg").read_text()
-    labels = [line for line in committed.splitlines() if "epochs" in line]
-    found = (tmp_path / "nine.svg").read_text().splitlines()
-    assert labels == [line for line in found if "epochs" in line]
+    # Only the words: where they stand differs between versions of matplotlib.
+    labels = re.findall(r">(\w+, \d+ epochs)<", committed)
+    assert len(labels) == 9
+    assert re.findall(r">(\w+, \d+ epochs)<", (tmp_path / "nine.svg").read_text()) == labels
 
 
 def test_configs_of_one_name_are_refused(call_tool, tmp_path):
