@@ -42,13 +42,18 @@ find_uv() {
 
 # Installs uv where find_uv found none.
 provide_uv() {
-  local wheel
+  local wheel digest
   if uv_works "$uv"; then return; fi
   say "no uv on PATH: putting uv $uv_version into .cache/uv"
   rm -rf "$private_uv"
   if [[ -n $offline ]]; then
     # A wheel is a zip file, and uv a program without dependencies: neither venv nor pip is needed.
-    wheel=$(compgen -G "$offline/uv-$uv_version-*.whl")
+    wheel=$(compgen -G "$offline/uv-$uv_version-*.whl") ||
+      fail "$offline has no wheel of uv $uv_version" 'Fill the folder again: make bundle'
+    digest=$(sha256sum <"$wheel") && digest=${digest%% *}
+    grep -q -- "--hash=sha256:$digest" requirements/uv.txt ||
+      fail "$wheel is not the uv of requirements/uv.txt: its SHA-256 is $digest" \
+        'Fill the folder again: make bundle'
     "$python" -c 'import os, sys, zipfile
 archive = zipfile.ZipFile(sys.argv[1])
 (name,) = [name for name in archive.namelist() if name.endswith("/scripts/uv")]
