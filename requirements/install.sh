@@ -61,15 +61,16 @@ source requirements/toolchain.sh
 source requirements/packages.sh
 # shellcheck source=requirements/stamp.sh
 source requirements/stamp.sh
+# shellcheck source=requirements/gpu.sh
+source requirements/gpu.sh
 # shellcheck source=requirements/mmcv_wheel.sh
 source requirements/mmcv_wheel.sh
 
 look_for_everything() {
-  find_utilities
   find_python
   find_uv
   if [[ $mmcv_mode == build ]]; then find_compiler; fi
-  if [[ -n $offline ]]; then check_bundle; fi
+  if [[ -n $offline && -n $python && -z $utilities_missing ]]; then check_bundle; fi
   report_missing
 }
 
@@ -79,17 +80,21 @@ install_project() {
     --editable .
 }
 
+# Choices are written down at once: a run that is interrupted does not forget them.
 prepare_venv() {
-  local moved_from
-  moved_from=$(stamped root)
+  local moved_from source
+  moved_from=$(stamped root) source=$(python_source)
   if [[ -n $moved_from && $moved_from != "$root" ]]; then
     say "making $venv_name anew: it was made for $moved_from"
   elif venv_has_wanted_python; then
+    write_choices "$source"
     return
   elif [[ -e $venv ]]; then
     say "making $venv_name anew: it is not a working Python ${python_release:-of uv}"
   fi
   rm -rf "$venv"
+  mkdir "$venv"
+  write_choices "$source"
   make_venv
 }
 
@@ -104,6 +109,7 @@ for argument in "$@"; do
 done
 
 read_settings
+find_utilities
 if ((check_only)); then
   look_for_everything
   printf '%s%s: good\n' "$(python_summary)" "${CXX:+, $CXX}"
@@ -115,12 +121,13 @@ if ((check_only)); then
   exit 0
 fi
 
-if ! ((force)) && stack_up_to_date; then
+if ! ((force)) && [[ -z $utilities_missing ]] && stack_up_to_date; then
   if project_up_to_date; then
     echo "Installed already: $venv_name is up to date."
   else
     echo 'The stack is up to date; installing the changed project.'
-    python=$venv/bin/python
+    # Only to put uv there: the headers are of no use now.
+    mmcv_mode=lite find_python
     find_uv
     report_missing
     provide_uv
@@ -137,14 +144,14 @@ look_for_everything
 provide_uv
 say "$(python_summary), $("$uv" --version)"
 prepare_venv
-# Gone until the end, so that an interrupted run is not taken for a finished one.
-rm -f "$stamp"
 
 step 'Install the locked packages (several GB the first time)'
 install_packages
 if [[ $mmcv_mode == build ]]; then
   step 'Build and install mmcv'
   provide_mmcv_wheel
+  # One folder of both: the other way round, the files of mmcv would go with mmcv-lite.
+  "$uv" pip uninstall --quiet --python "$venv/bin/python" mmcv-lite
   "$uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --offline --no-deps \
     "$mmcv_wheel" ||
     fail "the mmcv wheel could not be installed" "Remove ${mmcv_wheel%/*} and run this again."
@@ -154,7 +161,6 @@ step 'Install the project'
 install_project
 
 step 'Check the installation'
-"$venv/bin/python" -m gcp_mm.doctor ||
-  fail 'the installation does not work' 'The rows marked FAIL above say what to do.'
+check_installation
 write_stamp
 printf 'Installed in %d s.\n' "$SECONDS"

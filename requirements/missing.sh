@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154  # install.sh and bundle.sh source this.
+# shellcheck shell=bash disable=SC2154,SC2034  # install.sh and bundle.sh source this.
 # Collects all that a machine lacks and says it at once, with the command for its release.
 
 missing=() missing_packages=() missing_hints=()
@@ -21,6 +21,7 @@ find_utilities() {
     package=${entry%:*} tool=${entry#*:}
     if ! command -v "$tool" >/dev/null; then absent[$package]+=" $tool"; fi
   done
+  utilities_missing=${absent[*]-}
   for package in "${!absent[@]}"; do lacks "the commands${absent[$package]}" "$package"; done
 }
 

@@ -13,47 +13,6 @@ print(f"cp{sys.version_info[0]}{sys.version_info[1]} {torch['__version__']} {cud
 PYTHON
 }
 
-# Prints the compute capabilities of the GPUs that torch sees, "8.6+9.0", or nothing.
-gpu_capabilities() {
-  if [[ ! -e /dev/nvidiactl && ! -e /dev/dxg ]]; then return; fi
-  "$venv/bin/python" - 2>/dev/null <<'PYTHON' || true
-import torch
-gpus = range(torch.cuda.device_count())
-print("+".join(sorted({"%d.%d" % torch.cuda.get_device_capability(gpu) for gpu in gpus})))
-PYTHON
-}
-
-nvcc_major() {
-  local nvcc=${CUDA_HOME:+$CUDA_HOME/bin/}nvcc
-  { "$nvcc" --version 2>/dev/null || true; } | sed -n 's/.*release \([0-9]*\)\..*/\1/p'
-}
-
-# Sets mmcv_ops to "cpu" or "cuda-<capabilities>". $1 is the CUDA of torch. mmcv's setup.py looks
-# only at the GPU and then dies of a missing or other nvcc, hence a choice of our own.
-choose_ops() {
-  local capabilities
-  mmcv_ops=cpu
-  case ${FORCE_CUDA:-} in
-    0) ;;
-    1)
-      capabilities=$(gpu_capabilities)
-      mmcv_ops=cuda-${TORCH_CUDA_ARCH_LIST:-${capabilities:-all}}
-      ;;
-    *)
-      capabilities=$(gpu_capabilities)
-      if [[ -n $capabilities ]]; then
-        if [[ $(nvcc_major) != "$1" ]]; then
-          fail "torch has CUDA $1, and nvcc is of CUDA $(nvcc_major), so that mmcv's CUDA operators" \
-            'cannot be built. Without MMCV=build, those of torchvision serve on the GPU.' \
-            'For operators that run on the CPU only: make install MMCV=build FORCE_CUDA=0'
-        fi
-        mmcv_ops=cuda-${TORCH_CUDA_ARCH_LIST:-$capabilities}
-      fi
-      ;;
-  esac
-  mmcv_ops=${mmcv_ops//[^A-Za-z0-9.+-]/_}
-}
-
 # Sets compiler_settings so that mmcv's files share a precompiled header, which is kept in folder $1.
 # Not for clang, which would need other options, nor for a launcher (ccache), which cannot keep what
 # is compiled with one, nor where 1.5 GB of space are not to be had.
@@ -62,12 +21,17 @@ choose_compiler() {
   compiler_settings=()
   free=$(df -Pk "$1" 2>/dev/null | awk 'NR == 2 {print $4}')
   case ${CXX%% *} in *ccache | *distcc | *icecc) return ;; esac
+  # torch splits CXX at blanks, so the wrapper is called by a path without; nor may the folder be one
+  # that nothing is executed in.
+  case $1 in *[[:space:]]*) return ;; esac
+  cp requirements/precompiled_cxx.sh "$1/"
+  if [[ ! -x $1/precompiled_cxx.sh ]]; then return; fi
   # shellcheck disable=SC2086
   if ((${free:-0} > 1500000)) && $CXX -dM -E -x c++ - </dev/null 2>/dev/null |
     awk '/__clang__/ {clang = 1} /__GNUC__/ {gnu = 1} END {exit !gnu || clang}'; then
     mkdir "$1/header"
     compiler_settings=("GCP_MM_CXX=$CXX" "GCP_MM_PCH=$1/header"
-      "CXX=$root/requirements/precompiled_cxx.sh")
+      "CXX=$1/precompiled_cxx.sh")
   fi
 }
 
@@ -165,7 +129,8 @@ build_mmcv_wheel() {
 
 # Sets mmcv_wheel and mmcv_ops.
 provide_mmcv_wheel() {
-  local cpython torch cuda version store wheels=${GCP_MM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gcp_mm}/wheels
+  local cpython torch cuda version store locked=0
+  local wheels=${GCP_MM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gcp_mm}/wheels
   read -r cpython torch cuda < <(torch_tags) || fail 'torch was not found in .venv'
   version=$(sed -n 's/^mmcv==\([^ ]*\).*/\1/p' requirements/mmcv.txt)
   choose_ops "$cuda"
@@ -173,10 +138,14 @@ provide_mmcv_wheel() {
   mkdir -p "$wheels" || fail "cannot write to $wheels" 'Set GCP_MM_CACHE to a folder of yours.'
   if ! compgen -G "$store/mmcv-*.whl" >/dev/null; then
     # Two clones that install at once: the second waits for the first one's wheel.
+    # On a file system without locks each builds its own.
     exec 9>"$store.lock"
-    if command -v flock >/dev/null && ! flock --nonblock 9; then
-      say 'another install is building the same wheel; waiting for it'
-      flock 9
+    if command -v flock >/dev/null; then
+      flock -n 9 || locked=$?
+      if ((locked == 1)); then
+        say 'another install is building the same wheel; waiting for it'
+        flock 9 || true
+      fi
     fi
     if ! compgen -G "$store/mmcv-*.whl" >/dev/null; then build_mmcv_wheel "$store"; fi
     exec 9>&-

@@ -30,19 +30,19 @@ use_pip_settings() {
 install_packages() {
   local dropped='-' requirements=$root/.cache/$stack-requirements.txt
   local -a source=()
-  if [[ $mmcv_mode == build ]]; then dropped+='|mmcv-lite'; fi
   if [[ $torch_source != default ]]; then dropped+="|$torch_packages"; fi
   if [[ -n $offline ]]; then
     unset UV_INDEX UV_EXTRA_INDEX_URL UV_DEFAULT_INDEX UV_INDEX_URL UV_FIND_LINKS
     source=(--offline --no-index --find-links "$offline")
   else
     use_pip_settings
+    if [[ -n ${UV_NO_INDEX:-} ]]; then source=(--no-index); fi
   fi
   mkdir -p "${requirements%/*}"
   locked_requirements "$dropped" >"$requirements"
   # sync, not install: it also removes what an older lock had left, and mmcv and the project, which
-  # follow below. Compiled once here, 25 s on two cores: a folder that others only read is not
-  # written to later, and every start would take 20 s longer.
+  # follow below; until mmcv is built, mmcv-lite serves. Compiled once here, 25 s on two cores: a
+  # folder that others only read is not written to later, and every start would take 20 s longer.
   "$uv" pip sync --compile-bytecode --python "$venv/bin/python" "${source[@]}" --require-hashes \
     "$requirements"
   if [[ $torch_source != default ]]; then install_other_torch; fi
@@ -63,7 +63,7 @@ install_other_torch() {
 
 # Notes what the bundle in $offline lacks.
 check_bundle() {
-  local wanted had name absent=''
+  local wanted had release name absent=''
   wanted=$(bundle_inputs)
   had=$(sed -n 's/^# inputs: //p' "$offline/SHA256SUMS" 2>/dev/null) || true
   if [[ -z $had ]]; then
@@ -73,6 +73,10 @@ check_bundle() {
       $had
     and this is
       $wanted"
+    release=${had#Python } && release=${release%%,*}
+    if [[ ${had#*, } == "${wanted#*, }" ]]; then
+      missing_hints+=("Only the Python is another; if python$release is here: PYTHON=python$release")
+    fi
   else
     while read -r _ name; do
       if [[ ! -f $offline/$name ]]; then absent+=" $name"; fi

@@ -15,6 +15,8 @@ INDEXES = {
     "index-url": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
     "extra-index-url": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
     "find-links": ("UV_FIND_LINKS",),
+    # uv has the option and no variable: packages.sh passes it on.
+    "no-index": ("UV_NO_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL"),
 }
 CONNECTION = {
     "trusted-host": ("UV_INSECURE_HOST",),
@@ -58,11 +60,17 @@ def pip_settings() -> dict[str, str]:
     return settings
 
 
+def uv_config_files() -> list[Path]:
+    """List the files that uv reads, the later ones winning."""
+    named = os.environ.get("UV_CONFIG_FILE")
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    files = [named] if named else ["/etc/uv/uv.toml", Path(home) / "uv/uv.toml"]
+    return [Path(path) for path in files if Path(path).is_file()]
+
+
 def uv_configures_indexes() -> bool:
     """Tell whether a uv.toml of the user or the system names an index."""
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    files = [os.environ.get("UV_CONFIG_FILE"), Path(home) / "uv/uv.toml", "/etc/uv/uv.toml"]
-    texts = [Path(path).read_text("utf-8") for path in files if path and Path(path).is_file()]
+    texts = [path.read_text("utf-8") for path in uv_config_files()]
     return any("index" in text or "find-links" in text for text in texts)
 
 
@@ -74,6 +82,10 @@ def uv_variables() -> dict[str, str]:
     settings["cert"] = cert or os.environ.get("CURL_CA_BUNDLE", "")
     if settings.get("keyring-provider") != "subprocess":
         settings.pop("keyring-provider", None)  # the only one that uv has too
+    if settings.get("no-index", "").lower() in ("1", "true", "t", "yes", "y", "on"):
+        settings["no-index"] = "1"
+    else:
+        settings.pop("no-index", None)
     options = dict(CONNECTION) if uv_configures_indexes() else {**INDEXES, **CONNECTION}
     certificates = Path(settings["cert"] or os.devnull)
     if certificates.is_file():

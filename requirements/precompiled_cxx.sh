@@ -27,10 +27,10 @@ for argument in "$@"; do
 done
 if [[ -z $source ]] || ! ((compiles)); then exec "${compiler[@]}" "$@"; fi
 
-# The first of the parallel compilers makes the header, the others wait for it. Without flock they
+# The first of the parallel compilers makes the header, the others wait for it. Without locks they
 # read it as text until it is there: it is renamed into place whole.
 exec 8>"$GCP_MM_PCH/lock"
-if command -v flock >/dev/null; then flock 8; fi
+if command -v flock >/dev/null; then flock 8 || true; fi
 if mkdir "$GCP_MM_PCH/begun" 2>/dev/null; then
   printf '#include <torch/types.h>\n' >"$header.new"
   mv "$header.new" "$header"

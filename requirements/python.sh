@@ -56,8 +56,11 @@ python_objection() {
 
 libc_fits() {
   [[ $1 == glibc-* ]] || return 1
-  local release=${1#glibc-}
-  ((${release%%.*} > 2 || ${release#*.} >= 28))
+  local major minor
+  # Development versions are called 2.42.9000.
+  IFS=. read -r major minor _ <<<"${1#glibc-}"
+  minor=${minor%%[!0-9]*}
+  ((major > 2 || (major == 2 && ${minor:-0} >= 28)))
 }
 
 # Prints every python3 on PATH: the first is often a shim of pyenv or conda that hides a good one.
@@ -77,14 +80,15 @@ find_python() {
   python='' python_release='' python_base='' python_has=' '
   find_release_python
   if [[ ${PYTHON:-} == managed ]]; then
-    # Only uv is needed, and any Python can put that there.
-    for candidate in $(pythons_on_path); do
+    # Only uv is needed, and any Python with venv can put that there.
+    mapfile -t candidates < <(pythons_on_path)
+    for candidate in "${candidates[@]}"; do
       facts=$(python_facts "$candidate")
-      if [[ -n $facts ]]; then
+      if [[ -n $facts && (-z $python || $facts == *' venv '*) ]]; then
         python=$candidate
         read -r _ _ _ _ _ _ has_venv python_base <<<"$facts"
         python_has=" headers $has_venv "
-        return
+        if [[ $has_venv == venv ]]; then return; fi
       fi
     done
     return
@@ -155,12 +159,12 @@ venv_has_wanted_python() {
 
 make_venv() {
   if [[ ${PYTHON:-} == managed ]]; then
-    UV_PYTHON_DOWNLOADS=automatic "$uv" venv --quiet --no-project --prompt gcp_mm --managed-python \
-      --python "$managed_python" "$venv" ||
+    UV_PYTHON_DOWNLOADS=automatic "$uv" venv --quiet --no-project --allow-existing --prompt gcp_mm \
+      --managed-python --python "$managed_python" "$venv" ||
       fail "uv could not provide Python $managed_python" \
         'It comes from github.com; UV_PYTHON_INSTALL_MIRROR names another place.'
     return
   fi
-  UV_PYTHON_DOWNLOADS=never "$uv" venv --quiet --no-project --prompt gcp_mm --python "$python_base" \
-    "$venv"
+  UV_PYTHON_DOWNLOADS=never "$uv" venv --quiet --no-project --allow-existing --prompt gcp_mm \
+    --python "$python_base" "$venv"
 }

@@ -14,9 +14,14 @@ read_settings() {
   esac
   venv=$root/$venv_name stamp=$root/$venv_name/.gcp_mm_install
 
-  # Unasked, a compiled mmcv or another torch stays, so that `MMCV=build make install` outlives the
-  # `make test` after it.
+  # Unasked, what was chosen stays, so that `MMCV=build make install` outlives the `make test` after
+  # it, and an install that did not end. A .venv has its Python already.
+  if [[ -z ${PYTHON:-} && ! -x $venv/bin/python && $(stamped python) == managed ]]; then
+    PYTHON=managed
+  fi
   mmcv_ops=$(stamped mmcv)
+  # The key of old stamps, when mmcv was always compiled. Operators for the CPU were not a choice.
+  if [[ -z $mmcv_ops && $(stamped ops) == cuda* ]]; then mmcv_ops=$(stamped ops); fi
   mmcv_mode=lite
   if [[ ${mmcv_ops:-lite} != lite ]]; then mmcv_mode=build; fi
   case ${MMCV:-} in
@@ -24,6 +29,7 @@ read_settings() {
     lite | build) mmcv_mode=$MMCV ;;
     *) fail "MMCV=$MMCV: build or lite is needed" ;;
   esac
+  if [[ $mmcv_ops == cpu && -z ${MMCV:-}${FORCE_CUDA:-} ]]; then FORCE_CUDA=0; fi
   if [[ $stack == onedl && $mmcv_mode == build ]]; then
     fail 'MMCV=build goes with the default stack: onedl-mmcv is installed without operators'
   fi
@@ -46,7 +52,12 @@ read_settings() {
     fi
     offline=$(cd "$offline" && pwd -P)
     if [[ $torch_source != default ]]; then
-      fail "OFFLINE and TORCH=$torch_source do not go together: a bundle has the torch of the lock"
+      fail "OFFLINE and TORCH=$torch_source do not go together: a bundle has the torch of the lock" \
+        "For that one: make install OFFLINE=$OFFLINE TORCH=default"
+    fi
+    if [[ ${PYTHON:-} == managed ]]; then
+      fail 'OFFLINE and PYTHON=managed do not go together: uv would have to download that Python' \
+        'Name one that is there: PYTHON=/path/to/python3'
     fi
   fi
 }

@@ -35,7 +35,21 @@ write_stamp() {
   if [[ $mmcv_mode == lite ]]; then mmcv_ops=lite; fi
   printf '%s\n' "stack=$(stack_fingerprint)" "project=$(project_fingerprint)" "mmcv=$mmcv_ops" \
     "torch=$torch_source" "python=$(python_source)" "root=$root" "kernels=$(compiled_kernels)" \
-    >"$stamp"
+    >"$stamp.new"
+  mv "$stamp.new" "$stamp"
+}
+
+# Writes a stamp of what is wanted, with the Python's source $1: a run that does not end is not taken
+# for a finished one, and the next one knows what was asked for.
+write_choices() {
+  local ops=$mmcv_mode
+  if [[ $mmcv_mode == build && ${FORCE_CUDA:-} == 0 ]]; then
+    ops=cpu
+  elif [[ $mmcv_mode == build && -z ${MMCV:-} ]]; then
+    ops=$mmcv_ops
+  fi
+  printf '%s\n' "mmcv=$ops" "torch=$torch_source" "python=$1" "root=$root" >"$stamp.new"
+  mv "$stamp.new" "$stamp"
 }
 
 stack_up_to_date() {

@@ -1,7 +1,10 @@
 # shellcheck shell=bash disable=SC2154,SC2034  # install.sh and bundle.sh source this.
 # Finds uv, and for MMCV=build the compilers.
 
-uv_version=$(sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements/uv.txt)
+# Builtins only: what is missing has not been said yet.
+while read -r pin _; do
+  case $pin in uv==*) uv_version=${pin#uv==} ;; esac
+done <requirements/uv.txt
 readonly uv_version private_uv=$root/.cache/uv
 
 # True if $1 is a uv that knows the options used here.
@@ -23,23 +26,34 @@ find_uv() {
     if [[ ${PYTHON:-} == managed ]]; then
       lacks 'uv, which brings Python: https://docs.astral.sh/uv/getting-started/installation says how;
     any Python from 3.8 on with its venv module can put it there too' python3 python3-venv
-    elif ((debian)); then
+    elif release_python_fits; then
       missing_packages+=(python3-venv)
     fi
   elif [[ $python_has != *' venv '* ]]; then
-    lacks_of_python "uv, or the venv module of $python that it is installed with" python3-venv
+    if [[ ${PYTHON:-} == managed ]]; then
+      # Any version serves here, also one that .venv cannot be made of.
+      lacks "uv, which brings Python, or the venv module of $python that uv is installed with" \
+        python3-venv
+    else
+      lacks_of_python "uv, or the venv module of $python that it is installed with" python3-venv
+    fi
   fi
 }
 
 # Installs uv where find_uv found none.
 provide_uv() {
-  local wheel
+  local wheel digest
   if uv_works "$uv"; then return; fi
   say "no uv on PATH: putting uv $uv_version into .cache/uv"
   rm -rf "$private_uv"
   if [[ -n $offline ]]; then
     # A wheel is a zip file, and uv a program without dependencies: neither venv nor pip is needed.
-    wheel=$(compgen -G "$offline/uv-$uv_version-*.whl")
+    wheel=$(compgen -G "$offline/uv-$uv_version-*.whl") ||
+      fail "$offline has no wheel of uv $uv_version" 'Fill the folder again: make bundle'
+    digest=$(sha256sum <"$wheel") && digest=${digest%% *}
+    grep -q -- "--hash=sha256:$digest" requirements/uv.txt ||
+      fail "$wheel is not the uv of requirements/uv.txt: its SHA-256 is $digest" \
+        'Fill the folder again: make bundle'
     "$python" -c 'import os, sys, zipfile
 archive = zipfile.ZipFile(sys.argv[1])
 (name,) = [name for name in archive.namelist() if name.endswith("/scripts/uv")]
@@ -74,13 +88,4 @@ find_compiler() {
   done
   lacks 'a C++17 compiler (c++ or g++), for MMCV=build' g++
   find_nvcc
-}
-
-# Compiled mmcv comes before torchvision's operators, so that one without CUDA would take away the
-# detection on the GPU that works without it.
-find_nvcc() {
-  if [[ -e ${GCP_MM_DEV:-/dev}/nvidiactl && -z ${FORCE_CUDA:-} && -z $(nvcc_major) ]]; then
-    lacks "nvcc, the CUDA compiler of torch's CUDA version, for MMCV=build on a machine with a GPU
-    (without MMCV=build the GPU needs none; FORCE_CUDA=0 builds operators for the CPU only)"
-  fi
 }

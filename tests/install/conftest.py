@@ -20,15 +20,22 @@ FACTS = "3.11.7 CPython 64 gil glibc-2.36 headers venv"
 # Stands in for the interpreter, of the machine and (copied by `uv venv`) of .venv.
 PYTHON = f"""#!/usr/bin/env bash
 case "$*" in
-  -) cat >/dev/null; echo 'cp311 2.13.0+cu130 13' ;;  # torch_tags
+  -)
+    case $(cat) in
+      *get_device_capability*) echo "${{FAKE_CAPABILITIES:-}}" ;;
+      *) echo 'cp311 2.13.0+cu130 13' ;;  # torch_tags
+    esac ;;
   *Py_GIL_DISABLED*) echo "${{FAKE_FACTS:-{FACTS}}} $0" ;;
   '-c import platform;'*) facts=${{FAKE_FACTS:-{FACTS}}}; echo "${{facts%% *}}" ;;
-  '-m gcp_mm.doctor') exit "${{FAKE_DOCTOR:-0}}" ;;
+  '-m gcp_mm.doctor')
+    # As the real one, which fails for a GPU that is there and not used.
+    if [[ -n ${{CUDA_VISIBLE_DEVICES-all}} ]]; then exit "${{FAKE_DOCTOR:-0}}"; fi ;;
   '-m venv '*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; echo venv-module >>"$FAKE_LOG" ;;
   '-m pip install '*) cp "$FAKE_BIN/spare-uv" "${{0%/*}}/uv"; echo "$*" >>"$FAKE_LOG" ;;
   '-m pip wheel '*)
     echo "wheel $CUDA_VISIBLE_DEVICES $FORCE_CUDA ${{CXX##*/}}" >>"$FAKE_LOG"
     case "$*" in *--no-index*) echo 'wheel without index' >>"$FAKE_LOG" ;; esac
+    $CXX --version >/dev/null || exit 1  # split at blanks, as by ninja
     echo ' [1/2] c++ nms.cpp'
     if [[ ${{FAKE_BUILD:-}} == hangs ]]; then sleep 300 & echo $! >"$FAKE_LOG.pid"; wait; fi
     if [[ ${{FAKE_BUILD:-}} == fails ]]; then echo 'c++: fatal error: Killed'; exit 1; fi
@@ -40,7 +47,7 @@ esac
 UV = """#!/usr/bin/env bash
 if [[ $1 == --version ]]; then echo "uv ${FAKE_UV_VERSION:-9.9.9}"; exit; fi
 echo "$*" >>"$FAKE_LOG"
-{ echo "$*"; env | grep -E '^(UV|SSL)_' | sort; } >>"$FAKE_LOG.environment"
+{ echo "$*"; env | grep -E '^(UV|SSL|PIP)_' | sort; } >>"$FAKE_LOG.environment"
 for last; do :; done
 case "$*" in
   venv*) mkdir -p "$last/bin" "$last/lib/python3/site-packages"
@@ -53,6 +60,7 @@ case "$*" in
       mkdir -p "$venv/lib/python3/site-packages/mmcv"
       touch "$venv/lib/python3/site-packages/mmcv/__init__.py"
     fi ;;
+  'pip uninstall'*mmcv-lite) rm -rf .venv/lib/python3/site-packages/mmcv ;;
   *.whl) mkdir -p .venv/lib/python3/site-packages/mmcv
     touch .venv/lib/python3/site-packages/mmcv/_ext.so ;;
   run*)  # pip download
@@ -98,6 +106,7 @@ class Machine:
     def script(self, name: str, text: str) -> None:
         """Put a command onto PATH."""
         path = self.bin / name
+        path.unlink(missing_ok=True)  # it may be a link to a tool of the system
         path.write_text(text)
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
@@ -121,6 +130,7 @@ class Machine:
             "FAKE_PYTHON": str(self.bin / "python3"),
             "GCP_MM_OS_RELEASE": str(self.release),
             "GCP_MM_DEV": str(self.folder),
+            "GCP_MM_CUDA": str(self.folder / "cuda"),
             "XDG_CONFIG_DIRS": str(self.folder),
             "PIP_CONFIG_FILE": "/dev/null",
         }
@@ -146,7 +156,7 @@ class Machine:
         return [line.strip() for line in self.log.read_text().splitlines()]
 
     def done(self) -> list[str]:
-        """The same in short: venv, sync, project, mmcv, torch, or the line."""
+        """The same in short: venv, sync, project, mmcv, no mmcv-lite, torch, or the line."""
         short = []
         for line in self.commands():
             for key, start, end in (
@@ -154,6 +164,7 @@ class Machine:
                 ("sync", "pip sync ", ""),
                 ("project", "pip install ", "--editable ."),
                 ("mmcv", "pip install ", ".whl"),
+                ("no mmcv-lite", "pip uninstall ", " mmcv-lite"),
                 ("torch", "pip install ", "torchvision==0.28.0"),
             ):
                 if line.startswith(start) and line.endswith(end):

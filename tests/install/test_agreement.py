@@ -4,6 +4,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from gcp_mm.doctor import packages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +43,60 @@ def test_locks_have_what_they_are_made_of():
         locked = set(re.findall(r"^([a-z0-9-]+)==", read(f"requirements/{name}.txt"), re.MULTILINE))
         wanted = re.findall(r"^([A-Za-z][\w.-]*)", common + own, re.MULTILINE)
         assert {name.replace("_", "-").lower() for name in wanted} <= locked
+
+
+def requirements(name):
+    """The requirements of a file of them, by name; of a lock, one for each environment."""
+    found = {}
+    for line in read(f"requirements/{name}").splitlines():
+        if line[:1].isalpha():
+            requirement = Requirement(line.removesuffix("\\"))
+            found.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return found
+
+
+def pins(locked, name, minor, machine):
+    """The versions of a package that a lock has for an environment."""
+    environment = {
+        "python_version": f"3.{minor}",
+        "python_full_version": f"3.{minor}.9",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": machine,
+    }
+    return [
+        str(requirement.specifier).removeprefix("==")
+        for requirement in locked[name]
+        if requirement.marker is None or requirement.marker.evaluate(environment)
+    ]
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("name", ["lock", "onedl"])
+def test_locks_have_one_version_for_every_python(name, machine):
+    locked = requirements(f"{name}.txt")
+    wanted = {**requirements("common.in"), **requirements(f"{name}.in")}
+    for minor in MINORS:
+        for package, (request,) in wanted.items():
+            (version,) = pins(locked, package, minor, machine)
+            assert request.specifier.contains(version), (package, minor)
+        assert all(len(pins(locked, package, minor, machine)) <= 1 for package in locked)
+
+
+@pytest.mark.parametrize("extra, name", [("openmmlab", "lock"), ("onedl", "onedl")])
+def test_extras_ask_for_what_is_tested(extra, name):
+    tomllib = pytest.importorskip("tomllib")  # since Python 3.11
+    locked = requirements(f"{name}.txt")
+    asked = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"][extra]
+    pinned = 0
+    for line in asked:
+        requirement = Requirement(line)
+        for minor in MINORS:
+            (version,) = pins(locked, canonicalize_name(requirement.name), minor, "x86_64")
+            assert requirement.specifier.contains(version), line
+        pinned += str(requirement.specifier).startswith("==")
+    # The packages of the stack itself.
+    assert pinned == 5
 
 
 def test_make_chooses_the_environment():

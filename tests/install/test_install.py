@@ -131,3 +131,28 @@ def test_torch_from_an_index_of_the_users_choice(machine):
     status, output = machine.install(clone, TORCH="cuda")
     assert status != 0
     assert "TORCH=cuda: not a build of torch" in output
+
+
+def test_clone_in_a_folder_with_a_blank(machine):
+    clone = machine.clone("my clone")
+    status, output = machine.install(clone, MMCV="build")
+    assert status == 0, output
+    assert machine.done() == [
+        *["venv", "sync", "wheel  0 precompiled_cxx.sh", "no mmcv-lite", "mmcv", "project"]
+    ]
+    assert machine.install(clone) == (0, "Installed already: .venv is up to date.\n")
+    (clone / "configs/new.py").touch()
+    assert machine.install(clone)[0] == 0
+    assert machine.done() == ["project"]
+    assert machine.install(clone, "--check-only")[1].endswith(".venv is up to date\n")
+
+
+def test_bundle_in_a_folder_with_a_blank(machine):
+    clone = machine.clone("my clone")
+    files = "torch-2.13.0-cp311.whl uv-0.13.9-py3.whl"
+    for _ in range(2):
+        status, output = machine.bundle(clone, BUNDLE="my bundle", FAKE_FILES=files)
+        assert status == 0, output
+    status, output = machine.install(clone, OFFLINE="my bundle")
+    assert status == 0, output
+    assert machine.done() == ["venv", "sync", "project"]

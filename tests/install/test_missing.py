@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from .conftest import TOOLS
+
 OLD = "3.9.2 CPython 64 gil glibc-2.31 headers venv"
 RELEASES = {
     "bookworm": ("Debian GNU/Linux 12 (bookworm)", "ID=debian"),
@@ -94,6 +96,28 @@ def test_release_with_an_old_python_is_not_told_to_install_it(machine):
     assert "PYTHON=managed" in output
 
 
+@pytest.mark.parametrize("codename, old", [("bullseye", OLD), ("focal", OLD.replace("3.9", "3.8"))])
+def test_release_with_an_old_python_and_no_uv(machine, codename, old):
+    machine.runs_on(codename, "an old release")
+    machine.remove("uv")
+    clone = machine.clone()
+    output = machine.install(clone, FAKE_FACTS=old)[1]
+    assert "apt-get" not in output
+    assert "PYTHON=managed" in output
+    # For uv any Python will do, with the module of its release.
+    output = machine.install(clone, PYTHON="managed", FAKE_FACTS=old.replace(" venv", " -"))[1]
+    assert re.findall(r"apt-get install (.*)", output) == ["python3-venv"]
+    assert "PYTHON=/usr/bin/python3" not in output
+
+
+@pytest.mark.parametrize("libc", ["glibc-2.42.9000", "glibc-2.28", "glibc-3.0"])
+def test_c_libraries(machine, libc):
+    facts = f"3.11.7 CPython 64 gil {libc} headers venv"
+    status, output = machine.install(machine.clone(), "--check-only", FAKE_FACTS=facts)
+    assert status == 0, output
+    assert "error" not in output
+
+
 def test_other_systems_get_no_command_of_debian(machine):
     machine.runs_on("", "Fedora Linux 43", more="ID=fedora")
     machine.remove("c++")
@@ -135,44 +159,18 @@ def test_missing_commands_are_named(machine):
     assert set(command.split()) == {"mawk", "findutils"}
 
 
-def test_uv_is_put_into_the_cache_where_path_has_none(machine):
-    machine.script("spare-uv", (machine.bin / "uv").read_text())
-    machine.remove("uv")
+@pytest.mark.parametrize("options", [{}, {"MMCV": "build"}, {"OFFLINE": "."}])
+def test_without_any_command_only_that_is_said(machine, options):
+    (machine.folder / "nvidiactl").touch()
     clone = machine.clone()
-    facts = "3.11.7 CPython 64 gil glibc-2.36 - -"
-    status, output = machine.install(clone, FAKE_FACTS=facts)
-    assert (status, machine.done()) == (1, [])
-    assert "apt-get install python3-venv" in output
-    status, output = machine.install(clone)
-    assert status == 0, output
-    assert machine.done()[:2] == ["venv-module", machine.done()[1]]
-    assert "--require-hashes -r requirements/uv.txt" in machine.done()[1]
-
-
-def test_uv_too_old_for_the_options_is_not_used(machine):
-    machine.script("spare-uv", (machine.bin / "uv").read_text().replace("9.9.9", "0.13.9"))
-    status, output = machine.install(machine.clone(), FAKE_UV_VERSION="0.4.1")
-    assert "venv-module" in machine.done(), output
-
-
-def test_managed_python_is_uvs_own(machine):
-    clone = machine.clone()
-    status, output = machine.install(clone, PYTHON="managed", FAKE_FACTS=OLD)
-    assert status == 0, output
-    (venv,) = [line for line in machine.commands() if line.startswith("venv")]
-    assert "--managed-python --python 3.12" in venv
-    assert "UV_PYTHON_DOWNLOADS=automatic" in machine.environment()
-    for python in ("managed", ""):
-        assert machine.install(clone, PYTHON=python)[1].startswith("Installed already")
-
-
-def test_managed_python_needs_uv_or_some_python(machine):
-    machine.remove("uv")
-    machine.remove("python3")
-    status, output = machine.install(machine.clone(), PYTHON="managed")
-    assert status == 1
-    assert "docs.astral.sh/uv" in output
-    assert "apt-get install python3 python3-venv" in output
+    machine.install(clone)
+    for tool in set(TOOLS) - {"bash", "env"}:
+        machine.remove(tool)
+    for arguments in ([], ["--check-only"]):
+        status, output = machine.install(clone, *arguments, **options)
+        assert (status, output.count("error: this machine lacks\n")) == (1, 1)
+        # Of the installer's own scripts; the stand-ins are scripts too.
+        assert not re.search(r"requirements/.*command not found", output), output
 
 
 def test_check_only_changes_nothing(machine):

@@ -1,15 +1,12 @@
-"""Where the packages come from: mirrors and bundles."""
+"""Where the packages come from: the indexes and mirrors of pip and of uv."""
 
-import hashlib
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = "torch-2.13.0-cp311.whl numpy-2.4.6-cp311.whl uv-0.13.9-py3.whl mmcv-2.1.0.tar.gz"
 
 
 def pip_conf(machine, text):
@@ -55,9 +52,20 @@ def test_what_uv_was_told_wins(machine):
     assert "UV_INDEX=https://extra.example" in machine.environment()
 
 
-def settings(folder, **environment):
+def test_no_index_of_pip_serves_uv_too(machine):
+    options = {"PIP_NO_INDEX": "yes", "PIP_FIND_LINKS": "/wheels"}
+    machine.install(machine.clone(), **options)
+    (sync,) = [line for line in machine.commands() if line.startswith("pip sync")]
+    assert "--no-index" in sync
+    machine.install(machine.clone("second"), **{**options, "PIP_NO_INDEX": "0"})
+    assert "--no-index" not in " ".join(machine.commands())
+    machine.install(machine.clone("third"), UV_DEFAULT_INDEX="https://uv.example", **options)
+    assert "--no-index" not in " ".join(machine.commands())
+
+
+def settings(folder, script="pip_settings", **environment):
     result = subprocess.run(
-        [sys.executable, ROOT / "requirements/pip_settings.py"],
+        [sys.executable, ROOT / f"requirements/{script}.py"],
         env={"HOME": str(folder), "XDG_CONFIG_DIRS": str(folder), **environment},
         capture_output=True,
         text=True,
@@ -88,110 +96,50 @@ def test_broken_pip_conf_is_named_and_passed_over(tmp_path):
     assert f"{tmp_path}/pip.conf is not read" in complaint
 
 
-def files_of(folder):
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in Path(folder).iterdir()
+UV_TOML = """
+find-links = ["/wheels", "/more"]
+[[index]]
+url = "https://extra.example"
+[[index]]
+url = "https://only-when-named.example"
+explicit = true
+[[index]]
+url = "https://mirror.example"
+default = true
+"""
+
+
+def test_uv_toml_serves_pip_too(tmp_path):
+    pytest.importorskip("tomllib")  # since Python 3.11
+    (tmp_path / ".config/uv").mkdir(parents=True)
+    (tmp_path / ".config/uv/uv.toml").write_text(UV_TOML)
+    lines, _ = settings(tmp_path, "uv_settings")
+    assert set(lines) == {
+        "PIP_INDEX_URL=https://mirror.example",
+        "PIP_EXTRA_INDEX_URL=https://extra.example",
+        "PIP_FIND_LINKS=/wheels /more",
+    }
+    # Variables come first: uv's before its file, and pip's own before all.
+    lines, _ = settings(
+        tmp_path,
+        "uv_settings",
+        UV_INDEX="one=https://one.example https://user:a=b@two.example",
+        UV_DEFAULT_INDEX="https://uv.example",
+        PIP_FIND_LINKS="/mine",
+    )
+    assert set(lines) == {
+        "PIP_INDEX_URL=https://uv.example",
+        "PIP_EXTRA_INDEX_URL=https://one.example https://user:a=b@two.example",
     }
 
 
-def test_bundles_of_one_lock_are_the_same(machine):
-    clone = machine.clone()
-    bundles = [machine.folder / name for name in ("one", "two")]
-    for bundle in bundles:
-        status, output = machine.bundle(clone, BUNDLE=str(bundle), FAKE_FILES=FILES)
-        assert status == 0, output
-    assert files_of(bundles[0]) == files_of(bundles[1])
-    assert set(files_of(bundles[0])) == {*FILES.split()[:3], ".inputs", "SHA256SUMS"}
-    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=bundles[0], check=True)
-
-
-def test_interrupted_bundle_continues(machine):
-    clone, bundle = machine.clone(), machine.folder / "bundle"
-    options = {"BUNDLE": str(bundle), "FAKE_FILES": FILES}
-    status, _ = machine.bundle(clone, FAKE_BREAK="numpy-2.4.6-cp311.whl", **options)
-    assert status != 0
-    status, output = machine.install(clone, OFFLINE=str(bundle))
-    assert (status, machine.done()) == (1, [])
-    assert "no SHA256SUMS" in output
-    assert machine.bundle(clone, **options)[0] == 0
-    assert [line for line in machine.done() if line.startswith("downloaded")] == [
-        "downloaded numpy-2.4.6-cp311.whl",
-        "downloaded uv-0.13.9-py3.whl",
-    ]
-
-
-def test_bundle_drops_what_an_older_lock_needed(machine):
-    clone, bundle = machine.clone(), machine.folder / "bundle"
-    machine.bundle(clone, BUNDLE=str(bundle), FAKE_FILES=FILES)
-    newer = FILES.replace("numpy-2.4.6", "numpy-2.5.0")
-    machine.bundle(clone, BUNDLE=str(bundle), FAKE_FILES=newer)
-    assert not (bundle / "numpy-2.4.6-cp311.whl").exists()
-    assert "numpy-2.4.6" not in (bundle / "SHA256SUMS").read_text()
-
-
-def test_bundle_leaves_other_files_in_a_folder_alone(machine):
-    bundle = machine.folder / "bundle"
-    bundle.mkdir()
-    (bundle / "mine.whl").touch()
-    machine.bundle(machine.clone(), BUNDLE=str(bundle), FAKE_FILES=FILES)
-    assert (bundle / "mine.whl").exists()
-
-
-def test_offline_touches_no_index(machine):
-    clone, bundle = machine.clone(), machine.folder / "bundle"
-    machine.bundle(clone, BUNDLE=str(bundle), FAKE_FILES=FILES, MMCV="build")
-    Path(f"{machine.log}.environment").unlink()
-    status, output = machine.install(
-        clone, OFFLINE=str(bundle), MMCV="build", UV_DEFAULT_INDEX="https://x.example"
+def test_what_a_bundle_downloads_comes_from_the_mirror_of_uv(machine):
+    pytest.importorskip("tomllib")
+    (machine.folder / ".config/uv").mkdir(parents=True)
+    (machine.folder / ".config/uv/uv.toml").write_text(UV_TOML)
+    status, output = machine.bundle(
+        machine.clone(), BUNDLE=str(machine.folder / "bundle"), FAKE_FILES="uv-0.13.9-py3.whl"
     )
     assert status == 0, output
-    (sync,) = [line for line in machine.commands() if line.startswith("pip sync")]
-    assert f"--offline --no-index --find-links {bundle} --require-hashes" in sync
-    assert "x.example" not in machine.environment().partition("pip sync")[2].partition("pip ")[0]
-    assert "wheel without index" in machine.commands()
-
-
-def test_offline_uv_comes_from_the_bundle(machine):
-    clone, bundle = machine.clone(), machine.folder / "bundle"
-    machine.bundle(clone, BUNDLE=str(bundle), FAKE_FILES=FILES)
-    with zipfile.ZipFile(bundle / "uv-0.13.9-py3.whl", "w") as archive:
-        archive.writestr("uv-0.13.9.data/scripts/uv", (machine.bin / "uv").read_text())
-    machine.remove("uv")
-    facts = "3.11.7 CPython 64 gil glibc-2.36 - -"
-    status, output = machine.install(clone, OFFLINE=str(bundle), FAKE_FACTS=facts)
-    assert status == 0, output
-    assert machine.done() == ["venv", "sync", "project"]
-
-
-def test_incomplete_bundle_is_one_message(machine):
-    clone, bundle = machine.clone(), machine.folder / "bundle"
-    machine.bundle(clone, BUNDLE=str(bundle), FAKE_FILES=FILES)
-    for name in FILES.split()[:2]:
-        (bundle / name).unlink()
-    status, output = machine.install(clone, OFFLINE=str(bundle), MMCV="build")
-    assert (status, machine.done()) == (1, [])
-    assert output.count("error:") == 1
-    for text in (*FILES.split()[:2], "the source of mmcv", "make bundle"):
-        assert text in output
-    assert "uv-0.13.9" not in output
-
-
-@pytest.mark.parametrize("change", ["lock", "python"])
-def test_bundle_for_something_else_is_refused(machine, change):
-    clone, bundle = machine.clone(), machine.folder / "bundle"
-    machine.bundle(clone, BUNDLE=str(bundle), FAKE_FILES=FILES)
-    facts = {}
-    if change == "lock":
-        with (clone / "requirements/lock.txt").open("a") as lock:
-            lock.write("# changed\n")
-    else:
-        facts = {"FAKE_FACTS": "3.12.1 CPython 64 gil glibc-2.36 headers venv"}
-    status, output = machine.install(clone, OFFLINE=str(bundle), **facts)
-    assert status == 1
-    assert "is for\n      Python 3.11" in output
-
-
-def test_offline_without_the_folder(machine):
-    status, output = machine.install(machine.clone(), OFFLINE="nowhere")
-    assert status == 1
-    assert "OFFLINE=nowhere: no such folder" in output
+    assert "PIP_INDEX_URL=https://mirror.example" in machine.environment()
+    assert "--no-config" not in machine.environment()
