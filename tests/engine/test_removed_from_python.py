@@ -76,8 +76,11 @@ def test_training_starts_without_it(run_tool, classifier, tmp_path):
 
 
 DISTUTILS = """
-import sys
+import importlib.machinery, sys
 class Absent:
+    # The versions of packages are found through the same list.
+    find_distributions = importlib.machinery.PathFinder.find_distributions
+
     @staticmethod
     def find_spec(name, path=None, target=None):
         # As Python 3.12 without the .pth file of setuptools.

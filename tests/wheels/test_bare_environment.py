@@ -1,6 +1,5 @@
 """What a user of the wheel does, in an environment of its own and far from the source tree."""
 
-import importlib.util
 
 import pytest
 import torch
@@ -100,9 +99,7 @@ def test_config_of_the_wheel_is_found_by_name(bare, tmp_path, config):
     assert "does not exist (train_dataloader.dataset." in error
 
 
-def test_mim_trains_a_config_by_name(bare, tmp_path):
-    if importlib.util.find_spec("mim") is None:  # importing it changes distutils
-        pytest.skip("openmim is not installed")
+def test_mim_trains_a_config_by_name(bare, tmp_path, finds_wheels):
     process = bare(
         *("python", "-c", "from mim.cli import cli; cli()"),
         *("train", "--yes", "gcp_mm", "resnet18_gcp_lrnorm.py", "--launcher", "none"),

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from mim_packages import mim_source
 from PIL import Image
 
 import gcp_mm
@@ -209,16 +208,6 @@ def mim(installed, run_tool, tmp_path):
         return process.stdout + process.stderr
 
     return run
-
-
-@pytest.fixture
-def finds_wheels():
-    """Skip where mim takes the first file of an installation to be in its package's folder.
-
-    The maintained fork does, and that file is in gcp_mm-*.dist-info; it finds an editable install.
-    """
-    if "dist.files[0]" in mim_source("utils/utils.py").read_text():
-        pytest.skip("this mim finds gcp_mm in an editable install only")
 
 
 def test_mim_finds_the_models(mim, site, finds_wheels):

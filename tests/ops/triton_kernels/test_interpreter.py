@@ -29,6 +29,8 @@ def test_kernels_in_the_interpreter(run_tool):
         *("-q", "-p", "no:cacheprovider", "-k", "not test_error"),
         *(Path(__file__).parent / name for name in FILES),
         TRITON_INTERPRET="1",
+        # Workers of its own would be asked for too, and would not say what was deselected.
+        PYTEST_ADDOPTS="",
         GCP_MM_TRITON="1",
     )
     assert result.returncode == 0, result.stdout
