@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from gcp_mm.engine.gpu_driver import count_gpus
-from gcp_mm.engine.parent_death import die_with_parent
+from gcp_mm.engine.parent_death import die_with_parent, end_children_too
 from gcp_mm.engine.rendezvous import export_slurm
 from gcp_mm.errors import UserError
 
@@ -28,6 +28,7 @@ def prepare_distributed(cfg: Config) -> None:
         UserError: If a node runs more processes than it has GPUs, or the config asks for what
             mmengine cannot do with several processes.
     """
+    end_children_too()
     if cfg.launcher not in ("pytorch", "slurm"):
         return
     die_with_parent()
