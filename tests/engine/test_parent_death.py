@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from processes import is_running
@@ -20,6 +21,23 @@ time.sleep(120)
 """
 
 
+def outlives(parent: subprocess.Popen, pid_file: Path, seconds: float) -> bool:
+    """Kill a process when its child has written its number; say whether the child stays."""
+    end = time.monotonic() + 120
+    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < end:
+        time.sleep(0.1)
+    child = int(pid_file.read_text())
+    parent.kill()
+    parent.wait()
+    end = time.monotonic() + seconds
+    while is_running(child) and time.monotonic() < end:
+        time.sleep(0.1)
+    alive = is_running(child)
+    if alive:
+        os.kill(child, signal.SIGKILL)
+    return alive
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel request is Linux's")
 @pytest.mark.parametrize("mode", ["die", "stay"])
 def test_worker_ends_with_a_killed_launcher(tmp_path, tool_env, mode):
@@ -31,20 +49,8 @@ def test_worker_ends_with_a_killed_launcher(tmp_path, tool_env, mode):
         env=tool_env,
         stderr=subprocess.DEVNULL,
     )
-    end = time.monotonic() + 120
-    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < end:
-        time.sleep(0.1)
-    worker = int(pid_file.read_text())
-    launcher.kill()
-    launcher.wait()
-    end = time.monotonic() + 5
-    while is_running(worker) and time.monotonic() < end:
-        time.sleep(0.1)
-    alive = is_running(worker)
-    if alive:
-        os.kill(worker, signal.SIGKILL)
     # Without the request the worker stays: that is what it is for.
-    assert alive == (mode == "stay")
+    assert outlives(launcher, pid_file, seconds=5) == (mode == "stay")
 
 
 LOADER = """
@@ -77,17 +83,6 @@ def test_worker_of_a_data_loader_ends_with_a_killed_training(tmp_path, tool_env,
     script, pid_file = tmp_path / "loader.py", tmp_path / "pid"
     script.write_text(LOADER)
     training = subprocess.Popen([sys.executable, str(script), str(pid_file), mode], env=tool_env)
-    end = time.monotonic() + 120
-    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < end:
-        time.sleep(0.1)
-    worker = int(pid_file.read_text())
-    training.kill()
-    training.wait()
     # By itself a worker looks after its parent every five seconds.
-    end = time.monotonic() + (5 if mode == "die" else 8)
-    while is_running(worker) and time.monotonic() < end:
-        time.sleep(0.1)
-    alive = is_running(worker)
-    if alive:
-        os.kill(worker, signal.SIGKILL)
-    assert alive == (mode == "stay")
+    seconds = 5 if mode == "die" else 8
+    assert outlives(training, pid_file, seconds) == (mode == "stay")
