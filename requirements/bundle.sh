@@ -23,13 +23,6 @@ TEXT
 
 say() { printf '%s\n' "$*"; }
 
-fail() {
-  printf 'error: %s\n' "$1" >&2
-  shift
-  if (($#)); then printf '       %s\n' "$@" >&2; fi
-  exit 1
-}
-
 # shellcheck source=requirements/settings.sh
 source requirements/settings.sh
 # shellcheck source=requirements/missing.sh

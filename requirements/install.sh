@@ -36,13 +36,6 @@ TEXT
 
 say() { printf '      %s\n' "$*"; }
 
-fail() {
-  printf 'error: %s\n' "$1" >&2
-  shift
-  if (($#)); then printf '       %s\n' "$@" >&2; fi
-  exit 1
-}
-
 step_number=0
 step() {
   step_number=$((step_number + 1))

@@ -3,6 +3,14 @@
 
 missing=() missing_packages=() missing_hints=()
 
+# Ends with a message; further arguments are its further lines.
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  shift
+  if (($#)); then printf '       %s\n' "$@" >&2; fi
+  exit 1
+}
+
 # Notes that $1 is missing, and which packages of Debian and Ubuntu have it.
 lacks() {
   missing+=("$1")
