@@ -152,110 +152,66 @@ def _deform_conv_gradients(grad_output, input, weight, offset, mask, geometry):
     return _OPERATORS._deform_conv2d_backward(*tensors, mask, bias, *geometry, used)
 
 
-def deform_conv_forward(
-    input,
-    weight,
-    offset,
-    output,
-    columns,
-    ones,
-    kW,
-    kH,
-    dW,
-    dH,
-    padW,
-    padH,
-    dilationW,
-    dilationH,
-    group,
-    deformable_group,
-    im2col_step,
-):
-    """Deformable convolution (https://arxiv.org/abs/1703.06211): write ``output``."""
-    geometry = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
+# mmcv names the numbers of a convolution; in torchvision's order they are these.
+_VERSION_1 = ("dH", "dW", "padH", "padW", "dilationH", "dilationW", "group", "deformable_group")
+_VERSION_2 = (
+    *("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"),
+    *("group", "deformable_group"),
+)
+
+
+def _in_order(settings, names):
+    """Return the named settings; those that torchvision finds in the shapes are left out."""
+    return [settings[name] for name in names]
+
+
+def deform_conv_forward(input, weight, offset, output, columns, ones, **settings):
+    """Deformable convolution (https://arxiv.org/abs/1703.06211): write ``output``.
+
+    Args:
+        input: (B, C, H, W).
+        weight: (O, C / group, kH, kW).
+        offset: (B, 2 kH kW deformable_group, H', W'), row before column, in pixels.
+        output: (B, O, H', W'), written.
+        columns: Memory of mmcv's kernel, not used.
+        ones: Memory of mmcv's kernel, not used.
+        **settings: ``kW, kH, dW, dH, padW, padH, dilationW, dilationH, group, deformable_group,
+            im2col_step`` as mmcv passes them.
+    """
+    geometry = _in_order(settings, _VERSION_1)
     output.copy_(_deform_conv(input, weight, offset, None, None, geometry))
 
 
 def deform_conv_backward_input(
-    input,
-    offset,
-    grad_output,
-    grad_input,
-    grad_offset,
-    weight,
-    columns,
-    kW,
-    kH,
-    dW,
-    dH,
-    padW,
-    padH,
-    dilationW,
-    dilationH,
-    group,
-    deformable_group,
-    im2col_step,
+    input, offset, grad_output, grad_input, grad_offset, weight, columns, **settings
 ):
     """Gradients of :func:`deform_conv_forward` by its input and by the offsets."""
-    geometry = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
     by_input, _, by_offset, _, _ = _deform_conv_gradients(
-        grad_output, input, weight, offset, None, geometry
+        grad_output, input, weight, offset, None, _in_order(settings, _VERSION_1)
     )
     grad_input.copy_(by_input)
     grad_offset.copy_(by_offset)
 
 
 def deform_conv_backward_parameters(
-    input,
-    offset,
-    grad_output,
-    grad_weight,
-    columns,
-    ones,
-    kW,
-    kH,
-    dW,
-    dH,
-    padW,
-    padH,
-    dilationW,
-    dilationH,
-    group,
-    deformable_group,
-    scale,
-    im2col_step,
+    input, offset, grad_output, grad_weight, columns, ones, scale, **settings
 ):
     """Gradient of :func:`deform_conv_forward` by its weight, times ``scale``, added."""
-    geometry = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
     _, by_weight, _, _, _ = _deform_conv_gradients(
-        grad_output, input, grad_weight, offset, None, geometry
+        grad_output, input, grad_weight, offset, None, _in_order(settings, _VERSION_1)
     )
     grad_weight.add_(by_weight.to(grad_weight.dtype), alpha=scale)
 
 
 def modulated_deform_conv_forward(
-    input,
-    weight,
-    bias,
-    ones,
-    offset,
-    mask,
-    output,
-    columns,
-    kernel_h,
-    kernel_w,
-    stride_h,
-    stride_w,
-    pad_h,
-    pad_w,
-    dilation_h,
-    dilation_w,
-    group,
-    deformable_group,
-    with_bias,
+    input, weight, bias, ones, offset, mask, output, columns, with_bias, **settings
 ):
-    """Deformable convolution, version 2 (https://arxiv.org/abs/1811.11168): write ``output``."""
-    geometry = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group)
+    """Deformable convolution, version 2 (https://arxiv.org/abs/1811.11168): write ``output``.
+
+    The shapes are those of :func:`deform_conv_forward`; ``mask`` is (B, kH kW deformable_group, H',
+    W') and ``bias`` (O,), read only ``with_bias``.
+    """
+    geometry = _in_order(settings, _VERSION_2)
     bias = bias if with_bias else None
     output.copy_(_deform_conv(input, weight, offset, mask, bias, geometry))
 
@@ -274,22 +230,12 @@ def modulated_deform_conv_backward(
     grad_offset,
     grad_mask,
     grad_output,
-    kernel_h,
-    kernel_w,
-    stride_h,
-    stride_w,
-    pad_h,
-    pad_w,
-    dilation_h,
-    dilation_w,
-    group,
-    deformable_group,
     with_bias,
+    **settings,
 ):
     """Gradients of :func:`modulated_deform_conv_forward` by all its inputs."""
-    geometry = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group)
     by_input, by_weight, by_offset, by_mask, by_bias = _deform_conv_gradients(
-        grad_output, input, weight, offset, mask, geometry
+        grad_output, input, weight, offset, mask, _in_order(settings, _VERSION_2)
     )
     grad_input.copy_(by_input)
     grad_weight.copy_(by_weight)
