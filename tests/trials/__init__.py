@@ -1,0 +1,1 @@
+"""Trials: hostile input, kills and faults by the hundred, run by ``make trials``."""
