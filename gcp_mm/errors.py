@@ -1,5 +1,9 @@
 """Errors that a user can act on: tools print the message and leave out the traceback."""
 
+from __future__ import annotations
+
+import errno
+
 
 class UserError(ValueError):
     """Something outside the code is wrong; the message says what, where and what to do."""
@@ -16,6 +20,47 @@ class FolderExistsError(UserError, FileExistsError):
     """A folder that is about to be made exists and holds something else."""
 
     __str__ = ValueError.__str__
+
+
+class FileWriteError(UserError, OSError):
+    """A file cannot be written."""
+
+    __str__ = ValueError.__str__
+
+    @classmethod
+    def of(cls, error: OSError, what: str) -> FileWriteError:
+        """Explain an error of the system.
+
+        Args:
+            error: What the system said.
+            what: Which file cannot be written, as a clause.
+
+        Returns:
+            The error with a reason and, where there is one, a remedy. It has the same ``errno``.
+        """
+        reason = str(error) if isinstance(error, UserError) else error.strerror or str(error)
+        remedy = _REMEDIES.get(error.errno)
+        explained = cls(f"{what}: {reason}{f'; {remedy}' if remedy else ''}")
+        explained.errno, explained.strerror = error.errno, error.strerror
+        return explained
+
+
+_ELSEWHERE = "choose another folder, or change the rights of this one"
+_A_FILE = "a part of the path is a file; choose another path"
+_REMEDIES = {
+    errno.EACCES: _ELSEWHERE,
+    errno.EDQUOT: "free some of your quota and start again",
+    errno.EEXIST: _A_FILE,
+    errno.ENOSPC: "free some space and start again",
+    errno.ENOTDIR: _A_FILE,
+    errno.EISDIR: "name a file in it",
+    errno.EPERM: _ELSEWHERE,
+    errno.EROFS: "choose a folder that can be written to",
+}
+
+
+class FileHeldError(UserError):
+    """Another process is at work on a file or a folder."""
 
 
 class CheckpointMismatchError(UserError):
