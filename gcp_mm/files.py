@@ -57,9 +57,7 @@ def abbreviate(names: Iterable[str], limit: int = 4) -> str:
     return ", ".join(names[:limit]) + rest
 
 
-def atomic_write(
-    path: str | os.PathLike[str], content: bytes | str, what: str = "file"
-) -> Path:
+def atomic_write(path: str | os.PathLike[str], content: bytes | str, what: str = "file") -> Path:
     """Write a file that is complete or, whatever happens, as it was before.
 
     Args:

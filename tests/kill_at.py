@@ -10,12 +10,13 @@ import os
 import runpy
 import signal
 import sys
+from pathlib import Path
 
 _EVENTS = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
 
 
 def main() -> None:
-    number, folder, program = int(sys.argv[1]), os.path.realpath(sys.argv[2]), sys.argv[3]
+    number, folder, program = int(sys.argv[1]), Path(sys.argv[2]).resolve(), sys.argv[3]
     events = []
 
     def changes(event: str, arguments: tuple) -> bool:
@@ -27,8 +28,9 @@ def main() -> None:
     def below(path: object) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
             return False
-        parent, name = os.path.split(os.path.abspath(os.fsdecode(path)))
-        return f"{os.path.realpath(parent)}/{name}".startswith(f"{folder}/")
+        # A link is changed itself, not what it leads to.
+        where = Path(os.fsdecode(path))
+        return folder in (where.parent.resolve() / where.name).parents
 
     def watch(event: str, arguments: tuple) -> None:
         if os.getpid() == here and changes(event, arguments):
@@ -39,7 +41,7 @@ def main() -> None:
     here = os.getpid()
     sys.addaudithook(watch)
     sys.argv = sys.argv[3:]
-    sys.path[0] = os.path.dirname(os.path.abspath(program))
+    sys.path[0] = str(Path(program).resolve().parent)
     try:
         runpy.run_path(program, run_name="__main__")
     finally:

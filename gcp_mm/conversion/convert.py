@@ -15,8 +15,8 @@ from gcp_mm.conversion.layout import Layout, check_plain, unwrap, wrap
 from gcp_mm.conversion.name_rules import reform, rename_all
 from gcp_mm.conversion.recognise import find_family, recognise
 from gcp_mm.conversion.triangle_order import ORDERS, reorder_classifier
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 
 _INTEGERS = ("num_batches_tracked", "relative_position_index")
 

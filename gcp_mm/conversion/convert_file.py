@@ -13,8 +13,8 @@ from gcp_mm.conversion.target_file import check_target, write_checkpoint
 from gcp_mm.conversion.verify import TOLERANCE, compare_logits
 from gcp_mm.engine import hub
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
-from gcp_mm.engine.file_digest import sha256
 from gcp_mm.errors import CheckpointMismatchError
+from gcp_mm.files import sha256
 from gcp_mm.version import __version__
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from gcp_mm.engine.coverage import abbreviate, weights_of
+from gcp_mm.engine.coverage import weights_of
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 
 # Besides the weights and the optimizer; they are small and kept.
 _DETAILS = ("epoch", "arch", "best_acc1")

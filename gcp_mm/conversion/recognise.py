@@ -11,8 +11,9 @@ from gcp_mm.conversion.architecture import Architecture
 from gcp_mm.conversion.families import FAMILIES, Family
 from gcp_mm.conversion.layout import CONVERTED
 from gcp_mm.conversion.plain_networks import plain_network
-from gcp_mm.engine.coverage import Coverage, abbreviate, compare
+from gcp_mm.engine.coverage import Coverage, compare
 from gcp_mm.errors import CheckpointMismatchError, UserError
+from gcp_mm.files import abbreviate
 
 
 def find_family(state_dict: Mapping[str, Tensor]) -> Family:

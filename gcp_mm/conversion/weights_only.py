@@ -15,9 +15,8 @@ from gcp_mm.conversion.source_file import read_source
 from gcp_mm.conversion.target_file import check_target, write_checkpoint
 from gcp_mm.engine import hub
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
-from gcp_mm.engine.coverage import abbreviate
-from gcp_mm.engine.file_digest import sha256
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate, sha256
 from gcp_mm.version import __version__
 
 _WRAPPED = "module."

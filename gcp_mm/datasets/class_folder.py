@@ -11,8 +11,8 @@ from mmpretrain.datasets.custom import CustomDataset, find_folders, get_samples
 
 from gcp_mm.datasets.class_table import check_classes, read_ground_truth
 from gcp_mm.datasets.skip_unreadable import SkipUnreadable
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 from gcp_mm.registry import DATASETS
 
 

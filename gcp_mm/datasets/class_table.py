@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 
 
 def check_classes(

@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 
 from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.imagenet_classes import wnid_to_index
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 from gcp_mm.robustness.corrupt.manifest import find_manifest
 from gcp_mm.robustness.digest import digest
 from gcp_mm.robustness.listing import CLIP_SUFFIXES, Listing, common_listing

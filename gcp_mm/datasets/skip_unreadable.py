@@ -9,8 +9,8 @@ from mmengine.logging import print_log
 from PIL import UnidentifiedImageError
 
 from gcp_mm.datasets.shared_flags import SharedFlags
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 
 
 def _describe(error: Exception) -> str:

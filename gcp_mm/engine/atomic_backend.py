@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
+
+from gcp_mm.files import atomic_write
 
 
 @register_backend("gcp_mm_atomic", force=True)
@@ -22,13 +23,8 @@ class AtomicLocalBackend(LocalBackend):
         Args:
             obj: The content.
             filepath: The final path; its folder is made if needed.
+
+        Raises:
+            FileWriteError: If it cannot be written.
         """
-        target = Path(filepath)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # One temporary name per target: what a killed run left behind is overwritten by the next.
-        temporary = target.with_name(f".{target.name}.part")
-        with temporary.open("wb") as file:
-            file.write(obj)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        atomic_write(filepath, obj)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from gcp_mm.files import abbreviate
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,6 @@ def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
     """
     state_dict = checkpoint.get("state_dict", checkpoint)
     return {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
-
-
-def abbreviate(names: Iterable[str], limit: int = 4) -> str:
-    """Join the first names and count the rest."""
-    names = list(names)
-    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + rest
 
 
 # mmpretrain's transformers adapt these to another image or window size when they are loaded.

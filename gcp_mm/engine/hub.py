@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from gcp_mm.engine.file_digest import sha256
 from gcp_mm.errors import CheckpointNotFoundError, UserError
+from gcp_mm.files import sha256
 
 SCHEME = "hf://"
 

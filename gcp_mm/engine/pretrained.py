@@ -8,8 +8,9 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
-from gcp_mm.engine.coverage import Coverage, abbreviate, compare, weights_of
+from gcp_mm.engine.coverage import Coverage, compare, weights_of
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
+from gcp_mm.files import abbreviate
 
 # What a classifier has behind its backbone; a backbone may leave these tensors unused.
 CLASSIFIER_PARTS = ("fc.", "head.", "neck.", "classifier.")

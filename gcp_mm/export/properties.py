@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcp_mm.engine.file_digest import sha256
 from gcp_mm.export.images import swaps_channels
 from gcp_mm.export.logits import Logits
+from gcp_mm.files import sha256
 from gcp_mm.version import __version__
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gcp_mm.engine.atomic_backend import AtomicLocalBackend
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 
 
 def read_results(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:

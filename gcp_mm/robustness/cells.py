@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.corruptions import (
     ALL_CORRUPTIONS,
@@ -14,6 +13,7 @@ from gcp_mm.evaluation.corruptions import (
     SEVERITIES,
 )
 from gcp_mm.evaluation.perturbations import PERTURBATIONS, folder_name
+from gcp_mm.files import abbreviate
 
 _SETS = {"benchmark": BENCHMARK_CORRUPTIONS, "all": ALL_CORRUPTIONS, **GROUPS}
 

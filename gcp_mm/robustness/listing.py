@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
 CLIP_SUFFIXES = (".mp4",)

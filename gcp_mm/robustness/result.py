@@ -15,9 +15,9 @@ import PIL
 import torch
 
 from gcp_mm.engine.atomic_backend import AtomicLocalBackend
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 from gcp_mm.version import __version__
 
 FORMAT, VERSION = "gcp_mm robustness", 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gcp_mm.engine.file_digest import sha256
 from gcp_mm.errors import CheckpointMismatchError
+from gcp_mm.files import sha256
 from gcp_mm.zoo.rows import Row
 
 _BYTES_PER_PARAMETER = 4

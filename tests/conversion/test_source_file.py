@@ -5,8 +5,8 @@ import torch
 from tiny_runs import Hostile
 
 from gcp_mm.conversion.source_file import read_source
-from gcp_mm.engine.file_digest import sha256
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
+from gcp_mm.files import sha256
 
 
 @pytest.mark.parametrize("zip_format", [True, False])

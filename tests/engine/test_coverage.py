@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gcp_mm.engine.coverage import ADAPTED, Coverage, abbreviate, compare
+from gcp_mm.engine.coverage import ADAPTED, Coverage, compare
 
 
 @pytest.fixture
@@ -53,14 +53,6 @@ def test_checkpoint_without_batch_norm_counters_is_complete(network):
 
 def test_unused_names_alone_leave_it_complete():
     assert Coverage(("a",), (), (), ("b",)).complete
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(0, ""), (1, "n0"), (4, "n0, n1, n2, n3"), (6, "n0, n1, n2, n3 and 2 more")],
-)
-def test_long_lists_are_shortened(number, text):
-    assert abbreviate(f"n{index}" for index in range(number)) == text
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.engine.config import add_common_arguments, load_config
-from gcp_mm.engine.file_digest import sha256
 from gcp_mm.engine.trained_classifier import load_model
 from gcp_mm.errors import UserError
+from gcp_mm.files import sha256
 from gcp_mm.landscape.load import SPLITS, fixed_batches
 
 

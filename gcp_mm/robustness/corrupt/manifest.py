@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gcp_mm.engine.atomic_backend import AtomicLocalBackend
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.engine.differences import differences
 from gcp_mm.errors import FolderExistsError, UserError
+from gcp_mm.files import abbreviate
 
 MANIFEST_NAME = "manifest.json"
 FORMAT, VERSION = "gcp_mm corruptions", 1
@@ -79,9 +79,7 @@ def find_manifest(root: Path, cells: Mapping[str, Path]) -> dict[str, Any] | Non
             both.
     """
     trees = [root, *(folder.parents[key.count("/")] for key, folder in cells.items())]
-    found = {
-        tree: manifest for tree in dict.fromkeys(trees) if (manifest := read_manifest(tree))
-    }
+    found = {tree: manifest for tree in dict.fromkeys(trees) if (manifest := read_manifest(tree))}
     if not found:
         return None
     (first, content), *others = found.items()

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcp_mm.engine.coverage import abbreviate
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 
 _EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
