@@ -5,28 +5,14 @@ from __future__ import annotations
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
-from mmengine.hub import get_config
-
+from gcp_mm.engine.cfg_options import OptionsAction, read_options
 from gcp_mm.errors import UserError
 from gcp_mm.zoo.rows import zoo_root
 
-
-class _Options(DictAction):
-    """Turn an option without ``=`` into a usage error; mmengine's action raises ValueError."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: list[str],
-        option_string: str | None = None,
-    ) -> None:
-        wrong = [value for value in values if not value.partition("=")[1]]
-        if wrong:
-            parser.error(f"{option_string}: expected KEY=VALUE, got {', '.join(wrong)}")
-        super().__call__(parser, namespace, values, option_string)
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +29,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=_Options,
+        action=OptionsAction,
         metavar="KEY=VALUE",
         help="override settings of the config, e.g. train_cfg.max_epochs=1 model.backbone.depth=18",
     )
@@ -87,7 +73,8 @@ def load_config(
     Args:
         path: The config file, or one of an installed package as mmengine names it, such as
             'mmpretrain::resnet/resnet18_8xb32_in1k.py' or 'gcp_mm::mask_rcnn_r50_gcpm.py'.
-        cfg_options: Dotted keys and the values that replace them.
+        cfg_options: Dotted keys and the values that replace them, or what was typed of them, from
+            :class:`gcp_mm.engine.cfg_options.OptionsAction`.
         work_dir: Folder for everything that is written.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
@@ -97,7 +84,11 @@ def load_config(
     Raises:
         UserError: If the file does not exist, is not a config or does not go with the options.
     """
-    package = path.partition("::")[0] if "::" in path else None
+    # mmengine takes seconds to import, and --help should not.
+    from mmengine.config import Config
+    from mmengine.hub import get_config
+
+    package = path.partition("::")[0] if "::" in path and not Path(path).is_file() else None
     # mmengine would install a package that is missing.
     if package is not None and not (package.isidentifier() and find_spec(package)):
         raise UserError(f"config {path!r}: there is no package {package!r}")
@@ -117,7 +108,7 @@ def load_config(
         ) from error
     _leave_scope(cfg._cfg_dict)
     try:
-        cfg.merge_from_dict(cfg_options or {})
+        cfg.merge_from_dict(read_options(cfg_options or {}, cfg._cfg_dict))
     except (TypeError, KeyError, IndexError, AttributeError) as error:
         raise UserError(
             f"--cfg-options {' '.join(cfg_options)} does not go with {path!r}: {error}"

@@ -29,6 +29,19 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def as_text(name: str) -> str:
+    """Return a name as matplotlib takes it for itself.
+
+    Args:
+        name: Of a run, a model, a metric or a file.
+
+    Returns:
+        The name, of which ``$`` begins no formula and ``_`` hides no line from the legend.
+    """
+    name = name.replace("$", r"\$")
+    return f" {name}" if name.startswith("_") else name
+
+
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure; an existing one is replaced only by a complete one.
 

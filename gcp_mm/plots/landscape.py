@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gcp_mm.errors import UserError
-from gcp_mm.plots.figure import new_figure, save_figure
+from gcp_mm.plots.figure import as_text, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,13 @@ def plot_bands(
 def _draw_bands(axes: Axes, bands: Sequence[tuple[str, Band]]) -> None:
     for (name, band), colour in zip(bands, _colours(len(bands)), strict=True):
         axes.fill_between(
-            band.steps, band.lower, band.upper, color=colour, alpha=0.4, linewidth=0, label=name
+            band.steps,
+            band.lower,
+            band.upper,
+            color=colour,
+            alpha=0.4,
+            linewidth=0,
+            label=as_text(name),
         )
         # A band of one probe, or between two gaps, has no area.
         for edge in (band.lower, band.upper):
@@ -116,7 +122,7 @@ def plot_surfaces(surfaces: Sequence[dict[str, Any]], paths: Sequence[str | Path
         axes = figure.subplots()
         for surface, colour in zip(surfaces, _colours(len(surfaces)), strict=True):
             losses = surface["losses"][:, 0]
-            axes.plot(surface["alphas"], losses, color=colour, label=surface["name"])
+            axes.plot(surface["alphas"], losses, color=colour, label=as_text(surface["name"]))
         axes.set(xlabel="alpha", ylabel="loss")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
@@ -143,7 +149,7 @@ def _draw_contours(axes: Axes, surface: dict[str, Any]) -> None:
     # Rows are alphas, and contourf takes rows for the vertical axis.
     filled = axes.contourf(surface["alphas"], surface["betas"], losses.T, levels=levels)
     axes.figure.colorbar(filled, ax=axes, format="%.3g")
-    axes.set(title=surface["name"], xlabel="alpha", ylabel="beta", aspect="equal")
+    axes.set(title=as_text(surface["name"]), xlabel="alpha", ylabel="beta", aspect="equal")
 
 
 def plot_spectra(spectra: Sequence[dict[str, Any]], paths: Sequence[str | Path]) -> list[Path]:
@@ -162,7 +168,7 @@ def plot_spectra(spectra: Sequence[dict[str, Any]], paths: Sequence[str | Path])
     floor = 1e-10
     for spectrum, colour in zip(spectra, _colours(len(spectra)), strict=True):
         density = np.maximum(spectrum["density"], floor)
-        axes.plot(spectrum["grid"], density, color=colour, label=spectrum["name"])
+        axes.plot(spectrum["grid"], density, color=colour, label=as_text(spectrum["name"]))
         axes.plot(
             spectrum["eigenvalues"],
             [floor] * len(spectrum["eigenvalues"]),

@@ -13,7 +13,7 @@ from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 
 import gcp_mm.registry  # noqa: F401
 from gcp_mm.errors import UserError
-from gcp_mm.plots.figure import new_figure, save_figure
+from gcp_mm.plots.figure import as_text, new_figure, save_figure
 
 
 def learning_rates(cfg: Config, epoch_length: int = 1) -> np.ndarray:
@@ -78,8 +78,8 @@ def plot_learning_rates(rates: Mapping[str, np.ndarray], path: Path) -> Path:
         for name, values in rates.items():
             if name.partition("_")[0] == network:
                 label = f"{name.partition('_')[2]}, {len(values)} epochs"
-                axes.step(np.arange(len(values)), values, where="post", label=label)
-        axes.set(title=network, xlabel="epoch", ylabel="learning rate", yscale="log")
+                axes.step(np.arange(len(values)), values, where="post", label=as_text(label))
+        axes.set(title=as_text(network), xlabel="epoch", ylabel="learning rate", yscale="log")
         axes.legend(loc="upper right", fontsize=8)
         axes.grid(alpha=0.3)
     return save_figure(figure, path)

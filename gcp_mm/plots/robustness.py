@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gcp_mm.plots.figure import new_figure, save_figure
+from gcp_mm.plots.figure import as_text, new_figure, save_figure
 
 
 def _colours(number: int) -> list:
@@ -49,9 +49,9 @@ def plot_bars(
             [row[shown[place]] for place in places],
             thickness,
             color=colour,
-            label=model,
+            label=as_text(model),
         )
-    axes.set_xticks(range(len(shown)), [name.replace("_", " ") for name in shown])
+    axes.set_xticks(range(len(shown)), [as_text(name.replace("_", " ")) for name in shown])
     axes.tick_params("x", rotation=40)
     for text in axes.get_xticklabels():
         text.set(ha="right", rotation_mode="anchor")
@@ -84,8 +84,10 @@ def plot_severities(
     for axes, name in zip(panels, names, strict=False):
         for (model, rows), colour in zip(curves.items(), _colours(len(curves)), strict=True):
             points = rows.get(name, {})
-            axes.plot(list(points), list(points.values()), marker=".", color=colour, label=model)
-        axes.set_title(name.replace("_", " "), fontsize=9)
+            axes.plot(
+                list(points), list(points.values()), marker=".", color=colour, label=as_text(model)
+            )
+        axes.set_title(as_text(name.replace("_", " ")), fontsize=9)
         axes.set_xticks(severities)
         axes.grid(alpha=0.3)
     for axes in panels[len(names) :]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from gcp_mm.errors import UserError
-from gcp_mm.plots.figure import new_figure, save_figure
+from gcp_mm.plots.figure import as_text, new_figure, save_figure
 
 _NO_METRICS = ("step", "time", "data_time", "images_per_second")
 
@@ -103,10 +103,10 @@ def plot_curves(runs: Sequence[TrainingCurves], metric: str, path: Path) -> Path
     figure = new_figure(width=8, height=3.2)
     left, right = figure.subplots(1, 2)
     for run in runs:
-        left.plot(run.epochs, run.train_loss, marker=".", label=run.name)
-        right.plot(run.epochs, run.metrics[metric], marker=".", label=run.name)
+        left.plot(run.epochs, run.train_loss, marker=".", label=as_text(run.name))
+        right.plot(run.epochs, run.metrics[metric], marker=".", label=as_text(run.name))
     left.set(xlabel="epoch", ylabel="training loss")
-    right.set(xlabel="epoch", ylabel=f"validation {metric}")
+    right.set(xlabel="epoch", ylabel=as_text(f"validation {metric}"))
     for axes in (left, right):
         axes.grid(alpha=0.3)
     left.legend(fontsize=8)

@@ -5,6 +5,7 @@ import argparse
 import pytest
 from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 
+from gcp_mm.engine.cfg_options import read_options
 from gcp_mm.engine.config import add_common_arguments, load_config
 from gcp_mm.errors import UserError
 
@@ -106,7 +107,7 @@ def parser():
 
 def test_options_are_typed(parser):
     words = "net.py --cfg-options a.b=1 c=[1,2] d=None e=x f=True g=0.5".split()
-    options = parser.parse_args(words).cfg_options
+    options = read_options(parser.parse_args(words).cfg_options, {})
     assert options == {"a.b": 1, "c": [1, 2], "d": None, "e": "x", "f": True, "g": 0.5}
 
 
