@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from gcp_mm.errors import FileHeldError, FileWriteError
+from gcp_mm.errors import FileHeldError, FileWriteError, UserError
 
 try:
     import fcntl
@@ -55,6 +55,31 @@ def abbreviate(names: Iterable[str], limit: int = 4) -> str:
     names = list(names)
     rest = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + rest
+
+
+def path_below(folder: str | os.PathLike[str], name: str, source: str) -> Path:
+    """Return where a name that comes out of a file leads, if that is below a folder.
+
+    Args:
+        folder: The folder.
+        name: With slashes, such as a cell, or ``file_name`` of an annotation.
+        source: What it comes from, for the message.
+
+    Returns:
+        ``folder/name``.
+
+    Raises:
+        UserError: If the name is absolute, has a part ``..``, or is none of a file at all.
+    """
+    # Backslashes and drives, because files come from other systems.
+    parts = re.split(r"[/\\]", name) if isinstance(name, str) else []
+    wrong = not parts or not all(parts) or {".", ".."} & set(parts) or ":" in parts[0]
+    if wrong or not name.isprintable():
+        raise UserError(
+            f"{source}: the name {str(name)[:200]!r} does not lie below a folder, and nothing is "
+            "written or read outside of one; correct the name, or do not use this file"
+        )
+    return Path(folder) / name
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes | str, what: str = "file") -> Path:

@@ -15,7 +15,15 @@ from pathlib import Path
 import pytest
 
 from gcp_mm.errors import FileHeldError, FileWriteError, UserError
-from gcp_mm.files import abbreviate, atomic_open, atomic_write, hold_file, hold_folder, sha256
+from gcp_mm.files import (
+    abbreviate,
+    atomic_open,
+    atomic_write,
+    hold_file,
+    hold_folder,
+    path_below,
+    sha256,
+)
 
 KILL_AT = Path(__file__).with_name("kill_at.py")
 WRITE = "import sys; from gcp_mm.files import atomic_write; atomic_write(sys.argv[1], b'new')"
@@ -286,6 +294,34 @@ def test_without_locks_of_the_system_the_holder_is_asked_for(tmp_path, monkeypat
     else:
         with pytest.raises(FileHeldError, match=r"If that process is gone, delete '.*\.a\.lock'$"):
             hold_file(tmp_path / "a", "is written", "wait").acquire()
+
+
+@pytest.mark.parametrize("name", ["a", "a b/ü.jpg", "..a/b..", "a/b/c.npz"])
+def test_names_of_files_may_have_folders(tmp_path, name):
+    assert path_below(tmp_path, name, "here") == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "/etc/x",
+        "..",
+        "../x",
+        "a/../../x",
+        "a//b",
+        "./a",
+        "a/",
+        "..\\x",
+        "a\\..\\x",
+        "C:x",
+        "a\0",
+        7,
+    ],
+)
+def test_names_of_files_do_not_lead_out(tmp_path, name):
+    with pytest.raises(UserError, match=r"^'ann\.json': the name .* does not lie below a folder"):
+        path_below(tmp_path, name, "'ann.json'")
 
 
 def test_digest_of_a_file(tmp_path):

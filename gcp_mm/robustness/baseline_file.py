@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.baseline import FORMAT, VERSION, parse_baseline
 from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS, SEVERITIES
 from gcp_mm.evaluation.perturbations import PERTURBATIONS
+from gcp_mm.files import atomic_write
 from gcp_mm.robustness.cells import choose_corruptions, choose_perturbations
 from gcp_mm.robustness.measured_data import measured_data
 from gcp_mm.robustness.options import Options
@@ -61,10 +61,7 @@ def write_baseline(content: Mapping[str, Any], path: Path) -> None:
     text = json.dumps(baseline, indent=1, allow_nan=False) + "\n"
     # A network without any error cannot be divided by.
     parse_baseline(text, str(path), dataset)
-    try:
-        AtomicLocalBackend().put(text.encode(), path)
-    except OSError as error:
-        raise UserError(f"baseline {str(path)!r} cannot be written: {error}") from error
+    atomic_write(path, text, "baseline")
 
 
 def _errors(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,7 +73,7 @@ def _errors(content: Mapping[str, Any]) -> dict[str, Any]:
     complete = {name: row for name, row in rows.items() if None not in row}
     _require_cells(BENCHMARK_CORRUPTIONS, complete)
     return {
-        "clean_error": content["metrics"]["clean_error"],
+        "clean_error": content["metrics"].get("clean_error"),
         "error": {
             name: [(cell["total"] - cell["correct"]) / cell["total"] for cell in row]
             for name, row in complete.items()
@@ -85,10 +82,11 @@ def _errors(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sequences(content: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("difficulty", "flip_probability", "top5_distance")
-    measured = {name: content["metrics"][name] for name in names}
-    _require_cells(PERTURBATIONS, measured["flip_probability"])
-    return measured
+    metrics = content["metrics"]
+    measured = {name: metrics.get(name) or {} for name in ("flip_probability", "top5_distance")}
+    for values in measured.values():
+        _require_cells(PERTURBATIONS, values)
+    return {"difficulty": metrics.get("difficulty", 1), **measured}
 
 
 def _require_files(shard: object, num_samples: int | None) -> None:

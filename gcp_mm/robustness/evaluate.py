@@ -17,7 +17,7 @@ from gcp_mm.evaluation.perturbations import DIFFICULTIES, IS_NOISE, PERTURBATION
 from gcp_mm.evaluation.sequences import measure_clips
 from gcp_mm.robustness.clip_length import require_length
 from gcp_mm.robustness.first_process import on_first_process
-from gcp_mm.robustness.loader import CLEAN, Batches, Part
+from gcp_mm.robustness.loader import Batches, Part
 from gcp_mm.robustness.lock import only_writer
 from gcp_mm.robustness.measures import corruption_measures, perturbation_measures
 from gcp_mm.robustness.options import Options
@@ -25,6 +25,7 @@ from gcp_mm.robustness.prepare import Prepared, prepare
 from gcp_mm.robustness.processes import share
 from gcp_mm.robustness.progress import Progress
 from gcp_mm.robustness.result import ResultFile, versions
+from gcp_mm.robustness.result_form import CLEAN
 from gcp_mm.robustness.run_c import count_right
 from gcp_mm.robustness.run_p import top5_of_clips
 from gcp_mm.robustness.settings import make_settings

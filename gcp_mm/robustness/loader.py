@@ -14,8 +14,7 @@ from gcp_mm.datasets import ImageNetP
 from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.robustness_tree import RobustnessTree
 from gcp_mm.robustness.batch_buffers import BatchBuffers
-
-CLEAN = "clean"
+from gcp_mm.robustness.result_form import CLEAN
 
 # Batches that each worker prepares ahead of the network.
 _AHEAD = 2

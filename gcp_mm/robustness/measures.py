@@ -17,8 +17,8 @@ from gcp_mm.evaluation.corruptions import (
 )
 from gcp_mm.evaluation.perturbation_robustness import perturbation_robustness
 from gcp_mm.evaluation.perturbations import PERTURBATIONS, folder_name
-from gcp_mm.robustness.loader import CLEAN
 from gcp_mm.robustness.measured_data import is_released, not_released, why_other_data
+from gcp_mm.robustness.result_form import CLEAN
 
 
 def not_comparable(settings: Mapping[str, Any], baseline: Baseline) -> list[str]:

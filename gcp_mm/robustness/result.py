@@ -14,14 +14,12 @@ import numpy as np
 import PIL
 import torch
 
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
-from gcp_mm.files import abbreviate
+from gcp_mm.files import abbreviate, atomic_write
+from gcp_mm.plain_data import read_json
+from gcp_mm.robustness.result_form import FORMAT, VERSION, why_no_result
 from gcp_mm.version import __version__
-
-FORMAT, VERSION = "gcp_mm robustness", 1
-DATASETS = ("imagenet-c", "imagenet-p")
 
 # Cells do not depend on these: names of files, and what the measures are relative to.
 _FREE = ("config", "checkpoint", "baseline", "baseline_sha256", "clean_error", "difficulty")
@@ -59,17 +57,14 @@ def read_result(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"result file {str(path)!r} does not exist (working folder: {Path.cwd()})")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        known = content["format"] == FORMAT and content["version"] == VERSION
-        known &= content["dataset"] in DATASETS
-        known &= all(isinstance(content[key], dict) for key in ("settings", "cells", "metrics"))
-    except (ValueError, KeyError, TypeError):
-        known = False
-    if not known:
+        content = read_json(path)
+        if unfit := why_no_result(content):
+            raise UserError(unfit)
+    except (OSError, UserError) as error:
         raise UserError(
-            f"{str(path)!r} is not version {VERSION} of {FORMAT!r}; tools/test_robustness.py "
-            "writes such files. Choose another file"
-        )
+            f"{str(path)!r} is not version {VERSION} of {FORMAT!r}: {error}; "
+            "tools/test_robustness.py writes such files. Choose another file"
+        ) from error
     return content
 
 
@@ -175,7 +170,4 @@ class ResultFile:
         """
         self.content["metrics"] = dict(metrics)
         text = json.dumps(self.content, indent=1, allow_nan=False) + "\n"
-        try:
-            AtomicLocalBackend().put(text.encode(), self.path)
-        except OSError as error:
-            raise UserError(f"result file {str(self.path)!r} cannot be written: {error}") from error
+        atomic_write(self.path, text, "result file")

@@ -63,7 +63,7 @@ def in_order(contents: Mapping[Path, Mapping[str, Any]], any_baseline: bool) -> 
             )
         by_number[number] = shard
     if missing := [f"{i}/{total}" for i in range(total) if i not in by_number]:
-        raise UserError(f"missing shards: {', '.join(missing)}; give the result files of all")
+        raise UserError(f"missing shards: {abbreviate(missing, 20)}; give the result files of all")
     cells = {cell for content in contents.values() for cell in content["cells"]}
     for path, content in contents.items():
         if lacking := sorted(cells - content["cells"].keys()):
@@ -105,7 +105,10 @@ def _share(shard: Shard, files: int) -> range:
 
 def _files(shard: Shard) -> int:
     settings = shard.content["settings"]
-    return settings["num_samples"] or settings["files_per_cell"]
+    files = settings["num_samples"] or settings.get("files_per_cell")
+    if files is None:
+        raise UserError(f"{str(shard.path)!r} lacks 'files_per_cell' among its settings")
+    return files
 
 
 def check_counts(shards: Sequence[Shard], cell: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,8 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.errors import UserError
+from gcp_mm.files import atomic_write, path_below
+
+# The arrays, and the shape of an entry of each.
+_FORMS = {"clips": ("<i4", ()), "lengths": ("<i4", ()), "classes": ("<i2", (5,))}
+_HEADER = re.compile(
+    rb"\{'descr': '(<i[24])', 'fortran_order': False, 'shape': \((\d{1,12}),(?: (5))?\), \} *\n"
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ def top5_path(results: Path, cell: str) -> Path:
         results: The JSON file.
         cell: Folder name of the perturbation.
     """
-    return results.with_name(f"{results.stem}_top5") / f"{cell}.npz"
+    return path_below(results.with_name(f"{results.stem}_top5"), f"{cell}.npz", repr(str(results)))
 
 
 def write_top5(path: Path, top5: Top5) -> None:
@@ -72,11 +79,15 @@ def write_top5(path: Path, top5: Top5) -> None:
         UserError: If it cannot be written.
     """
     content = io.BytesIO()
-    np.savez(content, clips=top5.clips, lengths=top5.lengths, classes=top5.classes)
-    try:
-        AtomicLocalBackend().put(content.getvalue(), path)
-    except OSError as error:
-        raise UserError(f"{str(path)!r} cannot be written: {error}") from error
+    arrays = (top5.clips, top5.lengths, top5.classes)
+    np.savez(
+        content,
+        **{
+            name: np.ascontiguousarray(array, dtype)
+            for (name, (dtype, _)), array in zip(_FORMS.items(), arrays, strict=True)
+        },
+    )
+    atomic_write(path, content.getvalue(), "top-5 file")
 
 
 def read_top5(path: Path) -> Top5:
@@ -92,13 +103,34 @@ def read_top5(path: Path) -> Top5:
         UserError: If it is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
-            top5 = Top5(content["clips"], content["lengths"], content["classes"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(path) as archive:
+            top5 = Top5(*(_read_array(archive, name) for name in _FORMS))
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{str(path)!r} cannot be read ({type(error).__name__}: {error}): it holds the top-5 "
             "of the frames and belongs beside its JSON file"
         ) from error
-    if len(top5.lengths) != len(top5.clips) or top5.lengths.sum() != len(top5.classes):
+    lengths = top5.lengths.astype(np.int64)
+    if len(lengths) != len(top5.clips) or lengths.sum() != len(top5.classes) or (lengths < 1).any():
         raise UserError(f"{str(path)!r} is damaged: the numbers of frames do not add up")
     return top5
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Read an array as :func:`write_top5` writes it.
+
+    Not by ``np.load``, which evaluates the header as Python and makes whatever type it names.
+    """
+    member = archive.getinfo(f"{name}.npy")
+    # What is not compressed is no larger than the file.
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name!r} is compressed")
+    content = archive.read(member)
+    start = 10 + int.from_bytes(content[8:10], "little")
+    header = _HEADER.fullmatch(content[10:start])
+    dtype, entry = _FORMS[name]
+    found = header and (header[1].decode(), tuple(map(int, filter(None, [header[3]]))))
+    if content[:8] != b"\x93NUMPY\x01\x00" or found != (dtype, entry):
+        raise ValueError(f"{name!r} is no array of {dtype} with entries of the shape {entry}")
+    # A wrong number of entries raises a ValueError.
+    return np.frombuffer(content, dtype, offset=start).reshape(int(header[2]), *entry)

@@ -11,8 +11,9 @@ from gcp_mm.datasets.video_clip import read_clip
 from gcp_mm.engine.config import load_config
 from gcp_mm.robustness.batch_buffers import BatchBuffers
 from gcp_mm.robustness.clean import clean_images
-from gcp_mm.robustness.loader import CLEAN, Batches, Part, Request, Requests
+from gcp_mm.robustness.loader import Batches, Part, Request, Requests
 from gcp_mm.robustness.options import Options
+from gcp_mm.robustness.result_form import CLEAN
 
 from .conftest import CLASSES, SIZE
 

@@ -1,5 +1,8 @@
 """Files with the top-5 of frames."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -42,4 +45,44 @@ def test_damaged_file_is_named(tmp_path, damage):
     else:
         np.savez(path, clips=[0], lengths=[3], classes=np.zeros((2, 5)))
     with pytest.raises(UserError, match=r"tilt\.npz"):
+        read_top5(path)
+
+
+HOSTILE = [
+    "{'descr': '<i4', 'fortran_order': False, 'shape': (1000000000000,), }",
+    "{'descr': [('a', '<i4', (9, 9))], 'fortran_order': False, 'shape': (3,), }",
+    "{'descr': [('a', '|V0')], 'fortran_order': False, 'shape': (3,), }",
+    "{'descr': '|O', 'fortran_order': False, 'shape': (3,), }",
+    "{'descr': '<i4', 'fortran_order': False, 'shape': (-3,), }",
+    "[[[[",
+]
+
+
+@pytest.mark.parametrize("name", ["clips", "lengths", "classes"])
+@pytest.mark.parametrize("header", HOSTILE)
+def test_header_is_not_evaluated(tmp_path, name, header):
+    path = tmp_path / "tilt.npz"
+    write_top5(path, some([0, 1]))
+    with zipfile.ZipFile(path) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    forged = header.encode() + b"\n"
+    forged = b"\x93NUMPY\x01\x00" + len(forged).to_bytes(2, "little") + forged
+    members[f"{name}.npy"] = forged + bytes(12)
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    with pytest.raises(UserError, match=rf"tilt\.npz' cannot be read .*{name}"):
+        read_top5(path)
+
+
+def test_lengths_below_one_and_compressed_arrays_are_refused(tmp_path):
+    path = tmp_path / "tilt.npz"
+    top5 = some([0, 1])
+    write_top5(path, Top5(top5.clips, np.array([6, -1], np.int32), top5.classes))
+    with pytest.raises(UserError, match="the numbers of frames do not add up"):
+        read_top5(path)
+    content = io.BytesIO()
+    np.savez_compressed(content, **vars(top5))
+    path.write_bytes(content.getvalue())
+    with pytest.raises(UserError, match="'clips' is compressed"):
         read_top5(path)

@@ -16,7 +16,7 @@ from gcp_mm.robustness.alexnet import NAME as ALEXNET
 from gcp_mm.robustness.alexnet import alexnet_config
 from gcp_mm.robustness.classifier import DTYPES
 from gcp_mm.robustness.options import Options, parse_shard
-from gcp_mm.robustness.result import DATASETS
+from gcp_mm.robustness.result_form import DATASETS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -79,7 +79,7 @@ def read_models(paths: Sequence[Path], names: Sequence[str] | None = None) -> li
                 "give each file a name with --names"
             )
         for other, result in model.results.items():
-            if any(result["settings"][key] != content["settings"][key] for key in _DIGESTS):
+            if any(result["settings"].get(key) != content["settings"].get(key) for key in _DIGESTS):
                 raise UserError(
                     f"{str(model.paths[other])!r} and {str(path)!r} are both {name!r}, and of "
                     "different networks or weights: tell them apart with --names"

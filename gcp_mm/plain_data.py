@@ -1,0 +1,158 @@
+"""JSON files of people: read, and compared with the form that they have to have.
+
+A form is a :class:`Kind` of value, ``{"key": form, "optional?": form}``, :class:`ListOf` or
+:class:`TableOf`. Further keys may be there. The standard library alone is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gcp_mm.errors import UserError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A value that is no container.
+
+    Attributes:
+        name: What is expected, in words.
+        fits: Says whether a value is one.
+    """
+
+    name: str
+    fits: Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A list whose entries have a form."""
+
+    form: Any
+
+
+@dataclass(frozen=True)
+class TableOf:
+    """An object whose values have a form, and whose keys are these names, if any are given."""
+
+    form: Any
+    names: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """A form, or null."""
+
+    form: Any
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    try:
+        return number and math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+TEXT = Kind("a text", lambda value: isinstance(value, str))
+FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+NUMBER = Kind("a finite number", _is_number)
+COUNT = Kind("a whole number from 0", _is_count)
+POSITIVE = Kind("a whole number from 1", lambda value: _is_count(value) and value > 0)
+
+
+def why_unfit(value: Any, form: Any, where: str = "") -> str | None:
+    """Say where a value has another form than it should have.
+
+    Args:
+        value: As ``json.loads`` gives it.
+        form: See the module.
+        where: Path of the value in its file.
+
+    Returns:
+        A clause such as ``cells/fog/1/total is -3, not a whole number from 1``; None if it fits.
+    """
+    if isinstance(form, Maybe):
+        return None if value is None else why_unfit(value, form.form, where)
+    if isinstance(form, Kind):
+        return None if form.fits(value) else f"{where or 'it'} is {_short(value)}, not {form.name}"
+    if isinstance(form, ListOf):
+        if not isinstance(value, list):
+            return f"{where or 'it'} is {_short(value)}, not a list"
+        parts = [(str(index), entry, form.form) for index, entry in enumerate(value)]
+    elif not isinstance(value, dict):
+        return f"{where or 'it'} is {_short(value)}, not an object"
+    elif isinstance(form, TableOf):
+        known = form.names
+        if known is not None and (unknown := [key for key in value if key not in known]):
+            return f"{where or 'it'} has the unknown name {_short(unknown[0])}"
+        parts = [(key, entry, form.form) for key, entry in value.items()]
+    else:
+        required = [key for key in form if not key.endswith("?")]
+        if missing := [key for key in required if key not in value]:
+            return f"{where or 'it'} lacks {', '.join(map(repr, missing))}"
+        parts = [
+            (name, value[name], part)
+            for key, part in form.items()
+            if (name := key.removesuffix("?")) in value
+        ]
+    prefix = f"{where}/" if where else ""
+    found = (why_unfit(entry, part, f"{prefix}{name}") for name, entry, part in parts)
+    return next(filter(None, found), None)
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Plain data.
+
+    Raises:
+        OSError: If the file cannot be read.
+        UserError: If it is no JSON, which has no NaN and no infinity either; says why, without the
+            path.
+    """
+    text = Path(path).read_bytes()
+    try:
+        content = json.loads(
+            text.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite
+        )
+        if b"\\ud" in text.lower():
+            # Half of a pair of escapes is no text.
+            json.dumps(content, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"no JSON file ({type(error).__name__}: {error})") from error
+    return content
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return number
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
