@@ -17,6 +17,7 @@ def _allow_prefix(module: ModuleType) -> None:
 
 def _install_backend(_: ModuleType) -> None:
     importlib.import_module("gcp_mm.engine.atomic_backend")
+    importlib.import_module("gcp_mm.engine.plain_yaml")
 
 
 def _install_loaders(module: ModuleType) -> None:

@@ -12,12 +12,9 @@ import os
 import pickle
 import warnings
 from collections.abc import Callable
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import numpy as np
 import torch
 from mmengine.dist import get_dist_info
 from mmengine.logging import HistoryBuffer
@@ -29,15 +26,20 @@ from mmengine.runner.checkpoint import (
     get_external_models,
     get_mmcls_models,
     get_torchvision_models,
+    load_from_ceph,
+    load_from_pavi,
 )
 
-from gcp_mm.engine import hub
+from gcp_mm.engine import http_file, hub
+from gcp_mm.engine.archive_checksums import check_archive
 from gcp_mm.engine.file_kind import (
+    MAGIC,
     begins_like_torch,
     is_safetensors,
     other_kind,
     several_files,
 )
+from gcp_mm.engine.plain_numpy import plain, stand_ins
 from gcp_mm.engine.safetensors_file import load_safetensors
 from gcp_mm.engine.without_code import without_code
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
@@ -54,18 +56,20 @@ def _restricted_getattr(owner: Any, name: str) -> Any:
     raise pickle.UnpicklingError(f"getattr({owner!r}, {name!r}) is not allowed in a checkpoint")
 
 
+def _no_bytes(*arguments: Any) -> bytes:
+    """Stand in for ``bytes``, which a pickle calls for an empty one and nothing else."""
+    if arguments:
+        raise pickle.UnpicklingError("bytes(...) is not allowed in a checkpoint")
+    return b""
+
+
 def _allowed_globals() -> list:
     """List what a training checkpoint of mmengine holds besides tensors and containers."""
-    multiarray = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray
     return [
         HistoryBuffer,
-        multiarray._reconstruct,
-        multiarray.scalar,
-        np.ndarray,
-        np.dtype,
-        type(np.dtype("f8")),
-        type(np.dtype("i8")),
         (_restricted_getattr, "builtins.getattr"),
+        (_no_bytes, "builtins.bytes"),
+        *stand_ins(),
     ]
 
 
@@ -120,7 +124,7 @@ def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
         return load_safetensors(path, map_location)
     try:
         return _load(path, map_location)
-    except UnsafeCheckpointError:
+    except UserError:
         raise
     except Exception as error:  # torch raises a dozen types for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -134,9 +138,14 @@ def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
 
 def _load(path: Path, map_location: Any) -> Any:
     """Load a file strictly, or as the user allows."""
+    with path.open("rb") as file:
+        archive = file.read(len(MAGIC[0])) == MAGIC[0]
+    # On the meta device nothing but names and shapes is asked for.
+    if archive and str(map_location) != "meta":
+        check_archive(path)
     try:
         with torch.serialization.safe_globals(_allowed_globals()):
-            return torch.load(path, map_location=map_location, weights_only=True)
+            return plain(torch.load(path, map_location=map_location, weights_only=True))
     except pickle.UnpicklingError as error:
         with path.open("rb") as file:
             if not begins_like_torch(file.read(9)):
@@ -153,18 +162,16 @@ def _load(path: Path, map_location: Any) -> Any:
 
 def _first_reason(error: pickle.UnpicklingError) -> str:
     """Pick the sentence that names the offending object out of torch's long message."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    for line in lines:
-        if "GLOBAL" in line or "getattr(" in line or "Unsupported" in line:
-            return line.split(". Please use")[0]
-    return lines[0] if lines else type(error).__name__
+    text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    lines = [line.strip() for line in text.splitlines()] or [type(error).__name__]
+    named = [line for line in lines if "GLOBAL" in line]
+    return (named or lines)[0].split(". Please use")[0]
 
 
 def load_from_url(filename: str, map_location: Any = None) -> Any:
-    """Download a checkpoint into torch's hub folder once and load it safely.
+    """Download a checkpoint into torch's hub folder and load it safely.
 
-    A name such as ``resnet50-0676ba61.pth`` carries the first digits of the file's sha256, which
-    are then checked. Only the first process of a node downloads.
+    Only the first process of a node downloads; see :mod:`gcp_mm.engine.http_file`.
 
     Args:
         filename: An http or https address.
@@ -177,34 +184,23 @@ def load_from_url(filename: str, map_location: Any = None) -> Any:
         UserError: If the download fails, is incomplete or does not match the digest; the file is
             not kept then.
     """
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    target = folder / Path(urlparse(filename).path).name
     rank, world_size = get_dist_info()
     local_rank = int(os.environ.get("LOCAL_RANK", rank))
-    fresh = local_rank == 0 and not target.exists()
+    fresh = False
     try:
-        if fresh:
-            folder.mkdir(parents=True, exist_ok=True)
-            digest = torch.hub.HASH_REGEX.search(target.name)
-            torch.hub.download_url_to_file(
-                filename, str(target), digest.group(1) if digest else None
-            )
-    except (OSError, HTTPException, RuntimeError) as error:
-        raise UserError(
-            f"could not download {filename}: {error}. Fetch the file on a machine that reaches "
-            f"the address and put it at {target}, or give a local path instead "
-            "(--cfg-options model.backbone.init_cfg.checkpoint=PATH)"
-        ) from error
+        if local_rank == 0:
+            _, fresh = http_file.fetch(filename)
     finally:
         # Also after a failure, or the other processes would wait for ever.
         if world_size > 1:
             torch.distributed.barrier()
+    target = http_file.place(filename)
     try:
         return load_from_file(target, map_location)
     except UserError:
-        # torch takes a broken connection for the end of the file; do not keep what it got.
+        # A web page in place of the file, say; do not keep it.
         if fresh:
-            target.unlink(missing_ok=True)
+            http_file.forget(target)
         raise
 
 
@@ -281,6 +277,9 @@ def register_loaders() -> None:
         ("http://", "https://"): load_from_url,
         ("modelzoo://", "torchvision://"): load_from_torchvision,
         ("open-mmlab://", "openmmlab://", "mmcls://"): load_from_openmmlab,
+        # mmengine's own: torch.load is strict by itself since 2.6.
+        "pavi://": load_from_pavi,
+        (r"(\S+\:)?s3://", r"(\S+\:)?petrel://"): load_from_ceph,
     }
     for prefixes, loader in loaders.items():
         CheckpointLoader.register_scheme(prefixes, without_code(loader), force=True)

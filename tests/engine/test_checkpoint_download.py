@@ -12,7 +12,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from tiny_runs import Hostile
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
-from gcp_mm.engine import checkpoint_loader
+from gcp_mm.engine import checkpoint_loader, http_file
 from gcp_mm.errors import UnsafeCheckpointError, UserError
 
 
@@ -74,7 +74,7 @@ def named_by_hash(folder, content, wrong=False):
 
 
 def cached(cache):
-    return [path.name for path in cache.glob("*")]
+    return [path.name for path in cache.rglob("*") if path.is_file()]
 
 
 def test_downloads_once(server, cache):
@@ -115,7 +115,9 @@ def test_failed_download_says_where_to_put_the_file(server, cache, name, reason)
         name = "net.pth"
     with pytest.raises(UserError, match=reason) as caught:
         CheckpointLoader.load_checkpoint(f"{address}/{name}")
-    for part in (f"{address}/{name}", str(cache / name), "init_cfg.checkpoint=PATH"):
+    target = str(http_file.place(f"{address}/{name}"))
+    assert target.startswith(str(cache))
+    for part in (f"{address}/{name}", target, "init_cfg.checkpoint=PATH"):
         assert part in str(caught.value)
     assert cached(cache) == []
 
@@ -129,11 +131,11 @@ def test_connection_that_breaks_leaves_nothing_to_load_next_time(server, cache):
 
 @pytest.mark.parametrize("prefix", ["torchvision", "modelzoo"])
 def test_torchvision_name_is_its_address(monkeypatch, prefix):
-    calls = []
+    calls, weights = [], {"w": torch.ones(1)}
     monkeypatch.setattr(
-        checkpoint_loader, "load_from_url", lambda *arguments: calls.append(arguments) or "loaded"
+        checkpoint_loader, "load_from_url", lambda *arguments: calls.append(arguments) or weights
     )
-    assert CheckpointLoader.load_checkpoint(f"{prefix}://resnet18", "cpu") == "loaded"
+    assert CheckpointLoader.load_checkpoint(f"{prefix}://resnet18", "cpu") == weights
     address = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url
     assert calls == [(address, "cpu")]
 

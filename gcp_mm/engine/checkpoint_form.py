@@ -1,0 +1,97 @@
+"""What a loaded file has to hold to be the weights of a network, the same at every door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gcp_mm.errors import UserError
+
+# Modules may put anything under this name (``nn.Module.get_extra_state``).
+_EXTRA_STATE = "_extra_state"
+
+
+def check_form(loaded: Any, filename: str | Path, on_meta: bool = False) -> Mapping[str, Tensor]:
+    """Check that a checkpoint holds a state dict of dense real tensors.
+
+    Args:
+        loaded: What the file holds: a dict with ``state_dict``, or a state dict itself.
+        filename: The file, for the message.
+        on_meta: Whether it was loaded to the meta device, for its names and shapes alone.
+
+    Returns:
+        The state dict, as it is in the file.
+
+    Raises:
+        UserError: If it holds something else; names the entry.
+    """
+    where = f"checkpoint {str(filename)!r}"
+    if not isinstance(loaded, Mapping):
+        raise UserError(
+            f"{where} holds a {type(loaded).__name__} instead of a dict: save "
+            "model.state_dict(), or a checkpoint with the entry state_dict"
+        )
+    for part in ("meta", "message_hub"):
+        if "state_dict" in loaded and not isinstance(loaded.get(part, {}), Mapping):
+            raise UserError(
+                f"{where}: the entry {part!r} is a {type(loaded[part]).__name__}, expected a dict. "
+                "Use a checkpoint as mmengine writes it, or its state_dict alone"
+            )
+    weights = loaded.get("state_dict", loaded)
+    if not isinstance(weights, Mapping) or not weights:
+        kind = type(weights).__name__
+        raise UserError(
+            f"{where}: its state_dict is a {kind}{' without entries' if not weights else ''}, "
+            "expected tensors by name: save model.state_dict()"
+        )
+    for name, value in weights.items():
+        if isinstance(name, str) and name.endswith(_EXTRA_STATE):
+            continue
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise UserError(f"{where} {_elsewhere(loaded, name, value)}")
+        if fault := tensor_fault(value, on_meta):
+            raise UserError(
+                f"{where}: {name!r} is {fault}, which no network here has. Load the file where it "
+                "was written, and save dense real tensors that hold their numbers"
+            )
+    return weights
+
+
+def tensor_fault(tensor: Tensor, on_meta: bool = False) -> str | None:
+    """Say why a tensor cannot be the weight of a network, None if it can.
+
+    Args:
+        tensor: The tensor.
+        on_meta: Whether the file was loaded to the meta device.
+    """
+    if tensor.is_nested or tensor.layout != torch.strided:
+        return f"a tensor of the layout {tensor.layout}"
+    if tensor.is_quantized:
+        return f"quantised ({tensor.dtype})"
+    if tensor.is_complex():
+        return f"complex ({tensor.dtype})"
+    if tensor.is_meta and not on_meta:
+        return "on the meta device and has a shape without numbers"
+    return None
+
+
+def _elsewhere(loaded: Mapping, name: Any, value: Any) -> str:
+    """Say that an entry is no tensor, and where the weights may be instead."""
+    entry = f"has no state dict: the entry {name!r} is a {type(value).__name__}"
+    if "state_dict" in loaded:
+        return f"{entry} of its state_dict. Save model.state_dict() with tensors by name"
+    nested = [
+        str(key)
+        for key, part in loaded.items()
+        if isinstance(part, Mapping) and part and all(isinstance(t, Tensor) for t in part.values())
+    ]
+    if nested:
+        return (
+            f"{entry}. Tensors by name are in {', '.join(map(repr, nested[:4]))}: load the file "
+            "with torch.load and save that entry alone"
+        )
+    return f"{entry}. Save model.state_dict(), or a checkpoint with the entry state_dict"

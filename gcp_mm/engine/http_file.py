@@ -1,0 +1,214 @@
+"""Checkpoints behind http addresses: fetched once, and again when the server has another file.
+
+A name such as ``resnet50-0676ba61.pth`` carries the first digits of the file's sha256 and stands in
+torch's own cache. Any other file stands in a folder of its address, because
+``http://h/run1/epoch_1.pth`` and ``http://h/run2/epoch_1.pth`` are two files; a record beside it
+says what the server called its version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import threading
+import time
+import urllib.request
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlparse
+
+import torch
+from mmengine.logging import print_log
+
+from gcp_mm.errors import UserError
+from gcp_mm.files import atomic_open, atomic_write, sha256
+
+# torch's own expression takes any number of digits, and so "resnet-101.pth" for a digest.
+_DIGEST = re.compile(r"-([0-9a-f]{8,64})\.")
+# A server that says nothing for so many seconds, or less than so many bytes a second during them,
+# is given up.
+PATIENCE, SLOWEST = 60.0, 1000.0
+_BLOCK = 1 << 16
+
+
+def place(url: str) -> Path:
+    """Return where the file of an address is kept, below torch's hub folder.
+
+    Args:
+        url: An http or https address.
+    """
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    name = Path(urlparse(url).path).name
+    name = name if name not in ("", ".", "..") else "checkpoint"
+    if _DIGEST.search(name):
+        return folder / name
+    return folder / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+
+
+def fetch(url: str) -> tuple[Path, bool]:
+    """Make sure that the file of an address is there, and log which one it is.
+
+    Args:
+        url: An http or https address.
+
+    Returns:
+        Its path, and whether it was downloaded now.
+
+    Raises:
+        UserError: If it cannot be had, or is not what its name says.
+    """
+    target = place(url)
+    digits = _DIGEST.search(target.name)
+    known = sha256(target) if target.is_file() else None
+    record = _read_record(target)
+    if digits and known and known.startswith(digits[1]):
+        return target, False
+    if known and not digits and not record:
+        print_log(f"{url}: taken from {target}, put there by hand (sha256 {known})", "current")
+        return target, False
+    intact = bool(known and record.get("sha256") == known)
+    try:
+        response = _open(url, record if intact else {})
+        if response is not None:
+            with response:
+                record = _receive(response, url, target, digits[1] if digits else "")
+    except (OSError, HTTPException, ValueError) as error:
+        reason = _reason(error)
+        if not intact:
+            raise UserError(
+                f"could not download {url}: {reason}. Fetch the file on a machine that reaches "
+                f"the address and put it at {target}, or give a local path instead "
+                "(--cfg-options model.backbone.init_cfg.checkpoint=PATH)"
+            ) from error
+        print_log(
+            f"{url}: cannot be asked whether its file has changed ({reason}); taken as it was on "
+            f"{record.get('date')} from {target} (sha256 {known})",
+            "current",
+        )
+        return target, False
+    print_log(
+        f"{url}: {target} (sha256 {record['sha256']}, downloaded {record['date']})", "current"
+    )
+    return target, response is not None
+
+
+def forget(target: Path) -> None:
+    """Remove a file that :func:`fetch` downloaded and that turned out to be no checkpoint.
+
+    Args:
+        target: Its path.
+    """
+    for path in (target, _record(target)):
+        path.unlink(missing_ok=True)
+
+
+def _record(target: Path) -> Path:
+    return target.with_name(f"{target.name}.json")
+
+
+def _read_record(target: Path) -> dict[str, Any]:
+    """Read what the server said of a file, nothing if there is no record of this form."""
+    with contextlib.suppress(OSError, ValueError):
+        record = json.loads(_record(target).read_text(encoding="utf-8"))
+        if isinstance(record, dict):
+            return record
+    return {}
+
+
+def _open(url: str, record: dict[str, Any]) -> HTTPResponse | None:
+    """Ask for a file, None if it is the one of the record still."""
+    headers = {"User-Agent": "gcp_mm"}
+    if record.get("etag"):
+        headers["If-None-Match"] = record["etag"]
+    elif record.get("last_modified"):
+        headers["If-Modified-Since"] = record["last_modified"]
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        response = _within(PATIENCE, lambda: urllib.request.urlopen(request, timeout=PATIENCE / 2))
+    except HTTPError as error:
+        error.close()
+        if error.code == 304:
+            return None
+        raise
+    # Not every server looks at conditions, and some give neither a version nor a date.
+    if record and all(record.get(name) == value for name, value in _version(response).items()):
+        response.close()
+        return None
+    return response
+
+
+def _version(response: HTTPResponse) -> dict[str, Any]:
+    headers = response.headers
+    length = headers.get("Content-Length")
+    return {
+        "etag": headers.get("ETag"),
+        "last_modified": headers.get("Last-Modified"),
+        "size": int(length) if length and length.isdecimal() else None,
+    }
+
+
+def _receive(response: HTTPResponse, url: str, target: Path, digits: str) -> dict[str, Any]:
+    """Write a file and its record."""
+    version, digest, size = _version(response), hashlib.sha256(), 0
+    with atomic_open(target) as file:
+        for block in _blocks(response):
+            file.write(block)
+            digest.update(block)
+            size += len(block)
+        if version["size"] not in (None, size):
+            raise OSError(f"the connection broke after {size} of {version['size']} bytes")
+        if not digest.hexdigest().startswith(digits):
+            raise OSError(
+                f"the hash of what came is {digest.hexdigest()}, and the name of the file says "
+                f"that it begins with {digits}"
+            )
+    date = time.strftime("%Y-%m-%d %H:%M:%S")
+    record = {**version, "size": size, "url": url, "sha256": digest.hexdigest(), "date": date}
+    if not digits:
+        atomic_write(_record(target), json.dumps(record))
+    return record
+
+
+def _blocks(response: HTTPResponse):
+    """Yield the content, and give up a server that is slower than :data:`SLOWEST`."""
+    begin, received = time.monotonic(), 0
+    # read() would wait for a whole block.
+    while block := response.read1(_BLOCK):
+        yield block
+        received += len(block)
+        waited = time.monotonic() - begin
+        if waited > PATIENCE:
+            if received < SLOWEST * waited:
+                raise OSError(f"the server is too slow: {received} bytes in {waited:.0f} seconds")
+            begin, received = time.monotonic(), 0
+
+
+def _within(seconds: float, work: Any) -> Any:
+    """Do something that may never end, for some seconds."""
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not results:
+        raise TimeoutError(f"no answer within {seconds:.0f} seconds")
+    if isinstance(results[0], BaseException):
+        raise results[0]
+    return results[0]
+
+
+def _reason(error: BaseException) -> str:
+    inner = isinstance(error, URLError) and not isinstance(error, HTTPError)
+    text = str(error.reason if inner else error)
+    kind = f"{type(error).__name__}: " if isinstance(error, HTTPException) else ""
+    return kind + " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,0 +1,82 @@
+"""Damage inside the archives of ``torch.save``."""
+
+import zipfile
+
+import pytest
+import torch
+
+from gcp_mm.engine.checkpoint_loader import load_from_file
+from gcp_mm.errors import UserError
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "epoch_3.pth"
+    torch.save({"state_dict": {"w": torch.arange(1000.0), "b": torch.ones(7)}}, path)
+    return path
+
+
+def content_of(path, name):
+    """Return where the content of a record begins, and its size."""
+    with zipfile.ZipFile(path) as archive:
+        record = next(r for r in archive.infolist() if r.filename.endswith(name))
+    data = path.read_bytes()
+    names = data[record.header_offset + 26 : record.header_offset + 30]
+    lengths = int.from_bytes(names[:2], "little") + int.from_bytes(names[2:], "little")
+    return record.header_offset + 30 + lengths, record.file_size
+
+
+@pytest.mark.parametrize("record", ["data/0", "data/1", "data.pkl", "byteorder"])
+def test_flipped_bit_is_found(checkpoint, record):
+    begin, size = content_of(checkpoint, record)
+    data = bytearray(checkpoint.read_bytes())
+    data[begin + size // 2] ^= 4
+    checkpoint.write_bytes(data)
+    with pytest.raises(UserError, match=f"epoch_3.pth.* is damaged: .*{record} .*CRC-32") as caught:
+        load_from_file(checkpoint)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_torch_itself_does_not_find_it(checkpoint):
+    begin, _ = content_of(checkpoint, "data/0")
+    data = bytearray(checkpoint.read_bytes())
+    data[begin + 4 * 10 + 3] ^= 64
+    checkpoint.write_bytes(data)
+    assert torch.load(checkpoint)["state_dict"]["w"][10] != 10
+
+
+def test_archive_without_checksums_loads(tmp_path):
+    path, before = tmp_path / "x.pth", torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"w": torch.arange(9.0)}, path)
+    finally:
+        torch.serialization.set_crc32_options(before)
+    assert torch.equal(load_from_file(path)["w"], torch.arange(9.0))
+
+
+def test_archive_that_was_packed_again(checkpoint, tmp_path):
+    packed = tmp_path / "packed.pth"
+    with (
+        zipfile.ZipFile(checkpoint) as source,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    with pytest.raises(UserError, match=r"packed.pth.*packed again: .*data.pkl.* compressed"):
+        load_from_file(packed)
+
+
+def test_program_of_torchscript_is_named(tmp_path):
+    path = tmp_path / "net.pth"
+    torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)).save(path)
+    with pytest.raises(UserError, match=r"net.pth.* is a TorchScript program.*state_dict"):
+        load_from_file(path)
+
+
+def test_names_and_shapes_alone_cost_no_reading(checkpoint):
+    begin, _ = content_of(checkpoint, "data/0")
+    data = bytearray(checkpoint.read_bytes())
+    data[begin] ^= 4
+    checkpoint.write_bytes(data)
+    assert load_from_file(checkpoint, "meta")["state_dict"]["w"].shape == (1000,)

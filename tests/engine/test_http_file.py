@@ -1,0 +1,201 @@
+"""Which file an address stands for, and what a bad server can do."""
+
+import contextlib
+import email.utils
+import hashlib
+import http.server
+import json
+import threading
+import time
+
+import pytest
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+
+import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
+from gcp_mm.engine import http_file
+from gcp_mm.errors import UserError
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serve ``server.files`` as ``server.versions`` says: by ETag, by date, both or neither."""
+
+    def do_GET(self):
+        server, body = self.server, self.server.files.get(self.path)
+        server.requests.append(self.path)
+        if server.drip:
+            with contextlib.suppress(ConnectionError):
+                return self.drip(body, server.drip)
+        if body is None:
+            return self.send_error(404)
+        etag = f'"{hashlib.md5(body).hexdigest()}"'
+        date = email.utils.formatdate(server.date, usegmt=True)
+        unchanged = self.headers.get("If-None-Match") == etag or (
+            self.headers.get("If-Modified-Since") == date
+        )
+        if unchanged and server.conditions:
+            self.send_response(304)
+            return self.end_headers()
+        self.send_response(200)
+        if "etag" in server.versions:
+            self.send_header("ETag", etag)
+        if "date" in server.versions:
+            self.send_header("Last-Modified", date)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body)
+        return None
+
+    def drip(self, body, part):
+        """Send headers or content byte by byte."""
+        head = b"HTTP/1.0 200 OK\r\nContent-Length: 100000\r\n\r\n"
+        for byte in head if part == "headers" else [head, *bytes(body)]:
+            self.wfile.write(byte if isinstance(byte, bytes) else bytes([byte]))
+            time.sleep(0.02)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listener.daemon_threads = True
+    listener.files, listener.requests = {}, []
+    listener.versions, listener.conditions = ("etag", "date"), True
+    listener.date, listener.drip = 1_600_000_000, None
+    listener.url = f"http://127.0.0.1:{listener.server_port}"
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+
+    def stop():
+        if thread.is_alive():
+            listener.shutdown()
+            listener.server_close()
+            thread.join()
+
+    listener.stop = stop
+    yield listener
+    stop()
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """Collect what is logged."""
+    lines = []
+    monkeypatch.setattr(http_file, "print_log", lambda text, logger: lines.append(text))
+    return lines
+
+
+def checkpoint(tmp_path, number):
+    path = tmp_path / "made.pth"
+    torch.save({"w": torch.full((100,), float(number))}, path)
+    return path.read_bytes()
+
+
+def load(server, address):
+    return CheckpointLoader.load_checkpoint(server.url + address, "cpu")["w"][0].item()
+
+
+def test_files_of_the_same_name_are_not_mixed_up(server, tmp_path):
+    addresses = ["/run1/epoch_1.pth", "/run2/epoch_1.pth", "/get.pth?id=1", "/get.pth?id=2"]
+    for number, address in enumerate(addresses):
+        server.files[address] = checkpoint(tmp_path, number)
+    for _ in range(2):
+        assert [load(server, address) for address in addresses] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("conditions", [True, False])
+@pytest.mark.parametrize("versions", [("etag",), ("date",), ("etag", "date")])
+def test_changed_file_is_fetched_again(server, tmp_path, versions, conditions):
+    server.versions, server.conditions = versions, conditions
+    server.files["/x.pth"] = checkpoint(tmp_path, 1)
+    assert load(server, "/x.pth") == 1
+    before = http_file.place(f"{server.url}/x.pth").stat().st_mtime_ns
+    assert load(server, "/x.pth") == 1
+    assert http_file.place(f"{server.url}/x.pth").stat().st_mtime_ns == before
+    server.files["/x.pth"], server.date = checkpoint(tmp_path, 2), server.date + 60
+    assert load(server, "/x.pth") == 2
+
+
+def test_without_a_server_what_is_there_is_used_and_said(server, tmp_path, said):
+    server.files["/x.pth"] = checkpoint(tmp_path, 1)
+    load(server, "/x.pth")
+    server.stop()
+    said.clear()
+    assert load(server, "/x.pth") == 1
+    (line,) = said
+    assert "cannot be asked whether its file has changed" in line
+    assert hashlib.sha256(server.files["/x.pth"]).hexdigest() in line
+
+
+def test_damaged_copy_is_replaced(server, tmp_path):
+    server.files["/x.pth"] = checkpoint(tmp_path, 1)
+    load(server, "/x.pth")
+    target = http_file.place(f"{server.url}/x.pth")
+    target.write_bytes(target.read_bytes()[:-1] + b"?")
+    assert load(server, "/x.pth") == 1
+    target.write_bytes(target.read_bytes()[:-1] + b"?")
+    server.stop()
+    with pytest.raises(UserError, match="could not download"):
+        load(server, "/x.pth")
+
+
+def test_file_that_was_put_there_by_hand(server, tmp_path, said):
+    target = http_file.place(f"{server.url}/x.pth")
+    target.parent.mkdir(parents=True)
+    target.write_bytes(checkpoint(tmp_path, 5))
+    assert load(server, "/x.pth") == 5
+    assert server.requests == []
+    assert "put there by hand" in said[0]
+
+
+@pytest.mark.parametrize("record", ["", "[]", '{"sha256": 3}', "{"])
+def test_odd_record_beside_the_file(server, tmp_path, record):
+    server.files["/x.pth"] = checkpoint(tmp_path, 1)
+    load(server, "/x.pth")
+    target = http_file.place(f"{server.url}/x.pth")
+    target.with_name("x.pth.json").write_text(record)
+    assert load(server, "/x.pth") == 1
+
+
+def test_record_says_which_file_it_is(server, tmp_path):
+    server.files["/x.pth"] = checkpoint(tmp_path, 1)
+    load(server, "/x.pth")
+    record = json.loads(http_file.place(f"{server.url}/x.pth").with_name("x.pth.json").read_text())
+    assert record["sha256"] == hashlib.sha256(server.files["/x.pth"]).hexdigest()
+    assert record["url"] == f"{server.url}/x.pth"
+
+
+@pytest.mark.parametrize("address", ["/", "/a/..", "/.", ""])
+def test_no_address_names_a_place_outside_of_the_cache(server, address, tmp_path):
+    target = http_file.place(server.url + address)
+    assert target.name == "checkpoint"
+    assert target.resolve().is_relative_to(tmp_path / "hub/checkpoints")
+
+
+def test_a_number_in_a_name_is_no_digest(server, tmp_path):
+    server.files["/resnet-101.pth"] = checkpoint(tmp_path, 1)
+    assert load(server, "/resnet-101.pth") == 1
+
+
+@pytest.mark.parametrize("part", ["headers", "content"])
+def test_slow_server_is_given_up(server, tmp_path, monkeypatch, part):
+    """One byte in 20 ms, where 1000 in a second are asked for."""
+    monkeypatch.setattr(http_file, "PATIENCE", 0.3)
+    server.files["/x.pth"] = checkpoint(tmp_path, 1)
+    server.drip = part
+    with pytest.raises(UserError, match=r"could not download.*(too slow|no answer within)"):
+        load(server, "/x.pth")
+    assert [path for path in tmp_path.rglob("hub/**/*") if path.is_file()] == []
+
+
+def test_web_page_is_not_kept(server, tmp_path):
+    server.files["/x.pth"] = b"<!DOCTYPE html><html>log in</html>"
+    with pytest.raises(UserError):
+        load(server, "/x.pth")
+    assert [path for path in tmp_path.rglob("hub/**/*") if path.is_file()] == []
