@@ -9,9 +9,28 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from gcp_mm.engine.file_kind import MAGIC
 from gcp_mm.errors import UserError
 
 _BLOCK = 1 << 20
+
+
+def check_file(path: Path) -> None:
+    """Compare a file with the checksums in it, if it has the form that has some.
+
+    Args:
+        path: A file of ``torch.save``.
+
+    Raises:
+        UserError: If it is damaged or truncated.
+    """
+    with path.open("rb") as file:
+        if file.read(len(MAGIC[0])) != MAGIC[0]:
+            return
+    try:
+        check_archive(path)
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise UserError(f"{path} ({path.stat().st_size} bytes) is truncated: {error}") from error
 
 
 def check_archive(path: Path) -> None:

@@ -15,6 +15,7 @@ import re
 import threading
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ def _open(url: str, record: dict[str, Any]) -> HTTPResponse | None:
         headers["If-Modified-Since"] = record["last_modified"]
     request = urllib.request.Request(url, headers=headers)
     try:
-        response = _within(PATIENCE, lambda: urllib.request.urlopen(request, timeout=PATIENCE / 2))
+        response = within(PATIENCE, lambda: urllib.request.urlopen(request, timeout=PATIENCE / 2))
     except HTTPError as error:
         error.close()
         if error.code == 304:
@@ -173,7 +174,7 @@ def _receive(response: HTTPResponse, url: str, target: Path, digits: str) -> dic
     return record
 
 
-def _blocks(response: HTTPResponse):
+def _blocks(response: HTTPResponse) -> Iterator[bytes]:
     """Yield the content, and give up a server that is slower than :data:`SLOWEST`."""
     begin, received = time.monotonic(), 0
     # read() would wait for a whole block.
@@ -187,8 +188,19 @@ def _blocks(response: HTTPResponse):
             begin, received = time.monotonic(), 0
 
 
-def _within(seconds: float, work: Any) -> Any:
-    """Do something that may never end, for some seconds."""
+def within(seconds: float, work: Callable[[], Any]) -> Any:
+    """Do something that may never end, for some seconds.
+
+    Args:
+        seconds: The limit.
+        work: A function without arguments.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        TimeoutError: If it has not ended by then; it goes on in a thread of its own.
+    """
     results: list[Any] = []
 
     def run() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import filelock
@@ -11,6 +10,7 @@ import filelock
 from gcp_mm.errors import UserError
 from gcp_mm.zoo.released_file import check_released_file
 from gcp_mm.zoo.rows import Row
+from gcp_mm.zoo.transfer import parts, transfer
 
 _RELEASED = "released.pth.tar"
 _UNCHECKED = "unchecked"
@@ -29,7 +29,8 @@ def cache_folder(row: Row) -> Path:
 def download_released(row: Row, url: str | None = None, retries: int = 5) -> Path:
     """Download a row's file with gdown, unless it is in the cache already.
 
-    An interrupted download is continued by the next call. The file is checked
+    An interrupted download is continued by the next call, if it is certain that the server still
+    has the same file (:func:`gcp_mm.zoo.transfer.transfer`). The file is checked
     (:func:`gcp_mm.zoo.released_file.check_released_file`) before it gets its final name.
 
     Args:
@@ -79,7 +80,7 @@ def alternative(row: Row) -> str:
 
 
 def _fetch(row: Row, url: str, target: Path, retries: int) -> None:
-    """Let gdown write ``target``; it keeps an incomplete file under ``<target>XXXXXXXX.part``."""
+    """Let gdown write ``target``."""
     try:
         import gdown
         import requests
@@ -88,8 +89,8 @@ def _fetch(row: Row, url: str, target: Path, retries: int) -> None:
             f"downloads need gdown ({error}): pip install 'gdown>=6.5'. {alternative(row)}"
         ) from error
     try:
-        gdown.download(url=url, output=str(target), resume=True, retries=retries, timeout=60)
-    except (gdown.DownloadError, requests.RequestException) as error:
+        transfer(url, target, retries, certain=row.release.sha256 is not None)
+    except (gdown.DownloadError, requests.RequestException, TimeoutError) as error:
         raise UserError(
             f"could not download {row.name} from {url}: {_reason(error)}.{_left_over(target)} "
             f"{alternative(row)}"
@@ -106,8 +107,7 @@ def _accept(row: Row, path: Path) -> None:
 
 
 def _left_over(target: Path) -> str:
-    partial: Sequence[Path] = sorted(target.parent.glob(f"{target.name}*.part"))
-    size = sum(path.stat().st_size for path in partial)
+    size = sum(path.stat().st_size for path in parts(target))
     if not size:
         return ""
     return (

@@ -15,7 +15,8 @@ def check_released_file(row: Row, path: str | Path) -> str:
     """Check the beginning, the size and the sha256 of a file.
 
     As long as the metafile does not record size and sha256, a file passes that begins like a
-    checkpoint and has room for the parameters of the row in float32.
+    checkpoint, has room for the parameters of the row in float32, and agrees with the checksums in
+    it, if its format has some.
 
     Args:
         row: The row, with a release.
@@ -30,6 +31,7 @@ def check_released_file(row: Row, path: str | Path) -> str:
     """
     # mmengine takes seconds to import, and the other commands of the zoo have no use for it.
     from gcp_mm.conversion.source_file import is_web_page
+    from gcp_mm.engine.archive_checksums import check_file
     from gcp_mm.engine.checkpoint_loader import find_checkpoint
     from gcp_mm.engine.file_kind import begins_like_torch
 
@@ -57,6 +59,8 @@ def check_released_file(row: Row, path: str | Path) -> str:
             f"{smallest}"
         )
     digest = sha256(path)
+    if row.release.sha256 is None:
+        check_file(path)
     if row.release.sha256 not in (None, digest):
         raise CheckpointMismatchError(
             f"the sha256 of {path} is {digest}; that of {row.name} is {row.release.sha256}"

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import http.server
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from gcp_mm.zoo import Row, find_row
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serve ``server.files``; ``server.cuts`` says after how many bytes an answer breaks off."""
 
+    def do_HEAD(self) -> None:
+        """Say which version a file has, unless the server is one that does not."""
+        body = self.server.files.get(self.path)
+        self.send_response(200 if body is not None else 404)
+        if body is not None and self.server.versions:
+            self.send_header("ETag", f'"{hashlib.md5(body).hexdigest()}"')
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+
     def do_GET(self) -> None:
         """Answer with a file, or with the part of it that is asked for."""
         body = self.server.files.get(self.path)
@@ -26,18 +36,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         self.server.ranges.append(asked)
         start = 0
-        if asked and self.headers.get("If-Range", etag) == etag:
+        if asked and self.server.takes_ranges and self.headers.get("If-Range", etag) == etag:
             start = int(asked.removeprefix("bytes=").removesuffix("-"))
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         else:
             self.send_response(200)
-        self.send_header("ETag", etag)
+        if self.server.versions:
+            self.send_header("ETag", etag)
         self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
         end = self.server.cuts.pop(0) if self.server.cuts else len(body)
         with contextlib.suppress(ConnectionError):
             self.wfile.write(body[start:end])
+            if self.server.slow and end < len(body):
+                self.drip(body[end:])
+
+    def drip(self, body: bytes) -> None:
+        """Send a byte in 20 ms."""
+        for byte in body:
+            self.wfile.write(bytes([byte]))
+            time.sleep(0.02)
 
     def log_message(self, *arguments: object) -> None:
         """Say nothing."""
@@ -49,7 +68,9 @@ def server(monkeypatch) -> Iterator[http.server.ThreadingHTTPServer]:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listener.daemon_threads = True
     listener.files, listener.cuts, listener.ranges = {}, [], []
+    listener.versions, listener.takes_ranges, listener.slow = True, True, False
     listener.url = f"http://127.0.0.1:{listener.server_port}"
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -81,4 +102,4 @@ def small_row() -> Callable[..., Row]:
 @pytest.fixture
 def content() -> bytes:
     """Return what begins like a checkpoint and has room for the parameters of ``small_row``."""
-    return b"PK\x03\x04" + bytes(range(256)) * 40
+    return b"\x80\x02}q" + bytes(range(256)) * 40

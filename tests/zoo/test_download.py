@@ -1,11 +1,12 @@
 """Downloads from a server that can fail in many ways."""
 
+import hashlib
 import sys
 
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.zoo import find_row
+from gcp_mm.zoo import find_row, transfer
 from gcp_mm.zoo.download import download_released
 
 pytest.importorskip("mmengine")
@@ -52,7 +53,7 @@ def test_next_call_continues_where_the_connection_broke(server, cache, small_row
         download_released(small_row(), f"{server.url}/x", retries=0)
     assert "--continue" not in str(info.value)
     assert all(part in str(info.value) for part in BAIDU)
-    assert [name.endswith(".part") for name in kept(cache)] == [True]
+    assert [name.rpartition(".")[2] for name in kept(cache)] == ["json", "part"]
     path = download_released(small_row(), f"{server.url}/x", retries=0)
     assert path.read_bytes() == cut
     assert server.ranges[-1] == f"bytes={MEBIBYTE}-"
@@ -124,3 +125,78 @@ def test_cache_that_is_no_folder(cache, small_row):
     cache.write_text("")
     with pytest.raises(UserError, match=f"cannot write below '{cache}"):
         download_released(small_row())
+
+
+def other(content):
+    """Return a file of the same size."""
+    return content[:2] + content[2:][::-1]
+
+
+@pytest.mark.parametrize("versions", [True, False])
+def test_file_that_changed_meanwhile_is_not_mixed(server, cache, small_row, cut, versions):
+    server.versions = versions
+    with pytest.raises(UserError, match="could not download"):
+        download_released(small_row(), f"{server.url}/x", retries=0)
+    server.files["/x"] = other(cut)
+    path = download_released(small_row(), f"{server.url}/x", retries=0)
+    assert path.read_bytes() == other(cut)
+    assert server.ranges == [None, None]
+
+
+def test_without_a_version_nothing_is_kept(server, cache, small_row, cut):
+    server.versions = False
+    with pytest.raises(UserError, match="could not download") as caught:
+        download_released(small_row(), f"{server.url}/x", retries=0)
+    assert "are kept" not in str(caught.value)
+    assert kept(cache) == []
+
+
+def test_recorded_digest_is_version_enough(server, cache, small_row, cut):
+    server.versions = False
+    row = small_row(sha256=hashlib.sha256(cut).hexdigest())
+    with pytest.raises(UserError, match="1048576 bytes are kept"):
+        download_released(row, f"{server.url}/x", retries=0)
+    assert download_released(row, f"{server.url}/x", retries=0).read_bytes() == cut
+    assert server.ranges[-1] == f"bytes={MEBIBYTE}-"
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_server_that_ignores_ranges_is_asked_from_the_beginning(
+    server, cache, small_row, cut, retries, monkeypatch
+):
+    monkeypatch.setattr("random.uniform", lambda low, high: 0)
+    server.takes_ranges = False
+    if not retries:
+        with pytest.raises(UserError, match="could not download"):
+            download_released(small_row(), f"{server.url}/x", retries=0)
+    path = download_released(small_row(), f"{server.url}/x", retries=retries)
+    assert path.read_bytes() == cut
+    assert kept(cache) == ["released.pth.tar"]
+
+
+def test_server_that_always_breaks_off_and_ignores_ranges_comes_to_an_end(
+    server, cache, small_row, cut, monkeypatch
+):
+    monkeypatch.setattr("random.uniform", lambda low, high: 0)
+    server.takes_ranges = False
+    server.cuts += [MEBIBYTE] * 50
+    with pytest.raises(UserError, match="could not download"):
+        download_released(small_row(), f"{server.url}/x", retries=2)
+
+
+def test_slow_server_is_given_up(server, cache, small_row, cut, monkeypatch):
+    monkeypatch.setattr(transfer, "PATIENCE", 0.4)
+    server.slow = True
+    with pytest.raises(UserError, match=r"the server is too slow: less than 512 KiB in 0 seconds"):
+        download_released(small_row(), f"{server.url}/x", retries=5)
+
+
+def test_damaged_archive_is_not_kept(server, cache, small_row, tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({"w": torch.arange(5000.0)}, tmp_path / "x.pth")
+    body = bytearray((tmp_path / "x.pth").read_bytes())
+    body[9000] ^= 1
+    server.files["/x"] = bytes(body)
+    with pytest.raises(UserError, match=r"data/0 in it does not have its checksum.*was not kept"):
+        download_released(small_row(), f"{server.url}/x", retries=0)
+    assert kept(cache) == []

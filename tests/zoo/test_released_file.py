@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+import torch
 
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
 from gcp_mm.zoo.released_file import check_released_file
@@ -17,11 +18,11 @@ def file(tmp_path, content):
     return path
 
 
-@pytest.mark.parametrize("beginning", [b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"])
-def test_both_formats_of_torch_pass(small_row, file, content, beginning):
-    file.write_bytes(beginning + content)
-    digest = hashlib.sha256(beginning + content).hexdigest()
-    size = len(beginning + content)
+@pytest.mark.parametrize("zip_format", [True, False])
+def test_both_formats_of_torch_pass(small_row, file, zip_format):
+    weights = {"w": torch.arange(2000.0)}
+    torch.save(weights, file, _use_new_zipfile_serialization=zip_format)
+    digest, size = hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_size
     assert check_released_file(small_row(), file) == digest
     assert check_released_file(small_row(sha256=digest, size=size), file) == digest
 
