@@ -32,7 +32,7 @@ WAYS = {
 def pipeline(decode: str, resize: str) -> Compose:
     """Build the training pipeline with a backend for decoding and one for resizing."""
     steps = (
-        dict(type="LoadImageFromFile", imdecode_backend=decode),
+        dict(type="gcp_mm.LoadImage", imdecode_backend=decode),
         dict(type="RandomResizedCrop", scale=224, backend=resize, interpolation="bilinear"),
         dict(type="RandomFlip", prob=0.5, direction="horizontal"),
     )

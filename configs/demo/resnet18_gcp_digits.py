@@ -7,7 +7,7 @@ model = dict(
     head=dict(num_classes=10, in_channels=64 * 65 // 2))
 data_preprocessor = dict(num_classes=10)
 
-pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+pipeline = [dict(type='gcp_mm.LoadImage'), dict(type='PackInputs')]
 train_dataloader = dict(
     batch_size=64,
     num_workers=1,

@@ -47,6 +47,11 @@ def parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--size", type=int, default=224, help="side of the images (default 224)")
     size.add_argument("--keep-size", action="store_true", help="neither resize nor crop")
+    parser.add_argument(
+        "--ignore-orientation",
+        action="store_true",
+        help="do not turn photographs as their orientation tags say, as for ImageNet",
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="the first N images of each class")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is random")
     parser.add_argument(
@@ -88,6 +93,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             limit=args.limit,
             seed=args.seed,
             workers=args.workers,
+            ignore_orientation=args.ignore_orientation,
             on_image=on_image,
         )
         print(

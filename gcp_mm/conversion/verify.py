@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
@@ -15,6 +15,7 @@ from gcp_mm.conversion.conversion import Conversion
 from gcp_mm.conversion.model_config import model_config
 from gcp_mm.conversion.plain_networks import plain_network
 from gcp_mm.errors import UserError
+from gcp_mm.images.read_image import ImageReadError, read_image
 
 # Largest difference of the logits in float64, relative to the largest logit. What remains is
 # rounding: the two networks order their sums differently.
@@ -77,10 +78,12 @@ def read_images(paths: Sequence[str | Path]) -> list[Tensor]:
     images = []
     for path in paths:
         try:
-            with Image.open(path) as image:
-                images.append(_PREPROCESS(image.convert("RGB")))
-        except (OSError, UnidentifiedImageError) as error:
-            raise UserError(f"--verify: {str(path)!r} is not a readable image: {error}") from error
+            image = read_image(path, ignore_orientation=True)
+        except ImageReadError as error:
+            raise UserError(
+                f"--verify: {str(path)!r} is not a readable image: {error.reason}"
+            ) from error
+        images.append(_PREPROCESS(Image.fromarray(image)))
     return images
 
 

@@ -8,11 +8,10 @@ import mmcv
 import numpy as np
 
 from gcp_mm.errors import UserError
+from gcp_mm.images.read_image import ImageReadError, read_image
 
 #: Height and width of the released images and clips of ImageNet-C and ImageNet-P.
 RELEASED_SIZE = 224
-
-DECODERS = ("pillow", "cv2")
 
 
 def fit(image: np.ndarray, size: int | None, path: str | Path) -> np.ndarray:
@@ -46,11 +45,11 @@ def fit(image: np.ndarray, size: int | None, path: str | Path) -> np.ndarray:
     return mmcv.imresize(image, (size, size), interpolation="bilinear", backend="pillow")
 
 
-def read_image(path: str | Path, size: int | None = None, decoder: str = "pillow") -> np.ndarray:
+def read_fixed(path: str | Path, size: int | None = None, decoder: str = "pillow") -> np.ndarray:
     """Read an image that has its final size.
 
     Args:
-        path: The file. Its orientation tag is ignored, as by torchvision.
+        path: The file.
         size: See :func:`fit`.
         decoder: 'pillow', as for published numbers, or 'cv2'.
 
@@ -61,21 +60,10 @@ def read_image(path: str | Path, size: int | None = None, decoder: str = "pillow
         UserError: If the file cannot be read, or has another size.
     """
     try:
-        content = Path(path).read_bytes()
-        # Pillow gives red first, and mmcv's own reversal is a view that is slow to copy.
-        order = "rgb" if decoder == "pillow" else "bgr"
-        image = mmcv.imfrombytes(content, "color_ignore_orientation", order, decoder)
-    except Exception as error:  # a damaged file makes Pillow raise a dozen types
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise UserError(_unreadable(path, reason)) from error
-    if image is None:
-        raise UserError(_unreadable(path, "no image format that OpenCV knows"))
-    image = fit(image, size, path)
-    return mmcv.rgb2bgr(image) if order == "rgb" else image
-
-
-def _unreadable(path: str | Path, reason: str) -> str:
-    return (
-        f"image {str(path)!r} cannot be read ({reason}). Evaluation skips no image: replace the "
-        "file and start again; finished cells are kept"
-    )
+        image = read_image(path, backend=decoder, order="bgr")
+    except ImageReadError as error:
+        raise UserError(
+            f"image {str(path)!r} cannot be read ({error.reason}). Evaluation skips no image: "
+            "replace the file and start again; finished cells are kept"
+        ) from error
+    return fit(image, size, path)

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 from mmpretrain.datasets.transforms import PackInputs
 
-from gcp_mm.datasets.fixed_size import DECODERS, read_image
+from gcp_mm.datasets.fixed_size import read_fixed
 from gcp_mm.datasets.robustness_tree import RobustnessTree
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.corruptions import SEVERITIES
+from gcp_mm.images.names import IMAGE_EXTENSIONS
+from gcp_mm.images.read_image import BACKENDS
 from gcp_mm.registry import DATASETS
 from gcp_mm.robustness.cells import choose_corruptions, corruption_cells
-from gcp_mm.robustness.listing import IMAGE_SUFFIXES, Listing
+from gcp_mm.robustness.listing import Listing
 
 
 @DATASETS.register_module()
@@ -55,11 +57,11 @@ class ImageNetC(RobustnessTree):
         listing: Listing | None = None,
         test_mode: bool = True,
     ) -> None:
-        if decoder not in DECODERS:
-            raise UserError(f"decoder {decoder!r}: one of {', '.join(DECODERS)}")
+        if decoder not in BACKENDS:
+            raise UserError(f"decoder {decoder!r}: one of {', '.join(BACKENDS)}")
         root = Path(data_root).expanduser()
         cells = corruption_cells(root, choose_corruptions(corruptions), severities)
-        super().__init__(root, cells, IMAGE_SUFFIXES, classes, num_samples, input_size, listing)
+        super().__init__(root, cells, IMAGE_EXTENSIONS, classes, num_samples, input_size, listing)
         self.decoder = decoder
         self._pack = PackInputs()
 
@@ -76,7 +78,7 @@ class ImageNetC(RobustnessTree):
         Raises:
             UserError: If it cannot be read or has another size.
         """
-        return read_image(self.path(cell, index), self.input_size, self.decoder)
+        return read_fixed(self.path(cell, index), self.input_size, self.decoder)
 
     def __len__(self) -> int:
         """Return the number of images of all cells."""

@@ -6,18 +6,12 @@ import logging
 from collections.abc import Sequence
 
 from mmengine.logging import print_log
-from PIL import UnidentifiedImageError
 
-from gcp_mm.datasets.shared_flags import SharedFlags
+from gcp_mm.datasets.plain_loader import PlainLoaderCheck
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
-
-
-def _describe(error: Exception) -> str:
-    # PIL's own text names a buffer in memory.
-    if isinstance(error, UnidentifiedImageError):
-        return "no image format that PIL knows"
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+from gcp_mm.images.read_image import describe_error
+from gcp_mm.images.shared_flags import SharedFlags
 
 
 class SkipUnreadable:
@@ -46,18 +40,23 @@ class SkipUnreadable:
         """Load the list of samples, before the workers start."""
         if not self._fully_initialized:
             super().full_init()
-            self._unreadable = SharedFlags(len(self))
+            self._make_flags()
 
     def get_subset_(self, indices: Sequence[int] | int) -> None:
         """Reduce the data set to some of its samples."""
         super().get_subset_(indices)
-        self._unreadable = SharedFlags(len(self))
+        self._make_flags()
 
     def get_subset(self, indices: Sequence[int] | int) -> SkipUnreadable:
         """Return a data set of some of the samples."""
         subset = super().get_subset(indices)
-        subset._unreadable = SharedFlags(len(subset))
+        subset._make_flags()
         return subset
+
+    def _make_flags(self) -> None:
+        self._unreadable = SharedFlags(len(self))
+        transforms = self.pipeline.transforms
+        self._check_loader = PlainLoaderCheck(transforms[0] if transforms else None, len(self))
 
     def prepare_data(self, idx: int) -> dict | None:
         """Load and transform a sample.
@@ -72,7 +71,7 @@ class SkipUnreadable:
             UserError: If an image cannot be read, in evaluation or once too often in training.
         """
         try:
-            return super().prepare_data(idx)
+            prepared = super().prepare_data(idx)
         except Exception:
             sample = self.get_data_info(idx)
             index, path = sample["sample_idx"], sample["img_path"]
@@ -83,9 +82,13 @@ class SkipUnreadable:
                 return None
             # The image is readable.
             raise
+        if self._check_loader.is_open:
+            sample = self.get_data_info(idx)
+            self._check_loader(sample["sample_idx"], sample["img_path"])
+        return prepared
 
     def _report(self, index: int, path: str, error: Exception) -> None:
-        reason = _describe(error)
+        reason = describe_error(error)
         if self.test_mode:
             raise UserError(
                 f"{path!r} cannot be read ({reason}). Evaluation skips no image, because the "

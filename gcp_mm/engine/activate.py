@@ -47,6 +47,12 @@ def _register_models(module: ModuleType) -> None:
     register_models(module)
 
 
+def _load_by_pipeline(module: ModuleType) -> None:
+    from gcp_mm.images.inferencer_loading import read_by_the_pipeline
+
+    read_by_the_pipeline(module)
+
+
 # Two of them import a module that installs itself, and take nothing out of it: it may be the one
 # whose import has led here, and hold nothing yet.
 _CHANGES: dict[str, Callable[[ModuleType], None]] = {
@@ -56,6 +62,7 @@ _CHANGES: dict[str, Callable[[ModuleType], None]] = {
     "mmengine.utils.dl_utils.collect_env": _answer_distutils,
     "mmengine.utils.dl_utils.misc": _answer_find_loader,
     "mmcv.utils.ext_loader": _answer_find_loader,
+    "mmpretrain.apis.image_classification": _load_by_pipeline,
     "mmpretrain.apis.model": _register_models,
 }
 

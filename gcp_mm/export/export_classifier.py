@@ -15,7 +15,7 @@ from gcp_mm.engine.trained_classifier import classifier_scope, load_model
 from gcp_mm.errors import UserError
 from gcp_mm.export.exporter_errors import FIXED_BATCH_CURE, explain_errors, network_name
 from gcp_mm.export.formats import Format, format_of
-from gcp_mm.export.images import fit, random_images, read_image, size_of_test_images
+from gcp_mm.export.images import fit, prepare_image, random_images, size_of_test_images
 from gcp_mm.export.logits import Logits
 from gcp_mm.export.numeric_check import TOLERANCE, Difference, compare, worst
 from gcp_mm.export.properties import properties
@@ -117,7 +117,7 @@ def _batches(
         for number in numbers
     }
     for path in paths:
-        image = fit(read_image(cfg, path, network.network, not network.normalise), size)
+        image = fit(prepare_image(cfg, path, network.network, not network.normalise), size)
         batches[str(path)] = image.repeat(batch_size or 1, 1, 1, 1)
     return batches
 

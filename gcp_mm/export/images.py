@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from gcp_mm.errors import UserError
+from gcp_mm.images.read_image import ImageReadError, describe_error
 
 # Two sizes that no pipeline gives both unless it makes every image one size.
 _BLANK = ((320, 480), (500, 360))
@@ -61,8 +62,8 @@ def size_of_test_images(cfg: Config) -> tuple[int, int]:
     return sizes.pop()
 
 
-def read_image(cfg: Config, path: str | Path, network: nn.Module, normalise: bool) -> Tensor:
-    """Read an image as for evaluation.
+def prepare_image(cfg: Config, path: str | Path, network: nn.Module, normalise: bool) -> Tensor:
+    """Read and prepare an image as for evaluation.
 
     Args:
         cfg: The config whose test pipeline prepares it.
@@ -78,11 +79,11 @@ def read_image(cfg: Config, path: str | Path, network: nn.Module, normalise: boo
     """
     try:
         image = _run(_pipeline(cfg), {"img_path": str(path)})
-    except UserError:
-        raise
     except Exception as error:  # decoders and transforms raise dozens of types
+        if isinstance(error, UserError) and not isinstance(error, ImageReadError):
+            raise
         raise UserError(
-            f"--image: {str(path)!r} cannot be read: {type(error).__name__}: {error}"
+            f"--image: {str(path)!r} cannot be read: {describe_error(error)}"
         ) from error
     if normalise:
         return network.data_preprocessor({"inputs": image[None]})["inputs"]

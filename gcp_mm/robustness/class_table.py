@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.fileio import list_from_file
-from mmpretrain.datasets.custom import find_folders
 
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
+from gcp_mm.datasets.text_list import check_class_names, read_class_names
+from gcp_mm.images.names import list_class_folders
 
 
 def tested_dataset(cfg: Config) -> dict[str, Any]:
@@ -41,10 +41,13 @@ def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[s
         :class:`gcp_mm.datasets.robustness_tree.RobustnessTree`.
     """
     dataset = tested_dataset(cfg)
+    kind = str(dataset.get("type")).rpartition(".")[2]
     classes = dataset.get("classes")
+    if kind == "ClassFolder" and not classes:
+        classes = (dataset.get("metainfo") or {}).get("classes")
     if classes:
-        return list_from_file(classes) if isinstance(classes, str) else list(classes)
-    if str(dataset.get("type")).rpartition(".")[2] == "ImageNet":
+        return read_classes(classes)
+    if kind == "ImageNet":
         return imagenet_wnids()
     prefix = dataset.get("data_prefix") or ""
     if isinstance(prefix, Mapping):
@@ -53,7 +56,13 @@ def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[s
     has_folder = dataset.get("data_root") and not dataset.get("ann_file")
     for folder in (own if has_folder else None, clean_root):
         if folder is not None and Path(folder).is_dir():
-            names = [name for name in find_folders(str(folder))[0] if not name.startswith(".")]
-            if names:
+            if names := list_class_folders(folder):
                 return names
     return None
+
+
+def read_classes(classes: str | Sequence[object]) -> list[str]:
+    """Return the names of classes that a config gives, or a file with one a line."""
+    if isinstance(classes, str):
+        return read_class_names(classes)
+    return check_class_names(classes, "classes of the data set")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mmengine.logging import print_log
+
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.images.names import LeftOut, list_image_files
 
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
 CLIP_SUFFIXES = (".mp4",)
 
 
@@ -55,62 +59,80 @@ class Listing:
         return Listing(tuple(self.files[i * len(self.files) // number] for i in range(number)))
 
 
-def list_cell(folder: Path, suffixes: Iterable[str]) -> tuple[str, ...]:
-    """List ``<class>/<name>`` below a folder; hidden and other files are left out.
-
-    Args:
-        folder: Folder of a cell.
-        suffixes: Endings of the files, lower case.
-
-    Returns:
-        The sorted paths from the folder.
-
-    Raises:
-        UserError: If the folder cannot be read.
-    """
-    suffixes = tuple(suffixes)
-    try:
-        return tuple(
-            sorted(
-                f"{entry.name}/{file.name}"
-                for entry in os.scandir(folder)
-                if entry.is_dir() and not entry.name.startswith(".")
-                for file in os.scandir(entry.path)
-                if file.name.lower().endswith(suffixes) and not file.name.startswith(".")
-            )
-        )
-    except OSError as error:
-        raise UserError(f"{str(folder)!r} cannot be read: {error}") from error
-
-
 def common_listing(cells: Mapping[str, Path], suffixes: Iterable[str]) -> Listing:
     """List the files of all cells and require that each has all of them.
 
     Args:
         cells: Folder of each cell.
-        suffixes: Endings of the files.
+        suffixes: Endings of the files, lower case.
 
     Returns:
-        The files.
+        The files. What is left out is logged once for all cells.
 
     Raises:
-        UserError: If a cell lacks files that another one has, or there is none; names the folder.
+        UserError: If a cell has other files than most, a file is a link to nothing, a folder cannot
+            be read, or there is no file; names the folder.
     """
     suffixes = tuple(suffixes)
-    found = {key: list_cell(folder, suffixes) for key, folder in cells.items()}
-    union: set[str] = set().union(*found.values())
-    for key, files in found.items():
-        if len(files) < len(union):
-            missing = sorted(union - set(files))
+    found: dict[str, tuple[str, ...]] = {}
+    left_out = LeftOut()
+    for key, folder in cells.items():
+        cell = list_image_files(folder, suffixes)
+        if cell.dangling:
             raise UserError(
-                f"{str(cells[key])!r} has {len(files)} of {len(union)} files that other cells "
-                f"have; missing: {abbreviate(missing)}. Fetch or unpack this folder again, or "
-                "leave it out"
+                f"{str(folder)!r}: {len(cell.dangling)} files are links to nothing: "
+                f"{abbreviate(cell.dangling)}. Mend the links: evaluation skips no file"
             )
-    if not union:
+        found[key] = tuple(sorted(cell.files))
+        left_out.system += [f"{key}/{name}" for name in cell.left_out.system]
+        left_out.others += [f"{key}/{name}" for name in cell.left_out.others]
+    _check_equal(cells, found)
+    files = next(iter(found.values()), ())
+    if not files:
         folders = abbreviate(str(folder) for folder in cells.values())
         raise UserError(
             f"no file <class>/<name> ({', '.join(suffixes)}) in {folders}: expected are class "
             "folders"
         )
-    return Listing(tuple(sorted(union)))
+    if left_out:
+        print_log(
+            left_out.describe(os.path.commonpath(cells.values()), suffixes),
+            logger="current",
+            level=logging.WARNING if left_out.others else logging.INFO,
+        )
+    return Listing(files)
+
+
+def _check_equal(cells: Mapping[str, Path], found: Mapping[str, tuple[str, ...]]) -> None:
+    """Name the cell that differs from most others; without a majority, also one of the others."""
+    kinds = Counter(found.values()).most_common()
+    if len(kinds) < 2:
+        return
+    (usual, number), (_, next_number), *_ = kinds
+    odd = [key for key, files in found.items() if files != usual]
+    if number == next_number:
+        # A short cell is more likely than one with files too many.
+        usual = max(found.values(), key=len)
+        odd = [key for key, files in found.items() if files != usual]
+        others = f"as many other cells, such as {_name(cells, found, usual)}, have others"
+    else:
+        others = f"{number} of {len(found)} cells, such as {_name(cells, found, usual)}, agree"
+    key = odd[0]
+    missing, extra = sorted({*usual} - {*found[key]}), sorted({*found[key]} - {*usual})
+    parts = []
+    if missing:
+        parts.append(f"has {len(usual) - len(missing)} of {len(usual)} files that other cells have")
+        parts.append(f"missing: {abbreviate(missing)}")
+    if extra:
+        parts.append(f"has {len(extra)} files that others lack: {abbreviate(extra)}")
+    more = f" ({len(odd) - 1} more cells differ: {abbreviate(odd[1:])})" if odd[1:] else ""
+    raise UserError(
+        f"{str(cells[key])!r} {'; '.join(parts)}{more}; {others}. Fetch or unpack this folder "
+        "again, take what is too much away, or leave the cell out"
+    )
+
+
+def _name(
+    cells: Mapping[str, Path], found: Mapping[str, tuple[str, ...]], files: tuple[str, ...]
+) -> str:
+    return next(repr(str(cells[key])) for key, others in found.items() if others == files)

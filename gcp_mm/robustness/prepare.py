@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from gcp_mm.datasets import ImageNetC, ImageNetP
 from gcp_mm.datasets.robustness_tree import RobustnessTree
@@ -15,7 +17,7 @@ from gcp_mm.errors import UserError
 from gcp_mm.evaluation.baseline import load_baseline
 from gcp_mm.files import abbreviate
 from gcp_mm.robustness.alexnet import load_alexnet
-from gcp_mm.robustness.class_table import class_table
+from gcp_mm.robustness.class_table import class_table, tested_dataset
 from gcp_mm.robustness.classifier import Classifier
 from gcp_mm.robustness.clean import CleanImages, clean_images
 from gcp_mm.robustness.first_process import on_first_process
@@ -66,10 +68,35 @@ def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
             f"--shard: {options.shard[1]} shards for {tree.num_items} files; ask for fewer"
         )
     clean = clean_images(cfg, options, tree.class_to_index)
+    _compare_reading(cfg, tree, clean)
     load = load_alexnet if cfg.filename is None else lambda path: load_model(cfg, path)
     classifier = Classifier(load(checkpoint), device, options.dtype)
     _check_classes(classifier, tree, options)
     return Prepared(tree, classifier, clean)
+
+
+def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | None) -> None:
+    """Say what makes the network's images and those of the tree different ones."""
+    if clean is not None and tree.num_samples is None and len(clean.labels) != tree.num_items:
+        print_log(
+            f"{len(clean.labels)} images without corruption, and {tree.num_items} in each cell of "
+            f"{str(tree.root)!r}: the errors are of different images",
+            logger="current",
+            level=logging.WARNING,
+        )
+    reading = ((tree.manifest or {}).get("settings") or {}).get("reading") or {}
+    load = next(iter(tested_dataset(cfg).get("pipeline") or ()), {})
+    ignores = load.get("ignore_orientation", False) or "ignore" in str(load.get("color_type"))
+    network = "ignored" if ignores else "applied"
+    if (made := reading.get("orientation", network)) != network:
+        print_log(
+            f"the orientation tags of {reading['with_orientation_tag']} images were {made} when "
+            f"{str(tree.root)!r} was made, and are {network} by the config's test pipeline: make "
+            f"the tree {'with' if ignores else 'without'} --ignore-orientation, or change "
+            "ignore_orientation of the pipeline's gcp_mm.LoadImage",
+            logger="current",
+            level=logging.WARNING,
+        )
 
 
 def _tree(options: Options, table: list[str] | None, listing: Listing | None) -> RobustnessTree:

@@ -178,10 +178,13 @@ def test_row_has_the_schedule_and_the_data_of_its_name(row):
     assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size
     train = [step.type for step in cfg.train_dataloader.dataset.pipeline]
     jitter = ["ColorJitter"] if family == "shufflenetv2" else []
-    assert train == ["LoadImageFromFile", "RandomResizedCrop", *jitter, "RandomFlip", "PackInputs"]
+    load_image = "gcp_mm.LoadImage"
+    assert train == [load_image, "RandomResizedCrop", *jitter, "RandomFlip", "PackInputs"]
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         load_step, resize, *_ = loader.dataset.pipeline
-        assert (load_step.imdecode_backend, resize.backend) == ("pillow", "pillow")
+        # Pillow, and no orientation tags, as for the published numbers.
+        assert load_step == {"type": load_image, "ignore_orientation": True}
+        assert resize.backend == "pillow"
         assert resize.interpolation == "bilinear"
     _, resize, crop, _ = cfg.test_dataloader.dataset.pipeline
     assert (resize.type, resize.scale, resize.edge, crop.crop_size) == (

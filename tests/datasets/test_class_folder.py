@@ -3,6 +3,7 @@ import logging
 import pytest
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
+from PIL import Image
 
 from gcp_mm.datasets import ClassFolder
 from gcp_mm.errors import UserError
@@ -98,3 +99,85 @@ def test_images_without_labels(tree):
     dataset = ClassFolder(data_root=tree("cat", "dog"), with_label=False)
     assert len(dataset) == 4
     assert "gt_label" not in dataset.get_data_info(0)
+
+
+@pytest.fixture
+def log(caplog):
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    caplog.set_level(logging.INFO)
+    yield lambda: [row.getMessage() for row in caplog.records]
+    logger.removeHandler(caplog.handler)
+
+
+def test_every_kind_of_image_is_trained_and_the_rest_named(tree, tmp_path, log):
+    root = tree("cat", "dog")
+    for name in ("a.webp", "b.tiff", "c.jfif", ".ipynb_checkpoints/d-checkpoint.jpg", "e.heic"):
+        (tmp_path / "cat" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "cat" / name).touch()
+    dataset = ClassFolder(data_root=root)
+    assert [name for name, label in labels(dataset) if label == 0] == [
+        *("cat/a.PNG", "cat/a.webp", "cat/b.jpg", "cat/b.tiff", "cat/c.jfif")
+    ]
+    (line,) = log()
+    assert "left out 3 files that are no images by their ending (.txt 2, .heic 1)" in line
+    assert "cat/e.heic" in line and "cat/.ipynb_checkpoints" in line
+
+
+def test_hidden_folders_are_no_images_without_labels_either(tree, tmp_path):
+    root = tree("cat", ".ipynb_checkpoints", "@eaDir")
+    assert len(ClassFolder(data_root=root, with_label=False)) == 2
+
+
+@pytest.mark.parametrize("options", [{}, dict(ann_file="list.txt", classes=["cat", "dog"])])
+def test_evaluation_refuses_a_link_to_nothing_by_name(tree, tmp_path, options):
+    root = tree("cat", "dog")
+    (tmp_path / "dog/c.jpg").symlink_to("/nowhere/c.jpg")
+    (tmp_path / "list.txt").write_text("cat/a.PNG 0\ndog/c.jpg 1\n")
+    with pytest.raises(UserError, match=r"dog/c\.jpg.*Evaluation skips no image"):
+        ClassFolder(data_root=root, test_mode=True, **options)
+
+
+def test_training_counts_a_link_to_nothing_as_unreadable(tree, tmp_path, log):
+    root = tree("cat", "dog")
+    for path in tmp_path.glob("*/*"):
+        Image.new("RGB", (8, 8)).save(path, "PNG")
+    link = tmp_path / "dog/c.jpg"
+    link.symlink_to("/nowhere/c.jpg")
+    build = dict(data_root=root, pipeline=[dict(type="gcp_mm.LoadImage")])
+    dataset = ClassFolder(**build)
+    assert len(dataset) == 5
+    assert dataset[4]["img_path"] != str(link)
+    assert f"skipped {str(link)!r}" in log()[-1] and "1 of at most 10" in log()[-1]
+    with pytest.raises(UserError, match="1 images cannot be read, and max_unreadable=0"):
+        ClassFolder(max_unreadable=0, **build)[4]
+
+
+def test_classes_come_from_a_file_as_they_are_written(tree, tmp_path):
+    root = tree("0", "10", "2")
+    names = tmp_path / "names.txt"
+    names.write_bytes("\ufeff2\r\n10\r\n0\r\n".encode())
+    dataset = ClassFolder(data_root=root, classes=str(names))
+    assert dataset.metainfo["classes"] == ("2", "10", "0")
+    assert labels(dataset)[0] == ("0/a.PNG", 2)
+    same = ClassFolder(data_root=root, metainfo=dict(classes=[2, 10, 0]))
+    assert same.metainfo["classes"] == dataset.metainfo["classes"]
+
+
+def test_a_list_of_a_windows_tool_is_read(tree, tmp_path, log):
+    root = tree("cat", "dog")
+    text = "cat\\a.PNG\t0\r\ndog\\b.jpg\tdog\r\n"
+    (tmp_path / "list.txt").write_bytes(text.encode("utf-16"))
+    build = dict(data_root=root, ann_file="list.txt", classes=["cat", "dog"])
+    for test_mode in (False, True):
+        dataset = ClassFolder(test_mode=test_mode, **build)
+        assert labels(dataset) == [("cat/a.PNG", 0), ("dog/b.jpg", 1)]
+    assert "took the backslashes of 2 paths as slashes" in log()[-1]
+
+
+def test_a_list_without_labels_skips_empty_lines(tree, tmp_path):
+    root = tree("cat")
+    (tmp_path / "list.txt").write_text("cat/a.PNG\n\ncat/b.jpg\n")
+    dataset = ClassFolder(data_root=root, ann_file="list.txt", with_label=False)
+    assert [dataset.get_data_info(i)["img_path"][-5:] for i in range(2)] == ["a.PNG", "b.jpg"]
+    assert len(dataset) == 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gcp_mm.datasets.fixed_size import RELEASED_SIZE, fit, read_image
+from gcp_mm.datasets.fixed_size import RELEASED_SIZE, fit, read_fixed
 from gcp_mm.errors import UserError
 
 
@@ -24,7 +24,7 @@ def saved(tmp_path):
 @pytest.mark.parametrize("decoder", ["pillow", "cv2"])
 def test_released_size_is_left_alone(saved, decoder):
     path, pixels = saved(RELEASED_SIZE, RELEASED_SIZE)
-    assert np.array_equal(read_image(path, None, decoder), pixels[:, :, ::-1])
+    assert np.array_equal(read_fixed(path, None, decoder), pixels[:, :, ::-1])
 
 
 @pytest.mark.parametrize("decoder", ["pillow", "cv2"])
@@ -32,14 +32,14 @@ def test_real_photo_is_the_same_for_both_decoders(shared, decoder):
     path = min((shared / "data/imagenette224").rglob("*.JPEG"))
     with Image.open(path) as image:
         expected = np.asarray(image.convert("RGB"))[:, :, ::-1]
-    assert np.array_equal(read_image(path, None, decoder), expected)
+    assert np.array_equal(read_fixed(path, None, decoder), expected)
 
 
 @pytest.mark.parametrize("shape", [(224, 225), (256, 224), (96, 96)])
 def test_other_size_is_refused(saved, shape):
     path, _ = saved(*shape)
     with pytest.raises(UserError) as error:
-        read_image(path)
+        read_fixed(path)
     assert f"{str(path)!r} is {shape[1]} x {shape[0]}" in str(error.value)
     assert "--input-size 224" in str(error.value)
 
@@ -48,7 +48,7 @@ def test_other_size_is_refused(saved, shape):
 def test_other_size_is_resized_as_pillow_does(saved, shape, size):
     path, pixels = saved(*shape)
     expected = np.asarray(Image.fromarray(pixels).resize((size, size), Image.BILINEAR))
-    assert np.array_equal(read_image(path, size), expected[:, :, ::-1])
+    assert np.array_equal(read_fixed(path, size), expected[:, :, ::-1])
 
 
 def test_wanted_size_is_not_resized(saved):
@@ -63,4 +63,4 @@ def test_unreadable_image_is_named(tmp_path, decoder, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"broken\.JPEG' cannot be read"):
-        read_image(path, None, decoder)
+        read_fixed(path, None, decoder)

@@ -8,7 +8,7 @@ from PIL import Image
 
 import gcp_mm.registry  # noqa: F401
 from gcp_mm.errors import UserError
-from gcp_mm.export.images import fit, random_images, read_image, size_of_test_images
+from gcp_mm.export.images import fit, prepare_image, random_images, size_of_test_images
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def test_image_is_read_as_for_evaluation(cfg, small_network, tmp_path):
     cfg.test_dataloader.dataset.pipeline[1].scale = 64
     network = small_network("resnet50")
     rgb = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
-    assert torch.equal(read_image(cfg, path, network, normalise=False), rgb)
+    assert torch.equal(prepare_image(cfg, path, network, normalise=False), rgb)
     mean, std = (torch.tensor(cfg.data_preprocessor[k]).view(1, 3, 1, 1) for k in ("mean", "std"))
-    found = read_image(cfg, path, network, normalise=True)
+    found = prepare_image(cfg, path, network, normalise=True)
     torch.testing.assert_close(found, (rgb - mean) / std)
 
 
@@ -56,7 +56,7 @@ def test_unreadable_image_is_named(cfg, small_network, tmp_path, content):
     if content:
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"--image: '.*a\.png' cannot be read"):
-        read_image(cfg, path, small_network("resnet50"), normalise=True)
+        prepare_image(cfg, path, small_network("resnet50"), normalise=True)
 
 
 def test_fit_keeps_images_of_the_right_size():

@@ -35,6 +35,58 @@ def test_short_cell_is_named(cells, cell):
     assert "missing: b/2.png" in str(error.value)
 
 
+@pytest.fixture
+def five(tmp_path):
+    """Return five cells with three images of two classes."""
+    cells = {f"fog/{severity}": tmp_path / f"fog/{severity}" for severity in range(1, 6)}
+    for folder in cells.values():
+        for name in ("a/1.JPEG", "a/2.JPEG", "b/1.JPEG"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+    return cells
+
+
+def add_class(folder):
+    (folder / "c").mkdir()
+    (folder / "c/1.JPEG").touch()
+
+
+def rename(folder):
+    (folder / "a/2.JPEG").rename(folder / "a/2.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (add_class, ["has 1 files that others lack: c/1.JPEG"]),
+        (rename, ["has 2 of 3 files", "missing: a/2.JPEG", "others lack: a/2.png"]),
+        (lambda folder: (folder / "a/2.JPEG").unlink(), ["has 2 of 3", "missing: a/2.JPEG"]),
+    ],
+)
+@pytest.mark.parametrize("odd", ["fog/1", "fog/3", "fog/5"])
+def test_the_odd_cell_is_named_and_not_a_good_one(five, odd, change, parts):
+    change(five[odd])
+    with pytest.raises(UserError) as error:
+        common_listing(five, (".jpeg", ".png"))
+    message = str(error.value)
+    assert message.startswith(f"{str(five[odd])!r} ")
+    assert [part for part in [*parts, "4 of 5 cells"] if part not in message] == []
+
+
+def test_two_odd_cells_are_counted(five):
+    add_class(five["fog/1"])
+    rename(five["fog/4"])
+    with pytest.raises(UserError, match=r"fog/1' has 1 files.*1 more cells differ: fog/4"):
+        common_listing(five, (".jpeg", ".png"))
+
+
+def test_a_link_to_nothing_is_named(five):
+    for folder in five.values():
+        (folder / "a/3.JPEG").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"fog/1': 1 files are links to nothing: a/3\.JPEG"):
+        common_listing(five, (".jpeg",))
+
+
 def test_empty_cells_are_named(cells):
     with pytest.raises(UserError, match="no file <class>/<name>"):
         common_listing(cells, (".mp4",))

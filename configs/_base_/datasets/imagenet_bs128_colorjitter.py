@@ -2,10 +2,7 @@
 _base_ = './imagenet_bs32.py'
 
 train_pipeline = [
-    dict(
-        type='LoadImageFromFile',
-        imdecode_backend='pillow',
-        color_type='color_ignore_orientation'),
+    dict(type='gcp_mm.LoadImage', ignore_orientation=True),
     dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bilinear'),
     dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, backend='pillow'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),

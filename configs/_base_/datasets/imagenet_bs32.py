@@ -5,19 +5,13 @@
 _base_ = 'mmpretrain::_base_/datasets/imagenet_bs32_pil_resize.py'
 
 train_pipeline = [
-    dict(
-        type='LoadImageFromFile',
-        imdecode_backend='pillow',
-        color_type='color_ignore_orientation'),
+    dict(type='gcp_mm.LoadImage', ignore_orientation=True),
     dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bilinear'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
-    dict(
-        type='LoadImageFromFile',
-        imdecode_backend='pillow',
-        color_type='color_ignore_orientation'),
+    dict(type='gcp_mm.LoadImage', ignore_orientation=True),
     dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bilinear'),
     dict(type='CenterCrop', crop_size=224),
     dict(type='PackInputs'),

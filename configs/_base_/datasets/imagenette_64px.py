@@ -3,14 +3,14 @@ _base_ = './folder_bs64.py'
 
 data_preprocessor = dict(num_classes=10)
 train_pipeline = [
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='gcp_mm.LoadImage'),
     dict(type='RandomResizedCrop', scale=64, backend='pillow', interpolation='bilinear'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 # The ratio of 256 to 224.
 test_pipeline = [
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='gcp_mm.LoadImage'),
     dict(type='ResizeEdge', scale=73, edge='short', backend='pillow', interpolation='bilinear'),
     dict(type='CenterCrop', crop_size=64),
     dict(type='PackInputs'),

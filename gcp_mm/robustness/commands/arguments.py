@@ -7,11 +7,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from gcp_mm.datasets.fixed_size import DECODERS
 from gcp_mm.engine.config import load_config
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.corruptions import SEVERITIES
 from gcp_mm.evaluation.perturbations import DIFFICULTIES
+from gcp_mm.images.read_image import BACKENDS
 from gcp_mm.robustness.alexnet import NAME as ALEXNET
 from gcp_mm.robustness.alexnet import alexnet_config
 from gcp_mm.robustness.classifier import DTYPES
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input-size", type=int, metavar="S", help="resize to S x S (default: refuse all but 224)"
     )
-    parser.add_argument("--decoder", choices=DECODERS, help="of ImageNet-C (default pillow)")
+    parser.add_argument("--decoder", choices=BACKENDS, help="of ImageNet-C (default pillow)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="default: float32")
     parser.add_argument("--device", help="default: the GPU if there is one")
     parser.add_argument(

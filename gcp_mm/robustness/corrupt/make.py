@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -11,15 +12,23 @@ from pathlib import Path
 from typing import TypeVar
 
 import cv2
+from mmengine.logging import print_log
 
 from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.engine.parent_death import die_with_parent
 from gcp_mm.errors import UserError
+from gcp_mm.images.read_image import REMARKS
 from gcp_mm.robustness.corrupt.cells import JPEG_QUALITY, Cells, CorruptionCell
 from gcp_mm.robustness.corrupt.image_corruption import MIN_SIDE, require_imagecorruptions
 from gcp_mm.robustness.corrupt.manifest import Manifest, library_versions
-from gcp_mm.robustness.corrupt.prepare import read_image, resized_side
-from gcp_mm.robustness.corrupt.sources import SourceImage, classes_of, digest, list_sources
+from gcp_mm.robustness.corrupt.prepare import read_source, resized_side
+from gcp_mm.robustness.corrupt.sources import (
+    SourceImage,
+    classes_of,
+    digest,
+    list_sources,
+    unusual_reading,
+)
 from gcp_mm.robustness.corrupt.video import PRESET, require_encoder
 
 _Result = TypeVar("_Result")
@@ -33,17 +42,20 @@ class _Job:
     cells: Cells
     size: int | None
     seed: int
+    ignore_orientation: bool
 
-    def check(self, source: SourceImage) -> None:
-        """Read an image."""
-        read_image(source.path, self.size)
+    def check(self, source: SourceImage) -> list[str]:
+        """Read an image; return what is to be remarked about it."""
+        remarks: list[str] = []
+        read_source(source.path, self.size, self.ignore_orientation, remarks.append)
+        return remarks
 
     def write(self, source: SourceImage) -> int:
         """Write what an image lacks and return the number of files."""
         missing = [cell for cell in self.cells if not cell.file(self.root, source).exists()]
         if not missing:
             return 0
-        image = read_image(source.path, self.size)
+        image = read_source(source.path, self.size, self.ignore_orientation)
         for cell in missing:
             path = cell.file(self.root, source)
             try:
@@ -78,6 +90,18 @@ def _parallel(
             ) from error
 
 
+def _say(sources: Sequence[SourceImage], remarks: Sequence[Sequence[str]]) -> None:
+    """Log each kind of remark once, with the first image and their number."""
+    for kind, text in REMARKS.items():
+        found = [str(s.path) for s, kinds in zip(sources, remarks, strict=True) if kind in kinds]
+        if found:
+            print_log(
+                f"{found[0]!r} {text} ({len(found)} such images)",
+                logger="current",
+                level=logging.WARNING,
+            )
+
+
 def make_corruptions(
     source: str | os.PathLike[str],
     root: str | os.PathLike[str],
@@ -87,6 +111,7 @@ def make_corruptions(
     limit: int | None = None,
     seed: int = 0,
     workers: int = 1,
+    ignore_orientation: bool = False,
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[int, int]:
     """Make the cells of a tree that are missing.
@@ -105,6 +130,8 @@ def make_corruptions(
         limit: The first images of each class; None for all.
         seed: Of everything that is random.
         workers: Processes.
+        ignore_orientation: Leave photographs as they are stored, whatever their orientation tags
+            say, as for published ImageNet numbers.
         on_image: Called with the number of finished images and of all, before the first image and
             after each.
 
@@ -133,12 +160,13 @@ def make_corruptions(
         **({"jpeg_quality": JPEG_QUALITY} if stills else {"libx264_preset": PRESET}),
         "versions": library_versions(dataset),
     }
+    if reading := unusual_reading(sources, ignore_orientation):
+        settings["reading"] = reading
     manifest = Manifest(root, dataset, settings, classes_of(sources))
-    job = _Job(root, cells, size, seed)
+    job = _Job(root, cells, size, seed, ignore_orientation)
     if not manifest.path.exists():
         # Before anything is written: a file that is replaced later makes it another source.
-        for _ in _parallel(job.check, sources, workers):
-            pass
+        _say(sources, list(_parallel(job.check, sources, workers)))
     manifest.save()
     written = 0
     on_image(0, len(sources))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
 from torchvision.transforms import functional
 
 from gcp_mm.errors import UserError
+from gcp_mm.images.read_image import ImageReadError, read_image
 from gcp_mm.robustness.corrupt.image_corruption import MIN_SIDE
 
 
@@ -24,12 +25,19 @@ def resized_side(size: int) -> int:
     return round(size * 256 / 224)
 
 
-def read_image(path: Path, size: int | None) -> Image.Image:
+def read_source(
+    path: Path,
+    size: int | None,
+    ignore_orientation: bool = False,
+    remark: Callable[[str], None] | None = None,
+) -> Image.Image:
     """Read an image and resize its short side.
 
     Args:
         path: The file.
         size: Side of the square crop that will be taken; None keeps the image as it is.
+        ignore_orientation: See :func:`gcp_mm.images.read_image.read_image`, as for ``remark``.
+        remark: Called with what may surprise about the file.
 
     Returns:
         The image in RGB, its short side as :func:`resized_side` says (bilinear, antialiased).
@@ -38,16 +46,13 @@ def read_image(path: Path, size: int | None) -> Image.Image:
         UserError: If the file is no readable image, or is smaller than 32 x 32 and is to be kept.
     """
     try:
-        with warnings.catch_warnings():
-            # About palettes with transparency, which the conversion drops.
-            warnings.simplefilter("ignore", UserWarning)
-            with Image.open(path) as file:
-                image = file.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        pixels = read_image(path, ignore_orientation=ignore_orientation, remark=remark)
+    except ImageReadError as error:
         raise UserError(
-            f"{str(path)!r} cannot be read ({type(error).__name__}: {error}). "
+            f"{str(path)!r} cannot be read ({error.reason}). "
             "Replace the file or take it out of its class folder"
         ) from error
+    image = Image.fromarray(pixels)
     if size is not None:
         return functional.resize(image, resized_side(size))
     if min(image.size) < MIN_SIDE:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mmengine.logging import print_log
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
-
-_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+from gcp_mm.images.names import IMAGE_EXTENSIONS, list_image_files
+from gcp_mm.images.read_image import open_image, orientation_of
 
 
 @dataclass(frozen=True)
@@ -19,18 +23,27 @@ class SourceImage:
 
     Attributes:
         path: Its file.
+        file: Its place below the folder of the sources, ``<class>/<image>`` or deeper.
     """
 
     path: Path
+    file: str
 
     @property
     def name(self) -> str:
-        """Its place in every cell of the tree, without the extension: ``<class>/<stem>``."""
-        return f"{self.path.parent.name}/{self.path.stem}"
+        """Its place in every cell of the tree: ``file`` without the extension."""
+        return str(PurePosixPath(self.file).with_suffix(""))
+
+    @property
+    def label(self) -> str:
+        """Its class."""
+        return self.file.partition("/")[0]
 
 
 def list_sources(root: Path, limit: int | None = None) -> list[SourceImage]:
-    """List ``ROOT/<class>/<image>``; hidden files and folders are left out.
+    """List ``ROOT/<class>/<image>``, at any depth below a class, as training does.
+
+    What is left out is logged once; see :func:`gcp_mm.images.names.list_image_files`.
 
     Args:
         root: The folder.
@@ -41,35 +54,41 @@ def list_sources(root: Path, limit: int | None = None) -> list[SourceImage]:
 
     Raises:
         UserError: If there is no class folder, one of them has no image, two images of a class
-            differ only in their extension, or ``limit`` is not positive.
+            differ only in their extension, an image is a link to nothing, or ``limit`` is not
+            positive.
     """
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit}: at least 1 image of each class")
     if not root.is_dir():
         raise UserError(f"source {str(root)!r} is not a folder of class folders")
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
-    if not folders:
+    found = list_image_files(root)
+    if not found.folders:
         raise UserError(f"source {str(root)!r} holds no class folders (SOURCE/<class>/<image>)")
-    return [SourceImage(path) for folder in folders for path in _images(folder)[:limit]]
-
-
-def _images(folder: Path) -> list[Path]:
-    found = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in _EXTENSIONS and path.name[0] != "." and path.is_file()
-    )
-    if not found:
-        raise UserError(f"class folder {str(folder)!r} holds no image ({', '.join(_EXTENSIONS)})")
-    stems: dict[str, Path] = {}
-    for path in found:
-        if path.stem in stems:
+    if found.dangling:
+        raise UserError(
+            f"source {str(root)!r}: {len(found.dangling)} images are links to nothing: "
+            f"{abbreviate(found.dangling)}. Mend or remove the links"
+        )
+    if found.left_out:
+        level = logging.WARNING if found.left_out.others else logging.INFO
+        text = found.left_out.describe(str(root), IMAGE_EXTENSIONS)
+        print_log(text, logger="current", level=level)
+    classes: dict[str, list[SourceImage]] = {name: [] for name in found.folders}
+    names: dict[str, SourceImage] = {}
+    for source in (SourceImage(root / file, file) for file in found.files):
+        other = names.setdefault(source.name, source)
+        if other is not source:
             raise UserError(
-                f"{str(stems[path.stem])!r} and {path.name!r} would become the same file of the "
+                f"{str(other.path)!r} and {source.path.name!r} would become the same file of the "
                 "tree: rename one of them"
             )
-        stems[path.stem] = path
-    return found
+        classes[source.label].append(source)
+    for name, images in classes.items():
+        if not images:
+            raise UserError(
+                f"class folder {str(root / name)!r} holds no image ({', '.join(IMAGE_EXTENSIONS)})"
+            )
+    return [source for images in classes.values() for source in images[:limit]]
 
 
 def classes_of(sources: Iterable[SourceImage]) -> list[str]:
@@ -81,7 +100,7 @@ def classes_of(sources: Iterable[SourceImage]) -> list[str]:
     Returns:
         The sorted names of the class folders.
     """
-    return sorted({source.path.parent.name for source in sources})
+    return sorted({source.label for source in sources})
 
 
 def digest(sources: Sequence[SourceImage]) -> str:
@@ -104,7 +123,33 @@ def digest(sources: Sequence[SourceImage]) -> str:
         except OSError:
             unreadable.append(str(source.path))
             continue
-        total.update(f"{source.path.parent.name}/{source.path.name} {content}\n".encode())
+        total.update(f"{source.file} {content}\n".encode())
     if unreadable:
         raise UserError(f"{len(unreadable)} images cannot be read: {abbreviate(unreadable)}")
     return total.hexdigest()
+
+
+def unusual_reading(sources: Iterable[SourceImage], ignore_orientation: bool) -> dict[str, Any]:
+    """Say how images were read whose pixels depend on it, for the settings of a tree.
+
+    Args:
+        sources: The images.
+        ignore_orientation: Whether orientation tags are ignored.
+
+    Returns:
+        The numbers of images with such a tag and of 16-bit images; empty without any.
+    """
+    turned = deep = 0
+    for source in sources:
+        try:
+            with open_image(source.path) as image:
+                turned += orientation_of(image) != 1
+                deep += image.mode.startswith("I")
+        except (OSError, ValueError):
+            # Named when it is read.
+            continue
+    reading: dict[str, Any] = {"sixteen_bits": deep} if deep else {}
+    if turned:
+        orientation = "ignored" if ignore_orientation else "applied"
+        reading |= {"with_orientation_tag": turned, "orientation": orientation}
+    return reading

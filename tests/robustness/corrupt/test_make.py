@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from gcp_mm.robustness.corrupt import make_corruptions
 from gcp_mm.robustness.corrupt.cells import CorruptionCell, SequenceCell
 from gcp_mm.robustness.corrupt.image_corruption import corrupt_image
 from gcp_mm.robustness.corrupt.manifest import read_manifest
-from gcp_mm.robustness.corrupt.prepare import read_image
+from gcp_mm.robustness.corrupt.prepare import read_source
 from gcp_mm.robustness.corrupt.seeds import derive_seed
 from gcp_mm.robustness.corrupt.sequences import SEQUENCES
 from gcp_mm.robustness.corrupt.video import encode_mp4
@@ -53,10 +54,45 @@ def test_images_are_corrupted_and_kept_at_quality_85(photos, tmp_path):
     assert found["gaussian_noise/2/cat/one.JPEG"] == expected.getvalue()
 
 
+@pytest.fixture
+def turned(photos, tmp_path) -> Path:
+    """Return a copy of the photos, of which one is to be turned and one has 16 bits."""
+    shutil.copytree(photos, tmp_path / "photos")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "photos" / "cat" / "one.JPEG"
+    Image.open(path).save(path, exif=exif, quality=95)
+    grey = np.linspace(0, 65535, 64 * 64, dtype=np.uint16).reshape(64, 64)
+    Image.fromarray(grey).save(tmp_path / "photos" / "dog" / "two.png")
+    return tmp_path / "photos"
+
+
+def test_photos_are_read_as_for_training(turned, tmp_path):
+    make_corruptions(turned, tmp_path / "c", [NOISE], size=None)
+    sizes = {name: Image.open(tmp_path / "c" / name).size for name in contents(tmp_path / "c")}
+    # Stored as 60 x 40.
+    assert sizes["gaussian_noise/2/cat/one.JPEG"] == (40, 60)
+    grey = np.asarray(Image.open(tmp_path / "c/gaussian_noise/2/dog/two.JPEG"))
+    assert grey.mean() == pytest.approx(127, abs=3)
+    settings = read_manifest(tmp_path / "c")["settings"]
+    assert settings["reading"] == {
+        **{"sixteen_bits": 1, "with_orientation_tag": 1, "orientation": "applied"}
+    }
+    with pytest.raises(FolderExistsError, match="'applied'} there and .*'ignored'} here"):
+        make_corruptions(turned, tmp_path / "c", [NOISE], size=None, ignore_orientation=True)
+    make_corruptions(turned, tmp_path / "stored", [NOISE], size=None, ignore_orientation=True)
+    assert Image.open(tmp_path / "stored/gaussian_noise/2/cat/one.JPEG").size == (60, 40)
+
+
+def test_ordinary_photos_leave_the_settings_as_they_were(photos, tmp_path):
+    make_corruptions(photos, tmp_path / "c", [NOISE], size=48, limit=1)
+    assert "reading" not in read_manifest(tmp_path / "c")["settings"]
+
+
 @pytest.mark.parametrize(("cell", "noisy"), [(SHOT, True), (TILT, False)])
 def test_only_noise_is_encoded_as_grain(photos, tmp_path, cell, noisy):
     make_corruptions(photos, tmp_path / "p", [cell], size=48, seed=3, limit=1)
-    image = read_image(photos / "cat" / "one.JPEG", 48)
+    image = read_source(photos / "cat" / "one.JPEG", 48)
     rng = np.random.default_rng(derive_seed(3, cell.key, "cat/one"))
     frames = list(SEQUENCES[cell.key](image, 48, rng))
     found = contents(tmp_path / "p")[f"{cell.key}/cat/one.mp4"]

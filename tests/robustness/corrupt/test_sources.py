@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from gcp_mm.datasets import ClassFolder
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.corrupt.sources import classes_of, digest, list_sources
 
@@ -62,3 +63,23 @@ def test_mistakes_are_named(tmp_path, files, limit, message):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="nowhere' is not a folder"):
         list_sources(tmp_path / "nowhere")
+
+
+def test_they_are_the_images_that_training_takes(tmp_path):
+    files = ["a/1.jpg", "a/x/2.webp", "a/.ipynb_checkpoints/1.jpg", "a-b/3.JFIF", "a/4.txt"]
+    for file in [*files, "@eaDir/5.jpg"]:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    sources = list_sources(tmp_path)
+    trained = ClassFolder(data_root=str(tmp_path))
+    paths = [trained.get_data_info(index)["img_path"] for index in range(len(trained))]
+    assert [str(source.path) for source in sources] == paths
+    assert names(sources) == ["a/1", "a/x/2", "a-b/3"]
+    assert classes_of(sources) == ["a", "a-b"]
+
+
+def test_a_link_to_nothing_is_named(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"1 images are links to nothing: a/1\.jpg"):
+        list_sources(tmp_path)

@@ -1,0 +1,1 @@
+"""Image files: which names are images, and what their pixels are."""

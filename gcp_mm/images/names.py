@@ -1,0 +1,244 @@
+"""Which files below a folder are images: one list of extensions, one of names that never are."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
+
+#: Endings of image files, lower case.
+IMAGE_EXTENSIONS = (
+    ".avif",
+    ".bmp",
+    ".gif",
+    ".jfif",
+    ".jp2",
+    ".jpe",
+    ".jpeg",
+    ".jpg",
+    ".pbm",
+    ".pgm",
+    ".png",
+    ".pnm",
+    ".ppm",
+    ".tif",
+    ".tiff",
+    ".webp",
+)
+
+# What systems, cameras, network drives and editors leave in folders, beside names with a dot.
+_SYSTEM_NAMES = {
+    "$recycle.bin",
+    "@eadir",
+    "#recycle",
+    "@recycle",
+    "__macosx",
+    "__pycache__",
+    "desktop.ini",
+    "ehthumbs.db",
+    "icon\r",
+    "lost+found",
+    "system volume information",
+    "thumbs.db",
+}
+
+
+def is_system_name(name: str) -> bool:
+    """Say whether a file or a folder is hidden or a system's own, such as ``.ipynb_checkpoints``.
+
+    Args:
+        name: Its base name.
+    """
+    return name.startswith((".", "~$")) or name.lower() in _SYSTEM_NAMES
+
+
+def is_image_name(path: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> bool:
+    """Say whether a path from the folder of the data is that of an image.
+
+    Args:
+        path: Parts joined by slashes.
+        extensions: Endings of images, lower case.
+    """
+    parts = PurePosixPath(path).parts
+    return path.lower().endswith(tuple(extensions)) and not any(map(is_system_name, parts))
+
+
+@dataclass
+class LeftOut:
+    """What is not an image.
+
+    Attributes:
+        system: Hidden and system names.
+        others: Files with other endings.
+    """
+
+    system: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Say whether anything was left out."""
+        return bool(self.system or self.others)
+
+    def describe(self, source: str, extensions: Iterable[str]) -> str:
+        """Count and name everything in one line.
+
+        Args:
+            source: The folder.
+            extensions: Endings of images.
+        """
+        parts = []
+        if self.others:
+            endings = Counter(
+                PurePosixPath(name).suffix.lower() or "none" for name in sorted(self.others)
+            )
+            counts = ", ".join(f"{ending} {count}" for ending, count in endings.most_common(6))
+            parts.append(
+                f"{len(self.others)} files that are no images by their ending ({counts}): "
+                f"{abbreviate(sorted(self.others))}; images end in {', '.join(sorted(extensions))}"
+            )
+        if self.system:
+            parts.append(
+                f"{len(self.system)} hidden or system names: {abbreviate(sorted(self.system))}"
+            )
+        return f"{source!r}: left out {'; '.join(parts)}"
+
+
+@dataclass
+class ImageFiles:
+    """The images below a folder, as paths from there with slashes.
+
+    Attributes:
+        folders: The folders directly in it, sorted.
+        files: The images in these folders, however deep, sorted in each of them.
+        dangling: Those of them that are links to nothing.
+        left_out: Everything else.
+    """
+
+    folders: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    dangling: list[str] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+
+def list_class_folders(root: str | Path) -> list[str]:
+    """Return the names of the folders directly in a folder, sorted, without system names.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        UserError: If it cannot be read, or holds a link to nothing.
+    """
+    return _list_top(Path(root), LeftOut())
+
+
+def list_image_files(
+    root: str | Path, extensions: Sequence[str] = IMAGE_EXTENSIONS, folders: bool = True
+) -> ImageFiles:
+    """List ``ROOT/<folder>/.../<image>``; links are followed.
+
+    Args:
+        root: The folder.
+        extensions: Endings of images, lower case.
+        folders: False also takes images that lie directly in ``root``.
+
+    Returns:
+        The images.
+
+    Raises:
+        UserError: If a folder cannot be read, a link leads back to a folder above it, or a link
+            directly in ``root``, which may have been a class, leads nowhere.
+    """
+    root = Path(root)
+    found = ImageFiles()
+    walk = _Walk(root, tuple(extensions), found)
+    if folders:
+        found.folders = _list_top(root, found.left_out)
+    for name in found.folders if folders else [""]:
+        start = len(found.files)
+        walk.descend(name, (_identity(root),) if name else ())
+        # Folder after folder: "a-b" is behind "a", which as paths would be before it.
+        found.files[start:] = sorted(found.files[start:])
+    return found
+
+
+def _list_top(root: Path, left_out: LeftOut) -> list[str]:
+    names = []
+    for entry in _scan(root):
+        if is_system_name(entry.name):
+            left_out.system.append(entry.name)
+        elif _is_broken(entry):
+            target = str(Path(entry.path).readlink())
+            raise UserError(
+                f"{entry.path!r} is a link to nothing ({target!r}), where a class folder may have "
+                "been meant: mend or remove it"
+            )
+        elif entry.is_dir():
+            names.append(entry.name)
+        else:
+            left_out.others.append(entry.name)
+    return sorted(names)
+
+
+@dataclass
+class _Walk:
+    root: Path
+    extensions: tuple[str, ...]
+    found: ImageFiles
+
+    def descend(self, folder: str, above: tuple[tuple[int, int], ...]) -> None:
+        """Take what is in a folder, given the identities of the folders above it."""
+        path = self.root / folder
+        identity = _identity(path)
+        if identity in above:
+            raise UserError(
+                f"{str(path)!r} leads back to a folder above it, so that its images would count "
+                "again and again: remove the link"
+            )
+        for entry in _scan(path):
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            if is_system_name(entry.name):
+                self.found.left_out.system.append(name)
+            elif broken := _is_broken(entry):
+                self._take(name, broken)
+            elif entry.is_dir():
+                self.descend(name, (*above, identity))
+            elif entry.is_file():
+                self._take(name, broken)
+            else:
+                # Reading a pipe would wait for ever.
+                self.found.left_out.others.append(name)
+
+    def _take(self, name: str, broken: bool) -> None:
+        if not name.lower().endswith(self.extensions):
+            self.found.left_out.others.append(name)
+            return
+        self.found.files.append(name)
+        if broken:
+            self.found.dangling.append(name)
+
+
+def _scan(folder: Path) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise UserError(f"folder {str(folder)!r} cannot be read: {error}") from error
+
+
+def _is_broken(entry: os.DirEntry) -> bool:
+    # A link to itself is none that exists either.
+    return entry.is_symlink() and not Path(entry.path).exists()
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise UserError(f"folder {str(folder)!r} cannot be read: {error}") from error
+    return status.st_dev, status.st_ino
