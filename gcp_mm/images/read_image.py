@@ -171,29 +171,28 @@ def _decode(
     order: str,
     remark: Callable[[str], None] | None,
 ) -> np.ndarray:
+    # Here, because reading headers needs no OpenCV.
+    import cv2
+
     with open_image(io.BytesIO(content)) as image:
         if backend == "cv2" and image.format == "JPEG" and image.mode in ("L", "RGB"):
-            pixels = _decode_jpeg(content, order)
+            flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+            if pixels is None:
+                raise UserError("OpenCV cannot decode it")
+            if order == "rgb":
+                pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
         else:
             image.load()
             pixels = np.asarray(_eight_bits(image, remark).convert("RGB"))
-            pixels = pixels[:, :, ::-1] if order == "bgr" else pixels
+            if order == "bgr":
+                # Four times as fast as copying a view with the channels reversed.
+                pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
         if remark is not None:
             _remark(image, remark)
         if not ignore_orientation:
             pixels = turn(pixels, orientation_of(image))
         return np.ascontiguousarray(pixels)
-
-
-def _decode_jpeg(content: bytes, order: str) -> np.ndarray:
-    """Decode an ordinary JPEG file with OpenCV."""
-    import cv2
-
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    if pixels is None:
-        raise UserError("OpenCV cannot decode it")
-    return pixels if order == "bgr" else pixels[:, :, ::-1]
 
 
 def _eight_bits(image: Image.Image, remark: Callable[[str], None] | None) -> Image.Image:
