@@ -8,7 +8,7 @@ python := $(venv)/bin/python
 uv = $(shell command -v uv || echo .cache/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bundle demo test lint bench lock clean distclean
+.PHONY: help install bundle demo test trials lint bench lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: install ## train a GCP classifier, then Mask R-CNN from it, on data made h
 
 test: install ## run the tests
 	$(python) -m pytest
+
+trials: install ## 15 minutes of hostile files, kills and faults (SEED=0 chooses the cases)
+	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(python) -W ignore tests/trials --seed $(or $(SEED),0)
 
 # Copies are found over both folders together: most are made from one into the other.
 lint: install ## style rules, and no code copied from file to file
