@@ -29,7 +29,7 @@ from gcp_mm.robustness.corrupt.sources import (
     list_sources,
     unusual_reading,
 )
-from gcp_mm.robustness.corrupt.video import PRESET, require_encoder
+from gcp_mm.robustness.corrupt.video import PARAMS, PRESET, require_encoder
 
 _Result = TypeVar("_Result")
 
@@ -157,7 +157,11 @@ def make_corruptions(
         "limit": limit,
         "seed": seed,
         "size": None if size is None else {"resize": resized_side(size), "crop": size},
-        **({"jpeg_quality": JPEG_QUALITY} if stills else {"libx264_preset": PRESET}),
+        **(
+            {"jpeg_quality": JPEG_QUALITY}
+            if stills
+            else {"libx264_preset": PRESET, "libx264_params": PARAMS}
+        ),
         "versions": library_versions(dataset),
     }
     if reading := unusual_reading(sources, ignore_orientation):

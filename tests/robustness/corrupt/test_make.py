@@ -1,4 +1,5 @@
 import io
+import json
 import os
 import shutil
 import signal
@@ -156,6 +157,17 @@ def test_another_source_is_refused(photos, tmp_path):
     make_corruptions(photos, root, [NOISE], size=48)
     with pytest.raises(FolderExistsError, match="limit is None there and 1 here.*num_images is 4"):
         make_corruptions(photos, root, [NOISE], size=48, limit=1)
+
+
+def test_clips_that_were_encoded_in_another_way_are_not_continued(photos, tmp_path):
+    root = tmp_path / "p"
+    make_corruptions(photos, root, [TILT], size=48, limit=1)
+    manifest = read_manifest(root)
+    # As it was before the setting existed.
+    del manifest["settings"]["libx264_params"]
+    (root / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(FolderExistsError, match="libx264_params is None there and 'cpu-indep"):
+        make_corruptions(photos, root, [TILT], size=48, limit=1)
 
 
 def test_a_file_that_cannot_be_written_is_named(photos, tmp_path, monkeypatch):

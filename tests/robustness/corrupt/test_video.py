@@ -1,3 +1,5 @@
+import hashlib
+import subprocess
 import sys
 
 import av
@@ -6,6 +8,7 @@ import numpy as np
 import pytest
 
 from gcp_mm.errors import UserError
+from gcp_mm.robustness.corrupt import video
 from gcp_mm.robustness.corrupt.video import encode_mp4, require_encoder
 
 from .conftest import smooth
@@ -16,9 +19,9 @@ def frames(number=7, height=48, width=64):
 
 
 def decode(path) -> np.ndarray:
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    clip = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     found = []
-    while (read := video.read())[0]:
+    while (read := clip.read())[0]:
         found.append(read[1][..., ::-1])
     return np.stack(found)
 
@@ -51,6 +54,55 @@ def test_the_format_is_that_of_imagenet_p(tmp_path):
 
 def test_the_same_frames_give_the_same_bytes():
     assert encode_mp4(frames(), True) == encode_mp4(iter(frames()), True)
+
+
+def moving(noisy):
+    """Frames whose encoding depends on the functions that libx264 chooses by itself."""
+    image = smooth(112, 112)
+    if not noisy:
+        return [np.roll(image, (index, 2 * index), (0, 1)) for index in range(20)]
+    noise = (np.random.default_rng(index).normal(0, 12, image.shape) for index in range(20))
+    return [np.clip(image + part, 0, 255).astype(np.uint8) for part in noise]
+
+
+REPEATED = """
+import hashlib, runpy, sys
+import numpy as np
+# The file alone, without the packages that its neighbours import.
+encode_mp4 = runpy.run_path(sys.argv[2])["encode_mp4"]
+frames, rng = np.load(sys.argv[1]), np.random.default_rng(0)
+for _ in range(8):
+    # Memory that was used before, of another size each time.
+    waste = [bytes(int(rng.integers(1000, 2_000_000))) for _ in range(5)]
+    print(hashlib.sha256(encode_mp4(frames, False)).hexdigest())
+"""
+
+
+def test_many_encodings_in_many_processes_are_equal(tool_env, tmp_path):
+    np.save(tmp_path / "frames.npy", moving(False))
+    # At the same time, and each with other values in memory that nobody has set.
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", REPEATED, tmp_path / "frames.npy", video.__file__],
+            env={**tool_env, "MALLOC_PERTURB_": str(value)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for value in (0, 85, 255)
+    ]
+    lines = [line for process in started for line in process.communicate()[0].splitlines()]
+    assert [process.returncode for process in started] == [0] * 3
+    assert len(lines) == 24
+    assert set(lines) == {hashlib.sha256(encode_mp4(moving(False), False)).hexdigest()}
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_instruction_set_does_not_matter(monkeypatch, noisy):
+    found = encode_mp4(moving(noisy), noisy)
+    # Without any function in assembler, libx264 is the program that its authors wrote in C.
+    for choice in ("asm=none", f"{video.PARAMS}:asm=sse2"):
+        monkeypatch.setattr(video, "PARAMS", choice)
+        assert encode_mp4(moving(noisy), noisy) == found
 
 
 def test_an_odd_row_and_column_are_cut_off(tmp_path):
