@@ -115,7 +115,8 @@ def test(
         cfg: A config from :func:`gcp_mm.engine.config.load_config`.
         checkpoint: Path or address of the weights.
         out: File that receives the predictions (.pkl).
-        show_dir: Folder that receives the images with drawn predictions.
+        show_dir: Folder that receives the images with drawn predictions, in the sub-folders that
+            they have in the data.
 
     Returns:
         The metrics by name.
@@ -136,12 +137,7 @@ def test(
         metrics = cfg.test_evaluator
         cfg.test_evaluator = [*metrics, dump] if isinstance(metrics, list) else [metrics, dump]
     if show_dir is not None:
-        # A relative folder would be taken below the time-stamped one of the run.
-        show_dir = str(Path(show_dir).resolve())
-        switch = (
-            dict(draw=True, test_out_dir=show_dir)
-            if detection
-            else dict(enable=True, interval=1, out_dir=show_dir)
-        )
-        cfg.default_hooks.visualization.update(switch)
+        drawing = (cfg.get("default_hooks") or {}).get("visualization") or {}
+        hook = {**drawing, "type": "gcp_mm.ShowDirHook", "out_dir": str(Path(show_dir).resolve())}
+        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), hook]
     return _build_runner(cfg).test()

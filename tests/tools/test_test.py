@@ -1,6 +1,7 @@
 """The evaluation tool."""
 
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -39,11 +40,29 @@ def test_accuracy_is_that_of_training_and_of_the_predictions(tested, trained):
 
 def test_every_image_is_shown_where_asked(tested, class_folders):
     folder, _ = tested
-    shown = sorted((folder / "shown").rglob("*.png"))
-    names = sorted(path.name for path in class_folders.glob("val/*/*.png"))
-    assert [path.name.split("_")[0] for path in shown] == names
-    with Image.open(shown[0]) as image:
+    names = {str(path.relative_to(class_folders / "val")) for path in class_folders.glob("val/*/*")}
+    shown = folder / "shown"
+    assert {str(path.relative_to(shown)) for path in shown.rglob("*.png")} == names
+    with Image.open(shown / min(names)) as image:
         assert min(image.size) >= 32
+
+
+def test_images_of_one_name_in_several_classes_are_all_shown(
+    call_tool, classifier, trained, class_folders, tmp_path
+):
+    first = next(class_folders.glob("val/class_0/*"))
+    names = {f"class_{label}/{number}.png" for label in range(3) for number in range(4)}
+    for name in names:
+        (tmp_path / "data/val" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(first, tmp_path / "data/val" / name)
+    code, _, errors = call_tool(
+        *("tools/test.py", classifier, trained[0] / "epoch_3.pth", "--work-dir", tmp_path / "work"),
+        *("--show-dir", tmp_path / "shown"),
+        *("--cfg-options", f"test_dataloader.dataset.data_root={tmp_path / 'data'}"),
+    )
+    assert code == 0, errors
+    shown = (tmp_path / "shown").rglob("*.*")
+    assert {str(path.relative_to(tmp_path / "shown")) for path in shown} == names
 
 
 def test_nothing_is_written_elsewhere(tested):

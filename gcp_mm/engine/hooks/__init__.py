@@ -6,6 +6,7 @@ from gcp_mm.engine.hooks.checkpoint_coverage_hook import CheckpointCoverageHook
 from gcp_mm.engine.hooks.landscape_hook import LandscapeHook
 from gcp_mm.engine.hooks.num_classes_check_hook import NumClassesCheckHook
 from gcp_mm.engine.hooks.pretrained_required_hook import PretrainedRequiredHook
+from gcp_mm.engine.hooks.show_dir_hook import ShowDirHook
 
 __all__ = [
     "BatchSizeCheckHook",
@@ -14,4 +15,5 @@ __all__ = [
     "LandscapeHook",
     "NumClassesCheckHook",
     "PretrainedRequiredHook",
+    "ShowDirHook",
 ]
