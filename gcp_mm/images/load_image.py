@@ -33,6 +33,8 @@ class LoadImage(BaseTransform):
             same pixels.
         ignore_orientation: Do not turn the image as its orientation tag says, as for published
             ImageNet numbers.
+        check_size: Refuse JPEG files whose data do not fill the size in their header, as after a
+            flipped bit; 'cv2' does not look at it. Defaults to True.
         to_float32: Convert the pixels. Defaults to False.
         backend_args: Of mmengine's file backend, for images that are not on a disk.
 
@@ -44,6 +46,7 @@ class LoadImage(BaseTransform):
         self,
         imdecode_backend: str = "pillow",
         ignore_orientation: bool = False,
+        check_size: bool = True,
         to_float32: bool = False,
         backend_args: dict | None = None,
     ) -> None:
@@ -53,6 +56,7 @@ class LoadImage(BaseTransform):
                 f"{', '.join(BACKENDS)}. For mmcv's others use type='LoadImageFromFile'"
             )
         self.imdecode_backend, self.ignore_orientation = imdecode_backend, ignore_orientation
+        self.check_size = check_size
         self.to_float32, self.backend_args = to_float32, backend_args
         self._said = SharedFlags(len(_KINDS))
 
@@ -67,6 +71,7 @@ class LoadImage(BaseTransform):
                 ignore_orientation=self.ignore_orientation,
                 backend=self.imdecode_backend,
                 order="bgr",
+                check_size=self.check_size,
                 remark=lambda kind: self._say(kind, path),
             )
         if self.to_float32:

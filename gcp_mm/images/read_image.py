@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from gcp_mm.errors import UserError
+from gcp_mm.images.jpeg_size import WatchedJpeg
 
 BACKENDS = ("pillow", "cv2")
 
@@ -67,6 +68,7 @@ def read_image(
     ignore_orientation: bool = False,
     backend: str = "pillow",
     order: str = "rgb",
+    check_size: bool = True,
     remark: Callable[[str], None] | None = None,
 ) -> np.ndarray:
     """Read an image.
@@ -76,8 +78,10 @@ def read_image(
         name: What messages call it. Defaults to the path.
         ignore_orientation: Leave the image as it is stored, whatever its orientation tag says.
         backend: 'pillow', or 'cv2', which decodes ordinary JPEG files faster and to the same
-            pixels; all others are left to Pillow.
+            pixels, without the look at their size; all others are left to Pillow.
         order: 'rgb', or 'bgr' as mmcv's transforms take it.
+        check_size: Refuse JPEG files whose data do not fill the size in their header, see
+            :mod:`gcp_mm.images.jpeg_size`.
         remark: Called with a key of :data:`REMARKS` for what is certain, but may surprise.
 
     Returns:
@@ -93,7 +97,7 @@ def read_image(
         with warnings.catch_warnings():
             # About palettes with transparency and damaged EXIF data, which change nothing here.
             warnings.simplefilter("ignore", UserWarning)
-            return _decode(content, ignore_orientation, backend, order, remark)
+            return _decode(content, ignore_orientation, backend, order, check_size, remark)
     except MemoryError:
         raise
     except Exception as error:  # a damaged file makes Pillow raise a dozen types
@@ -169,12 +173,14 @@ def _decode(
     ignore_orientation: bool,
     backend: str,
     order: str,
+    check_size: bool,
     remark: Callable[[str], None] | None,
 ) -> np.ndarray:
     # Here, because reading headers needs no OpenCV.
     import cv2
 
-    with open_image(io.BytesIO(content)) as image:
+    file = WatchedJpeg(content)
+    with open_image(file) as image:
         if backend == "cv2" and image.format == "JPEG" and image.mode in ("L", "RGB"):
             flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
             pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
@@ -183,7 +189,11 @@ def _decode(
             if order == "rgb":
                 pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
         else:
+            if check_size and image.format == "JPEG":
+                file.watch(image)
             image.load()
+            if file.fault:
+                raise UserError(file.fault)
             pixels = np.asarray(_eight_bits(image, remark).convert("RGB"))
             if order == "bgr":
                 # Four times as fast as copying a view with the channels reversed.

@@ -1,0 +1,124 @@
+"""Whether the data of a JPEG file fill the size that its header states.
+
+One flipped bit of the height or width gives another picture, which no decoder refuses: libjpeg
+leaves out the data that are too many, and goes on in grey where they are too few. It writes row by
+row, though. If the last row is there before the end of the data, they are too many; if it is not
+there at their end, they are too few.
+
+This works for baseline files, in which all colours are in one pass. A size that is wrong by less
+than a block of 8 or 16 pixels fits the same data, and cannot be known.
+"""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+_START_OF_FRAME = range(0xC0, 0xD0)
+_NO_FRAME = (0xC4, 0xC8, 0xCC)
+_BASELINE = (0xC0, 0xC1)
+_START_OF_SCAN, _END = 0xDA, b"\xff\xd9"
+# Alternating black and white, which no decoded row begins with in all of these pixels.
+_MARKED = 12
+# Bytes withheld for the first look, and their share of the data: some writers pad the end.
+_TAIL, _SHARE = 32, 50
+# libjpeg decodes the last block only if it can read eight bytes ahead, and these are no marker.
+_AHEAD = bytes(8)
+
+
+class WatchedJpeg(io.BytesIO):
+    """The content of a file that Pillow reads, which looks at the picture while it is decoded.
+
+    Args:
+        content: The file.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._content = content
+        self._image: Image.Image | None = None
+        self._fault: str | None = None
+        # All but the tail, and the tail; how many of them Pillow has asked for.
+        self._pieces: list[bytes] = []
+        self._step = 0
+
+    def watch(self, image: Image.Image) -> None:
+        """Look at an image that has been opened from here, and is loaded next.
+
+        Args:
+            image: Of the format JPEG, before it is decoded.
+        """
+        scan = _scan(self._content)
+        if scan is None or image.mode not in ("L", "RGB", "CMYK"):
+            return
+        start, end = scan
+        tail = end - max(_TAIL, (end - start) // _SHARE)
+        if tail > start:
+            self._image = image
+            self._pieces = [self._content[:tail], self._content[tail:end] + _AHEAD]
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes; while decoding, a piece of the file whatever the size."""
+        if self._image is None:
+            return super().read(size)
+        if self._step == 0:
+            self._mark()
+        elif self._step == 1 and not self._is_marked():
+            self._fault = "more"
+        elif self._step == 2 and self._is_marked():
+            self._fault = self._fault or "less"
+        self._step += 1
+        if self._step <= len(self._pieces):
+            return self._pieces[self._step - 1]
+        return _END if self._step == len(self._pieces) + 1 else b""
+
+    @property
+    def fault(self) -> str | None:
+        """After decoding, what is wrong with the size; None if nothing is known to be."""
+        # Pillow may stop reading at the last row.
+        fault = self._fault or ("more" if self._image and self._step == 1 else None)
+        if fault is None:
+            return None
+        width, height = self._image.size
+        return (
+            f"its header states {width} x {height}, and its data are {fault} than that, as if a "
+            "byte had changed; check_size=False of gcp_mm.LoadImage takes such files as they are"
+        )
+
+    def _marks(self) -> list[tuple[tuple[int, int], object]]:
+        bands, last = len(self._image.getbands()), self._image.height - 1
+        return [
+            ((x, last), 255 * (x % 2) if bands == 1 else (255 * (x % 2),) * bands)
+            for x in range(min(self._image.width, _MARKED))
+        ]
+
+    def _mark(self) -> None:
+        for place, value in self._marks():
+            # Not the image's own methods, which would decode it first.
+            self._image.im.putpixel(place, value)
+
+    def _is_marked(self) -> bool:
+        return all(self._image.im.getpixel(place) == value for place, value in self._marks())
+
+
+def _scan(content: bytes) -> tuple[int, int] | None:
+    """Find start and end of the data of a baseline file."""
+    position, parts = 2, 0
+    while position + 4 <= len(content) and content[position] == 0xFF:
+        marker = content[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        length = int.from_bytes(content[position + 2 : position + 4], "big")
+        body = content[position + 4 : position + 2 + length]
+        if marker in _START_OF_FRAME and marker not in _NO_FRAME:
+            if marker not in _BASELINE or len(body) < 6:
+                return None
+            parts = body[5]
+        if marker == _START_OF_SCAN:
+            start = position + 2 + length
+            end = content.find(_END, start)
+            return (start, end) if end > 0 and parts and body[:1] == bytes([parts]) else None
+        position += 2 + length
+    return None
