@@ -25,7 +25,7 @@ DATASETS = Registry(
     "dataset",
     parent=MMENGINE_DATASETS,
     scope="gcp_mm",
-    locations=["gcp_mm.datasets"],
+    locations=["gcp_mm.datasets.register"],
 )
 HOOKS = Registry(
     "hook",

@@ -1,8 +1,22 @@
-"""Data sets for classification; they build on mmpretrain's."""
+"""Data sets: for classification on mmpretrain's, for detection on mmdet's.
 
-from gcp_mm.datasets.class_folder import ClassFolder
-from gcp_mm.datasets.imagenet import ImageNet
-from gcp_mm.datasets.imagenet_c import ImageNetC
-from gcp_mm.datasets.imagenet_p import ImageNetP
+A class is imported when it is used, so that each needs the package that it builds on alone.
+"""
 
-__all__ = ["ClassFolder", "ImageNet", "ImageNetC", "ImageNetP"]
+import importlib
+
+_MODULES = {
+    "ClassFolder": "class_folder",
+    "CocoDataset": "coco_dataset",
+    "ImageNet": "imagenet",
+    "ImageNetC": "imagenet_c",
+    "ImageNetP": "imagenet_p",
+}
+__all__ = [*_MODULES]
+
+
+def __getattr__(name: str) -> object:
+    """Import a data set."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -96,7 +96,7 @@ class SkipUnreadable:
             ) from error
         is_new = self._unreadable.set(index)
         seen = self._unreadable.indices()
-        if len(seen) > self.max_unreadable:
+        if len(seen) > self.max_unreadable or len(seen) == len(self):
             others = [self.get_data_info(other)["img_path"] for other in seen if other != index]
             raise UserError(
                 f"{len(seen)} images cannot be read, and max_unreadable={self.max_unreadable} of "

@@ -1,0 +1,180 @@
+"""Match the categories of a file with the classes of a network: by name, never by place or id."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How the categories of a file became those of the classes.
+
+    Attributes:
+        ids: Id of each class in the content, ascending.
+        file_ids: Id of each class in the file; that in the content where the file lacks it.
+        objects: Number of annotations of the classes, without crowds.
+        remarks: What the log has to say.
+    """
+
+    ids: tuple[int, ...]
+    file_ids: tuple[int, ...]
+    objects: int
+    remarks: tuple[str, ...]
+
+
+def arrange_categories(
+    content: dict, classes: Sequence[str] | None, path: str, allow_missing: bool
+) -> Arrangement:
+    """Put the categories of a file into the order of the classes.
+
+    mmdet takes the categories in the order of the file for the classes, and pycocotools sorts them
+    by their ids; here both give the order of the classes. Several categories of one name are one
+    class, as annotation services export a root category; one that the file lacks has no
+    annotations.
+
+    Args:
+        content: The content of an annotation file, changed in place.
+        classes: Names of the classes in the order of the labels.
+        path: The file, for messages.
+        allow_missing: Whether the file may lack classes, as that of an evaluation may.
+
+    Returns:
+        The ids.
+
+    Raises:
+        UserError: If the names are not the same.
+    """
+    _check_classes(classes)
+    by_name: dict[str, list[int]] = {}
+    for category in content["categories"]:
+        known = by_name.setdefault(category["name"], [])
+        if category["id"] not in known:
+            known.append(category["id"])
+    used = Counter(annotation["category_id"] for annotation in content["annotations"])
+    _compare_names(classes, by_name, used, path, allow_missing)
+    remarks = _remarks(classes, by_name, used, path)
+
+    file_ids = [by_name[name][0] if name in by_name else None for name in classes]
+    is_kept = None not in file_ids and all(
+        first < second for first, second in zip(file_ids, file_ids[1:], strict=False)
+    )
+    if is_kept and all(len(by_name[name]) == 1 for name in classes):
+        ids = {name: by_name[name][0] for name in by_name}
+    else:
+        others = (name for name in by_name if name not in set(classes))
+        ids = {name: number for number, name in enumerate([*classes, *others], 1)}
+        new_ids = {old: ids[name] for name, olds in by_name.items() for old in olds}
+        for annotation in content["annotations"]:
+            annotation["category_id"] = new_ids[annotation["category_id"]]
+    rest = {category["name"]: category for category in content["categories"]}
+    content["categories"] = [
+        {"supercategory": "", **rest.get(name, {}), "id": number, "name": name}
+        for name, number in ids.items()
+    ]
+    content["categories"].sort(key=lambda category: category["id"])
+    class_ids = tuple(ids[name] for name in classes)
+    return Arrangement(
+        ids=class_ids,
+        file_ids=tuple(
+            new if old is None else old for old, new in zip(file_ids, class_ids, strict=True)
+        ),
+        objects=_count_objects(content, set(class_ids)),
+        remarks=remarks,
+    )
+
+
+def _count_objects(content: dict, ids: set[int]) -> int:
+    return sum(
+        not annotation["iscrowd"] and annotation["category_id"] in ids
+        for annotation in content["annotations"]
+    )
+
+
+def _check_classes(classes: Sequence[str] | None) -> None:
+    if isinstance(classes, str):
+        raise UserError(
+            f"metainfo.classes is the text {classes!r}, not names of classes: write "
+            f"metainfo=dict(classes=({classes!r},)), with the comma"
+        )
+    if not classes:
+        raise UserError(
+            "metainfo.classes names no class: write metainfo=dict(classes=('first', 'second'))"
+        )
+    twice = [name for name, number in Counter(classes).items() if number > 1]
+    if twice:
+        raise UserError(f"metainfo.classes has {abbreviate(map(repr, twice))} several times")
+
+
+def _compare_names(
+    classes: Sequence[str], by_name: dict, used: Counter, path: str, allow_missing: bool
+) -> None:
+    """Refuse names that differ; a file may have more, and one to evaluate may have fewer."""
+    missing = [name for name in classes if name not in by_name]
+    if not missing:
+        return
+    extra = [name for name in by_name if name not in classes]
+    annotated = [name for name in extra if any(used[old] for old in by_name[name])]
+    alike = _alike(missing, extra)
+    if allow_missing and not annotated and not alike and len(missing) < len(classes):
+        return
+    detail = ""
+    if alike:
+        pairs = [f"{ours!r} and {theirs!r}" for ours, theirs in alike]
+        detail = f" They differ in capitals or blanks: {abbreviate(pairs)}."
+    own = [name for name in by_name if any(used[old] for old in by_name[name])] or list(by_name)
+    names = ", ".join(map(repr, own[:20])) + ("," if len(own) == 1 else "")
+    names += ", ..." if len(own) > 20 else ""
+    missing_text = abbreviate(map(repr, missing))
+    remedy = (
+        f"Write the names of the file, metainfo=dict(classes=({names})), into each data set of the "
+        f"config, and num_classes={len(own)} into the heads; or correct the file"
+    )
+    if len(missing) < len(classes) and not alike:
+        remedy += "; allow_missing=True of the data set accepts classes without a category"
+    raise UserError(
+        f"the classes of the config are not the categories of {path!r}: metainfo.classes has "
+        f"{len(classes)} ({abbreviate(map(repr, classes))}), the file has {len(by_name)} "
+        f"({abbreviate(map(repr, by_name))}) and lacks {missing_text}.{detail} {remedy}"
+    )
+
+
+def _alike(missing: list[str], extra: list[str]) -> list[tuple[str, str]]:
+    """Pair names that differ in capitals, blanks, hyphens or underscores alone."""
+
+    def plain(name: str) -> str:
+        return "".join(name.casefold().replace("_", " ").replace("-", " ").split())
+
+    others = {plain(name): name for name in extra}
+    return [(name, others[plain(name)]) for name in missing if plain(name) in others]
+
+
+def _remarks(classes: Sequence[str], by_name: dict, used: Counter, path: str) -> tuple[str, ...]:
+    remarks = []
+    for name in classes:
+        ids = by_name.get(name, [])
+        if len(ids) > 1:
+            numbers = ", ".join(f"{old} ({used[old]} annotations)" for old in ids)
+            remarks.append(
+                f"{path!r}: {len(ids)} categories are called {name!r} and count as one class, ids "
+                f"{numbers}"
+            )
+    absent = [name for name in classes if name not in by_name]
+    if absent:
+        remarks.append(f"{path!r}: no category {abbreviate(map(repr, absent))}; it has no objects")
+    others = {
+        name: sum(used[old] for old in olds)
+        for name, olds in by_name.items()
+        if name not in set(classes)
+    }
+    left_out = [f"{name!r} ({number})" for name, number in others.items() if number]
+    if left_out:
+        remarks.append(
+            f"{path!r}: annotations of {abbreviate(left_out)} are left out, metainfo.classes does "
+            "not name them"
+        )
+    return tuple(remarks)

@@ -1,0 +1,123 @@
+"""What was found in an annotation file: repairs, remarks, and what cannot be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gcp_mm.errors import UserError
+
+
+@dataclass
+class _Kind:
+    """How often something was found, and where first."""
+
+    first: str
+    count: int = 1
+
+    def text(self, remark: str) -> str:
+        """Say both, after what was found."""
+        more = f" and {self.count - 1} more" if self.count > 1 else ""
+        return f"{remark} ({self.first}{more})"
+
+
+@dataclass
+class Findings:
+    """The outcome of a check; plain data, so that one process can hand it to the others.
+
+    Attributes:
+        path: The annotation file.
+        patches: Changes ``(section, index, key, value)`` that repair the content.
+        dropped: Indices of entries by section that are left out.
+        renumber: Whether the ids of the annotations are counted anew.
+        repairs: Repairs by what they do, for the log.
+        remarks: What is doubtful and stays as it is.
+        problems: What cannot be right.
+        mask_problems: What cannot be right if masks are used.
+        missing: Names of images that do not exist.
+        hint: Where the missing images may be.
+        unreadable: Names of images of which not even the size can be read, among those looked at.
+        outlines_only: Problem of the masks that are no polygons, for ``poly2mask=False``.
+    """
+
+    path: str
+    patches: list[tuple[str, int, str, object]] = field(default_factory=list)
+    dropped: dict[str, set[int]] = field(default_factory=dict)
+    renumber: bool = False
+    repairs: dict[str, _Kind] = field(default_factory=dict)
+    remarks: dict[str, _Kind] = field(default_factory=dict)
+    problems: dict[str, _Kind] = field(default_factory=dict)
+    mask_problems: dict[str, _Kind] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    hint: str = ""
+    unreadable: list[str] = field(default_factory=list)
+    outlines_only: dict[str, _Kind] = field(default_factory=dict)
+
+    @staticmethod
+    def count(kinds: dict[str, _Kind], remark: str, where: object) -> None:
+        """Count something under what is said of it."""
+        kind = kinds.get(remark)
+        if kind is None:
+            kinds[remark] = _Kind(str(where))
+        else:
+            kind.count += 1
+
+    def patch(self, content: dict, section: str, index: int, key: str, value: object) -> None:
+        """Change an entry, and remember it for the other processes."""
+        content[section][index][key] = value
+        self.patches.append((section, index, key, value))
+
+    def drop(self, section: str, index: int) -> None:
+        """Leave an entry out."""
+        self.dropped.setdefault(section, set()).add(index)
+
+    def apply(self, content: dict) -> None:
+        """Repair the content as it was read from the file; doing it twice changes nothing more."""
+        for section, index, key, value in self.patches:
+            content[section][index][key] = value
+        for section, gone in self.dropped.items():
+            kept = (entry for i, entry in enumerate(content[section]) if i not in gone)
+            content[section] = list(kept)
+        if self.renumber:
+            for number, annotation in enumerate(content["annotations"], 1):
+                annotation["id"] = number
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the content differs from the file."""
+        return bool(self.patches or self.dropped or self.renumber)
+
+    def summary(self) -> list[str]:
+        """Return the lines for the log: one on repairs, one on what is doubtful."""
+        lines = []
+        if self.repairs:
+            made = "; ".join(kind.text(remark) for remark, kind in self.repairs.items())
+            lines.append(f"{self.path!r}: repaired in memory, the file stays as it is: {made}")
+        if self.remarks:
+            seen = "; ".join(kind.text(remark) for remark, kind in self.remarks.items())
+            lines.append(f"{self.path!r}: {seen}")
+        return lines
+
+    def refuse_problems(self, with_masks: bool, polygons_only: bool = False) -> None:
+        """Raise what cannot be right.
+
+        Args:
+            with_masks: Whether masks are used.
+            polygons_only: Whether masks that are no polygons would be left out.
+
+        Raises:
+            UserError: If anything cannot be right; names the file, the entry and the remedy.
+        """
+        kinds = dict(self.problems)
+        if with_masks:
+            kinds |= self.mask_problems
+            if polygons_only:
+                kinds |= self.outlines_only
+        if kinds:
+            raise UserError(f"{self.path!r}: {_join(kinds.items())}")
+
+
+def _join(kinds: Iterable[tuple[str, _Kind]], limit: int = 3) -> str:
+    kinds = list(kinds)
+    rest = f"; {len(kinds) - limit} other kinds" if len(kinds) > limit else ""
+    return "; ".join(kind.text(remark) for remark, kind in kinds[:limit]) + rest

@@ -1,0 +1,152 @@
+"""Compare what a file says of its images with the images."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from gcp_mm.datasets.coco_annotations.findings import Findings
+
+_ORIENTATION = 274  # the EXIF tag; 5 to 8 exchange width and height
+_SECONDS = 5.0  # for sizes; what is not looked at now is compared when it is loaded
+
+
+@dataclass
+class ImageFolder:
+    """The images that an annotation file belongs to.
+
+    Attributes:
+        folder: Their folder, on this machine.
+        load: Loads an image as the data set does, and returns its width and height.
+        is_turned: Whether loading follows the orientation tag of photographs.
+    """
+
+    folder: str
+    load: Callable[[str, Mapping], tuple[int, int]]
+    is_turned: bool = True
+    _listings: dict[str, set[str]] = field(default_factory=dict)
+
+    def path_of(self, image: Mapping) -> str:
+        """Return the path of an image, as mmdet joins it."""
+        return str(Path(self.folder, image["file_name"]))
+
+    def check_names(self, content: dict, findings: Findings) -> None:
+        """Find images that do not exist; take backslashes for what Windows means by them."""
+        for index, image in enumerate(content["images"]):
+            name = image["file_name"]
+            if self._exists(name):
+                continue
+            if "\\" in name and self._exists(name.replace("\\", "/")):
+                findings.patch(content, "images", index, "file_name", name.replace("\\", "/"))
+                remark = "backslashes in file names made slashes"
+                findings.count(findings.repairs, remark, repr(name))
+            else:
+                findings.missing.append(name)
+        if findings.missing:
+            findings.hint = self._hint(findings.missing[0])
+
+    def check_sizes(self, content: dict, findings: Findings) -> None:
+        """Compare the sizes of as many images as can be looked at in a few seconds."""
+        images = content["images"]
+        absent = set(findings.missing)
+        until = time.monotonic() + _SECONDS
+        seen = lying = 0
+        wrong: list[str] = []
+        # In any order, so that a part of the data stands for the whole.
+        for index in random.Random(0).sample(range(len(images)), len(images)):
+            image = images[index]
+            if image["file_name"] in absent:
+                continue
+            if time.monotonic() > until:
+                break
+            seen += 1
+            stated = (image["width"], image["height"])
+            try:
+                size, turned = _header(self.path_of(image))
+                if (turned if self.is_turned else size) == stated:
+                    continue
+                found = self.load(self.path_of(image), image)
+            except Exception:  # what a damaged file raises depends on its format
+                findings.unreadable.append(image["file_name"])
+                continue
+            if found != stated:
+                wrong.append(describe_sizes(image["file_name"], stated, found, image["id"]))
+                lying += size == stated
+        if wrong:
+            remedy = (
+                "Their orientation tag turns them, which the annotations do not follow: set "
+                "color_type='color_ignore_orientation' in LoadImageFromFile of the pipelines"
+                if lying == len(wrong)
+                else "Correct width and height, and see that the annotations are in pixels of the "
+                "image as it is"
+            )
+            findings.count(
+                findings.problems,
+                f"{len(wrong)} of {seen} images looked at have another size than their entry says. "
+                f"{remedy}",
+                wrong[0],
+            )
+
+    def size_of(self, image: Mapping) -> tuple[int, int] | None:
+        """Return width and height of an image, or None if it cannot be read."""
+        try:
+            return self.load(self.path_of(image), image)
+        except Exception:  # what a damaged file raises depends on its format
+            return None
+
+    def _exists(self, name: str) -> bool:
+        """Look a file up in the listing of its folder, which is read once."""
+        path = Path(self.folder, name)
+        folder = str(path.parent)
+        if folder not in self._listings:
+            self._listings[folder] = _names(folder)
+        return path.name in self._listings[folder]
+
+    def _hint(self, name: str) -> str:
+        """Say where a missing image may be."""
+        base = Path(name.replace("\\", "/")).name
+        listing = _names(self.folder)
+        if base in listing:
+            return f"there is {base!r} in that folder: leave the folder out of file_name"
+        twins = [other for other in listing if other.lower() == base.lower()]
+        twins = twins or [other for other in listing if Path(other).stem == Path(base).stem]
+        if twins:
+            return f"there is {min(twins)!r}"
+        for parent in list(Path(self.folder).parents)[:2]:
+            if (parent / name).is_file():
+                return f"it is in {str(parent)!r}: set data_prefix.img"
+        return ""
+
+
+def _header(path: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the size that the head of a file states, and the same as its tag turns it."""
+    with Image.open(path) as image:
+        is_lying = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+        return image.size, image.size[::-1] if is_lying else image.size
+
+
+def _names(folder: str) -> set[str]:
+    """Return what a folder holds; nothing where there is none."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except (OSError, ValueError):
+        return set()
+
+
+def describe_sizes(
+    name: str, stated: tuple[int, int], found: tuple[int, int], identifier: object = None
+) -> str:
+    """Say how the size of an image differs from what its entry says."""
+    exchanged = stated == found[::-1] and found[0] != found[1]
+    return (
+        f"{f'image {identifier!r}, ' if identifier is not None else ''}{name!r} has width "
+        f"{found[0]}, height {found[1]}, its entry says width {stated[0]}, height {stated[1]}"
+        + (": exchanged" if exchanged else "")
+    )

@@ -1,0 +1,166 @@
+"""Read an annotation file, check it once for all processes, and repair it in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmdet.datasets.api_wrappers import COCO
+from mmengine.dist import get_rank
+from mmengine.fileio import get
+from mmengine.logging import print_log
+from torch.utils.data import get_worker_info
+
+from gcp_mm.datasets.coco_annotations.content import inspect_content
+from gcp_mm.datasets.coco_annotations.findings import Findings
+from gcp_mm.datasets.coco_annotations.image_folder import ImageFolder
+from gcp_mm.errors import UserError
+from gcp_mm.robustness.first_process import on_first_process
+
+# A training reads its file once, a validation twice: for the images and for the measure.
+_KEPT = 4
+_checked: OrderedDict[tuple, Findings] = OrderedDict()
+
+
+def load_annotations(
+    path: str, images: ImageFolder | None = None, backend_args: dict | None = None
+) -> tuple[dict, Findings]:
+    """Read a COCO-format file, with everything repaired that can be repaired with certainty.
+
+    The first process checks the content and the others repeat its repairs. A file that has been
+    checked is not checked again while its size and time stay the same.
+
+    Args:
+        path: The annotation file.
+        images: The folder of the images, to compare them with their entries. None takes over what
+            another call has found out about them.
+        backend_args: See mmengine's ``get``.
+
+    Returns:
+        The content, and what was found; problems are not raised yet, see
+        :meth:`Findings.refuse_problems`.
+
+    Raises:
+        UserError: If the file is no annotation file at all.
+    """
+    with _without_collector():
+        content = _read(path, backend_args)
+        key = (*_version(path), images and (images.folder, images.is_turned))
+        findings = _known(key)
+        if findings is None:
+            # A worker of a data loader has no part in what the processes do together.
+            if get_worker_info() is None:
+                findings = on_first_process(lambda: inspect_content(content, path, images))
+            else:
+                findings = inspect_content(content, path, images)
+            # What is refused may be another time, after the images were put right.
+            if not (findings.problems or findings.missing or findings.unreadable):
+                _checked[key] = findings
+            while len(_checked) > _KEPT:
+                _checked.popitem(last=False)
+            _log(findings)
+        findings.apply(content)
+    return content, findings
+
+
+def coco_api(content: dict) -> COCO:
+    """Return mmdet's reader of COCO files for content that has been read already."""
+    # It prints two lines about its progress.
+    with contextlib.redirect_stdout(None):
+        api = COCO()
+        api.dataset = content
+        api.createIndex()
+    api.img_ann_map, api.cat_img_map = api.imgToAnns, api.catToImgs
+    return api
+
+
+def _known(key: tuple) -> Findings | None:
+    if key in _checked:
+        return _checked[key]
+    if key[-1] is None:
+        return next((found for known, found in _checked.items() if known[:-1] == key[:-1]), None)
+    return None
+
+
+def _version(path: str) -> tuple:
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return (path, None, None)
+    return (str(Path(path).resolve()), status.st_size, status.st_mtime_ns)
+
+
+def _log(findings: Findings) -> None:
+    if get_rank() != 0:
+        return
+    for line in findings.summary():
+        print_log(line, logger="current", level=logging.WARNING)
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep Python from looking for garbage among millions of new objects; that doubles the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _read(path: str, backend_args: dict | None) -> dict:
+    try:
+        data = get(path, backend_args=backend_args)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"annotation file {path!r} does not exist (working folder: {Path.cwd()}): set ann_file "
+            "with --cfg-options"
+        ) from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path!r} is a folder, not an annotation file (ann_file)") from error
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path!r} is no annotation file: {_kind(bytes(data[:40])) or f'no JSON ({error})'}. "
+            "Name a COCO-format file (ann_file), or copy it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(
+            f"{path!r} is no annotation file in COCO's format: it holds a "
+            f"{'list' if isinstance(content, list) else type(content).__name__}, not an object "
+            "with images, annotations and categories (detections of a network are such a list)"
+        )
+    for section in ("images", "annotations", "categories"):
+        entries = content.get(section)
+        if entries is None and section == "annotations":
+            # COCO's own list of test images has none.
+            content[section] = []
+        elif not isinstance(entries, list):
+            found = ", ".join(map(repr, list(content)[:6])) or "nothing"
+            raise UserError(
+                f"{path!r} is no annotation file in COCO's format: it has no list {section!r} "
+                f"(found: {found}). Export it as COCO instances, or name another file (ann_file)"
+            )
+    return content
+
+
+def _kind(start: bytes) -> str | None:
+    """Say what is often found in place of a JSON file."""
+    if not start.strip():
+        return "it is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS (git lfs pull fetches the file)"
+    if start.startswith(b"\x1f\x8b"):
+        return "compressed (gunzip it)"
+    if start.startswith(b"PK"):
+        return "a zip archive (unzip it)"
+    if start.lstrip()[:1] == b"<":
+        return "a web page or XML"
+    return None

@@ -1,0 +1,176 @@
+"""The forms in which a mask is written: polygons and run lengths, and what others make of them."""
+
+from __future__ import annotations
+
+import ast
+from typing import NamedTuple
+
+from pycocotools import mask as mask_utils
+
+# pycocotools walks along every edge of a polygon, so a wild coordinate would fill the memory.
+_REACH = 4
+
+
+class Mask(NamedTuple):
+    """A mask that pycocotools can read.
+
+    Attributes:
+        value: Polygons or run lengths.
+        repair: What was changed, or None.
+    """
+
+    value: list | dict
+    repair: str | None
+
+
+class InvalidMaskError(ValueError):
+    """A mask that cannot be read; the message continues 'the segmentation ...'."""
+
+
+def normalise(value: object, width: float, height: float) -> Mask | None:
+    """Return a mask in COCO's form, or None if there is none.
+
+    Raises InvalidMaskError if it cannot be read.
+    """
+    if value is None or value in ([], {}, "", [[]]):
+        return None
+    if isinstance(value, dict):
+        return _run_lengths(value, width, height)
+    if isinstance(value, list):
+        return _polygons(value, width, height)
+    raise InvalidMaskError(f"is of type {type(value).__name__}, not polygons or run lengths")
+
+
+def _polygons(value: list, width: float, height: float) -> Mask:
+    """Bring polygons into the form [[x, y, x, y, ...], ...]."""
+    repair = None
+    parts = value
+    if all(_is_number(item) for item in value):
+        parts, repair = [value], "polygons put into a list"
+    elif all(isinstance(p, list) and len(p) == 2 and all(map(_is_number, p)) for p in value):
+        parts, repair = [sum(value, [])], "points of polygons put one after the other"
+    if not all(isinstance(part, list) for part in parts):
+        raise InvalidMaskError("holds something other than polygons")
+    polygons = []
+    for part in parts:
+        if part and all(isinstance(p, list) and len(p) == 2 for p in part):
+            part, repair = sum(part, []), "points of polygons put one after the other"
+        try:
+            numbers = [n if _is_number(n) else _number(n) for n in part]
+        except (TypeError, ValueError):
+            raise InvalidMaskError("has a coordinate that is no number") from None
+        if numbers != part:
+            repair = "coordinates written as text made numbers"
+        if len(numbers) % 2:
+            raise InvalidMaskError(f"has a polygon of an odd count of numbers ({len(numbers)})")
+        polygons.append(numbers)
+    valid = [polygon for polygon in polygons if len(polygon) >= 6]
+    if not valid:
+        raise InvalidMaskError("has no polygon of at least three points")
+    if len(valid) < len(polygons):
+        # pycocotools takes four numbers for a box, and then every other part too.
+        repair = "parts of fewer than three points left out of outlines"
+    limit = _REACH * max(width, height)
+    for polygon in valid:
+        if not all(-limit <= number <= limit for number in polygon):
+            raise InvalidMaskError(f"has coordinates far outside of its image ({max(polygon):g})")
+    return Mask(valid, repair)
+
+
+def _run_lengths(value: dict, width: float, height: float) -> Mask:
+    """Bring run lengths into one of the two forms that pycocotools reads."""
+    counts, size = value.get("counts"), value.get("size")
+    repair = None
+    if isinstance(counts, str) and counts[:2] in ("b'", 'b"'):
+        # Python's text of a bytes object; neither quote occurs in compressed run lengths.
+        try:
+            counts = ast.literal_eval(counts).decode("ascii")
+        except (SyntaxError, ValueError, AttributeError):
+            raise InvalidMaskError("has counts that are no run lengths") from None
+        repair = "run lengths written as Python's bytes made text"
+    if isinstance(counts, list):
+        runs = counts
+        if not all(type(run) is int and run >= 0 for run in runs):
+            raise InvalidMaskError("has run lengths that are no whole numbers of at least 0")
+    elif isinstance(counts, str):
+        runs = _decompress(counts)
+    else:
+        raise InvalidMaskError("has no counts")
+    try:
+        rows, columns = (int(side) for side in size)
+    except (TypeError, ValueError):
+        if sum(runs) != width * height:
+            raise InvalidMaskError("has no size") from None
+        rows, columns, repair = int(height), int(width), "size of run lengths filled in"
+    if (rows, columns) != (height, width) and height:
+        raise InvalidMaskError(
+            f"has size [{rows}, {columns}], but its image has height {height}, width {width}"
+        )
+    if sum(runs) != rows * columns:
+        raise InvalidMaskError(
+            f"has run lengths of {sum(runs)} pixels, its image of {rows} x {columns} has "
+            f"{rows * columns}"
+        )
+    if size != [rows, columns]:
+        repair = repair or "size of run lengths made whole numbers"
+    return Mask({"size": [rows, columns], "counts": counts}, repair)
+
+
+def _decompress(text: str) -> list[int]:
+    """Return the run lengths of COCO's compressed form: numbers in base 32, mostly differences."""
+    runs: list[int] = []
+    number = shift = 0
+    for character in text:
+        digit = ord(character) - 48
+        if not 0 <= digit < 64:
+            raise InvalidMaskError("has counts that are no run lengths")
+        number |= (digit & 31) << shift
+        shift += 5
+        if digit & 32:
+            continue
+        if digit & 16:
+            number -= 1 << shift
+        if len(runs) > 2:
+            number += runs[-2]
+        if number < 0:
+            raise InvalidMaskError("has counts that are no run lengths")
+        runs.append(number)
+        number = shift = 0
+    if shift:
+        raise InvalidMaskError("has counts that end within a number")
+    return runs
+
+
+def area(mask: list | dict, width: int, height: int) -> float:
+    """Return the number of pixels, as COCO's own files have it."""
+    return float(mask_utils.area(_encode(mask, width, height)))
+
+
+def extent(mask: list | dict, width: int, height: int) -> list[float]:
+    """Return the box [x, y, width, height] around a mask."""
+    if isinstance(mask, dict):
+        return [float(side) for side in mask_utils.toBbox(_encode(mask, width, height))]
+    left = min(min(polygon[0::2]) for polygon in mask)
+    top = min(min(polygon[1::2]) for polygon in mask)
+    right = max(max(polygon[0::2]) for polygon in mask)
+    bottom = max(max(polygon[1::2]) for polygon in mask)
+    return [left, top, right - left, bottom - top]
+
+
+def _encode(mask: list | dict, width: int, height: int) -> dict:
+    if isinstance(mask, list):
+        return mask_utils.merge(mask_utils.frPyObjects(mask, height, width))
+    if isinstance(mask["counts"], list):
+        return mask_utils.frPyObjects(mask, height, width)
+    return mask
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
+
+
+def _number(value: object) -> float:
+    """Return a number that is written as text."""
+    if not isinstance(value, str):
+        raise TypeError
+    return float(value)
