@@ -6,4 +6,6 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='gcp_mm.BatchSizeCheckHook'),
     dict(type='gcp_mm.CheckpointCoverageHook'),
+    dict(type='gcp_mm.NumClassesCheckHook'),
+    dict(type='gcp_mm.CocoCheckHook'),
 ]

@@ -48,6 +48,45 @@ def evaluate_every_image(cfg: Config) -> None:
                 dataset["test_mode"] = True
 
 
+# Under the scope of mmdet, the same with and without it.
+_CHECKED = {"CocoDataset": "gcp_mm.CocoDataset", "CocoMetric": "gcp_mm.CocoMetric"}
+
+
+def check_annotations(cfg: Config) -> None:
+    """Let this package's classes read COCO-format files in place of mmdet's.
+
+    They do the same with a file that is as COCO's own are, and check every other one; so a config
+    that somebody wrote for mmdet alone is checked as this project's are. The hooks that compare
+    the classes of the heads, and the data with the measure, are added to a config without them.
+
+    Args:
+        cfg: The config; changed in place.
+    """
+    if cfg.get("default_scope") != "mmdet":
+        return
+    for stage in ("train", "val", "test"):
+        loader, metrics = cfg.get(f"{stage}_dataloader"), cfg.get(f"{stage}_evaluator") or []
+        parts = [dataset for _, dataset in _datasets(loader, "")] if loader else []
+        parts += metrics if isinstance(metrics, (list, tuple)) else [metrics]
+        for part in parts:
+            name = _mmdet_name(part.get("type"))
+            if name in _CHECKED:
+                part["type"] = _CHECKED[name]
+    hooks = list(cfg.get("custom_hooks") or [])
+    for name in ("gcp_mm.NumClassesCheckHook", "gcp_mm.CocoCheckHook"):
+        if all(hook["type"] != name for hook in hooks):
+            hooks.append(dict(type=name))
+    cfg.custom_hooks = hooks
+
+
+def _mmdet_name(kind: object) -> str:
+    """Return the name of a class of mmdet, which configs in Python hold as the class itself."""
+    if isinstance(kind, str):
+        return kind.removeprefix("mmdet.")
+    is_upstream = str(getattr(kind, "__module__", "")).startswith("mmdet.")
+    return getattr(kind, "__name__", "") if is_upstream else ""
+
+
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Check that the folders and annotation files of the data loaders exist.
 

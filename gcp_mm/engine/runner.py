@@ -17,6 +17,7 @@ from gcp_mm.engine.distributed import prepare_distributed
 from gcp_mm.engine.gpu_driver import check_gpu_driver
 from gcp_mm.engine.latest_checkpoint import latest_checkpoint
 from gcp_mm.engine.preflight import (
+    check_annotations,
     check_data,
     check_pretrained,
     check_start,
@@ -27,6 +28,7 @@ from gcp_mm.errors import UserError
 
 
 def _build_runner(cfg: Config) -> Runner:
+    check_annotations(cfg)
     evaluate_every_image(cfg)
     try:
         prepare_distributed(cfg)

@@ -214,9 +214,10 @@ def test_config_depends_on_no_dead_host_and_installs_the_loader(name):
     hooks = {hook.type for hook in cfg.custom_hooks}
     further = {"finetune/": "gcp_mm.PretrainedRequiredHook", "landscape": "gcp_mm.LandscapeHook"}
     expected = {"gcp_mm.BatchSizeCheckHook", "gcp_mm.CheckpointCoverageHook"}
+    expected.add("gcp_mm.NumClassesCheckHook")
     expected.update(hook for part, hook in further.items() if part in name)
-    if cfg.default_scope == "mmpretrain":
-        expected.add("gcp_mm.NumClassesCheckHook")
+    if cfg.default_scope == "mmdet":
+        expected.add("gcp_mm.CocoCheckHook")
     assert hooks == expected
 
 

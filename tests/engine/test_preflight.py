@@ -5,6 +5,7 @@ import torch
 from mmengine.config import Config
 
 from gcp_mm.engine.preflight import (
+    check_annotations,
     check_data,
     check_pretrained,
     check_start,
@@ -235,3 +236,45 @@ def test_evaluation_skips_no_image_whatever_the_config_says():
     assert cfg.val_dataloader.dataset.dataset.test_mode is True
     assert "test_mode" not in cfg.train_dataloader.dataset
     assert "test_mode" not in cfg.test_dataloader.dataset
+
+
+class Upstream:
+    """Stands for a class that a config in Python names."""
+
+
+Upstream.__module__, Upstream.__name__ = "mmdet.datasets.coco", "CocoDataset"
+
+
+def test_detection_data_are_read_by_the_checking_classes():
+    data = dict(
+        train_dataloader=dict(dataset=dict(dataset=dict(type="mmdet.CocoDataset"))),
+        val_dataloader=dict(dataset=dict(datasets=[dict(type="CocoDataset"), dict(type="LVIS")])),
+        test_dataloader=dict(dataset=dict(type=Upstream)),
+        val_evaluator=[dict(type="CocoMetric"), dict(type="VOCMetric")],
+        test_evaluator=dict(type="mmdet.CocoMetric"),
+        custom_hooks=[dict(type="gcp_mm.CocoCheckHook"), dict(type="Other")],
+    )
+    cfg = Config(dict(default_scope="mmdet", **data))
+    check_annotations(cfg)
+    assert cfg.train_dataloader.dataset.dataset.type == "gcp_mm.CocoDataset"
+    assert [d.type for d in cfg.val_dataloader.dataset.datasets] == ["gcp_mm.CocoDataset", "LVIS"]
+    assert cfg.test_dataloader.dataset.type == "gcp_mm.CocoDataset"
+    assert [metric.type for metric in cfg.val_evaluator] == ["gcp_mm.CocoMetric", "VOCMetric"]
+    assert cfg.test_evaluator.type == "gcp_mm.CocoMetric"
+    assert [hook.type for hook in cfg.custom_hooks] == [
+        *("gcp_mm.CocoCheckHook", "Other", "gcp_mm.NumClassesCheckHook")
+    ]
+    other = Config(dict(default_scope="mmpretrain", **data))
+    check_annotations(other)
+    assert other.test_evaluator.type == "mmdet.CocoMetric"
+
+
+@pytest.mark.parametrize("name", ["mask_rcnn_r50_gcpm", "faster_rcnn_r101_gap"])
+def test_project_configs_have_the_checking_classes(repo, name):
+    cfg = Config.fromfile(repo / f"configs/{name}.py")
+    for stage in ("train", "val", "test"):
+        assert cfg[f"{stage}_dataloader"].dataset.type == "gcp_mm.CocoDataset"
+    assert cfg.val_evaluator.type == cfg.test_evaluator.type == "gcp_mm.CocoMetric"
+    hooks = cfg.custom_hooks
+    check_annotations(cfg)
+    assert cfg.custom_hooks == hooks

@@ -3,6 +3,7 @@
 from gcp_mm.engine.hooks.batch_size_check_hook import BatchSizeCheckHook
 from gcp_mm.engine.hooks.channels_last_hook import ChannelsLastHook
 from gcp_mm.engine.hooks.checkpoint_coverage_hook import CheckpointCoverageHook
+from gcp_mm.engine.hooks.coco_check_hook import CocoCheckHook
 from gcp_mm.engine.hooks.landscape_hook import LandscapeHook
 from gcp_mm.engine.hooks.num_classes_check_hook import NumClassesCheckHook
 from gcp_mm.engine.hooks.pretrained_required_hook import PretrainedRequiredHook
@@ -12,6 +13,7 @@ __all__ = [
     "BatchSizeCheckHook",
     "ChannelsLastHook",
     "CheckpointCoverageHook",
+    "CocoCheckHook",
     "LandscapeHook",
     "NumClassesCheckHook",
     "PretrainedRequiredHook",

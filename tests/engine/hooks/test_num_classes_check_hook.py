@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 from tiny_runs import only_error
+from torch import nn
 
 from gcp_mm.engine.hooks import NumClassesCheckHook
 from gcp_mm.errors import UserError
@@ -51,6 +52,47 @@ def test_classes_of_the_checkpoint_count_in_a_test():
     # A published file says nothing about its classes.
     hook.after_load_checkpoint(None, {"state_dict": {}})
     hook.before_test(runner(2, ("x", "z")))
+
+
+def detector(number, **head):
+    parts = {name: nn.Module() for name in ("rpn_head", "roi_head", "other")}
+    parts["rpn_head"].num_classes = 1
+    parts["roi_head"].bbox_head = nn.ModuleList([nn.Module(), nn.Module()])
+    for cascade in parts["roi_head"].bbox_head:
+        cascade.num_classes = number
+    parts["roi_head"].mask_head = nn.Module()
+    for name, value in {"num_classes": number, **head}.items():
+        setattr(parts["roi_head"].mask_head, name, value)
+    return nn.ModuleDict(parts)
+
+
+def test_every_head_of_a_detector_counts():
+    hook = NumClassesCheckHook()
+    of_three = runner(None, ("a", "b", "c"))
+    of_three.model = detector(3)
+    hook.before_train(of_three)
+    of_three.model = detector(80)
+    with pytest.raises(UserError) as error:
+        hook.before_train(of_three)
+    assert "has 80 classes (model.roi_head.bbox_head.0.num_classes)" in str(error.value)
+    for name in ("bbox_head.0", "bbox_head.1", "mask_head"):
+        assert f"model.roi_head.{name}.num_classes=3" in str(error.value)
+    of_three.model = detector(3, num_classes=80)
+    with pytest.raises(UserError, match="80 classes .model.roi_head.mask_head.num_classes"):
+        hook.before_train(of_three)
+    of_three.model = detector(3, num_classes=80, class_agnostic=True)
+    hook.before_train(of_three)
+
+
+def test_classes_of_the_checkpoint_count_when_it_is_continued():
+    hook = NumClassesCheckHook()
+    hook.after_load_checkpoint(None, {"meta": {"dataset_meta": {"classes": ("x", "y")}}})
+    started = runner(2, ("y", "x"))
+    # Weights to start from may come from other data.
+    hook.before_train(started)
+    started._resume = True
+    with pytest.raises(UserError, match="class 0 is 'x' in the checkpoint that is continued"):
+        hook.before_train(started)
 
 
 def test_network_without_a_head_and_data_without_classes_pass():
