@@ -3,13 +3,14 @@
 The tensors of ``state_dict`` have their own names, so that every program that reads safetensors
 finds them. What else a checkpoint holds (``meta``, the layout for the way back) is JSON in the
 file's metadata, one text by entry (:mod:`gcp_mm.engine.tensor_tree`). A file without such texts is
-a bare state dict.
+a bare state dict. The format has no checksums; those of this module stand in the metadata as well.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -21,9 +22,12 @@ from torch import Tensor
 from gcp_mm.engine.file_kind import other_kind
 from gcp_mm.engine.tensor_tree import decode, encode
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 
 # Marks metadata of this module, with the version of their form.
 _MARK, _VERSION = "gcp_mm.checkpoint", "1"
+# CRC-32 by tensor. The other texts are JSON, and people add some to describe a file.
+_SUMS = "gcp_mm.crc32"
 # The order of the entries; "format" is what readers of PyTorch files look for.
 _ORDER, _FORMAT = "gcp_mm.entries", {"format": "pt"}
 
@@ -41,7 +45,8 @@ def load_safetensors(path: Path, map_location: Any = None) -> dict[str, Any]:
         the tensors by name.
 
     Raises:
-        UserError: If the package safetensors is missing, or the file is damaged or is none.
+        UserError: If the package safetensors is missing, or the file is damaged or is none. Damage
+            inside the numbers is seen in files of this module alone.
     """
     library = _library("safetensors")
     try:
@@ -57,6 +62,7 @@ def load_safetensors(path: Path, map_location: Any = None) -> dict[str, Any]:
         )
         size = path.stat().st_size
         raise UserError(f"checkpoint {str(path)!r} ({size} bytes) {what}") from error
+    _check_sums(path, texts, tensors)
     device = _device(map_location)
     tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
     if _MARK not in texts:
@@ -90,7 +96,7 @@ def safetensors_bytes(checkpoint: Mapping[str, Any]) -> bytes:
     tensors: dict[str, Tensor] = {}
     texts = dict(_FORMAT)
     if isinstance(checkpoint.get("state_dict"), Mapping):
-        texts |= {_MARK: _VERSION, _ORDER: json.dumps(list(checkpoint))}
+        texts |= {_MARK: _VERSION, _ORDER: json.dumps(list(checkpoint)), _SUMS: ""}
         for name, value in checkpoint.items():
             weights = name == "state_dict"
             texts[f"gcp_mm.{name}" if name in texts else name] = json.dumps(
@@ -99,7 +105,9 @@ def safetensors_bytes(checkpoint: Mapping[str, Any]) -> bytes:
     else:
         encode(checkpoint, tensors, "", inline=False)
     try:
-        return library.save({name: _copy(tensor) for name, tensor in tensors.items()}, texts)
+        copies = {name: _copy(tensor) for name, tensor in tensors.items()}
+        texts[_SUMS] = json.dumps(_sums(copies))
+        return library.save(copies, texts)
     except (KeyError, ValueError, RuntimeError) as error:
         kinds = sorted({str(tensor.dtype) for tensor in tensors.values()})
         raise UserError(
@@ -128,6 +136,37 @@ def _copy(tensor: Tensor) -> Tensor:
     if tensor.layout != torch.strided:
         raise ValueError(f"a tensor of layout {tensor.layout}")
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def _sums(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Compute the CRC-32 of each tensor, with its kind and shape."""
+    sums = {}
+    for name, tensor in tensors.items():
+        begin = zlib.crc32(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        numbers = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
+        sums[name] = f"{zlib.crc32(numbers, begin):08x}"
+    return sums
+
+
+def _check_sums(path: Path, texts: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
+    """Compare the content of a file with the checksums in it, if it has any."""
+    if not texts.get(_SUMS):
+        return
+    try:
+        recorded = json.loads(texts[_SUMS])
+    except ValueError:
+        recorded = {}
+    found = _sums(tensors)
+    if recorded == found:
+        return
+    listed = recorded if isinstance(recorded, dict) else {}
+    wrong = [name for name in found if found[name] != listed.get(name)]
+    raise UserError(
+        f"checkpoint {str(path)!r} ({path.stat().st_size} bytes) is damaged: "
+        f"{abbreviate(wrong) or 'the list of checksums'} does not have the checksum that was "
+        "written with it. Use an earlier checkpoint or fetch the file again; if another program "
+        "changed it, remove 'gcp_mm.crc32' from its metadata"
+    )
 
 
 def _device(map_location: Any) -> torch.device:

@@ -94,7 +94,7 @@ def test_file_of_another_program_is_a_state_dict(path):
 def test_bare_state_dict_is_written_as_other_programs_do(path):
     weights = network().state_dict()
     path.write_bytes(safetensors_bytes(weights))
-    assert header(path)["__metadata__"] == {"format": "pt"}
+    assert header(path)["__metadata__"].keys() == {"format", "gcp_mm.crc32"}
     assert load(path).keys() == weights.keys()
 
 
@@ -298,3 +298,31 @@ def test_entries_called_like_ours(path):
         (1, 2),
         3,
     )
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_flipped_bit_is_found(path, bare):
+    weights = dict(network().state_dict())
+    path.write_bytes(safetensors_bytes(weights if bare else {"meta": {}, "state_dict": weights}))
+    whole = path.read_bytes()
+    begin = 8 + int.from_bytes(whole[:8], "little")
+    for position in range(begin, len(whole), 37):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 16]) + whole[position + 1 :])
+        with pytest.raises(UserError, match=f"{path}.* is damaged: .* the checksum") as caught:
+            load(path)
+        assert len(str(caught.value).splitlines()) == 1
+    assert any(name in str(caught.value) for name in weights)
+
+
+def test_changed_kind_of_numbers_is_found(path):
+    path.write_bytes(safetensors_bytes({"state_dict": {"w": torch.ones(4)}}))
+    path.write_bytes(path.read_bytes().replace(b'"F32"', b'"I32"'))
+    with pytest.raises(UserError, match="is damaged: w does not have"):
+        load(path)
+
+
+@pytest.mark.parametrize("sums", ["[]", "{", '{"w": 3}', "null", '{"w": "00000000", "x": "0"}'])
+def test_odd_list_of_checksums(path, sums):
+    library.save_file({"w": torch.ones(2)}, path, {"gcp_mm.crc32": sums})
+    with pytest.raises(UserError, match=f"{path}.* is damaged"):
+        load(path)
