@@ -10,6 +10,16 @@ from collections.abc import Sequence
 
 from gcp_mm.cli.run_command import run_command
 
+_LAYOUT = """\
+what SRC may hold:
+  a checkpoint of the original scripts (or fast-MPN-COV), as their main.py saves it with torch.save:
+      {'epoch': 100, 'arch': 'resnet50', 'best_acc1': ... (or 'best_prec1'), 'optimizer': {...},
+       'state_dict': {'module.conv1.weight': ..., 'module.fc.weight': ..., 'module.fc.bias': ...}}
+  of which only 'state_dict' has to be there; or the names and tensors themselves, as torchvision
+  publishes them. 'module.' (DataParallel), 'module.module.' and '_orig_mod.' (torch.compile) before
+  every name are taken off, and put on again by --to-legacy. Other entries are refused by name.
+"""
+
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Parse the command line, convert and print what was done.
@@ -18,7 +28,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         argv: Command line without the program; ``sys.argv`` if None.
         prog: How the program is called in its help; the file of ``sys.argv`` if None.
     """
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        epilog=_LAYOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("source", metavar="SRC", help="file to read, or hf://OWNER/NAME/FILE")
     parser.add_argument("target", metavar="DST", help="file to write")
     direction = parser.add_mutually_exclusive_group()

@@ -15,6 +15,7 @@ from gcp_mm.conversion.layout import Layout, check_plain, unwrap, wrap
 from gcp_mm.conversion.name_rules import reform, rename_all
 from gcp_mm.conversion.recognise import find_family, recognise
 from gcp_mm.conversion.triangle_order import ORDERS, reorder_classifier
+from gcp_mm.engine.checkpoint_form import tensor_fault
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 
@@ -55,10 +56,10 @@ def convert(
         if spelling != name:
             layout.spellings[spelling] = name
         source[spelling] = tensor
+    not_finite = _check_values(source, allow_non_finite)
     architecture = recognise(source)
     if order != "row" and not architecture.covariance:
         raise UserError(f"--order {order} is for covariance pooling; the file is {architecture}")
-    not_finite = _check_values(source, allow_non_finite)
 
     optimizer, dropped = None, []
     if layout.entries and "optimizer" in layout.entries:
@@ -139,6 +140,8 @@ def _reorder(
 def _check_values(source: Mapping[str, Tensor], allow_non_finite: bool) -> tuple[str, ...]:
     """Refuse tensors that are of the wrong kind or not finite."""
     for name, tensor in source.items():
+        if fault := tensor_fault(tensor):
+            raise UserError(f"{name} is {fault}: save dense real tensors that hold their numbers")
         counter = name.endswith("num_batches_tracked")
         if counter and tensor.numel() != 1:
             raise UserError(f"{name} has shape {tuple(tensor.shape)}, expected one number")

@@ -9,14 +9,14 @@ from typing import Any
 
 from torch import Tensor
 
-from gcp_mm.engine.coverage import weights_of
+from gcp_mm.engine.coverage import weights_of, wrapper_prefix
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 
 # Besides the weights and the optimizer; they are small and kept.
-_DETAILS = ("epoch", "arch", "best_acc1")
+_DETAILS = ("epoch", "arch", "best_acc1", "best_prec1")
 _ENTRIES = (*_DETAILS, "state_dict", "optimizer")
-_PREFIX = "module."
+_PREFIXES = ("module.", "_orig_mod.")
 
 # The end of a message about a file that needs no conversion.
 CONVERTED = (
@@ -31,7 +31,7 @@ class Layout:
 
     Attributes:
         entries: Keys of the file in their order; None if the file is a bare state dict.
-        prefix: What every name begins with, ``'module.'`` or nothing.
+        prefix: What every name begins with, such as ``'module.'``, or nothing.
         ordered: Whether the state dict is an ``OrderedDict``.
         metadata: ``_metadata`` of the state dict (versions of its modules), if it has one.
         spellings: Names with another spelling in the file, by the name that the rules have.
@@ -51,10 +51,11 @@ def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:
 
     Args:
         checkpoint: ``{'epoch', 'arch', 'state_dict', 'best_acc1', 'optimizer'}``, of which only
-            ``state_dict`` has to be there, or names and tensors directly.
+            ``state_dict`` has to be there, or names and tensors directly. fast-MPN-COV, and older
+            scripts of PyTorch, call the accuracy ``best_prec1``.
 
     Returns:
-        The tensors by name without the prefix of DataParallel, and the layout.
+        The tensors by name without the prefix of wrappers, and the layout.
 
     Raises:
         UserError: If the file holds anything else.
@@ -88,11 +89,12 @@ def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:
     ]
     if wrong:
         raise UserError(f"entries of the state dict that are no tensors: {abbreviate(wrong)}")
-    if all(name.startswith(_PREFIX) for name in state_dict):
-        layout.prefix = _PREFIX
-    elif mixed := [name for name in state_dict if name.startswith(_PREFIX)]:
+    layout.prefix = wrapper_prefix(state_dict)
+    inner = [name.removeprefix(layout.prefix) for name in state_dict]
+    if mixed := [name for name in inner if name.startswith(_PREFIXES)]:
         raise UserError(
-            f"some names begin with {_PREFIX!r} and others do not, for example {mixed[0]!r}"
+            f"some names begin with {mixed[0].partition('.')[0] + '.'!r} and others do not, for "
+            f"example {layout.prefix + mixed[0]!r}: save the weights of one network"
         )
     layout.ordered = isinstance(state_dict, OrderedDict)
     layout.metadata = getattr(state_dict, "_metadata", None)

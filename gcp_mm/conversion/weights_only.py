@@ -14,12 +14,12 @@ from gcp_mm.conversion.layout import check_plain
 from gcp_mm.conversion.source_file import read_source
 from gcp_mm.conversion.target_file import check_target, write_checkpoint
 from gcp_mm.engine import hub
+from gcp_mm.engine.checkpoint_form import check_form
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
+from gcp_mm.engine.coverage import wrapper_prefix
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, sha256
 from gcp_mm.version import __version__
-
-_WRAPPED = "module."
 
 
 def extract_weights(
@@ -51,8 +51,11 @@ def extract_weights(
     check_target(source, target, force)
     path = find_checkpoint(source)
     checkpoint = read_source(path)
-    weights = _weights(checkpoint, path)
-    not_finite = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    wrapped = isinstance(checkpoint, Mapping) and "state_dict" in checkpoint
+    # What stands beside the weights may have any form: it is looked at below, or left behind.
+    weights = check_form({"state_dict": checkpoint["state_dict"]} if wrapped else checkpoint, path)
+    tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    not_finite = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if not_finite and not allow_non_finite:
         raise UserError(
             f"NaN or infinity in {abbreviate(not_finite)} of {str(path)!r}: use a checkpoint from "
@@ -60,7 +63,7 @@ def extract_weights(
         )
     digest = sha256(path)
     content, dropped, names = weights, [], "names as they are"
-    if "state_dict" in checkpoint:
+    if wrapped:
         name = source if hub.is_address(source) else path.name
         origin = dict(source=name, sha256=digest, writer=f"gcp_mm {__version__}")
         meta, dropped = _plain(_mapping(checkpoint, "meta"))
@@ -69,39 +72,23 @@ def extract_weights(
         if "layout" in legacy:
             content["legacy"] = {"layout": legacy["layout"]}
             dropped += [f"legacy.{key}" for key in legacy if key != "layout"]
-        elif all(name.startswith(_WRAPPED) for name in weights):
+        elif prefix := wrapper_prefix(weights):
             # A FlexibleRunner saves the names of the model that is wrapped for several processes.
-            weights = {name.removeprefix(_WRAPPED): tensor for name, tensor in weights.items()}
-            content["state_dict"], names = weights, f"names without {_WRAPPED!r}"
+            weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+            content["state_dict"], names = weights, f"names without {prefix!r}"
         dropped += [str(key) for key in checkpoint if key not in content]
     if not dry_run:
         write_checkpoint(content, target)
     return Report(
         (
             f"{source} (sha256 {digest})",
-            f"weights: {len(weights)} tensors, {sum(t.numel() for t in weights.values())} numbers",
+            f"weights: {len(tensors)} tensors, {sum(t.numel() for t in tensors.values())} numbers",
             f"kept: {'meta, ' * ('meta' in content)}{names}",
             f"dropped: {', '.join(dropped) or 'nothing'}",
             *(f"warning: NaN or infinity in {name}" for name in not_finite),
             f"dry run: {target} was not written" if dry_run else f"written: {target}",
         )
     )
-
-
-def _weights(checkpoint: Any, path: Path) -> Mapping[str, Tensor]:
-    """Take the state dict out of a checkpoint, with its container."""
-    weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
-    if (
-        not isinstance(weights, Mapping)
-        or not weights
-        or not all(isinstance(name, str) for name in weights)
-        or not all(isinstance(tensor, Tensor) for tensor in weights.values())
-    ):
-        raise UserError(
-            f"{str(path)!r} holds no state dict of a network: save model.state_dict(), or a "
-            "checkpoint with the entry state_dict"
-        )
-    return weights
 
 
 def _mapping(checkpoint: Mapping[str, Any], key: str) -> Mapping[str, Any]:

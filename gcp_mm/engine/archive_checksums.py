@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gcp_mm.engine.file_kind import MAGIC
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 
 _BLOCK = 1 << 20
 
@@ -53,6 +54,12 @@ def check_archive(path: Path) -> None:
             raise UserError(
                 f"{where} is a TorchScript program, which is not run: load it with torch.jit.load "
                 "where it comes from, and save its state_dict() with torch.save"
+            )
+        if not any(record.filename.endswith("/data.pkl") for record in records):
+            held = abbreviate(record.filename for record in records) or "nothing"
+            raise UserError(
+                f"{where} is a zip archive of other files ({held}), not one of torch.save: unpack "
+                "it and name the checkpoint in it"
             )
         for record in records:
             # Also a guard: a few bytes could unpack to more than fits into the memory.

@@ -41,6 +41,7 @@ def check_form(loaded: Any, filename: str | Path, on_meta: bool = False) -> Mapp
                 f"{where}: the entry {part!r} is a {type(loaded[part]).__name__}, expected a dict. "
                 "Use a checkpoint as mmengine writes it, or its state_dict alone"
             )
+    _check_classes(loaded, where)
     weights = loaded.get("state_dict", loaded)
     if not isinstance(weights, Mapping) or not weights:
         kind = type(weights).__name__
@@ -59,6 +60,53 @@ def check_form(loaded: Any, filename: str | Path, on_meta: bool = False) -> Mapp
                 "was written, and save dense real tensors that hold their numbers"
             )
     return weights
+
+
+def check_training(loaded: Mapping[str, Any], filename: str | Path) -> None:
+    """Check that a checkpoint has what mmengine's runner continues a training with.
+
+    Args:
+        loaded: What the file holds, with ``message_hub``.
+        filename: The file, for the message.
+
+    Raises:
+        UserError: If something is missing or of another form; names the entry.
+    """
+    expected = {
+        "meta": {"epoch": int, "iter": int},
+        "message_hub": dict.fromkeys(("log_scalars", "runtime_info", "resumed_keys"), Mapping),
+        "optimizer": {},
+    }
+    for part, entries in expected.items():
+        content = loaded.get(part, {} if part == "optimizer" else None)
+        wrong = [part] if not isinstance(content, Mapping) else []
+        wrong += [
+            f"{part}.{name}"
+            for name, kind in entries.items()
+            if not wrong and (not isinstance(content.get(name), kind))
+        ]
+        if wrong:
+            raise UserError(
+                f"checkpoint {str(filename)!r} cannot be continued: its entry {wrong[0]!r} is "
+                "missing or of another form than mmengine writes. Name another checkpoint of the "
+                "run, or start a new one from these weights (--cfg-options "
+                f"load_from={filename})"
+            )
+
+
+def _check_classes(loaded: Mapping[str, Any], where: str) -> None:
+    """Check the names of the classes, which mmpretrain, mmdet and this package read."""
+    meta = loaded.get("meta") if "state_dict" in loaded else None
+    described = (meta or {}).get("dataset_meta")
+    if described is None:
+        return
+    classes = described.get("classes") if isinstance(described, Mapping) else 0
+    names = classes if isinstance(classes, list | tuple | None) else [0]
+    if not all(isinstance(name, str) for name in names or ()):
+        raise UserError(
+            f"{where}: the entry 'meta.dataset_meta' has to be a dict whose 'classes' are a list "
+            "of names. Correct it, or save the state_dict alone"
+        )
 
 
 def tensor_fault(tensor: Tensor, on_meta: bool = False) -> str | None:

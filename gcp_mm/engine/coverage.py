@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from gcp_mm.files import abbreviate
+
+_WRAPPERS = re.compile(r"(?:module\.|_orig_mod\.)*")
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,26 @@ class Coverage:
         return "; ".join(parts)
 
 
+def wrapper_prefix(names: Iterable[str]) -> str:
+    """Find what wrappers of a network have put before every name.
+
+    DataParallel and DistributedDataParallel call it ``module``, ``torch.compile`` ``_orig_mod``.
+
+    Args:
+        names: Names of a state dict.
+
+    Returns:
+        For example ``'module.'`` or ``'module._orig_mod.'``; '' if some names have none.
+    """
+    names = list(names)
+    prefix = _WRAPPERS.match(names[0])[0] if names else ""
+    while prefix and not all(name.startswith(prefix) for name in names):
+        prefix = prefix[: prefix[:-1].rfind(".") + 1]
+    return prefix
+
+
 def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
-    """Take the weights out of a checkpoint and drop the prefix of DataParallel.
+    """Take the weights out of a checkpoint and drop the prefix of wrappers.
 
     Args:
         checkpoint: A training checkpoint with ``state_dict``, or a state dict itself.
@@ -64,7 +85,8 @@ def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
         The tensors by their names in the network.
     """
     state_dict = checkpoint.get("state_dict", checkpoint)
-    return {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
+    prefix = wrapper_prefix(state_dict) or "module."
+    return {name.removeprefix(prefix): tensor for name, tensor in state_dict.items()}
 
 
 # mmpretrain's transformers adapt these to another image or window size when they are loaded.
@@ -76,7 +98,7 @@ def compare(
     checkpoint: Mapping[str, Tensor],
     any_shape: tuple[str, ...] = (),
 ) -> Coverage:
-    """Compare two state dicts by name and shape.
+    """Compare two state dicts by name, shape and kind of number (integers or not).
 
     ``num_batches_tracked`` counters do not count: checkpoints before torch 1.0 have none, and
     nothing depends on them.
@@ -99,6 +121,8 @@ def compare(
         elif checkpoint[name].shape != tensor.shape and not name.endswith(any_shape):
             shapes = f"{tuple(tensor.shape)}, {tuple(checkpoint[name].shape)}"
             mismatched.append(f"{name} ({shapes})")
+        elif checkpoint[name].is_floating_point() != tensor.is_floating_point():
+            mismatched.append(f"{name} ({tensor.dtype}, {checkpoint[name].dtype})")
         else:
             loaded.append(name)
     unused = [name for name in checkpoint if name not in network]

@@ -14,6 +14,18 @@ INDEX_SUFFIX = ".safetensors.index.json"
 MAGIC = (b"PK\x03\x04", b"\x80")
 
 _LFS_POINTER = b"version https://git-lfs"
+# What packs or holds files of another kind, and what to do with it.
+_OTHER = {
+    b"\x1f\x8b": "is packed with gzip: unpack it (gunzip) and name the file in it",
+    b"BZh": "is packed with bzip2: unpack it (bunzip2) and name the file in it",
+    b"\xfd7zXZ\x00": "is packed with xz: unpack it (unxz) and name the file in it",
+    b"\x28\xb5\x2f\xfd": "is packed with zstd: unpack it (unzstd) and name the file in it",
+    b"7z\xbc\xaf\x27\x1c": "is packed with 7-Zip: unpack it and name the file in it",
+    b"Rar!": "is packed with RAR: unpack it and name the file in it",
+    b"\x89HDF": "is an HDF5 file, such as Keras writes: only files of PyTorch are read",
+    b"\x93NUMPY": "is an array of NumPy, not a checkpoint: save a state_dict with torch.save",
+}
+_TAR = (257, b"ustar")
 # The library refuses longer headers; what another file has there is far more, read as a number.
 _LONGEST_HEADER = 100_000_000
 
@@ -56,6 +68,13 @@ def other_kind(path: Path) -> str | None:
     """
     with path.open("rb") as file:
         beginning = file.read(len(_LFS_POINTER))
+        file.seek(_TAR[0])
+        tar = file.read(len(_TAR[1])) == _TAR[1]
+    for magic, what in _OTHER.items():
+        if beginning.startswith(magic):
+            return what
+    if tar:
+        return "is a tar archive: unpack it (tar -xf) and name the file in it"
     if beginning == _LFS_POINTER:
         return "is a pointer of Git LFS, not the file: run `git lfs pull` in its repository"
     if is_safetensors(path):
@@ -84,6 +103,11 @@ def several_files(path: Path) -> str | None:
             "is a checkpoint in several files, which is not supported: load each of them with "
             "safetensors.torch.load_file, put the tensors into one dict and save that with "
             "safetensors.torch.save_file"
+        )
+    if (path / "data.pkl").is_file():
+        return (
+            "is a checkpoint that was unpacked into a folder, as some browsers do with a zip "
+            "archive: fetch the file again without unpacking it"
         )
     if path.is_dir():
         files = sorted(p.name for p in path.iterdir() if p.suffix in (SUFFIX, ".pth", ".pt"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
+from gcp_mm.engine.checkpoint_form import check_training
 from gcp_mm.engine.checkpoint_loader import load_from_file
 from gcp_mm.engine.file_kind import is_safetensors
 from gcp_mm.engine.pretrained import check_pretrained_exists
@@ -206,7 +207,10 @@ def _holds_weights_alone(source: str) -> bool:
     if _is_remote(source):
         return False
     content = load_from_file(source, "meta")
-    return not isinstance(content, dict) or "message_hub" not in content
+    if not isinstance(content, dict) or "message_hub" not in content:
+        return True
+    check_training(content, source)
+    return False
 
 
 def _has_pretrained_backbone(model: dict) -> bool:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from torch import Tensor, nn
+from torch import nn
 
 import gcp_mm.registry  # noqa: F401  (its models)
+from gcp_mm.engine.checkpoint_form import check_form
 from gcp_mm.engine.checkpoint_loader import load_from_file
 from gcp_mm.engine.coverage import compare, weights_of
 from gcp_mm.errors import CheckpointMismatchError, UserError
@@ -54,10 +55,7 @@ def load_model(cfg: Config, checkpoint: str | Path) -> nn.Module:
     """
     scope = classifier_scope(cfg)
     loaded = load_from_file(checkpoint, "cpu")
-    if not isinstance(loaded, dict) or not all(
-        isinstance(tensor, Tensor) for tensor in weights_of(loaded).values()
-    ):
-        raise UserError(f"checkpoint {str(checkpoint)!r} holds no state dict of a network")
+    check_form(loaded, checkpoint)
     with DefaultScope.overwrite_default_scope(scope):
         network = MODELS.build({"data_preprocessor": cfg.get("data_preprocessor"), **cfg.model})
     weights = weights_of(loaded)

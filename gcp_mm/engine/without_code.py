@@ -55,9 +55,28 @@ def without_code(load: Callable) -> Callable:
         # A dict or a function can name the meta device, too.
         plain_device = map_location is None or isinstance(map_location, str | torch.device)
         check_form(loaded, filename, not plain_device or str(map_location) == "meta")
-        return _leave_out(loaded, filename) if "state_dict" in loaded else loaded
+        loaded = _leave_out(loaded, filename) if "state_dict" in loaded else loaded
+        return _without_wrappers(loaded, filename)
 
     return loader
+
+
+def _without_wrappers(loaded: dict, filename: str) -> dict:
+    """Take the prefixes of wrappers off the names; mmengine takes off one ``module.`` alone."""
+    from mmengine.logging import print_log
+
+    from gcp_mm.engine.coverage import wrapper_prefix
+
+    weights = loaded.get("state_dict", loaded)
+    prefix = wrapper_prefix(weights)
+    if prefix in ("", "module."):
+        return loaded
+    print_log(f"{filename}: the names of the weights are taken without {prefix!r}", "current")
+    weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    if "state_dict" not in loaded:
+        return weights
+    loaded["state_dict"] = weights
+    return loaded
 
 
 def _leave_out(loaded: dict, filename: str) -> dict:

@@ -114,9 +114,13 @@ def _when(path: Path, position: int) -> dict:
     """Say how far a checkpoint was trained."""
     loaded = load_from_file(path, "cpu")
     meta = loaded.get("meta", {})
-    groups = loaded.get("optimizer", {}).get("param_groups", [])
+    try:
+        learning_rate = loaded["optimizer"]["param_groups"][0]["lr"]
+    except (LookupError, TypeError):
+        # Weights alone, or several optimizers.
+        learning_rate = None
     return {
         "step": meta.get("iter", position),
         "epoch": meta.get("epoch"),
-        "lr": groups[0]["lr"] if groups else None,
+        "lr": learning_rate if isinstance(learning_rate, int | float) else None,
     }

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from gcp_mm.engine.checkpoint_form import check_form
 from gcp_mm.engine.checkpoint_loader import load_from_file
 from gcp_mm.engine.coverage import compare, weights_of
 from gcp_mm.errors import CheckpointMismatchError
@@ -58,9 +59,11 @@ def load_alexnet(checkpoint: str | Path) -> nn.Module:
         UserError: If it cannot be read.
     """
     cfg = alexnet_config()
+    loaded = load_from_file(checkpoint, "cpu")
+    check_form(loaded, checkpoint)
     weights = {
         f"backbone.{name.removeprefix('backbone.')}": tensor
-        for name, tensor in weights_of(load_from_file(checkpoint, "cpu")).items()
+        for name, tensor in weights_of(loaded).items()
     }
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         network = MODELS.build({"data_preprocessor": cfg.data_preprocessor, **cfg.model})

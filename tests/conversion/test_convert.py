@@ -1,3 +1,5 @@
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
@@ -60,6 +62,14 @@ def half(content):
     return content
 
 
+def prefixed(content, prefix):
+    weights = OrderedDict(
+        (prefix + name.removeprefix("module."), tensor)
+        for name, tensor in content["state_dict"].items()
+    )
+    return {**content, "state_dict": weights}
+
+
 def as_parameters(content):
     weights = content["state_dict"]
     for name, tensor in weights.items():
@@ -72,6 +82,12 @@ FORMS = {
     "weights alone": lambda content: content["state_dict"],
     "without module.": lambda content: {
         name.removeprefix("module."): tensor for name, tensor in content["state_dict"].items()
+    },
+    "compiled": lambda content: prefixed(content, "_orig_mod."),
+    "wrapped twice": lambda content: prefixed(content, "module.module."),
+    "wrapped and compiled": lambda content: prefixed(content, "module._orig_mod."),
+    "of fast-MPN-COV": lambda content: {
+        {"best_acc1": "best_prec1"}.get(name, name): value for name, value in content.items()
     },
     "plain dict": lambda content: {**content, "state_dict": dict(content["state_dict"])},
     "entries in another order": lambda content: dict(reversed(content.items())),

@@ -92,7 +92,7 @@ def test_not_finite_weights_are_asked_for(target, tmp_path):
 @pytest.mark.parametrize("content", [[1, 2], {}, {"state_dict": {}}, {"meta": {}, "epoch": 1}])
 def test_file_without_weights(content, target, tmp_path):
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(UserError, match="w.pth' holds no state dict"):
+    with pytest.raises(UserError, match=r"w.pth'.*model.state_dict\(\)"):
         extract_weights(tmp_path / "w.pth", target)
 
 

@@ -80,3 +80,18 @@ def test_names_and_shapes_alone_cost_no_reading(checkpoint):
     data[begin] ^= 4
     checkpoint.write_bytes(data)
     assert load_from_file(checkpoint, "meta")["state_dict"]["w"].shape == (1000,)
+
+
+def test_archive_of_other_files(checkpoint, tmp_path):
+    packed = tmp_path / "download.pth"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(checkpoint, "folder/epoch_3.pth")
+    with pytest.raises(UserError, match=r"zip archive of other files \(folder/epoch_3.pth\)"):
+        load_from_file(packed)
+
+
+def test_archive_that_was_unpacked(checkpoint, tmp_path):
+    with zipfile.ZipFile(checkpoint) as archive:
+        archive.extractall(tmp_path)
+    with pytest.raises(UserError, match="epoch_3' .* was unpacked into a folder"):
+        load_from_file(tmp_path / "epoch_3")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gcp_mm.engine.coverage import ADAPTED, Coverage, compare
+from gcp_mm.engine.coverage import ADAPTED, Coverage, compare, weights_of, wrapper_prefix
 
 
 @pytest.fixture
@@ -64,3 +64,31 @@ def test_tables_over_positions_may_have_another_size(name):
     assert coverage.complete and str(coverage) == "loaded 1 of 1 tensors"
     assert not compare(network, checkpoint).complete
     assert not compare(network, {}, ADAPTED).complete
+
+
+@pytest.mark.parametrize(
+    ("names", "prefix"),
+    [
+        (["module.a", "module.b"], "module."),
+        (["module.module.a", "module.module.b"], "module.module."),
+        (["_orig_mod.a"], "_orig_mod."),
+        (["module._orig_mod.a", "module._orig_mod.module"], "module._orig_mod."),
+        (["module.module.a", "module.b"], "module."),
+        (["module.a", "b"], ""),
+        (["a.module.b"], ""),
+        (["modules.a"], ""),
+        ([], ""),
+    ],
+)
+def test_prefix_of_wrappers(names, prefix):
+    assert wrapper_prefix(names) == prefix
+    inner = [name.removeprefix(prefix or "module.") for name in names]
+    assert list(weights_of(dict.fromkeys(names))) == inner
+
+
+def test_integers_do_not_cover_weights(network):
+    """Quantised weights have the names and shapes of those that they stand for."""
+    wrong = {name: tensor.to(torch.int8) for name, tensor in network.state_dict().items()}
+    coverage = compare(network.state_dict(), wrong)
+    assert coverage.loaded == ()
+    assert "2.bias (torch.float32, torch.int8)" in coverage.mismatched
