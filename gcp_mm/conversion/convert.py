@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from gcp_mm.conversion.architecture import Architecture
 from gcp_mm.conversion.conversion import Conversion
 from gcp_mm.conversion.families import family_of
-from gcp_mm.conversion.layout import Layout, check_plain, unwrap, wrap
+from gcp_mm.conversion.layout import Layout, check_layout, check_plain, unwrap, wrap
 from gcp_mm.conversion.name_rules import reform, rename_all
 from gcp_mm.conversion.recognise import find_family, recognise
 from gcp_mm.conversion.triangle_order import ORDERS, reorder_classifier
-from gcp_mm.engine.checkpoint_form import tensor_fault
+from gcp_mm.engine.checkpoint_form import check_form, tensor_fault
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 
@@ -101,12 +101,15 @@ def restore(checkpoint: Any) -> dict:
         architecture = Architecture(**conversion["architecture"])
         family, order = family_of(architecture.network), conversion["triangle_order"]
         layout = Layout(**checkpoint["legacy"]["layout"])
-        state_dict = checkpoint["state_dict"]
-    except (KeyError, TypeError) as error:
+        check_layout(layout)
+        if order not in ORDERS:
+            raise TypeError(f"triangle_order is {order!r}")
+    except (LookupError, TypeError, AttributeError) as error:
         raise UserError(
             "the file was not written by this converter (no readable meta.conversion and "
             f"legacy.layout: {error}); only a converted file has an original layout"
         ) from error
+    state_dict = check_form({"state_dict": checkpoint.get("state_dict")}, "the converted file")
     names = rename_all(state_dict, family.rules, inverse=True)
     source = {
         names[name]: reform(names[name], tensor, family.rules, inverse=True)

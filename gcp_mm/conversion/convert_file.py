@@ -131,9 +131,11 @@ def restore_file(source: str | Path, target: str | Path, force: bool = False) ->
     original = restore(checkpoint)
     write_checkpoint(original, target)
     conversion = checkpoint["meta"]["conversion"]
+    dropped = conversion.get("dropped")
+    dropped = [str(name) for name in dropped] if isinstance(dropped, list | tuple) else []
     lines = [
         f"source of the weights: {conversion.get('source')} (sha256 {conversion.get('sha256')})",
-        f"not in the converted file: {', '.join(conversion.get('dropped') or ['nothing'])}",
+        f"not in the converted file: {', '.join(dropped) or 'nothing'}",
         f"written: {target}",
     ]
     return Report(tuple(lines))

@@ -46,6 +46,31 @@ class Layout:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+def check_layout(layout: Layout) -> None:
+    """Check the kinds of what a file says of its layout.
+
+    Args:
+        layout: The layout.
+
+    Raises:
+        TypeError: If an attribute is of another kind; names it.
+    """
+    expected = {
+        "entries": list | None,
+        "prefix": str,
+        "ordered": bool,
+        "metadata": Mapping | None,
+        "spellings": Mapping,
+        "details": Mapping,
+    }
+    for name, kind in expected.items():
+        if not isinstance(getattr(layout, name), kind):
+            raise TypeError(f"{name} is a {type(getattr(layout, name)).__name__}")
+    texts = [*(layout.entries or ()), *layout.spellings, *layout.spellings.values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a name that is no text")
+
+
 def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:
     """Take the weights out of a file of the original scripts, or out of a bare state dict.
 

@@ -94,9 +94,11 @@ def _leave_out(loaded: dict, filename: str) -> dict:
                 f"neither a training to continue nor a config to build a network from; {give}"
             },
         )
-    info = hub.get("runtime_info")
+    info = hub.get("runtime_info", {})
+    if not isinstance(info, dict):
+        return loaded
     text = f"checkpoint {filename!r}: the config in it is text that could do anything, and is not"
     advice = {"cfg": f"{text} run; {give}"}
-    info = {key: value for key, value in info.items() if key != "cfg"} if info else {}
+    info = {key: value for key, value in info.items() if key != "cfg"}
     loaded["message_hub"] = {**hub, "runtime_info": _WithoutText(info, advice)}
     return loaded

@@ -42,3 +42,29 @@ def test_file_that_cannot_be_restored(state_dict, change, named):
     change(content)
     with pytest.raises(UserError, match=named):
         restore(content)
+
+
+@pytest.mark.parametrize("odd", [None, 0, [3], {1: 2}], ids=str)
+def test_entries_of_another_form(state_dict, odd):
+    """Each entry in turn; what is right by chance, such as no metadata, restores."""
+    places = [("meta",), ("legacy",), ("state_dict",), ("meta", "conversion"), ("legacy", "layout")]
+    whole = convert(state_dict()).checkpoint()
+    places += [("meta", "conversion", name) for name in whole["meta"]["conversion"]]
+    places += [("legacy", "layout", name) for name in whole["legacy"]["layout"]]
+    places += [
+        ("meta", "conversion", "architecture", name)
+        for name in whole["meta"]["conversion"]["architecture"]
+    ]
+    refused = 0
+    for *parents, last in places:
+        content = convert(state_dict()).checkpoint()
+        part = content
+        for name in parents:
+            part = part[name]
+        part[last] = odd
+        try:
+            restore(content)
+        except UserError as error:
+            refused += 1
+            assert len(str(error).splitlines()) == 1
+    assert refused >= 9

@@ -9,7 +9,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 from torch import nn
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
-from gcp_mm.engine.checkpoint_form import check_form
+from gcp_mm.engine.checkpoint_form import check_form, check_training
 from gcp_mm.errors import UserError
 
 GOOD = {"w": torch.ones(2)}
@@ -97,3 +97,39 @@ def test_names_and_shapes_alone(tmp_path):
     loaded = CheckpointLoader.load_checkpoint(str(tmp_path / "x.pth"), "meta")
     assert loaded["w"].is_meta
     assert check_form(GOOD, "x") is GOOD
+
+
+INFO = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
+TRAINED = {"state_dict": GOOD, "meta": {"epoch": 3, "iter": 9}, "message_hub": INFO}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"meta": {"iter": 9}}, "meta.epoch"),
+        ({"meta": {"epoch": 3, "iter": "9"}}, "meta.iter"),
+        ({"meta": None}, "meta"),
+        ({"message_hub": {**INFO, "log_scalars": []}}, "message_hub.log_scalars"),
+        ({"message_hub": {**INFO, "runtime_info": 3}}, "message_hub.runtime_info"),
+        ({"optimizer": [1]}, "optimizer"),
+    ],
+)
+def test_training_that_cannot_be_continued(change, named):
+    check_training(TRAINED, "epoch_3.pth")
+    with pytest.raises(UserError, match=f"'epoch_3.pth' cannot be continued: its entry '{named}'"):
+        check_training({**TRAINED, **change}, "epoch_3.pth")
+
+
+@pytest.mark.parametrize("described", [3, [], {"classes": 3}, {"classes": "cat"}, {"classes": [3]}])
+def test_names_of_classes_of_another_form(described):
+    with pytest.raises(UserError, match=r"'meta.dataset_meta' has to be a dict"):
+        check_form({**TRAINED, "meta": {"dataset_meta": described}}, "x.pth")
+
+
+def test_prefixes_of_wrappers_are_taken_off(tmp_path):
+    for prefix in ("_orig_mod.", "module.module.", "module._orig_mod."):
+        weights = {f"{prefix}{name}": t for name, t in nn.Linear(1, 1).state_dict().items()}
+        for content in (weights, {"state_dict": weights}):
+            torch.save(content, tmp_path / "x.pth")
+            loaded = CheckpointLoader.load_checkpoint(str(tmp_path / "x.pth"))
+            assert list(loaded.get("state_dict", loaded)) == ["weight", "bias"]
