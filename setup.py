@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent
 KERNELS = Path("gcp_mm/ops/cpu_kernels")
 # Loaded with ctypes, so its name has no tag of a Python (library_path() looks for it).
 LIBRARY = KERNELS / "_kernels.so"
+DIGESTS = runpy.run_path(str(ROOT / KERNELS / "digest.py"))
 # manylinux_2_28: what torch's own wheels need.
 OLDEST_GLIBC = (2, 28)
 
@@ -40,7 +41,7 @@ def cpu_kernels() -> Extension:
         # Some Pythons name a compiler that is not here; clang's OpenMP is not torch's on Linux.
         os.environ["CC"] = "gcc"
     sources = ROOT / KERNELS / "csrc"
-    digest = runpy.run_path(str(ROOT / KERNELS / "digest.py"))["source_digest"](sources)
+    digest = DIGESTS["source_digest"](sources)
     return Extension(
         "gcp_mm.ops.cpu_kernels._kernels",
         sources=[str(KERNELS / "csrc/gram_pool.c")],
@@ -78,11 +79,15 @@ class BuildKernels(build_ext):
         return str(Path(*fullname.split(".")).with_suffix(LIBRARY.suffix))
 
     def build_extension(self, ext: Extension) -> None:
-        """Compile, and leave no library of an earlier build where that fails."""
+        """Compile and seal, and leave no library of an earlier build where that fails."""
+        library = Path(self.get_ext_fullpath(ext.name))
+        if library.exists() and not DIGESTS["is_whole"](library):
+            library.unlink()
         try:
             super().build_extension(ext)
+            DIGESTS["seal"](library)
         except Exception:
-            Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)
+            library.unlink(missing_ok=True)
             raise
 
 

@@ -12,6 +12,7 @@ the subnormal numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,6 +36,20 @@ MOST_HALF_STEPS = 7
 def compute_dtype(x: Tensor) -> torch.dtype:
     """Return the dtype of sums and means: float64 for float64, float32 for all others."""
     return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+class RootTrace(NamedTuple):
+    """The root of the trace of a covariance in two factors of shape (B, 1).
+
+    Their product may be larger than any float where no element of the square root is.
+    """
+
+    largest: Tensor
+    rest: Tensor
+
+    def at_unit(self, unit: float) -> Tensor:
+        """Return the product over ``unit``, for features whose dtype has a smaller range."""
+        return self.largest * (self.rest / unit)
 
 
 @dataclass(frozen=True)
@@ -91,18 +106,29 @@ class Carrier:
             left, right = right, left
         return SymmetricBlocks.product(left, right, self.lift**2, self.fused)
 
-    def packed_product(self, left: Tensor, right: Tensor, scale: Tensor, out: Tensor) -> Tensor:
-        """Write the upper triangles of ``scale * left @ right.mT``, a symmetric matrix.
+    def packed_product(
+        self, left: Tensor, right: Tensor, root_trace: RootTrace, out: Tensor
+    ) -> Tensor:
+        """Write the upper triangles of ``left @ right.mT``, a symmetric matrix, as ``scaled``."""
+        if not self.fused:
+            return self.scaled(triangle(left @ right.mT), root_trace, out)
+        if self.lift == 1:
+            found = packed_product(left, right, root_trace.rest)
+            return torch.mul(found, root_trace.largest, out=out)
+        scale = root_trace.at_unit(self.lift**2)
+        return out.copy_(packed_product(left, right, scale, dtype=out.dtype))
+
+    def scaled(self, triangles: Tensor, root_trace: RootTrace, out: Tensor) -> Tensor:
+        """Write triangles at the unit of the Gram matrix, times the root of the trace.
 
         Args:
-            left: Matrices of shape (B, C, N).
-            right: Matrices of shape (B, C, N).
-            scale: Factors of shape (B, 1), in float32 or float64.
-            out: Of shape (B, C * (C + 1) / 2), any dtype.
+            triangles: Of shape (B, C * (C + 1) / 2); they are overwritten.
+            root_trace: The factor.
+            out: Of the same shape, any dtype.
         """
-        if self.fused:
-            return out.copy_(packed_product(left, right, scale, dtype=out.dtype))
-        return torch.mul(triangle(left @ right.mT), scale, out=out)
+        if self.lift == 1:
+            return torch.mul(triangles.mul_(root_trace.rest), root_trace.largest, out=out)
+        return torch.mul(triangles, root_trace.at_unit(self.lift**2), out=out)
 
     def magnitude(self, triangles: Tensor) -> Tensor:
         """Return what a gradient is divided by, of shape (B, 1).

@@ -22,9 +22,12 @@ def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") ->
 
     The computation leaves autocast and runs in float32 (float64 for float64 inputs; half precision
     inputs on a GPU are carried by float16, see :mod:`gcp_mm.ops.carrier`). With the usual number of
-    steps the result is finite for every input whose magnitudes are below half of the largest
-    float: a sample without any variation over its positions gives zeros, and a zero gradient. Tens
-    of steps diverge, because rounding makes eigenvalues negative and each step enlarges those.
+    steps the result is finite for every input whose magnitudes are at most half of the largest
+    float: a sample without any variation over its positions gives zeros, and a zero gradient. The
+    gradient of 'gram' is finite there too; plain operators, which are also what torch.func and
+    gradients of gradients use, multiply the incoming gradient by the root of the trace of the
+    covariance, which is up to sqrt(C) times the largest deviation, and need that to be a float.
+    Tens of steps diverge, because rounding makes eigenvalues negative and each step enlarges those.
 
     Args:
         x: Features of shape (B, C, H, W) or (B, C, N), any floating-point dtype.

@@ -19,6 +19,13 @@ of q at K (or of A q(A)), which is self-adjoint:
     \frac{\partial L}{\partial X} = \frac{1}{\sqrt N}
     \bigl( 2 g + (\pi - 2 \langle g, \hat X \rangle)\, \hat X \bigr)
 
+Where A is zero, the iterates have derivatives of :math:`1.5^n \tilde G` and more, of which where A
+is one nothing but the rounding is left. After many steps the derivative of A q(A) is therefore
+taken in a direction that is as small as A, for two products more:
+
+.. math:: D[\tilde G] = \tfrac12
+    \bigl(\tilde G\, q(A) + q(A)\, \tilde G + D_q[A \tilde G + \tilde G A]\bigr)
+
 Neither the scale nor the mean of X occurs in it: the layer is homogeneous of degree one and does
 not see a shift. The rows of g already sum to zero, so nothing has to be centred. In half precision
 :math:`\hat X` has its positions mixed, and the gradient is unmixed at the end.
@@ -31,15 +38,18 @@ import math
 import torch
 from torch import Tensor
 
-from gcp_mm.ops.carrier import Carrier
+from gcp_mm.ops.carrier import Carrier, RootTrace
 from gcp_mm.ops.dual_blocks import DualBlocks
 from gcp_mm.ops.position_mixing import unmix_positions
 from gcp_mm.ops.root_polynomial import root_polynomial
 from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
 from gcp_mm.ops.triangle_index import triangle
 
+FEW_STEPS = 5
+"""Up to these, which the published models use, float32 has digits to spare for D of A q(A)."""
 
-def normalise(x: Tensor) -> tuple[Tensor, Tensor]:
+
+def normalise(x: Tensor) -> tuple[Tensor, RootTrace]:
     """Shift and scale each sample to mean zero and Frobenius norm one.
 
     Args:
@@ -47,7 +57,7 @@ def normalise(x: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         The normalised features, of shape (B, C, N), zero where a sample has no variance, and the
-        root of the trace of the covariance, of shape (B, 1).
+        root of the trace of the covariance.
     """
     shifted = x - x[..., :1]
     # To largest magnitude 1 first, so that squares neither over- nor underflow. Reductions only:
@@ -63,8 +73,8 @@ def normalise(x: Tensor) -> tuple[Tensor, Tensor]:
     # Not `square > tiny`, which would turn NaN features into zeros and hide a divergence.
     degenerate = square <= x.shape[-1] * torch.finfo(x.dtype).tiny
     inverse = torch.where(degenerate, 0, torch.where(degenerate, 1, square).rsqrt())
-    root_trace = scale * (square / x.shape[-1]).sqrt()
-    return centred.mul_(inverse), root_trace.flatten(1)
+    rest = (square / x.shape[-1]).sqrt()
+    return centred.mul_(inverse), RootTrace(scale.flatten(1), rest.flatten(1))
 
 
 def gram_forward(x: Tensor, num_iters: int, carrier: Carrier, out: Tensor) -> Tensor:
@@ -81,13 +91,12 @@ def gram_forward(x: Tensor, num_iters: int, carrier: Carrier, out: Tensor) -> Te
     """
     normalised, root_trace = normalise(x)
     features = carrier.carry(carrier.mix(normalised))
-    scale = root_trace / carrier.lift**2
     gram = carrier.gram(features)
     if features.shape[-1] < features.shape[-2]:
         q = root_polynomial(gram, num_iters, times_gram=False)
-        return carrier.packed_product(_times(features, q), features, scale, out)
+        return carrier.packed_product(_times(features, q), features, root_trace, out)
     root = root_polynomial(gram, num_iters, times_gram=True).dense()
-    return torch.mul(triangle(root), scale, out=out)
+    return carrier.scaled(triangle(root), root_trace, out)
 
 
 def gram_backward(grad: Tensor, x: Tensor, num_iters: int, carrier: Carrier, out: Tensor) -> Tensor:
@@ -118,9 +127,17 @@ def gram_backward(grad: Tensor, x: Tensor, num_iters: int, carrier: Carrier, out
     else:
         incoming = carrier.symmetric(grad, x.shape[1], 1 / magnitude)
         direction = SymmetricBlocks.from_dense(incoming, fused=carrier.fused)
-        dual = root_polynomial(DualBlocks(gram, direction), num_iters, times_gram=True)
-        g = dual.tangent.dense() @ features
-        along = _dot(incoming, dual.value.dense().to(x.dtype)) / carrier.lift
+        if num_iters <= FEW_STEPS or carrier.lift != 1:
+            dual = root_polynomial(DualBlocks(gram, direction), num_iters, times_gram=True)
+            tangent, along = dual.tangent, _dot(incoming, dual.value.dense().to(x.dtype))
+            along /= carrier.lift
+        else:
+            small = DualBlocks(gram, gram.anticommutator(direction))
+            dual = root_polynomial(small, num_iters, times_gram=False)
+            tangent = dual.value.anticommutator(direction)
+            along = _dot(tangent.dense(), gram.dense()) / 2
+            tangent = tangent.plus(1.0, dual.tangent).affine(0.5, 0.0)
+        g = tangent.dense() @ features
     g = g[..., :positions].to(x.dtype)
     radial = along - 2 * _dot(g, normalised)
     scale = magnitude[..., None] / (carrier.lift * math.sqrt(x.shape[-1]))

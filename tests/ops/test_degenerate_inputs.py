@@ -25,6 +25,11 @@ def pool(impl):
     return lambda x: global_covariance_pool(x, impl=impl)
 
 
+@pytest.fixture
+def pool_of_steps(impl):
+    return lambda x, steps: global_covariance_pool(x, steps, impl)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("make", DEGENERATE.values(), ids=DEGENERATE)
 def test_no_variance_gives_exact_zeros(samples, pulled_back, pool, make, dtype):
@@ -85,9 +90,43 @@ def test_largest_magnitudes_stay_finite(samples, pool, worst, dtype):
     assert worst(pool(large).double() / factor, pool(large.double() / factor)) < limit
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(40, 12), (12, 40), (1, 5), (3, 2)])
+def test_rank_one_of_the_largest_magnitudes(pulled_back, impl, dtype, shape):
+    """The root of the trace is larger than any float; S = s s^T / |s| with s the deviations."""
+    channels, positions = shape
+    half = torch.finfo(dtype).max / 2
+    x = torch.full((1, *shape), half, dtype=dtype)
+    x[..., 1::2] *= -1
+    spread = half * (x.double()[0, 0] / half).std(correction=0) / channels**0.5
+    factor = 1.0 if impl == "gram" else 1 / half
+    value, gradient = pulled_back(
+        lambda x: factor * global_covariance_pool(x, impl=impl).double(), x
+    )
+    torch.testing.assert_close(value / factor, spread.expand_as(value), rtol=1e-2, atol=0.0)
+    assert gradient.isfinite().all()
+
+
 def test_one_channel_far_above_the_others(samples, eigen_pool, pool, worst):
     samples[:, 0] *= 1e12
     assert worst(pool(samples), eigen_pool(samples, 5)) < 5e-6
+
+
+@pytest.mark.parametrize("noise", [1e-2, 1e-4, 0.0])
+@pytest.mark.parametrize("shape", [(12, 40), (64, 130), (130, 140), (40, 12)])
+@pytest.mark.parametrize("steps", [5, 6, 7])
+def test_nearly_rank_one(normal, pulled_back, pool_of_steps, worst, shape, steps, noise):
+    """Each step enlarges what rounding leaves of the other eigenvalues, 2.25 times in R."""
+    channels, positions = shape
+    x = normal(2, channels, 1) * normal(2, 1, positions, seed=1)
+    x = (x + noise * normal(2, *shape, seed=2)).float()
+    cotangent = normal(2, channels * (channels + 1) // 2, seed=3).float()
+    found = pulled_back(lambda x: pool_of_steps(x, steps), x, cotangent)
+    exact = pulled_back(
+        lambda x: global_covariance_pool(x, steps, "reference"), x.double(), cotangent
+    )
+    for ours, theirs in zip(found, exact, strict=True):
+        assert worst(ours, theirs) < 2e-5
 
 
 def test_nan_and_infinity_are_not_hidden(samples, pulled_back, pool):

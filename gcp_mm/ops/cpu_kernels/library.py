@@ -7,7 +7,7 @@ from ctypes import Structure, c_char_p, c_int, c_long, c_void_p
 from functools import cache
 from pathlib import Path
 
-from gcp_mm.ops.cpu_kernels.digest import source_digest
+from gcp_mm.ops.cpu_kernels.digest import is_whole, source_digest
 
 SOURCES = Path(__file__).with_name("csrc")
 REINSTALL = "where GCC is, run `make install` in a checkout, or install gcp_mm again"
@@ -44,12 +44,14 @@ def open_library(path: Path, digest: str) -> ctypes.CDLL:
         The library, with the types of its functions.
 
     Raises:
-        OSError: If it is not there, cannot be loaded, was compiled from other sources, or the CPU
-            lacks an instruction that it uses.
+        OSError: If it is not there or damaged, cannot be loaded, was compiled from other sources,
+            or the CPU lacks an instruction that it uses.
         AttributeError: If it is another library.
     """
     if not path.exists():
         raise OSError("they were not compiled")
+    if not is_whole(path):
+        raise OSError(f"{path} is damaged: its digest is not the one that it was built with")
     # Its threads are those of torch: the library leaves OpenMP's symbols to what torch has loaded.
     library = ctypes.CDLL(str(path))
     library.gcp_mm_source_digest.restype = c_char_p

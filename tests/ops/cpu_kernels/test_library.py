@@ -3,13 +3,14 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from gcp_mm.ops.cpu_kernels import available, cpu_kernel_status, library
-from gcp_mm.ops.cpu_kernels.digest import source_digest
+from gcp_mm.ops.cpu_kernels.digest import is_whole, seal, source_digest
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,7 @@ def test_other_library_is_a_reason_and_no_crash(tmp_path, monkeypatch):
     (tmp_path / "other.c").write_text("int something_else;")
     path = tmp_path / "other.so"
     subprocess.run([compiler, "-shared", tmp_path / "other.c", "-o", path], check=True)
+    seal(path)
     monkeypatch.setattr(library, "library_path", lambda: path)
     assert "gcp_mm_source_digest" in library.load_library.__wrapped__()
 
@@ -82,11 +84,53 @@ def test_file_that_is_no_library_is_a_reason_and_no_crash(tmp_path, monkeypatch)
     assert str(path) in reason and "run `make install` in a checkout" in reason
 
 
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of the library; loading a damaged one would end the process."""
+    if isinstance(library.load_library(), str):
+        pytest.skip("the C kernels cannot be used here")
+    return shutil.copy(library.library_path(), tmp_path)
+
+
+DAMAGES = {
+    "cut to 4 kB": lambda content: content[:4096],
+    "last byte lost": lambda content: content[:-1],
+    "seal lost": lambda content: content[:-79],
+    "a flipped bit": lambda content: (
+        content[:50000] + bytes([content[50000] ^ 1]) + content[50001:]
+    ),
+    "a page of zeros": lambda content: content[:8192] + bytes(4096) + content[12288:],
+    "more at the end": lambda content: content + b"\0",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems check their libraries")
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_library_is_not_loaded(copied, monkeypatch, damage):
+    path = Path(copied)
+    path.write_bytes(damage(path.read_bytes()))
+    monkeypatch.setattr(library, "library_path", lambda: path)
+    monkeypatch.setattr(library.ctypes, "CDLL", lambda path: pytest.fail("it was loaded"))
+    reason = library.load_library.__wrapped__()
+    assert reason.startswith(f"{path} is damaged: its digest") and "make install" in reason
+
+
+def test_library_is_sealed_once(tmp_path):
+    path = tmp_path / "a.so"
+    path.write_bytes(b"\x7fELF and so on")
+    assert not is_whole(path)
+    seal(path)
+    sealed = path.read_bytes()
+    assert sealed.startswith(b"\x7fELF and so on") and is_whole(path)
+    seal(path)
+    assert path.read_bytes() == sealed
+
+
 def test_cpu_without_the_instructions(monkeypatch):
     symbols = SimpleNamespace(gcp_mm_source_digest=lambda: b"", gcp_mm_supported=lambda: 0)
     monkeypatch.setattr(library.ctypes, "CDLL", lambda path: symbols)
     with pytest.raises(OSError, match="lacks AVX2 or FMA"):
-        library.open_library(library.SOURCES, "")
+        library.open_library(library.SOURCES / "sample.h", "")
 
 
 def test_digest_follows_names_and_contents(tmp_path):

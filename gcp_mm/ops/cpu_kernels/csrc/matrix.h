@@ -56,22 +56,12 @@ LOCAL void copy(matrix to, matrix from)
         memcpy(row_of(to, i), row_of(from, i), (size_t)to.cols * sizeof(float));
 }
 
-/* out = factor a + identity I */
-LOCAL void affine(matrix out, float factor, matrix a, float identity)
+/* out = f a + g b; `out` may be either of them. */
+LOCAL void combine(matrix out, float f, matrix a, float g, matrix b)
 {
     for (long i = 0; i < out.rows; i++)
         for (long j = 0; j < out.stride; j += LANES)
-            store(row_of(out, i) + j, factor * load(row_of(a, i) + j));
-    for (long i = 0; i < out.rows && identity != 0; i++)
-        row_of(out, i)[i] += identity;
-}
-
-/* out += factor a */
-LOCAL void add(matrix out, float factor, matrix a)
-{
-    for (long i = 0; i < out.rows; i++)
-        for (long j = 0; j < out.stride; j += LANES)
-            store(row_of(out, i) + j, load(row_of(out, i) + j) + factor * load(row_of(a, i) + j));
+            store(row_of(out, i) + j, f * load(row_of(a, i) + j) + g * load(row_of(b, i) + j));
 }
 
 /* <a, b>; rows are summed in float, which are short, and their sums in double. */

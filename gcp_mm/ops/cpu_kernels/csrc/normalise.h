@@ -31,10 +31,14 @@ LOCAL float from_magnitude(int32_t bits)
     return value;
 }
 
-/* features = (x - mean) / (sqrt(N) root_trace), zero if x has no variance.
- *
- * Returns root_trace, the root of the trace of the covariance. */
-LOCAL float normalise(matrix features, const float *x, layout at)
+/* The root of the trace of a covariance. The product of the two may be larger than any float where
+ * no element of the square root is. */
+typedef struct {
+    float largest, rest;
+} root_trace;
+
+/* features = (x - mean) / (sqrt(N) root_trace), zero if x has no variance. */
+LOCAL root_trace normalise(matrix features, const float *x, layout at)
 {
     long positions = features.cols;
     int32_t largest = 0;
@@ -71,7 +75,7 @@ LOCAL float normalise(matrix features, const float *x, layout at)
     for (long c = 0; c < features.rows; c++)
         for (long n = 0; n < positions; n++)
             row_of(features, c)[n] *= inverse;
-    return (float)(scale * sqrt(square / (double)positions));
+    return (root_trace){scale, (float)sqrt(square / (double)positions)};
 }
 
 #endif

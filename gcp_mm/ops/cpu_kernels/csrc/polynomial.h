@@ -2,30 +2,32 @@
  *
  *     q(K) = t(R_0) ... t(R_{n-1}),  t(r) = (3 - r) / 2,  R_0 = K,  R_{k+1} = R_k t(R_k)^2
  *
- * Two steps together, in e = 1 - r, where no coefficient is negative:
+ * Two steps together:
  *
- *     p(r) = 1 + 0.5 e + e^2 (0.375 + 0.3125 e + 0.0625 e^2),  R_{k+2} = R_k p(R_k)^2
+ *     p(r) = 9/4 + 13/16 (s - r) + s (s - 5 r) / 16,  s = r^2 - 2 r,  R_{k+2} = R_k p(R_k)^2
  *
- * The identities in them are stored: float32 has digits to spare, unlike half precision on a GPU.
- * The derivative in the direction of a symmetric matrix follows by the product rule. */
+ * The identities in them are numbers beside the matrices: stored, their rounding would reach what
+ * belongs to eigenvalues of zero, which each step enlarges 2.25 times in R. The derivative in the
+ * direction of a symmetric matrix follows by the product rule. */
 
 #ifndef GCP_MM_POLYNOMIAL_H
 #define GCP_MM_POLYNOMIAL_H
 
 #include "product.h"
 
-/* f(K) and, unless it has no memory, D f(K)[W]. Both are symmetric. */
+/* f(K) without its identity and, unless it has no memory, D f(K)[W]. Both are symmetric. */
 typedef struct {
     matrix value, tangent;
+    float identity;
 } dual;
 
 typedef struct {
-    dual r, q, p, e, square, inner;
+    dual r, q, p, s, t;
 } iterates;
 
 LOCAL dual take_dual(arena *memory, long size, int derivative)
 {
-    dual d = {take_matrix(memory, size, size), {NULL, size, size, 0}};
+    dual d = {take_matrix(memory, size, size), {NULL, size, size, 0}, 0};
     if (derivative)
         d.tangent = take_matrix(memory, size, size);
     return d;
@@ -37,33 +39,25 @@ LOCAL iterates take_iterates(arena *memory, long size, int derivative)
     it.r = take_dual(memory, size, derivative);
     it.q = take_dual(memory, size, derivative);
     it.p = take_dual(memory, size, derivative);
-    it.e = take_dual(memory, size, derivative);
-    it.square = take_dual(memory, size, derivative);
-    it.inner = take_dual(memory, size, derivative);
+    it.s = take_dual(memory, size, derivative);
+    it.t = take_dual(memory, size, derivative);
     return it;
 }
 
-/* out = factor x + identity I */
-LOCAL void affine_dual(dual out, float factor, dual x, float identity)
+/* out = a x + b y, for what there is of them without the identity */
+LOCAL void combine_dual(dual *out, float a, dual x, float b, dual y)
 {
-    affine(out.value, factor, x.value, identity);
-    if (out.tangent.at)
-        affine(out.tangent, factor, x.tangent, 0);
+    combine(out->value, a, x.value, b, y.value);
+    if (out->tangent.at)
+        combine(out->tangent, a, x.tangent, b, y.tangent);
+    out->identity = 0;
 }
 
-/* out += factor x */
-LOCAL void add_dual(dual out, float factor, dual x)
+/* out = x y + keep * add, for x and y that commute, with none of the three identities. A run of all
+ * three products is done before the next one, while its rows are in the cache. */
+LOCAL void multiply_parts(dual out, dual x, dual y, float keep, dual add)
 {
-    add(out.value, factor, x.value);
-    if (out.tangent.at)
-        add(out.tangent, factor, x.tangent);
-}
-
-/* out = x y + keep * add + identity I, for x and y that commute. A run of all three products is
- * done before the next one, while its rows are in the cache. */
-LOCAL void multiply_dual(dual out, dual x, dual y, float keep, dual add, float identity)
-{
-    finish value = {add.value, keep, identity, 1}, tangent = {add.tangent, keep, 0, 1};
+    finish value = {add.value, keep, 1}, tangent = {add.tangent, keep, 1};
     long all = x.value.rows, step = run_length(all);
     for (long first = 0; first < all; first += step) {
         long rows = all - first < step ? all - first : step;
@@ -81,7 +75,24 @@ LOCAL void multiply_dual(dual out, dual x, dual y, float keep, dual add, float i
 }
 
 /* out = x y, for x and y that commute */
-LOCAL void times_dual(dual out, dual x, dual y) { multiply_dual(out, x, y, 0, x, 0); }
+LOCAL void times_dual(dual *out, dual x, dual y)
+{
+    if (x.identity != 0 && y.identity != 0) {
+        combine_dual(out, y.identity, x, x.identity, y);
+        multiply_parts(*out, x, y, 1, *out);
+    } else {
+        float keep = x.identity + y.identity;
+        multiply_parts(*out, x, y, keep, x.identity != 0 ? y : x);
+    }
+    out->identity = x.identity * y.identity;
+}
+
+/* out = x x + plus x */
+LOCAL void square_dual(dual *out, dual x, float plus)
+{
+    multiply_parts(*out, x, x, 2 * x.identity + plus, x);
+    out->identity = (x.identity + plus) * x.identity;
+}
 
 LOCAL void swap(dual *a, dual *b)
 {
@@ -90,37 +101,43 @@ LOCAL void swap(dual *a, dual *b)
     *b = kept;
 }
 
+/* p = two steps from r, or one. */
+LOCAL void step(iterates *it, int steps)
+{
+    if (steps == 1) {
+        combine_dual(&it->p, -0.5f, it->r, 0, it->r);
+        it->p.identity = 1.5f;
+        return;
+    }
+    square_dual(&it->s, it->r, -2);
+    combine_dual(&it->t, 0.0625f, it->s, -0.3125f, it->r);
+    combine_dual(&it->p, 1, it->s, -1, it->r);
+    multiply_parts(it->p, it->s, it->t, 0.8125f, it->p);
+    it->p.identity = 2.25f;
+}
+
 /* Evaluate q(K), or K q(K) with `times_gram`, from K in it->r. The result is in it->q. */
 LOCAL void root_polynomial(iterates *it, int steps, int times_gram)
 {
+    it->r.identity = 0;
     for (int first = 0; first < steps; first += 2) {
-        int last = first + 2 >= steps;
-        if (first + 1 == steps) {
-            affine_dual(it->p, -0.5f, it->r, 1.5f);
-        } else {
-            affine_dual(it->e, -1, it->r, 1);
-            times_dual(it->square, it->e, it->e);
-            affine_dual(it->inner, 0.3125f, it->e, 0.375f);
-            add_dual(it->inner, 0.0625f, it->square);
-            multiply_dual(it->p, it->square, it->inner, 0.5f, it->e, 1);
+        int last = first + 2 >= steps, begins_with_gram = first == 0 && times_gram;
+        step(it, first + 1 == steps ? 1 : 2);
+        if (!last && !begins_with_gram) {
+            square_dual(&it->s, it->p, 0);
+            times_dual(&it->t, it->r, it->s);
+            swap(&it->r, &it->t);
         }
         if (first == 0 && !times_gram) {
-            copy(it->q.value, it->p.value);
-            if (it->q.tangent.at)
-                copy(it->q.tangent, it->p.tangent);
+            swap(&it->q, &it->p);
         } else {
-            times_dual(it->inner, first ? it->q : it->r, it->p);
-            swap(&it->q, &it->inner);
+            times_dual(&it->t, first ? it->q : it->r, it->p);
+            swap(&it->q, &it->t);
         }
-        if (last)
-            return;
-        if (first == 0 && times_gram) {
-            times_dual(it->e, it->q, it->p);
-        } else {
-            times_dual(it->square, it->p, it->p);
-            times_dual(it->e, it->r, it->square);
+        if (!last && begins_with_gram) {
+            times_dual(&it->t, it->q, it->p);
+            swap(&it->r, &it->t);
         }
-        swap(&it->r, &it->e);
     }
 }
 

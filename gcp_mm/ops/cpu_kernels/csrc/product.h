@@ -1,4 +1,4 @@
-/* out = keep * add + identity * I + a^T b, of a symmetric result one half.
+/* out = keep * add + a^T b, of a symmetric result one half.
  *
  * Both factors are read row by row and in place: a symmetric matrix is its own transpose, and of the
  * features either orientation is at hand. Rows are whole cache lines apart, an odd number of them,
@@ -18,12 +18,12 @@
 typedef struct {
     /* May be the result itself. */
     matrix add;
-    float keep, identity;
+    float keep;
     int symmetric;
 } finish;
 
-static const finish PLAIN = {{NULL, 0, 0, 0}, 0, 0, 0};
-static const finish UPPER_HALF = {{NULL, 0, 0, 0}, 0, 0, 1};
+static const finish PLAIN = {{NULL, 0, 0, 0}, 0, 0};
+static const finish UPPER_HALF = {{NULL, 0, 0, 0}, 0, 1};
 
 /* A few columns of as many rows of each factor. */
 typedef struct {
@@ -87,8 +87,6 @@ LOCAL void multiply_rows(matrix out, matrix a, matrix b, long first, long rows, 
                 half_tile(from, end.keep, add, row_of(out, i) + col, out.stride);
         }
     }
-    for (long i = 0; i < out.rows && end.identity != 0; i++)
-        row_of(out, i)[i] += end.identity;
 }
 
 /* Return how many rows a run has when all runs are about equal. */
@@ -98,10 +96,13 @@ LOCAL long run_length(long rows)
     return (rows + runs - 1) / runs;
 }
 
-/* What remains to be done after the first run: add to the result. */
-LOCAL finish add_to(matrix out, int symmetric) { return (finish){out, 1, 0, symmetric}; }
+/* The result of a product also holds `factor * add`. */
+LOCAL finish plus(float factor, matrix add) { return (finish){add, factor, 0}; }
 
-/* out = keep * add + identity * I + a^T b. `out` may be neither a nor b. A symmetric result lacks
+/* What remains to be done after the first run: add to the result. */
+LOCAL finish add_to(matrix out, int symmetric) { return (finish){out, 1, symmetric}; }
+
+/* out = keep * add + a^T b. `out` may be neither a nor b. A symmetric result lacks
  * what is below the diagonal until it is mirrored. */
 LOCAL void multiply(matrix out, matrix a, matrix b, finish end)
 {
@@ -117,6 +118,15 @@ LOCAL void multiply(matrix out, matrix a, matrix b, finish end)
 LOCAL void multiply_symmetric(matrix out, matrix a, matrix b)
 {
     multiply(out, a, b, UPPER_HALF);
+    mirror(out);
+}
+
+/* out = a b + b a + keep * add, for symmetric matrices */
+LOCAL void anticommute(matrix out, matrix a, matrix b, finish end)
+{
+    end.symmetric = 1;
+    multiply(out, a, b, end);
+    multiply(out, b, a, add_to(out, 1));
     mirror(out);
 }
 

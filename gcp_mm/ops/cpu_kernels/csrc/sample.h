@@ -6,6 +6,9 @@
 #include "normalise.h"
 #include "polynomial.h"
 
+/* See ops/gram_passes.py. */
+#define FEW_STEPS 5
+
 typedef struct {
     long batch, channels, positions;
     int steps, threads;
@@ -18,6 +21,8 @@ typedef struct {
     matrix square;
     /* H, C x N, and transposed; in the forward pass q(K) X^T is in the second. */
     matrix pulled, pulled_transposed;
+    /* A, C x C, for `root_derivative`. */
+    matrix gram;
     iterates it;
 } workspace;
 
@@ -32,19 +37,22 @@ LOCAL size_t lay_out(workspace *work, float *base, problem size, int derivative)
     work->transposed = take_matrix(&memory, positions, channels);
     work->square = take_matrix(&memory, channels, channels);
     work->pulled = take_matrix(&memory, channels, positions);
-    work->pulled_transposed = take_matrix(&memory, positions, channels);
+    if (by_positions(size))
+        work->pulled_transposed = take_matrix(&memory, positions, channels);
+    else if (derivative)
+        work->gram = take_matrix(&memory, channels, channels);
     work->it = take_iterates(&memory, by_positions(size) ? positions : channels, derivative);
     return memory.used;
 }
 
 static long triangle_size(problem size) { return size.channels * (size.channels + 1) / 2; }
 
-/* Write factor * the upper triangle of m, row by row. */
-LOCAL void write_triangle(float *out, matrix m, float factor)
+/* Write the root of the trace times the upper triangle of m, row by row. */
+LOCAL void write_triangle(float *out, matrix m, root_trace factor)
 {
     for (long i = 0; i < m.rows; i++)
         for (long j = i; j < m.cols; j++)
-            *out++ = factor * row_of(m, i)[j];
+            *out++ = factor.largest * (factor.rest * row_of(m, i)[j]);
 }
 
 /* m = (G + G^T) / 2 for the upper triangular matrix G of the elements `from`. */
@@ -59,24 +67,23 @@ LOCAL void read_triangle(matrix m, const float *from)
     mirror(m);
 }
 
-/* Normalise the features, in both orientations, and multiply them to the smaller Gram matrix.
- *
- * Returns the root of the trace of the covariance. */
-LOCAL float make_gram(workspace work, problem size, const float *x, layout at)
+/* Normalise the features, in both orientations, and multiply them to the smaller Gram matrix. */
+LOCAL root_trace make_gram(workspace work, problem size, const float *x, layout at)
 {
-    float root_trace = normalise(work.features, x, at);
+    root_trace scale = normalise(work.features, x, at);
     transpose(work.transposed, work.features);
     matrix rows = by_positions(size) ? work.features : work.transposed;
     multiply_symmetric(work.it.r.value, rows, rows);
-    return root_trace;
+    return scale;
 }
 
 LOCAL void forward_sample(workspace work, problem size, const float *x, layout at, float *out)
 {
-    float scale = make_gram(work, size, x, at);
+    root_trace scale = make_gram(work, size, x, at);
     if (by_positions(size)) {
         root_polynomial(&work.it, size.steps, 0);
-        multiply(work.pulled_transposed, work.it.q.value, work.transposed, PLAIN);
+        multiply(work.pulled_transposed, work.it.q.value, work.transposed,
+                 plus(work.it.q.identity, work.transposed));
         multiply(work.square, work.pulled_transposed, work.transposed, UPPER_HALF);
         write_triangle(out, work.square, scale);
     } else {
@@ -85,26 +92,43 @@ LOCAL void forward_sample(workspace work, problem size, const float *x, layout a
     }
 }
 
+/* Return D[A q(A)] in the direction of the gradient G, from A in it.r, and <G, A q(A)> in `along`. */
+LOCAL matrix root_derivative(workspace work, int steps, double *along)
+{
+    matrix direction = work.it.r.tangent;
+    if (steps <= FEW_STEPS) {
+        copy(direction, work.square);
+        root_polynomial(&work.it, steps, 1);
+        *along = dot(work.it.q.value, work.square);
+        return work.it.q.tangent;
+    }
+    copy(work.gram, work.it.r.value);
+    anticommute(direction, work.gram, work.square, UPPER_HALF);
+    root_polynomial(&work.it, steps, 0);
+    matrix sum = work.it.t.value, q = work.it.q.value;
+    anticommute(sum, q, work.square, plus(2 * work.it.q.identity, work.square));
+    *along = dot(sum, work.gram) / 2;
+    combine(sum, 0.5f, sum, 0.5f, work.it.q.tangent);
+    return sum;
+}
+
 LOCAL void backward_sample(workspace work, problem size, const float *grad, const float *x,
                            layout at, float *out, layout out_at)
 {
-    matrix direction = work.it.r.tangent, g = work.pulled;
+    matrix g = work.pulled;
     double along;
     make_gram(work, size, x, at);
     read_triangle(work.square, grad);
     if (by_positions(size)) {
         multiply(work.pulled, work.square, work.features, PLAIN);
         transpose(work.pulled_transposed, work.pulled);
-        multiply_symmetric(direction, work.features, work.pulled);
+        multiply_symmetric(work.it.r.tangent, work.features, work.pulled);
         root_polynomial(&work.it, size.steps, 0);
-        multiply(g, work.pulled_transposed, work.it.q.value, PLAIN);
+        multiply(g, work.pulled_transposed, work.it.q.value, plus(work.it.q.identity, g));
         along = dot(g, work.features);
         multiply(g, work.transposed, work.it.q.tangent, add_to(g, 0));
     } else {
-        copy(direction, work.square);
-        root_polynomial(&work.it, size.steps, 1);
-        along = dot(work.it.q.value, work.square);
-        multiply(g, work.it.q.tangent, work.features, PLAIN);
+        multiply(g, root_derivative(work, size.steps, &along), work.features, PLAIN);
     }
     double radial = along - 2 * dot(g, work.features);
     float scale = (float)(1 / sqrt((double)size.positions));
