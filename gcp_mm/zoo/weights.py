@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gcp_mm.errors import CheckpointNotFoundError
+from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
+from gcp_mm.files import abbreviate, sha256
 from gcp_mm.zoo.rows import Row, find_row
 
 SCHEME = "gcp_mm://"
+
+# Parts of a classifier of mmpretrain, and what of them is no parameter.
+_PARTS = ("backbone.", "neck.", "head.")
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "_extra_state")
 
 
 def default_checkpoint(row: Row) -> Path:
@@ -21,7 +27,10 @@ def default_checkpoint(row: Row) -> Path:
 
 
 def load_from_zoo(filename: str, map_location: Any = None) -> Any:
-    """Load ``gcp_mm://ROW``, which nothing downloads by itself.
+    """Load ``gcp_mm://ROW``, which nothing downloads by itself, and log which file it is.
+
+    A name is no proof: the file has to be as large as the row's network and may not say that it is
+    another row's.
 
     Args:
         filename: For example ``gcp_mm://resnet50_gcp_lrnorm``.
@@ -33,8 +42,11 @@ def load_from_zoo(filename: str, map_location: Any = None) -> Any:
     Raises:
         UserError: If there is no such row.
         CheckpointNotFoundError: If the file is not there; the message says how to get it.
+        CheckpointMismatchError: If it cannot hold the weights of this row.
     """
     # Not above: this module is imported where only the place of the weights is asked for.
+    from mmengine.logging import print_log
+
     from gcp_mm.engine.checkpoint_loader import load_from_file
 
     row = find_row(filename.removeprefix(SCHEME))
@@ -49,4 +61,70 @@ def load_from_zoo(filename: str, map_location: Any = None) -> Any:
             f"download {row.name}`, or give the path of a checkpoint (pretrained='PATH'), or ask "
             "for random weights (pretrained=False)"
         )
-    return load_from_file(path, map_location)
+    loaded = load_from_file(path, map_location)
+    _check_row(loaded, row, path)
+    digest = sha256(path)
+    print_log(f"weights of {row.name}: {path} (sha256 {digest}): {origin(loaded, row)}", "current")
+    return loaded
+
+
+def origin(loaded: Mapping[str, Any], row: Row) -> str:
+    """Say where the weights of a row come from, as far as the file says so.
+
+    Args:
+        loaded: What the file holds.
+        row: The row that it is taken for.
+
+    Returns:
+        A clause.
+    """
+    meta = loaded.get("meta") if "state_dict" in loaded else None
+    conversion = _part(meta, "conversion")
+    if conversion:
+        recorded = row.release.sha256 if row.release else None
+        source = f"converted from {conversion.get('source')} (sha256 {conversion.get('sha256')})"
+        if row.release is None:
+            return f"{source}; the authors released no file for this row"
+        if recorded is None:
+            return f"{source}; no sha256 of the authors' file is recorded, so it is not verified"
+        same = recorded == conversion.get("sha256")
+        return f"{source}, which is {'' if same else 'NOT '}the authors' file"
+    if "epoch" in (meta or {}):
+        name = meta.get("experiment_name", "an experiment without a name")
+        return f"trained here ({name}, epoch {meta['epoch']}), not the authors'"
+    return "of unknown origin: nothing in the file says that it is the authors'"
+
+
+def _check_row(loaded: Any, row: Row, path: Path) -> None:
+    """Refuse a file that cannot hold the weights of a row."""
+    from gcp_mm.engine.checkpoint_form import check_form
+
+    weights = check_form(loaded, path, on_meta=True)
+    remedy = (
+        f"Move it, and fetch the authors' file with `python tools/model_zoo.py download {row.name}`"
+        f"; or name the file itself (pretrained={str(path)!r}) with the config that it belongs to"
+    )
+    named = _part(_part(loaded, "meta"), "conversion").get("row")
+    if named not in (None, row.name):
+        raise CheckpointMismatchError(
+            f"{str(path)!r} says that it holds the weights of {named!r}, not of {row.name}. "
+            f"{remedy}"
+        )
+    tensors = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    if other := [name for name in tensors if not name.startswith(_PARTS)]:
+        raise CheckpointMismatchError(
+            f"{str(path)!r} is not in the layout of mmpretrain: it has {abbreviate(other)}. "
+            f"`python tools/convert_checkpoint.py` converts published files. {remedy}"
+        )
+    parameters = sum(t.numel() for n, t in tensors.items() if not n.endswith(_BUFFERS))
+    if parameters != row.parameters:
+        raise CheckpointMismatchError(
+            f"{str(path)!r} holds {parameters:,} parameters, and {row.name} has "
+            f"{row.parameters:,}. {remedy}"
+        )
+
+
+def _part(content: Any, key: str) -> Mapping[str, Any]:
+    """Return an entry, nothing if it is absent or of another form."""
+    entry = content.get(key) if isinstance(content, Mapping) else None
+    return entry if isinstance(entry, Mapping) else {}
