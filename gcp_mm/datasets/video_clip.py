@@ -15,7 +15,9 @@ def _open(path: str | Path) -> tuple[cv2.VideoCapture, int]:
     """Open a clip; return it with the number of frames that its container states."""
     # OpenCV's own choice of a backend ends at a camera interface for some broken files. One thread:
     # the workers of a data loader are the parallelism.
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    # Absolute: FFmpeg takes what stands before a colon for a protocol.
+    source = str(Path(path).absolute())
+    video = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not video.isOpened():
         reason = "is no video that FFmpeg can open" if Path(path).is_file() else "does not exist"
         raise UserError(_broken(path, reason))

@@ -91,3 +91,10 @@ def test_broken_clip_is_named(clip, damage, named):
     with pytest.raises(UserError) as error:
         read_clip(path)
     assert f"clip {str(path)!r} {named}" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["p:100%d, [1].mp4", "concat:x|y.mp4", "$a {b} it's %05d.mp4"])
+def test_name_is_no_address(clip, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    clip(3).rename(name)
+    assert count_frames(name) == len(read_clip(name)) == 3
