@@ -3,7 +3,6 @@
 import argparse
 
 from gcp_mm.cli.run_command import run_command
-from gcp_mm.demo.run import run_demo
 
 
 def main() -> None:
@@ -12,7 +11,14 @@ def main() -> None:
     parser.add_argument("--data-root", default="data/demo", help="folder for the data it makes")
     parser.add_argument("--work-dir", default="work_dirs/demo", help="folder for the results")
     args = parser.parse_args()
-    run_command(lambda: run_demo(args.data_root, args.work_dir))
+
+    def command() -> None:
+        # Imported here, because it takes seconds and --help should not.
+        from gcp_mm.demo.run import run_demo
+
+        run_demo(args.data_root, args.work_dir)
+
+    run_command(command)
 
 
 if __name__ == "__main__":

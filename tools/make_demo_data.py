@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from gcp_mm.cli.run_command import run_command
-from gcp_mm.demo import write_digits, write_scenes
 
 
 def main() -> None:
@@ -17,6 +16,9 @@ def main() -> None:
     args = parser.parse_args()
 
     def command() -> None:
+        # Imported here, because it takes seconds and --help should not.
+        from gcp_mm.demo import write_digits, write_scenes
+
         for name, write in (("digits", write_digits), ("scenes", write_scenes)):
             print(f"{args.root / name}: {write(args.root / name, seed=args.seed)}")
 

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcp_mm.cli.run_command import run_command
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
-from gcp_mm.errors import UserError
-from gcp_mm.plots.training_curves import plot_curves, read_curves, summarise
+from gcp_mm.files import atomic_write
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -31,13 +29,13 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
 
     def command() -> None:
+        # Imported here, because it takes seconds and --help should not.
+        from gcp_mm.plots.training_curves import plot_curves, read_curves, summarise
+
         runs = [read_curves(path) for path in args.runs]
         text = json.dumps(summarise(runs, args.command), indent=1) + "\n"
         plot_curves(runs, args.metric, args.figure)
-        try:
-            AtomicLocalBackend().put(text.encode(), args.json)
-        except OSError as error:
-            raise UserError(f"{str(args.json)!r} cannot be written: {error}") from error
+        atomic_write(args.json, text)
         for run in runs:
             values = run.metrics[args.metric]
             best = max(values)

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         # torch.export takes seconds to import, and --help should not.
         from gcp_mm.export import export_classifier
 
-        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, ["model"])
         lines = export_classifier(
             cfg,
             args.checkpoint,

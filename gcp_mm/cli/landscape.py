@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from gcp_mm.cli.landscape_commands import curvature, plot, probe, run, surface
 from gcp_mm.cli.run_command import run_command
-from gcp_mm.landscape.commands import curvature, plot, probe, run, surface
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
+from gcp_mm.cli.machine_errors import explain
 from gcp_mm.errors import UserError
 
 _Result = TypeVar("_Result")
 
 # Seconds that a process other than the first keeps its message back.
 _PATIENCE = 15
+# As a shell reports a program that Ctrl-C has ended.
+_INTERRUPTED = 130
 
 
 def _message(error: UserError) -> str:
@@ -26,8 +31,9 @@ def _message(error: UserError) -> str:
 
 
 def run_command(command: Callable[[], _Result]) -> _Result:
-    """Call ``command``; turn a :class:`UserError` into one message and exit code 2.
+    """Call ``command``; turn what a user can mend into one message and exit code 2.
 
+    That is a :class:`UserError`, or a failure of the machine. Ctrl-C ends it with code 130.
     Several processes usually meet the same error: the first prints at once, and its end
     makes the launcher stop the others, which wait a moment so that one message appears, not N.
 
@@ -37,14 +43,33 @@ def run_command(command: Callable[[], _Result]) -> _Result:
     Returns:
         What ``command`` returns.
     """
+    # Names of files that are no text in this locale are printed with escapes.
+    with contextlib.suppress(AttributeError):  # not under a test that captures the output
+        sys.stdout.reconfigure(errors="backslashreplace")
+    # A full disk would give a traceback for each line of the log, beside the error that ends it.
+    logging.raiseExceptions = False
     try:
         return command()
+    except KeyboardInterrupt:
+        _leave("interrupted", _INTERRUPTED)
     except UserError as error:
-        # srun sets the second for its processes, torchrun the first.
-        rank = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_PROCID") or "0"
-        if rank != "0":
-            time.sleep(_PATIENCE)
+        _leave(f"error: {_message(error)}", 2)
+    except Exception as error:
+        told = explain(error)
+        if told is None:
+            raise
+        _leave(f"error: {told}", 2)
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    """Print a message, in one of several processes, and end at once."""
+    # srun sets the second for its processes, torchrun the first.
+    rank = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_PROCID") or "0"
+    if rank != "0" and code != _INTERRUPTED:
+        time.sleep(_PATIENCE)
+    with contextlib.suppress(OSError):  # the disk of a redirected output may be the full one
         sys.stdout.flush()
-        print(f"error: {_message(error)}", file=sys.stderr, flush=True)
-        # Not sys.exit: worker processes and a process group that waits must not hold us up.
-        os._exit(2)
+    if rank == "0" or code != _INTERRUPTED:
+        print(message, file=sys.stderr, flush=True)
+    # Not sys.exit: worker processes and a process group that waits must not hold us up.
+    os._exit(code)

@@ -9,7 +9,6 @@ from pathlib import Path
 from gcp_mm.cli.run_command import run_command
 from gcp_mm.engine.config import load_config
 from gcp_mm.errors import UserError
-from gcp_mm.plots.learning_rates import learning_rates, plot_learning_rates
 from gcp_mm.zoo.rows import zoo_root
 
 NINE = [
@@ -35,12 +34,17 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
 
     def command() -> None:
+        # Imported here, because they take seconds and --help should not.
+        from gcp_mm.plots.learning_rates import learning_rates, plot_learning_rates
+
+        needs = ["optim_wrapper", "param_scheduler", "train_cfg"]
         schedules = zoo_root() / "configs" / "_base_" / "schedules"
         rates = {}
         for path in args.configs or [schedules / name for name in NINE]:
             if path.stem in rates:
                 raise UserError(f"two of the configs are called {path.stem!r}; draw one at a time")
-            rates[path.stem] = learning_rates(load_config(str(path)), args.epoch_length)[:, 0]
+            cfg = load_config(str(path), needs=needs)
+            rates[path.stem] = learning_rates(cfg, args.epoch_length)[:, 0]
         for name, values in rates.items():
             print(f"{name:24} {len(values):4} epochs, {values[0]:.6g} to {values[-1]:.6g}")
         print(f"wrote {plot_learning_rates(rates, args.out)}")

@@ -6,8 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from gcp_mm.cli.run_command import run_command
-from gcp_mm.engine.config import add_common_arguments, load_config
-from gcp_mm.engine.runner import test
+from gcp_mm.engine.config import EVALUATION, add_common_arguments, load_config
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -25,7 +24,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
 
     def command() -> None:
-        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+        # Imported here, because it takes seconds and --help should not.
+        from gcp_mm.engine.runner import test
+
+        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, EVALUATION)
         test(cfg, args.checkpoint, out=args.out, show_dir=args.show_dir)
 
     run_command(command)

@@ -6,9 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from gcp_mm.cli.run_command import run_command
-from gcp_mm.engine.amp import add_amp_argument
-from gcp_mm.engine.config import add_common_arguments, load_config
-from gcp_mm.engine.runner import train
+from gcp_mm.engine.config import TRAINING, add_amp_argument, add_common_arguments, load_config
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -37,7 +35,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
 
     def command() -> None:
-        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+        # Imported here, because it takes seconds and --help should not.
+        from gcp_mm.engine.runner import train
+
+        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, TRAINING)
         train(cfg, resume=args.resume, amp=args.amp, auto_scale_lr=args.auto_scale_lr)
 
     run_command(command)

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from gcp_mm.cli.run_command import run_command
 from gcp_mm.doctor import conflicts, machine, packages
 from gcp_mm.doctor.check import FAIL, OK, WARN, Check
 
@@ -67,6 +68,10 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m gcp_mm.doctor
         "Exits with 1 if train, test or demo would not work.",
     )
     parser.parse_args(argv)
-    checks = diagnose()
-    print(format_table(checks))
-    return 1 if blocking_failures(checks) else 0
+
+    def command() -> int:
+        checks = diagnose()
+        print(format_table(checks))
+        return 1 if blocking_failures(checks) else 0
+
+    return run_command(command)

@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 
+from gcp_mm.engine.config import AMP_DTYPES
 from gcp_mm.engine.cpu_amp_optim_wrapper import CPUAmpOptimWrapper
 from gcp_mm.errors import UserError
 
-DTYPES = ("float16", "bfloat16")
 # Strategies of a FlexibleRunner that train with the wrapper of the config as it is.
 _PLAIN_STRATEGIES = ("SingleDeviceStrategy", "DDPStrategy")
-
-
-def _parse_dtype(text: str) -> str:
-    """Return the value of ``--amp``; without one argparse would take a config that follows."""
-    if text not in DTYPES:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither float16 nor bfloat16; write a config before --amp"
-        )
-    return text
-
-
-def add_amp_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--amp``; it is False, True without a value, or a dtype.
-
-    Args:
-        parser: The parser of a tool that trains.
-    """
-    parser.add_argument(
-        "--amp",
-        nargs="?",
-        const=True,
-        default=False,
-        type=_parse_dtype,
-        metavar="{float16,bfloat16}",
-        help="automatic mixed precision; by default bfloat16, or float16 on a GPU without it",
-    )
 
 
 def _default_dtype(device: str) -> str:
@@ -128,8 +100,8 @@ def enable_amp(cfg: Config, amp: bool | str, device: str | None = None) -> None:
     wrapper = cfg.get("optim_wrapper")
     if not wrapper:
         raise UserError("--amp needs a config that trains: this one has no optim_wrapper")
-    if amp is not True and amp not in DTYPES:
-        raise UserError(f"amp={amp!r} is neither a bool nor one of {', '.join(DTYPES)}")
+    if amp is not True and amp not in AMP_DTYPES:
+        raise UserError(f"amp={amp!r} is neither a bool nor one of {', '.join(AMP_DTYPES)}")
     if device == "mps":
         raise UserError("--amp has no support for the device mps in mmengine; train without it")
     _check_runner(cfg)

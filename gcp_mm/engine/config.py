@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,11 @@ from gcp_mm.zoo.rows import zoo_root
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+# Settings that a config has to have.
+TRAINING = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
+EVALUATION = ("model", "test_dataloader", "test_evaluator")
+AMP_DTYPES = ("float16", "bfloat16")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +49,32 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
 
 
+def _parse_dtype(text: str) -> str:
+    """Return the value of ``--amp``; without one argparse would take a config that follows."""
+    if text not in AMP_DTYPES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither float16 nor bfloat16; write a config before --amp"
+        )
+    return text
+
+
+def add_amp_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--amp``; it is False, True without a value, or a dtype.
+
+    Args:
+        parser: The parser of a tool that trains.
+    """
+    parser.add_argument(
+        "--amp",
+        nargs="?",
+        const=True,
+        default=False,
+        type=_parse_dtype,
+        metavar="{float16,bfloat16}",
+        help="automatic mixed precision; by default bfloat16, or float16 on a GPU without it",
+    )
+
+
 def _leave_scope(value: object) -> None:
     """Take away the scope that mmengine writes into what comes from ``_base_ = 'gcp_mm::...'``.
 
@@ -65,6 +97,7 @@ def load_config(
     cfg_options: dict | None = None,
     work_dir: str | None = None,
     launcher: str = "none",
+    needs: Sequence[str] = (),
 ) -> Config:
     """Read a config and apply the options of the command line.
 
@@ -77,12 +110,14 @@ def load_config(
             :class:`gcp_mm.engine.cfg_options.OptionsAction`.
         work_dir: Folder for everything that is written.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        needs: Settings that the caller cannot do without, such as 'model'.
 
     Returns:
         The config.
 
     Raises:
-        UserError: If the file does not exist, is not a config or does not go with the options.
+        UserError: If the file does not exist, is not a config, lacks a setting or does not go
+            with the options.
     """
     # mmengine takes seconds to import, and --help should not.
     from mmengine.config import Config
@@ -103,6 +138,8 @@ def load_config(
     try:
         cfg = Config.fromfile(path) if package is None else get_config(path)
     except Exception as error:  # a config is code and can raise anything
+        if "No usable temporary directory" in str(error):
+            raise
         raise UserError(
             f"config {path!r} cannot be read: {type(error).__name__}: {error}"
         ) from error
@@ -113,6 +150,14 @@ def load_config(
         raise UserError(
             f"--cfg-options {' '.join(cfg_options)} does not go with {path!r}: {error}"
         ) from error
+    absent = [name for name in needs if not cfg.get(name)]
+    if absent:
+        raise UserError(
+            f"config {path!r} does not set {', '.join(absent)}: name a complete config, such as "
+            "one of configs/, or base yours on one (_base_ = 'gcp_mm::NAME.py')"
+        )
+    if "model" in needs and not isinstance(cfg.model, (dict, list)):
+        raise UserError(f"config {path!r}: model is {cfg.model!r}, and has to be dict(type=...)")
     cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = work_dir

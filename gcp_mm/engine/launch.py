@@ -5,9 +5,11 @@ The worker has said what is wrong; torchrun's own report of thirty lines would b
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from torch.distributed import DistNetworkError, DistStoreError
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
@@ -23,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: As for torchrun; those of the command line by default.
 
     Returns:
-        0, or the exit code of the first worker that failed; 2 if none was started.
+        0, or the exit code of the first worker that failed; 2 if none was started; 130 after
+        Ctrl-C.
     """
     try:
         check_gpu_driver()
@@ -34,6 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (DistNetworkError, DistStoreError) as error:
         print(f"error: {explain_failure(error)}", file=sys.stderr)
         return 2
+    except (KeyboardInterrupt, SignalException) as error:
+        # As a shell reports a program that Ctrl-C, or kill, has ended.
+        ended_by = getattr(error, "sigval", signal.SIGINT)
+        print("interrupted", file=sys.stderr)
+        return 128 + int(ended_by)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode != 2:  # 2: the worker printed a message of its own

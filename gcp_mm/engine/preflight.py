@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from gcp_mm.engine.checkpoint_form import check_training
 from gcp_mm.engine.checkpoint_loader import load_from_file
 from gcp_mm.engine.file_kind import is_safetensors
 from gcp_mm.engine.pretrained import check_pretrained_exists
-from gcp_mm.errors import CheckpointNotFoundError, UserError
+from gcp_mm.errors import CheckpointNotFoundError, FileWriteError, UserError
 
 _LAYOUTS = {
     "mmdet": "DATA_ROOT/{annotations/instances_{train,val}2017.json,train2017/,val2017/}",
@@ -136,6 +137,37 @@ def _check_metrics(cfg: Config, evaluator: str) -> None:
                 f"{path!r} does not exist ({key}, working folder: {Path.cwd()}). It has to be the "
                 f"ann_file of the data that are evaluated; set it with --cfg-options {key}=PATH"
             )
+
+
+def check_folder(folder: str | Path, what: str) -> None:
+    """Make a folder, if it is not there, and check that it can be written to.
+
+    Args:
+        folder: The folder.
+        what: What it is to the user, such as 'work folder'.
+
+    Raises:
+        FileWriteError: If it cannot be made, or takes no file.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(1 << 16))
+            file.flush()
+    except OSError as error:
+        if isinstance(error, FileExistsError):
+            # A file, or a link that leads nowhere: what the system says of that is clearer.
+            error = _error_of_link(folder) or error
+        raise FileWriteError.of(error, f"{what} {str(folder)!r} cannot be written to") from error
+
+
+def _error_of_link(path: str | Path) -> OSError | None:
+    """Return what the system says of a link that leads to nothing."""
+    try:
+        Path(path).stat()
+    except OSError as error:
+        return error
+    return None
 
 
 def check_pretrained(model: dict, key: str = "model") -> None:

@@ -19,6 +19,7 @@ from gcp_mm.engine.latest_checkpoint import latest_checkpoint
 from gcp_mm.engine.preflight import (
     check_annotations,
     check_data,
+    check_folder,
     check_pretrained,
     check_start,
     evaluate_every_image,
@@ -82,6 +83,7 @@ def train(
     check_data(cfg, ("train_dataloader", "val_dataloader"))
     check_pretrained(cfg.model)
     check_start(cfg)
+    check_folder(cfg.work_dir, "work folder")
     runner = _build_runner(cfg)
     dtypes = set(map(str, all_gather_object(cfg.optim_wrapper.get("dtype"))))
     if len(dtypes) > 1:
@@ -142,4 +144,12 @@ def test(
         drawing = (cfg.get("default_hooks") or {}).get("visualization") or {}
         hook = {**drawing, "type": "gcp_mm.ShowDirHook", "out_dir": str(Path(show_dir).resolve())}
         cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), hook]
+    # Now, and not after hours of evaluation.
+    for folder, what in (
+        (cfg.work_dir, "work folder"),
+        (out and Path(out).parent, "folder of --out"),
+        (show_dir, "folder of --show-dir"),
+    ):
+        if folder is not None:
+            check_folder(folder, what)
     return _build_runner(cfg).test()

@@ -1,6 +1,9 @@
 """What a tool says and does when its work cannot be done."""
 
+import errno
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -104,3 +107,29 @@ def test_error_of_a_worker_is_printed_without_its_traceback(
 def test_bug_in_a_worker_keeps_its_traceback(exits):
     with pytest.raises(ValueError, match="(?s)Traceback.*ValueError: a bug"):
         run_command(lambda: first_batch(ValueError("a bug")))
+
+
+def test_failure_of_the_machine_becomes_a_message(exits, capsys, monkeypatch):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    error = OSError(errno.EROFS, "Read-only file system", "w")
+    with pytest.raises(SystemExit):
+        run_command(lambda: fail(error))
+    assert exits == [2]
+    said = "error: 'w': Read-only file system; choose a folder that can be written to\n"
+    assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize(("rank", "said"), [("0", "interrupted\n"), ("1", "")])
+def test_interruption_ends_with_the_code_of_a_shell(exits, capsys, monkeypatch, rank, said):
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    with pytest.raises(SystemExit):
+        run_command(lambda: fail(KeyboardInterrupt()))
+    assert exits == [130]
+    assert capsys.readouterr() == ("", said)
+
+
+def test_name_that_is_no_text_is_printed(tmp_path):
+    """A file name of other bytes than UTF-8 comes as half of a surrogate pair."""
+    code = r"from gcp_mm.cli.run_command import run_command; run_command(lambda: print('\udce9'))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert output == rb"\udce9" + b"\n"

@@ -7,7 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper
 
-from gcp_mm.engine.amp import add_amp_argument, check_amp_device, enable_amp
+from gcp_mm.engine.amp import check_amp_device, enable_amp
+from gcp_mm.engine.config import add_amp_argument
 from gcp_mm.errors import UserError
 
 SETTINGS = dict(

@@ -153,3 +153,14 @@ def test_config_over_one_of_this_project_is_built_in_its_scope(write):
     assert network.head.num_classes == 3
     assert type(network.neck).__module__.startswith("gcp_mm.")
     assert len(pipeline) == len(cfg.train_pipeline)
+
+
+def test_missing_settings_are_named(write):
+    path = write("train_cfg = None\nmodel = dict()\noptim_wrapper = 1")
+    with pytest.raises(UserError, match="does not set train_cfg, train_dataloader: name a compl"):
+        load_config(path, needs=["train_cfg", "train_dataloader", "optim_wrapper"])
+
+
+def test_model_that_is_none(write):
+    with pytest.raises(UserError, match="model is 1, and has to be dict"):
+        load_config(write("model = 1"), needs=["model"])

@@ -74,3 +74,20 @@ def test_no_worker_starts_beside_a_gpu_that_torch_cannot_use(
     else:
         assert (code, errors) == (0, "")
     assert (tmp_path / "started").exists() == (visible is not None)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (launch.SignalException("got signal: 2", signal.SIGINT), 130),
+        (launch.SignalException("got signal: 15", signal.SIGTERM), 143),
+    ],
+)
+def test_interruption_ends_with_the_code_of_a_shell(monkeypatch, capsys, error, code):
+    def end(arguments):
+        raise error
+
+    monkeypatch.setattr(launch, "torchrun", end)
+    assert launch.main([]) == code
+    assert capsys.readouterr().err == "interrupted\n"

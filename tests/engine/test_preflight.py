@@ -1,5 +1,8 @@
 """Missing data and weights are found before the model is built."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -7,6 +10,7 @@ from mmengine.config import Config
 from gcp_mm.engine.preflight import (
     check_annotations,
     check_data,
+    check_folder,
     check_pretrained,
     check_start,
     evaluate_every_image,
@@ -206,9 +210,7 @@ def test_weights_to_start_from(tmp_path, case):
             check_start(cfg)
 
 
-@pytest.mark.parametrize(
-    "source", ["net.safetensors", "net.pth", "hf://owner/net/net.safetensors"]
-)
+@pytest.mark.parametrize("source", ["net.safetensors", "net.pth", "hf://owner/net/net.safetensors"])
 def test_no_run_continues_from_weights_alone(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.safetensors").touch()
@@ -278,3 +280,32 @@ def test_project_configs_have_the_checking_classes(repo, name):
     hooks = cfg.custom_hooks
     check_annotations(cfg)
     assert cfg.custom_hooks == hooks
+
+
+def test_folder_is_made_and_left_empty(tmp_path):
+    check_folder(tmp_path / "a" / "b", "work folder")
+    assert not list((tmp_path / "a" / "b").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["file", "below a file", "loop", "dangling"])
+def test_folder_that_cannot_be_one(tmp_path, kind):
+    path = tmp_path / "w"
+    reasons = {
+        "file": "a part of the path is a file",
+        "below a file": "a part of the path is a file",
+        "loop": "Too many levels of symbolic links",
+        "dangling": "No such file or directory",
+    }
+    if kind in ("file", "below a file"):
+        path.touch()
+    else:
+        path.symlink_to("w" if kind == "loop" else "absent")
+    folder = path / "x" if kind == "below a file" else path
+    with pytest.raises(UserError, match=f"^work folder .* written to: .*{reasons[kind]}"):
+        check_folder(folder, "work folder")
+
+
+def test_full_disk_is_found_before_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: Path("/dev/full").open("wb"))
+    with pytest.raises(UserError, match="work folder .*No space left on device; free some space"):
+        check_folder(tmp_path, "work folder")

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-
-from mmengine.config import Config
+from typing import TYPE_CHECKING
 
 from gcp_mm.engine.config import load_config
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.corruptions import SEVERITIES
 from gcp_mm.evaluation.perturbations import DIFFICULTIES
-from gcp_mm.images.read_image import BACKENDS
-from gcp_mm.robustness.alexnet import NAME as ALEXNET
-from gcp_mm.robustness.alexnet import alexnet_config
-from gcp_mm.robustness.classifier import DTYPES
-from gcp_mm.robustness.options import Options, parse_shard
 from gcp_mm.robustness.result_form import DATASETS
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from gcp_mm.robustness.options import Options
+
+# As in the modules that take them, which need seconds to import; a test compares.
+ALEXNET = "alexnet"
+BACKENDS = ("pillow", "cv2")
+DTYPES = ("float32", "tf32", "bfloat16", "float16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,13 +85,16 @@ def read_arguments(args: argparse.Namespace, out: Path | None) -> tuple[Config, 
     Raises:
         UserError: If the config cannot be read or an option is wrong.
     """
+    from gcp_mm.robustness.alexnet import alexnet_config
+    from gcp_mm.robustness.options import Options, parse_shard
+
     if args.dataset is None:
         raise UserError(f"--dataset is missing: one of {', '.join(DATASETS)}")
     if args.config == ALEXNET:
         cfg = alexnet_config()
         cfg.launcher, cfg.work_dir = args.launcher, args.work_dir or f"work_dirs/{ALEXNET}"
     else:
-        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, ["model"])
     shard = parse_shard(args.shard) if args.shard else None
     if out is None:
         part = f"_shard{shard[0]}of{shard[1]}" if shard else ""

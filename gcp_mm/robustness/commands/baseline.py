@@ -5,14 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmengine.dist import get_rank
-
 from gcp_mm.engine.config import add_common_arguments
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.baseline_file import check_options, write_baseline
 from gcp_mm.robustness.commands.arguments import add_arguments, read_arguments
-from gcp_mm.robustness.evaluate import evaluate
-from gcp_mm.robustness.result import read_result
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -48,6 +43,13 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If something is missing or does not fit, or cells are missing.
     """
+    # Imported here, because they take seconds and --help should not.
+    from mmengine.dist import get_rank
+
+    from gcp_mm.robustness.baseline_file import check_options, write_baseline
+    from gcp_mm.robustness.evaluate import evaluate
+    from gcp_mm.robustness.result import read_result
+
     if args.config.endswith(".json"):
         content = read_result(args.config)
     elif args.checkpoint is None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gcp_mm.robustness.merge import merge
-from gcp_mm.robustness.summary import summary
-
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command.
@@ -36,4 +33,8 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If the files are not all shards of one evaluation.
     """
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.robustness.merge import merge
+    from gcp_mm.robustness.summary import summary
+
     print(f"{summary(merge(args.files, args.out, args.baseline))}\nwrote {args.out}")

@@ -5,10 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gcp_mm.robustness.report import read_models, write_report
-from gcp_mm.robustness.report.tables import overview
-from gcp_mm.zoo.robustness import find_robustness
-
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command.
@@ -57,6 +53,11 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If a file cannot be read or written, or results do not go together.
     """
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.robustness.report import read_models, write_report
+    from gcp_mm.robustness.report.tables import overview
+    from gcp_mm.zoo.robustness import find_robustness
+
     models = read_models(args.files, args.names)
     published = find_robustness(args.published)
     folder = args.out or args.files[0].parent / "report"

@@ -5,12 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmengine.dist import get_rank
-
 from gcp_mm.engine.config import add_common_arguments
 from gcp_mm.robustness.commands.arguments import add_arguments, read_arguments
-from gcp_mm.robustness.evaluate import evaluate
-from gcp_mm.robustness.summary import summary
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -43,6 +39,12 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If something is missing, unreadable or does not fit.
     """
+    # Imported here, because they take seconds and --help should not.
+    from mmengine.dist import get_rank
+
+    from gcp_mm.robustness.evaluate import evaluate
+    from gcp_mm.robustness.summary import summary
+
     cfg, options = read_arguments(args, args.out)
     content = evaluate(cfg, args.checkpoint, options)
     if get_rank() == 0:

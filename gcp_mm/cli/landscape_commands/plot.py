@@ -7,14 +7,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gcp_mm.cli.landscape_commands.choices import RECORDS
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.band_table import incomparable, mean_widths, write_csv
-from gcp_mm.landscape.bands import RunBands, run_bands
-from gcp_mm.landscape.records import FILENAME, read_records
-from gcp_mm.landscape.result_file import read_results
-from gcp_mm.landscape.surface import losses_as_array
-from gcp_mm.plots.landscape import plot_bands, plot_spectra, plot_surfaces
+
+if TYPE_CHECKING:
+    from gcp_mm.landscape.bands import RunBands
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -34,11 +33,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         nargs="+",
         type=Path,
         metavar="RUN",
-        help=f"work folder with {FILENAME}, file of records, or result file (.json); all of a kind",
+        help=f"work folder with {RECORDS}, file of records, or result file (.json); all of a kind",
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="figure, such as figures/landscape"
-    )
+    parser.add_argument("--out", type=Path, required=True, help="figure, such as figures/landscape")
     parser.add_argument(
         "--formats", nargs="+", default=["png", "pdf"], help="of the figure (default: png pdf)"
     )
@@ -61,7 +58,7 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If a file is missing or of another kind than the first one.
     """
-    paths = [path / FILENAME if path.is_dir() else path for path in args.files]
+    paths = [path / RECORDS if path.is_dir() else path for path in args.files]
     if args.names and len(args.names) != len(paths):
         raise UserError(f"{len(args.names)} --names for {len(paths)} files: give one for each")
     if args.out.suffix[1:] in args.formats:
@@ -91,6 +88,12 @@ def _names(args: argparse.Namespace, default: Sequence[str]) -> Sequence[str]:
 
 
 def _runs(args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]) -> list[Path]:
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.landscape.band_table import incomparable, write_csv
+    from gcp_mm.landscape.bands import run_bands
+    from gcp_mm.landscape.records import read_records
+    from gcp_mm.plots.landscape import plot_bands
+
     read = [read_records(path) for path in paths]
     names = _names(args, [header["run"] for header, _ in read])
     runs = [
@@ -107,6 +110,8 @@ def _runs(args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Pat
 
 
 def _widths(run: RunBands, first: RunBands) -> str:
+    from gcp_mm.landscape.band_table import mean_widths
+
     found = mean_widths(run, first)
     text = (
         f"{run.name}: mean width of the loss band {found['loss_width']:.4g}, of the gradient band "
@@ -123,6 +128,10 @@ def _widths(run: RunBands, first: RunBands) -> str:
 def _surfaces(
     args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]
 ) -> list[Path]:
+    from gcp_mm.landscape.result_file import read_results
+    from gcp_mm.landscape.surface import losses_as_array
+    from gcp_mm.plots.landscape import plot_surfaces
+
     read = [read_results(path, "surface") for path in paths]
     names = _names(args, [settings["config"] for settings, _ in read])
     return plot_surfaces(
@@ -142,6 +151,9 @@ def _surfaces(
 def _spectra(
     args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]
 ) -> list[Path]:
+    from gcp_mm.landscape.result_file import read_results
+    from gcp_mm.plots.landscape import plot_spectra
+
     read = [read_results(path, "curvature") for path in paths]
     for path, (_, results) in zip(paths, read, strict=True):
         if "density" not in results:

@@ -7,17 +7,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
-from gcp_mm.engine.checkpoint_loader import find_checkpoint
+from gcp_mm.cli.landscape_commands.choices import SPLITS
 from gcp_mm.engine.config import add_common_arguments, load_config
-from gcp_mm.engine.trained_classifier import load_model
 from gcp_mm.errors import UserError
 from gcp_mm.files import sha256
-from gcp_mm.landscape.load import SPLITS, fixed_batches
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +43,8 @@ def check_device(args: argparse.Namespace, command: str) -> torch.device:
     """
     if args.launcher != "none":
         raise UserError(f"{command} runs in one process; leave out --launcher {args.launcher}")
+    import torch
+
     try:
         return torch.empty(0, device=args.device).device
     except (RuntimeError, AssertionError) as error:  # an unknown one, or one that is absent
@@ -94,8 +95,13 @@ def prepare(args: argparse.Namespace, kind: str) -> Measurement:
     Raises:
         UserError: If something is missing or does not fit.
     """
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.engine.checkpoint_loader import find_checkpoint
+    from gcp_mm.engine.trained_classifier import load_model
+    from gcp_mm.landscape.load import fixed_batches
+
     device = check_device(args, kind)
-    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, needs=["model"])
     checkpoint = find_checkpoint(args.checkpoint)
     model = load_model(cfg, checkpoint).to(device)
     batches = fixed_batches(cfg, args.batches, args.batch_size, args.data_seed, args.split)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gcp_mm.cli.landscape_commands.choices import BATCH_NORMS, DIRECTIONS
+from gcp_mm.cli.landscape_commands.measurement import add_image_arguments, check_device
 from gcp_mm.engine.config import add_common_arguments, load_config
-from gcp_mm.landscape.commands.measurement import add_image_arguments, check_device
-from gcp_mm.landscape.offline import probe_checkpoints
-from gcp_mm.landscape.settings import BATCH_NORMS, DIRECTIONS
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -34,7 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar=("FROM", "TO", "NUMBER"),
         help="steps (default: the 50 published ones of the backbone)",
     )
-    parser.add_argument("--direction", choices=list(DIRECTIONS), default="ascent")
+    parser.add_argument("--direction", choices=DIRECTIONS, default="ascent")
     parser.add_argument(
         "--batch-norm", choices=BATCH_NORMS, default="batch", help="statistics (default: batch)"
     )
@@ -61,8 +60,11 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If something is missing, does not fit, or belongs to another measurement.
     """
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.landscape.offline import probe_checkpoints
+
     check_device(args, "probe")
-    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, needs=["model"])
     etas = None
     if args.etas:
         etas = dict(start=args.etas[0], stop=args.etas[1], num=int(args.etas[2]))

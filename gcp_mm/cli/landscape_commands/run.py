@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config
+from gcp_mm.engine.config import TRAINING, add_amp_argument, add_common_arguments, load_config
 
-from gcp_mm.engine.amp import add_amp_argument
-from gcp_mm.engine.config import add_common_arguments, load_config
-from gcp_mm.engine.runner import train
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 HOOK = "gcp_mm.LandscapeHook"
 
@@ -57,5 +57,8 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: As :func:`gcp_mm.engine.runner.train` and the hook.
     """
-    cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.engine.runner import train
+
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, TRAINING)
     train(with_hook(cfg), resume=args.resume, amp=args.amp)

@@ -5,13 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-import numpy as np
-from mmengine.utils import ProgressBar
-
-from gcp_mm.landscape.commands.measurement import add_measurement_arguments, prepare
-from gcp_mm.landscape.result_file import ResultFile
-from gcp_mm.landscape.settings import BATCH_NORMS
-from gcp_mm.landscape.surface import losses_as_array, make_grid, surface
+from gcp_mm.cli.landscape_commands.choices import BATCH_NORMS
+from gcp_mm.cli.landscape_commands.measurement import add_measurement_arguments, prepare
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -59,6 +54,13 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If something is missing, does not fit, or belongs to another measurement.
     """
+    # Imported here, because they take seconds and --help should not.
+    import numpy as np
+    from mmengine.utils import ProgressBar
+
+    from gcp_mm.landscape.result_file import ResultFile
+    from gcp_mm.landscape.surface import losses_as_array, make_grid, surface
+
     grid = make_grid(*args.range, args.points, args.dimensions)
     measurement = prepare(args, "surface")
     settings = {

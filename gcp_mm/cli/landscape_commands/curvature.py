@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from gcp_mm.landscape.commands.measurement import add_measurement_arguments, prepare
-from gcp_mm.landscape.curvature import EXACT_BELOW, curvature
-from gcp_mm.landscape.result_file import ResultFile
+from gcp_mm.cli.landscape_commands.choices import EXACT_BELOW
+from gcp_mm.cli.landscape_commands.measurement import add_measurement_arguments, prepare
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -47,6 +46,10 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If something is missing, does not fit, or belongs to another measurement.
     """
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.landscape.curvature import curvature
+    from gcp_mm.landscape.result_file import ResultFile
+
     measurement = prepare(args, "curvature")
     options = {
         "top": args.top,
