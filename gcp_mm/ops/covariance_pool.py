@@ -12,6 +12,7 @@ three digits in float32 when a channel has a mean of 50 and can even produce a n
 from __future__ import annotations
 
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from gcp_mm.ops.precision import autocast_disabled, to_compute_dtype
 
@@ -79,6 +80,8 @@ def covariance_pool(x: Tensor) -> Tensor:
         tensor([[[1., 0.],
                  [0., 0.]]])
     """
+    if has_torch_function_unary(x):
+        return handle_torch_function(covariance_pool, (x,), x)
     features = flatten_positions(x)
     with autocast_disabled(x.device):
         centred = centre(to_compute_dtype(features, "x"))

@@ -9,7 +9,9 @@ Matrix Square Root Normalization", arXiv 1712.01034.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from gcp_mm.ops.covariance_pool import flatten_positions
 from gcp_mm.ops.dispatch import IMPLEMENTATIONS, check_impl, choose
@@ -29,6 +31,10 @@ def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") ->
     covariance, which is up to sqrt(C) times the largest deviation, and need that to be a float.
     Tens of steps diverge, because rounding makes eigenvalues negative and each step enlarges those.
 
+    To ``torch.fx`` it is one node. ``torch.jit.script`` compiles a call of the operator
+    ``gcp_mm::gram_pool``, so that a program which loads the script has to import :mod:`gcp_mm.ops`;
+    ``torch.jit.trace`` records plain operators, which any program can load.
+
     Args:
         x: Features of shape (B, C, H, W) or (B, C, N), any floating-point dtype.
         num_iters: Number of Newton-Schulz steps; 5 in every published model.
@@ -47,10 +53,30 @@ def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") ->
         >>> global_covariance_pool(torch.rand(2, 256, 14, 14)).shape
         torch.Size([2, 32896])
     """
-    check_num_iters(num_iters)
-    check_floating_point(x, "x")
-    features = flatten_positions(x)
-    return IMPLEMENTATIONS[choose(x, impl).impl](features, num_iters)
+    # An `else`, because TorchScript compiles what follows a return.
+    if torch.jit.is_scripting():
+        return _scripted(x, num_iters, impl)
+    else:
+        if has_torch_function_unary(x):
+            # One node for torch.fx, which cannot follow checks of shapes.
+            return handle_torch_function(global_covariance_pool, (x,), x, num_iters, impl)
+        check_num_iters(num_iters)
+        check_floating_point(x, "x")
+        features = flatten_positions(x)
+        return IMPLEMENTATIONS[choose(x, impl).impl](features, num_iters)
+
+
+def _scripted(x: Tensor, num_iters: int, impl: str) -> Tensor:
+    """Call the operator, in what TorchScript knows of Python."""
+    if impl not in ("auto", "gram"):
+        raise ValueError("torch.jit.script compiles the layer with impl='auto' or impl='gram' only")
+    if num_iters < 1:
+        raise ValueError("num_iters must be an integer >= 1")
+    if x.dim() not in (3, 4) or not x.is_floating_point():
+        raise ValueError(
+            "covariance pooling expects floating-point features (B, C, H, W) or (B, C, N)"
+        )
+    return torch.ops.gcp_mm.gram_pool(x.flatten(2), num_iters)
 
 
 class GlobalCovariancePool(nn.Module):

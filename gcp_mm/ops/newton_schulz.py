@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from gcp_mm.ops.precision import autocast_disabled, to_compute_dtype
 
@@ -55,6 +56,8 @@ def newton_schulz_sqrt(cov: Tensor, num_iters: int = 5) -> Tensor:
         tensor([[2., 0.],
                 [0., 2.]], dtype=torch.float64)
     """
+    if has_torch_function_unary(cov):
+        return handle_torch_function(newton_schulz_sqrt, (cov,), cov, num_iters)
     check_num_iters(num_iters)
     if cov.dim() < 2 or cov.shape[-1] != cov.shape[-2]:
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 
 def triu_vec(mat: Tensor) -> Tensor:
@@ -27,6 +28,8 @@ def triu_vec(mat: Tensor) -> Tensor:
         >>> triu_vec(torch.arange(9).view(3, 3))
         tensor([0, 1, 2, 4, 5, 8])
     """
+    if has_torch_function_unary(mat):
+        return handle_torch_function(triu_vec, (mat,), mat)
     if mat.dim() < 2 or mat.shape[-1] != mat.shape[-2]:
         raise ValueError(f"triu_vec expects matrices of shape (..., C, C), got {tuple(mat.shape)}")
     size = mat.shape[-1]
