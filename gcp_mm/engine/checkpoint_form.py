@@ -13,6 +13,8 @@ from gcp_mm.errors import UserError
 
 # Modules may put anything under this name (``nn.Module.get_extra_state``).
 _EXTRA_STATE = "_extra_state"
+# Numbers of a tensor, beyond which it has to have each of them in the file.
+_MANY = 1 << 28
 
 
 def check_form(loaded: Any, filename: str | Path, on_meta: bool = False) -> Mapping[str, Tensor]:
@@ -122,8 +124,12 @@ def tensor_fault(tensor: Tensor, on_meta: bool = False) -> str | None:
         return f"quantised ({tensor.dtype})"
     if tensor.is_complex():
         return f"complex ({tensor.dtype})"
-    if tensor.is_meta and not on_meta:
-        return "on the meta device and has a shape without numbers"
+    if tensor.is_meta:
+        return None if on_meta else "on the meta device and has a shape without numbers"
+    # One number can stand for any shape, until something reads it.
+    held = tensor.untyped_storage().nbytes()
+    if tensor.numel() > _MANY and tensor.numel() * tensor.element_size() > held:
+        return f"of the shape {tuple(tensor.shape)}, for which it has {held} bytes"
     return None
 
 

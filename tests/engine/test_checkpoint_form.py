@@ -36,6 +36,10 @@ TENSORS = {
     "meta": (lambda: torch.ones(2, device="meta"), "on the meta device"),
     "sparse": (lambda: torch.eye(3).to_sparse(), "a tensor of the layout torch.sparse_coo"),
     "csr": (lambda: torch.eye(3).to_sparse_csr(), "a tensor of the layout torch.sparse_csr"),
+    "repeated": (
+        lambda: torch.ones(1).expand(1 << 40),
+        "of the shape (1099511627776,), for which it has 4 bytes",
+    ),
     "complex": (lambda: torch.ones(2, dtype=torch.complex64), "complex"),
     "quantised": (
         lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
@@ -67,6 +71,11 @@ def test_tensor_that_is_no_weight_is_refused(tmp_path, kind, bare):
     make, reason = TENSORS[kind]
     weights = {"a": torch.ones(1), "odd.weight": make()}
     refused(tmp_path, weights if bare else {"state_dict": weights}, f"'odd.weight' is {reason}")
+
+
+def test_small_tensor_may_repeat_its_numbers(tmp_path):
+    torch.save({"w": torch.ones(1).expand(9)}, tmp_path / "x.pth")
+    assert CheckpointLoader.load_checkpoint(str(tmp_path / "x.pth"))["w"].sum() == 9
 
 
 def test_what_modules_put_beside_their_weights_is_kept(tmp_path):
