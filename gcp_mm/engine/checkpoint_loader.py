@@ -29,6 +29,7 @@ from mmengine.runner.checkpoint import (
     load_from_ceph,
     load_from_pavi,
 )
+from torch import Tensor
 
 from gcp_mm.engine import http_file, hub
 from gcp_mm.engine.archive_checksums import check_archive
@@ -145,7 +146,9 @@ def _load(path: Path, map_location: Any) -> Any:
         check_archive(path)
     try:
         with torch.serialization.safe_globals(_allowed_globals()):
-            return plain(torch.load(path, map_location=map_location, weights_only=True))
+            loaded = plain(torch.load(path, map_location=map_location, weights_only=True))
+        _check_size(loaded, path)
+        return loaded
     except pickle.UnpicklingError as error:
         with path.open("rb") as file:
             if not begins_like_torch(file.read(9)):
@@ -158,6 +161,21 @@ def _load(path: Path, map_location: Any) -> Any:
             ) from error
     warnings.warn(f"{UNSAFE_SWITCH}=1: unpickling {path} without any check", stacklevel=3)
     return torch.load(path, map_location=map_location, weights_only=False)
+
+
+def _check_size(loaded: Any, path: Path) -> None:
+    """Refuse tensors that a pickle made of a size alone: their numbers are not in the file."""
+    weights = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    size = path.stat().st_size
+    for name, tensor in weights.items() if isinstance(weights, dict) else ():
+        if not isinstance(tensor, Tensor) or tensor.is_nested or tensor.layout != torch.strided:
+            continue
+        if not tensor.is_meta and tensor.untyped_storage().nbytes() > size:
+            raise UserError(
+                f"checkpoint {str(path)!r} ({size} bytes): {name!r} of the shape "
+                f"{tuple(tensor.shape)} has more numbers than are in the file. Save its "
+                "state_dict anew where it comes from"
+            )
 
 
 def _first_reason(error: pickle.UnpicklingError) -> str:

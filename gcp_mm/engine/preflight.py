@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 from gcp_mm.engine.checkpoint_form import check_training
-from gcp_mm.engine.checkpoint_loader import load_from_file
+from gcp_mm.engine.checkpoint_loader import UNSAFE_SWITCH, load_from_file
 from gcp_mm.engine.file_kind import is_safetensors
 from gcp_mm.engine.pretrained import check_pretrained_exists
 from gcp_mm.errors import CheckpointNotFoundError, FileWriteError, UserError
@@ -114,8 +115,10 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
             parts = [("data_root", "")]
             parts += [("data_prefix", part) for part in prefixes]
             parts += [("ann_file", dataset.get("ann_file") or "")]
+            parts += [("proposal_file", dataset.get("proposal_file") or "")]
             for name, part in parts:
                 path = str(Path(root, part))
+                _check_no_pickle(path, f"{key}.{name}")
                 if not _is_remote(part) and not Path(path).exists():
                     raise UserError(
                         f"{path!r} does not exist ({key}.{name}, working folder: {Path.cwd()}). "
@@ -124,6 +127,15 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
                         "data_root with --cfg-options"
                     )
         _check_metrics(cfg, loader.replace("dataloader", "evaluator"))
+
+
+def _check_no_pickle(path: str, key: str) -> None:
+    """Refuse annotations that mmengine would unpickle, and so run what is in them."""
+    if path.endswith((".pkl", ".pickle")) and os.environ.get(UNSAFE_SWITCH) != "1":
+        raise UserError(
+            f"{path!r} ({key}) is a pickle, which can run anything when it is read: write it as "
+            f"JSON. If you trust its origin, set {UNSAFE_SWITCH}=1"
+        )
 
 
 def _check_metrics(cfg: Config, evaluator: str) -> None:

@@ -205,3 +205,12 @@ def test_text_that_a_resumed_run_would_execute_is_left_out(tmp_path):
     assert loaded["meta"] == {"epoch": 3}
     # What other parts read, the converter for one, is what the file holds.
     assert load_from_file(path)["meta"] == content["meta"]
+
+
+@pytest.mark.parametrize("zip_format", [True, False])
+def test_tensor_whose_numbers_are_not_in_the_file(tmp_path, zip_format):
+    """It would hold whatever was in the memory."""
+    content = {"state_dict": {"w": Call(torch.FloatTensor, 1 << 20)}}
+    path = save(tmp_path / "x.pth", content, _use_new_zipfile_serialization=zip_format)
+    with pytest.raises(UserError, match=r"x.pth.*'w' of the shape \(1048576,\) has more numbers"):
+        load_from_file(path)

@@ -309,3 +309,15 @@ def test_full_disk_is_found_before_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: Path("/dev/full").open("wb"))
     with pytest.raises(UserError, match="work folder .*No space left on device; free some space"):
         check_folder(tmp_path, "work folder")
+
+
+@pytest.mark.parametrize("setting", ["ann_file", "proposal_file"])
+def test_pickled_annotations_are_not_read(coco, monkeypatch, setting):
+    """mmengine would unpickle them, and run what is in them."""
+    cfg = config({**coco, setting: "annotations/train.pkl"})
+    (Path(coco["data_root"]) / "annotations/train.pkl").touch()
+    with pytest.raises(UserError, match=f"train.pkl' .*{setting}. is a pickle, which can run") as e:
+        check_data(cfg, ("train_dataloader",))
+    assert "write it as JSON" in str(e.value)
+    monkeypatch.setenv("GCP_MM_ALLOW_UNSAFE_CHECKPOINTS", "1")
+    check_data(cfg, ("train_dataloader",))

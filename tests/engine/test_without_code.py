@@ -9,6 +9,7 @@ from mmengine.infer import BaseInferencer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
+from gcp_mm.engine.safetensors_file import safetensors_bytes
 from gcp_mm.errors import UserError
 
 WEIGHTS = {"w": torch.ones(1)}
@@ -48,6 +49,15 @@ def test_inferencer_with_weights_alone_asks_for_the_config(tmp_path, place):
         Inferencer(weights=path)
     assert f"DetInferencer(model='config.py', weights={path!r})" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+    assert not marker.exists()
+
+
+def test_nor_does_a_safetensors_file_give_a_config(tmp_path):
+    marker, path = tmp_path / "executed", tmp_path / "epoch_2.safetensors"
+    text = f"model = dict(type=open({str(marker)!r}, 'w'))"
+    path.write_bytes(safetensors_bytes({"state_dict": WEIGHTS, **files(text)["message_hub"]}))
+    with pytest.raises(UserError, match="give the config as well"):
+        Inferencer(weights=str(path))
     assert not marker.exists()
 
 
