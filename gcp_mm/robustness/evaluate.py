@@ -9,8 +9,10 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import barrier, get_rank
+from mmengine.logging import print_log
 from torch import cuda, device
 
+from gcp_mm.datasets.video_clip import has_strict_decoder
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.evaluation.baseline import load_baseline
 from gcp_mm.evaluation.perturbations import DIFFICULTIES, IS_NOISE, PERTURBATIONS, folder_name
@@ -119,7 +121,13 @@ class Evaluation:
             "device": [_name(prepared.classifier.device)],
             "batch_size": [self.options.batch_size],
         }
-        on_first_process(lambda: self.file.measured_with(versions(), environment))
+        on_first_process(lambda: self.file.measured_with(versions(self.is_clips), environment))
+        if self.is_clips and not has_strict_decoder():
+            print_log(
+                "PyAV is not installed: damage inside of a clip is seen only where it changes the "
+                "number of frames (pip install av)",
+                logger="current",
+            )
         clean = prepared.clean.data if prepared.clean else None
         batches = Batches(prepared.tree, clean, self.parts, self.options.workers)
         with Progress(sum(len(part.indices) for part in self.parts)) as progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import PIL
 import torch
 
+from gcp_mm.datasets.video_clip import has_strict_decoder
 from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, atomic_write
@@ -25,12 +27,18 @@ from gcp_mm.version import __version__
 _FREE = ("config", "checkpoint", "baseline", "baseline_sha256", "clean_error", "difficulty")
 
 # Other versions of these compute and decode other numbers.
-_EXACT = ("opencv", "pillow", "torch")
+_EXACT = ("av", "opencv", "pillow", "torch")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that the numbers depend on."""
+def versions(clips: bool = False) -> dict[str, str]:
+    """Return the versions of the packages that the numbers depend on.
+
+    Args:
+        clips: Whether clips are decoded, which PyAV does where it is installed.
+    """
+    decoder = {"av": metadata.version("av")} if clips and has_strict_decoder() else {}
     return {
+        **decoder,
         "gcp_mm": __version__,
         "torch": torch.__version__,
         "mmpretrain": mmpretrain.__version__,

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from gcp_mm.datasets import video_clip
 from gcp_mm.datasets.video_clip import count_frames, read_clip
 from gcp_mm.errors import UserError
 
@@ -50,13 +51,76 @@ def test_resized_frames_are_put_into_an_array(clip):
     assert np.array_equal(frames, read_clip(clip(3, size=64), 32)) and frames.any()
 
 
-def test_clip_of_another_decoder_is_the_same(clip):
-    av = pytest.importorskip("av")
+def test_both_decoders_give_the_same(clip, monkeypatch):
+    pytest.importorskip("av")
     path = clip(4)
-    with av.open(str(path)) as container:
-        expected = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    strict = read_clip(path)
+    monkeypatch.setattr(video_clip, "has_strict_decoder", lambda: False)
+    found = read_clip(path, out=np.zeros((9, 224, 224, 3), np.uint8))
     # The conversion from YUV may differ by rounding.
-    assert np.abs(read_clip(path).astype(int) - np.array(expected)).max() <= 1
+    assert np.abs(strict.astype(int) - found).max() <= 1
+
+
+def damaged(path, step):
+    """Write damaged versions of a clip over it: zeros and noise in places all over its frames."""
+    content, rng = path.read_bytes(), np.random.default_rng(1)
+    start = content.index(b"mdat") + 4
+    end = start - 8 + int.from_bytes(content[start - 8 : start - 4], "big")
+    for place in range(start, end - 60, max(1, (end - start) // step)):
+        for damage in (bytes(60), rng.bytes(60), bytes([content[place] ^ 16])):
+            path.write_bytes(content[:place] + damage + content[place + len(damage) :])
+            if path.read_bytes() != content:
+                yield
+
+
+def test_every_damage_to_a_clip_that_was_made_here_is_seen(tmp_path, monkeypatch):
+    pytest.importorskip("av")
+    from gcp_mm.robustness.corrupt.video import encode_mp4
+
+    rng = np.random.default_rng(0)
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(encode_mp4([rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)] * 4, True))
+    assert len(read_clip(path, 64)) == 4
+    tried = 0
+    for strict in (True, False):
+        monkeypatch.setattr(video_clip, "has_strict_decoder", lambda strict=strict: strict)
+        for _ in damaged(path, 10):
+            tried += 1
+            with pytest.raises(UserError, match=r"clip\.mp4' is damaged"):
+                read_clip(path, 64)
+        path.write_bytes(encode_mp4([rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)] * 4, True))
+    assert tried > 40
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_most_damage_to_other_clips_is_seen(tmp_path, monkeypatch, codec):
+    av = pytest.importorskip("av")
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(6)]
+    frames = [np.kron(frame, np.ones((8, 8, 1), np.uint8)) for frame in frames]
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=1)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    whole, missed = read_clip(path, 64), {}
+    content = path.read_bytes()
+    for strict in (True, False):
+        monkeypatch.setattr(video_clip, "has_strict_decoder", lambda strict=strict: strict)
+        path.write_bytes(content)
+        outcomes = []
+        for _ in damaged(path, 20):
+            try:
+                outcomes.append(not np.array_equal(read_clip(path, 64), whole))
+            except UserError:
+                outcomes.append(False)
+        assert len(outcomes) > 40
+        missed[strict] = sum(outcomes) / len(outcomes)
+    # Not all: a wrong byte of an entropy code may be a right one of another picture.
+    assert missed[True] < 0.6 * missed[False], missed
 
 
 def test_size_is_checked_or_changed(clip):
@@ -73,7 +137,7 @@ def test_size_is_checked_or_changed(clip):
         ("text", "is no video"),
         ("truncated", "is no video"),
         ("one frame", "has 1 frames"),
-        ("empty frames", "gives"),
+        ("empty frames", "is damaged"),
     ],
 )
 def test_broken_clip_is_named(clip, damage, named):

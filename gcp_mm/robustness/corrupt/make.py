@@ -18,6 +18,7 @@ from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.engine.parent_death import die_with_parent
 from gcp_mm.errors import UserError
 from gcp_mm.images.read_image import REMARKS
+from gcp_mm.robustness.clip_seal import SEAL
 from gcp_mm.robustness.corrupt.cells import JPEG_QUALITY, Cells, CorruptionCell
 from gcp_mm.robustness.corrupt.image_corruption import MIN_SIDE, require_imagecorruptions
 from gcp_mm.robustness.corrupt.manifest import Manifest, library_versions
@@ -160,7 +161,7 @@ def make_corruptions(
         **(
             {"jpeg_quality": JPEG_QUALITY}
             if stills
-            else {"libx264_preset": PRESET, "libx264_params": PARAMS}
+            else {"libx264_preset": PRESET, "libx264_params": PARAMS, "seal": SEAL}
         ),
         "versions": library_versions(dataset),
     }

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from gcp_mm.errors import UserError
+from gcp_mm.robustness.clip_seal import seal
 
 PRESET = "medium"
 # By default the macroblock tree is computed by functions that differ between processors, and on
@@ -46,8 +47,9 @@ def encode_mp4(frames: Iterable[np.ndarray], noisy: bool) -> bytes:
             of crf 23.
 
     Returns:
-        The content of the file. The same frames give the same bytes, in every process and with
-        every instruction set that libx264 finds.
+        The content of the file, with a digest (:mod:`gcp_mm.robustness.clip_seal`). The same
+        frames give the same bytes, in every process and with every instruction set that libx264
+        finds.
     """
     import av
 
@@ -67,4 +69,4 @@ def encode_mp4(frames: Iterable[np.ndarray], noisy: bool) -> bytes:
             even = np.ascontiguousarray(frame[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         container.mux(stream.encode())
-    return content.getvalue()
+    return seal(content.getvalue())
