@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 from gcp_mm.cli.machine_errors import explain
+from gcp_mm.engine.noise import be_quiet
 from gcp_mm.errors import UserError
 
 _Result = TypeVar("_Result")
@@ -46,6 +47,7 @@ def run_command(command: Callable[[], _Result]) -> _Result:
     # Names of files that are no text in this locale are printed with escapes.
     with contextlib.suppress(AttributeError):  # not under a test that captures the output
         sys.stdout.reconfigure(errors="backslashreplace")
+    be_quiet()
     # A full disk would give a traceback for each line of the log, beside the error that ends it.
     logging.raiseExceptions = False
     try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcp_mm.engine.cfg_options import OptionsAction, read_options
+from gcp_mm.engine.noise import VERBOSE
 from gcp_mm.errors import UserError
 from gcp_mm.zoo.rows import zoo_root
 
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
 TRAINING = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 EVALUATION = ("model", "test_dataloader", "test_evaluator")
 AMP_DTYPES = ("float16", "bfloat16")
+
+
+class _Verbose(argparse.Action):
+    """Sets the variable that processes started from here read too."""
+
+    def __call__(self, *_: object) -> None:
+        os.environ[VERBOSE] = "1"
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +53,12 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         choices=["none", "pytorch", "slurm", "mpi"],
         default="none",
         help="who started the processes; the dist_*.sh scripts set it",
+    )
+    parser.add_argument(
+        "--verbose",
+        action=_Verbose,
+        nargs=0,
+        help="show environment, config, hooks and all warnings (every command: GCP_MM_VERBOSE=1)",
     )
     # torch.distributed.launch passes either spelling, torchrun none.
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)

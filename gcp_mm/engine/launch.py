@@ -5,6 +5,8 @@ The worker has said what is wrong; torchrun's own report of thirty lines would b
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import sys
 
@@ -14,6 +16,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
 from gcp_mm.engine.gpu_driver import check_gpu_driver
+from gcp_mm.engine.noise import VERBOSE
 from gcp_mm.engine.rendezvous import explain_failure
 from gcp_mm.errors import UserError
 
@@ -28,6 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
         0, or the exit code of the first worker that failed; 2 if none was started; 130 after
         Ctrl-C.
     """
+    if not os.environ.get(VERBOSE):
+        # Five lines about a variable that it sets for the workers.
+        logging.getLogger("torch.distributed.run").addFilter(
+            lambda record: "OMP_NUM_THREADS" not in record.getMessage()
+        )
     try:
         check_gpu_driver()
         torchrun(arguments)

@@ -24,6 +24,7 @@ from gcp_mm.engine.preflight import (
     check_start,
     evaluate_every_image,
 )
+from gcp_mm.engine.quiet_runner import QuietRunner
 from gcp_mm.engine.rendezvous import explain_failure
 from gcp_mm.errors import UserError
 
@@ -33,7 +34,7 @@ def _build_runner(cfg: Config) -> Runner:
     evaluate_every_image(cfg)
     try:
         prepare_distributed(cfg)
-        return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+        return RUNNERS.build(cfg) if "runner_type" in cfg else QuietRunner.from_cfg(cfg)
     except (DistNetworkError, DistStoreError) as error:
         raise UserError(explain_failure(error)) from error
 
