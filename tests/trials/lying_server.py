@@ -215,11 +215,12 @@ def _fetching(door: Callable[[str], bytes], url: str, out: Path) -> Callable[[],
         import torch
 
         from gcp_mm.engine import http_file
+        from gcp_mm.zoo import transfer
 
         os.environ.update(GCP_MM_CACHE=str(out), no_proxy="*")
         torch.hub.set_dir(out / "hub")
-        # The wait for a server that says nothing is a minute; the trial has not that long.
-        http_file.PATIENCE = 5.0
+        # They wait for minutes for a server that says nothing; the trial has not that long.
+        http_file.PATIENCE = transfer.PATIENCE = 5.0
         try:
             content = door(url)
         except UserError as error:
