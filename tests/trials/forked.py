@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -67,6 +68,9 @@ def run_forked(work: Callable[[], object], patience: float = PATIENCE) -> Ended:
             os.dup2(write, 2)
             os.close(read)
             os.close(write)
+            # The streams of the parent remember whether they can seek.
+            sys.stdout = open(1, "w", closefd=False)
+            sys.stderr = open(2, "w", buffering=1, closefd=False)
             code = _call(work)
         finally:
             os._exit(code)
@@ -78,8 +82,6 @@ def run_forked(work: Callable[[], object], patience: float = PATIENCE) -> Ended:
 
 def _call(work: Callable[[], object]) -> int:
     """Return the exit status that Python would give."""
-    import sys
-
     code = 0
     try:
         work()
