@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.imagenet_classes import wnid_to_index
+from gcp_mm.datasets.text_list import read_class_names
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.robustness.corrupt.manifest import find_manifest
@@ -42,8 +43,9 @@ class RobustnessTree(Dataset):
         data_root: Folder of the tree.
         cells: Folder of each cell.
         suffixes: Endings of the files, lower case.
-        classes: Class folders in the order of their labels. None: those of the manifest, else the
-            1000 of ImageNet if all folders are among them, else the sorted folders.
+        classes: Class folders in the order of their labels, or a file with one a line. None: those
+            of the manifest, else the 1000 of ImageNet if all folders are among them, else the
+            sorted folders.
         num_samples: Use this many files of each cell, at an even stride, also of a part of the
             released data. None for all.
         input_size: See :func:`gcp_mm.datasets.fixed_size.fit`.
@@ -65,7 +67,7 @@ class RobustnessTree(Dataset):
         data_root: str | Path,
         cells: Mapping[str, Path],
         suffixes: Iterable[str],
-        classes: Sequence[str] | None = None,
+        classes: str | Sequence[str] | None = None,
         num_samples: int | None = None,
         input_size: int | None = None,
         listing: Listing | None = None,
@@ -85,9 +87,11 @@ class RobustnessTree(Dataset):
         )
         self.num_samples, self.input_size = num_samples, input_size
 
-    def _table(self, listing: Listing, classes: Sequence[str] | None) -> Mapping[str, int]:
+    def _table(self, listing: Listing, classes: str | Sequence[str] | None) -> Mapping[str, int]:
         if classes is None:
             classes = (self.manifest or {}).get("classes")
+        if isinstance(classes, str):
+            classes = read_class_names(classes)
         if classes is None:
             if set(listing.classes) <= wnid_to_index().keys():
                 return wnid_to_index()

@@ -5,20 +5,25 @@ leaves out the data that are too many, and goes on in grey where they are too fe
 row, though. If the last row is there before the end of the data, they are too many; if it is not
 there at their end, they are too few.
 
-This works for baseline files, in which all colours are in one pass. A size that is wrong by less
-than a block of 8 or 16 pixels fits the same data, and cannot be known.
+Of progressive files the first pass is looked at. Files of several passes without progression are
+not. A size that is wrong by less than a block of 8 or 16 pixels fits the same data, and cannot be
+known.
 """
 
 from __future__ import annotations
 
 import io
+import re
 
+import numpy as np
 from PIL import Image
 
 _START_OF_FRAME = range(0xC0, 0xD0)
 _NO_FRAME = (0xC4, 0xC8, 0xCC)
-_BASELINE = (0xC0, 0xC1)
+_BASELINE, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
 _START_OF_SCAN, _END = 0xDA, b"\xff\xd9"
+# Of restarts and of bytes that are no marker there are some inside of the data.
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 # Alternating black and white, which no decoded row begins with in all of these pixels.
 _MARKED = 12
 # Bytes withheld for the first look, and their share of the data: some writers pad the end.
@@ -50,9 +55,9 @@ class WatchedJpeg(io.BytesIO):
             image: Of the format JPEG, before it is decoded.
         """
         scan = _scan(self._content)
-        if scan is None or image.mode not in ("L", "RGB", "CMYK"):
+        if scan is None or scan[2] or image.mode not in ("L", "RGB", "CMYK"):
             return
-        start, end = scan
+        start, end, _ = scan
         tail = end - max(_TAIL, (end - start) // _SHARE)
         if tail > start:
             self._image = image
@@ -80,11 +85,7 @@ class WatchedJpeg(io.BytesIO):
         fault = self._fault or ("more" if self._image and self._step == 1 else None)
         if fault is None:
             return None
-        width, height = self._image.size
-        return (
-            f"its header states {width} x {height}, and its data are {fault} than that, as if a "
-            "byte had changed; check_size=False of gcp_mm.LoadImage takes such files as they are"
-        )
+        return _describe(self._image.size, fault)
 
     def _marks(self) -> list[tuple[tuple[int, int], object]]:
         bands, last = len(self._image.getbands()), self._image.height - 1
@@ -102,9 +103,56 @@ class WatchedJpeg(io.BytesIO):
         return all(self._image.im.getpixel(place) == value for place, value in self._marks())
 
 
-def _scan(content: bytes) -> tuple[int, int] | None:
-    """Find start and end of the data of a baseline file."""
-    position, parts = 2, 0
+def fault_of_first_pass(content: bytes) -> str | None:
+    """Say what is wrong with the size of a progressive file.
+
+    Pillow decodes such a file when all of its passes are there, so this decodes the first of them,
+    the mean colours, three times: with its end changed, which has to show, and with bytes behind
+    it, which must not.
+
+    Args:
+        content: The file.
+
+    Returns:
+        What is wrong; None if nothing is known to be, or the file is not progressive.
+    """
+    scan = _scan(content)
+    if scan is None or not scan[2]:
+        return None
+    start, end, _ = scan
+    tail = max(_TAIL, (end - start) // _SHARE)
+    if end - tail <= start:
+        return None
+    # No byte that begins a marker, and none of the bytes before.
+    other = bytes((byte ^ 0x55) & 0x7F for byte in content[end - tail : end])
+    size, whole = _means(content[:end])
+    last = whole[-1]
+    # The codes of an image of one colour have one symbol, which other bits do not change.
+    if (last != last[0]).any() and np.array_equal(whole, _means(content[: end - tail] + other)[1]):
+        return _describe(size, "more")
+    if not np.array_equal(whole, _means(content[:end] + _AHEAD)[1]):
+        return _describe(size, "less")
+    return None
+
+
+def _means(content: bytes) -> tuple[tuple[int, int], np.ndarray]:
+    """Decode the first pass of a file, a pixel for each block; return it with the full size."""
+    with Image.open(io.BytesIO(content + _END), formats=["JPEG"]) as image:
+        size = image.size
+        image.draft(None, (1, 1))
+        return size, np.asarray(image)
+
+
+def _describe(size: tuple[int, int], fault: str) -> str:
+    return (
+        f"its header states {size[0]} x {size[1]}, and its data are {fault} than that, as if a "
+        "byte had changed; check_size=False of gcp_mm.LoadImage takes such files as they are"
+    )
+
+
+def _scan(content: bytes) -> tuple[int, int, bool] | None:
+    """Find start and end of the data of the first pass, and whether there are others."""
+    position, parts, progressive = 2, 0, False
     while position + 4 <= len(content) and content[position] == 0xFF:
         marker = content[position + 1]
         if marker == 0xFF:
@@ -113,12 +161,17 @@ def _scan(content: bytes) -> tuple[int, int] | None:
         length = int.from_bytes(content[position + 2 : position + 4], "big")
         body = content[position + 4 : position + 2 + length]
         if marker in _START_OF_FRAME and marker not in _NO_FRAME:
-            if marker not in _BASELINE or len(body) < 6:
+            progressive = marker == _PROGRESSIVE
+            if not (progressive or marker in _BASELINE) or len(body) < 6:
                 return None
             parts = body[5]
         if marker == _START_OF_SCAN:
             start = position + 2 + length
+            if progressive:
+                marker_behind = _MARKER.search(content, start)
+                return (start, marker_behind.start(), True) if marker_behind else None
             end = content.find(_END, start)
-            return (start, end) if end > 0 and parts and body[:1] == bytes([parts]) else None
+            whole = parts and body[:1] == bytes([parts])
+            return (start, end, False) if end > 0 and whole else None
         position += 2 + length
     return None

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from gcp_mm.errors import UserError
-from gcp_mm.images.jpeg_size import WatchedJpeg
+from gcp_mm.images.jpeg_size import WatchedJpeg, fault_of_first_pass
 
 BACKENDS = ("pillow", "cv2")
 
@@ -189,11 +189,12 @@ def _decode(
             if order == "rgb":
                 pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
         else:
-            if check_size and image.format == "JPEG":
+            looks = check_size and image.format == "JPEG"
+            if looks:
                 file.watch(image)
             image.load()
-            if file.fault:
-                raise UserError(file.fault)
+            if looks and (fault := file.fault or fault_of_first_pass(content)):
+                raise UserError(fault)
             pixels = np.asarray(_eight_bits(image, remark).convert("RGB"))
             if order == "bgr":
                 # Four times as fast as copying a view with the channels reversed.

@@ -45,6 +45,13 @@ def test_manifest_lies_beside_the_cells(tree):
     assert found.labels.tolist() == [2, 1] and found.metainfo["classes"] == ("b", *WNIDS)
 
 
+def test_classes_may_be_a_file_of_any_editor(tree):
+    (tree / "classes.txt").write_bytes("\r\n".join(WNIDS).encode("utf-16"))
+    found = build(tree, classes=str(tree / "classes.txt"), num_samples=2)
+    # The files are in the order of their names.
+    assert found.labels.tolist() == [1, 0]
+
+
 def test_one_tree_with_a_manifest_is_enough(tree):
     write_manifest(tree / "blur", sorted(WNIDS))
     assert build(tree).metainfo["settings"]["regenerated"]

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from doc_snippets import python_snippet
 from mim_packages import mim_package
 from tiny_runs import (
     DETECTOR,
@@ -71,6 +72,23 @@ def test_round_trip(call_tool, detector, detector_run, tmp_path):
     _, epochs = read_scalars(detector_run)
     (metrics,) = epochs.values()
     assert f"coco/segm_mAP: {metrics['coco/segm_mAP']:.4f}" in output
+
+
+def test_the_inferencer_of_the_docs_draws_what_it_finds(
+    run_tool, detector, detector_run, scenes, tmp_path
+):
+    path = min((scenes / "val2017").iterdir())
+    code = python_snippet(
+        "docs/images.md",
+        "DetInferencer",
+        **{"work_dirs/y/y.py": detector, "work_dirs/y/epoch_12.pth": detector_run / "epoch_1.pth"},
+        **{"street.jpg": path, "shown": tmp_path / "shown"},
+    )
+    process = run_tool("-c", code)
+    assert process.returncode == 0, process.stderr
+    labels, scores = process.stdout.strip().splitlines()[-1].split("] [")[:2]
+    assert labels.count(",") == scores.count(",")
+    assert (tmp_path / "shown" / "vis" / path.name).is_file()
 
 
 def test_mim_evaluates_it_with_the_tool_of_mmdet(run_tool, detector, detector_run, tmp_path):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from doc_snippets import python_snippet
 from PIL import Image
 from tiny_runs import Hostile, only_error, read_scalars
 
@@ -63,6 +64,29 @@ def test_images_of_one_name_in_several_classes_are_all_shown(
     assert code == 0, errors
     shown = (tmp_path / "shown").rglob("*.*")
     assert {str(path.relative_to(tmp_path / "shown")) for path in shown} == names
+
+
+def test_the_inferencer_of_the_docs_predicts_as_the_tool_does(
+    run_tool, tested, classifier, trained, class_folders, tmp_path
+):
+    with (tested[0] / "results/out.pkl").open("rb") as file:
+        results = pickle.load(file)
+    path = min(class_folders.glob("val/*/*.png"))
+    code = python_snippet(
+        "docs/images.md",
+        "ImageClassificationInferencer",
+        **{"work_dirs/x/x.py": classifier, "work_dirs/x/epoch_100.pth": trained[0] / "epoch_3.pth"},
+        **{"cat.jpg": path, "shown": tmp_path / "shown"},
+    )
+    process = run_tool("-c", code)
+    assert process.returncode == 0, process.stderr
+    name, score = process.stdout.split()[-2:]
+    # The images are in the order of their classes and names.
+    result = results[0]
+    # Behind the progress bar, which ends no line.
+    assert name.endswith(f"class_{int(result['pred_label'])}")
+    assert float(score) == pytest.approx(float(result["pred_score"].max()), abs=1e-5)
+    assert (tmp_path / "shown" / path.name).is_file()
 
 
 def test_nothing_is_written_elsewhere(tested):
