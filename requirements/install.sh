@@ -14,7 +14,7 @@ Puts the tested stack (requirements/lock.txt) and this project into .venv. Packa
 no compiler is needed. Does nothing when that has been done for the present inputs.
 
   --check-only   name all that this machine lacks, change nothing
-  --force        install again even if nothing changed
+  --force        install every package again even if nothing changed
 
 Environment (or make install NAME=VALUE):
   PYTHON         interpreter for .venv, 3.10 to 3.14 (default: the first suitable one on PATH);
@@ -103,6 +103,9 @@ done
 
 read_settings
 find_utilities
+# Without a Python that runs, the environment is made anew anyway.
+damaged=$(damaged_packages) || damaged=''
+if [[ -n $damaged ]]; then echo "Missing or damaged in $venv_name: $damaged"; fi
 if ((check_only)); then
   look_for_everything
   printf '%s%s: good\n' "$(python_summary)" "${CXX:+, $CXX}"

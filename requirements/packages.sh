@@ -29,7 +29,9 @@ use_pip_settings() {
 
 install_packages() {
   local dropped='-' requirements=$root/.cache/$stack-requirements.txt
-  local -a source=()
+  local -a source=() again=()
+  # uv goes by the names of what is installed, and not by its files.
+  if ((force)) || [[ -n $damaged ]]; then again=(--reinstall); fi
   if [[ $torch_source != default ]]; then dropped+="|$torch_packages"; fi
   if [[ -n $offline ]]; then
     unset UV_INDEX UV_EXTRA_INDEX_URL UV_DEFAULT_INDEX UV_INDEX_URL UV_FIND_LINKS
@@ -43,7 +45,8 @@ install_packages() {
   # sync, not install: it also removes what an older lock had left, and mmcv and the project, which
   # follow below; until mmcv is built, mmcv-lite serves. Compiled once here, 25 s on two cores: a
   # folder that others only read is not written to later, and every start would take 20 s longer.
-  "$uv" pip sync --compile-bytecode --python "$venv/bin/python" "${source[@]}" --require-hashes \
+  "$uv" pip sync --compile-bytecode --python "$venv/bin/python" "${source[@]}" \
+    ${again[@]+"${again[@]}"} --require-hashes \
     "$requirements"
   if [[ $torch_source != default ]]; then install_other_torch; fi
 }
@@ -55,7 +58,7 @@ install_other_torch() {
   say "torch from $torch_source, which the lock has no hashes for"
   # The first index that has a package is the one that was asked for.
   UV_INDEX_STRATEGY=first-index "$uv" pip install --compile-bytecode \
-    --python "$venv/bin/python" "${from[@]}" \
+    --python "$venv/bin/python" "${from[@]}" ${again[@]+"${again[@]}"} \
     "torch==$(locked_version torch)" "torchvision==$(locked_version torchvision)" ||
     fail "no torch $(locked_version torch) was found for TORCH=$torch_source" \
       'The backends of this version: https://download.pytorch.org/whl/torch'

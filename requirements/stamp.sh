@@ -31,11 +31,28 @@ stamped() {
   done <"$stamp"
 }
 
+# Prints the names of the packages in .venv, or those of the arguments that are not whole.
+installed_packages() {
+  local site
+  for site in "$venv"/lib/python*/site-packages; do
+    "$venv/bin/python" -S -E requirements/installed.py "$site" "$@" 2>/dev/null
+    return
+  done
+}
+
+# Prints what was installed and is now missing or damaged: a stamp says what was done, not that
+# nobody removed it since.
+damaged_packages() {
+  local -a names
+  read -ra names <<<"$(stamped packages)"
+  if ((${#names[@]})); then installed_packages "${names[@]}"; fi
+}
+
 write_stamp() {
   if [[ $mmcv_mode == lite ]]; then mmcv_ops=lite; fi
   printf '%s\n' "stack=$(stack_fingerprint)" "project=$(project_fingerprint)" "mmcv=$mmcv_ops" \
     "torch=$torch_source" "python=$(python_source)" "root=$root" "kernels=$(compiled_kernels)" \
-    >"$stamp.new"
+    "packages=$(installed_packages)" >"$stamp.new"
   mv "$stamp.new" "$stamp"
 }
 
@@ -54,7 +71,8 @@ write_choices() {
 
 stack_up_to_date() {
   [[ -f $stamp ]] || return 1
-  # A stamp says what was done, not that nobody removed it since.
+  # Of the project alone is the matter of project_up_to_date.
+  [[ -z $(tr ' ' '\n' <<<"$damaged" | grep -v '^gcp_mm-') ]] || return 1
   local mmcv_file=__init__.py
   if [[ $mmcv_mode == build ]]; then mmcv_file='_ext*.so'; fi
   compgen -G "$venv/lib/python*/site-packages/mmcv/$mmcv_file" >/dev/null || return 1
@@ -73,6 +91,6 @@ stack_up_to_date() {
 }
 
 project_up_to_date() {
-  [[ $(stamped project) == "$(project_fingerprint)" ]] &&
+  [[ -z $damaged && $(stamped project) == "$(project_fingerprint)" ]] &&
     [[ $(stamped kernels) == "$(compiled_kernels)" ]]
 }
