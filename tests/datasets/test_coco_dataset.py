@@ -152,7 +152,7 @@ def test_class_that_the_file_lacks(build, content, log):
     expected = [[name for name in names if name != "triangle"] for names in TRUTH]
     assert objects(build(content, allow_missing=True)) == expected
     assert objects(build(content, test_mode=True)) == expected
-    assert "no category 'triangle'" in log()[0]
+    assert "has no category 'triangle': without objects" in log()[0]
 
 
 def test_annotations_of_other_classes_are_counted(build, content, log):

@@ -165,7 +165,8 @@ def _remarks(classes: Sequence[str], by_name: dict, used: Counter, path: str) ->
             )
     absent = [name for name in classes if name not in by_name]
     if absent:
-        remarks.append(f"{path!r}: no category {abbreviate(map(repr, absent))}; it has no objects")
+        names = abbreviate(map(repr, absent))
+        remarks.append(f"{path!r} has no category {names}: without objects it is not measured")
     others = {
         name: sum(used[old] for old in olds)
         for name, olds in by_name.items()

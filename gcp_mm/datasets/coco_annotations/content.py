@@ -133,6 +133,8 @@ def _check_categories(content: dict, findings: Findings) -> set:
         elif not isinstance(name, str) or not name:
             where = f"entry {index} of categories has {name!r}"
             findings.count(findings.problems, "each category needs its name", where)
+    if findings.problems:
+        return set()
     names: dict = {}
     for category in categories:
         other = names.setdefault(category.get("id"), category.get("name"))

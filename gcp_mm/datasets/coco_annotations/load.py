@@ -48,7 +48,7 @@ def load_annotations(
     Raises:
         UserError: If the file is no annotation file at all.
     """
-    with _without_collector():
+    with without_collector():
         content = _read(path, backend_args)
         key = (*_version(path), images and (images.folder, images.is_turned))
         findings = _known(key)
@@ -80,11 +80,11 @@ def coco_api(content: dict) -> COCO:
 
 
 def _known(key: tuple) -> Findings | None:
-    if key in _checked:
-        return _checked[key]
-    if key[-1] is None:
-        return next((found for known, found in _checked.items() if known[:-1] == key[:-1]), None)
-    return None
+    """Return what is known of a file; without a folder, best what was found with its images."""
+    known = [found for other, found in _checked.items() if other[:-1] == key[:-1] and other[-1]]
+    if key[-1] is None and known:
+        return known[-1]
+    return _checked.get(key)
 
 
 def _version(path: str) -> tuple:
@@ -103,7 +103,7 @@ def _log(findings: Findings) -> None:
 
 
 @contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """Keep Python from looking for garbage among millions of new objects; that doubles the time."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -3,6 +3,7 @@
 import copy
 import gzip
 import json
+import random
 
 import pytest
 from coco_files import outline, write, write_coco
@@ -261,3 +262,42 @@ def test_no_file(tmp_path):
         load_annotations(str(tmp_path / "absent.json"))
     with pytest.raises(UserError, match="is a folder"):
         load_annotations(str(tmp_path))
+
+
+VALUES = [None, True, -1, 0, 2.5, float("nan"), "", "1", "x", [], {}, [[]], [1, 2, 3, 4], {"a": 1}]
+
+
+def paths(value, path=()):
+    """Yield where something is in a content."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in items:
+        yield (*path, key)
+        if isinstance(item, (dict, list)):
+            yield from paths(item, (*path, key))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_a_file_says_is_repaired_or_refused(intact, seed):
+    draw = random.Random(seed)
+    outcomes = set()
+    for _ in range(100):
+        content = copy.deepcopy(intact)
+        for _ in range(draw.choice([1, 1, 2])):
+            *parents, key = draw.choice([p for p in paths(content) if 1 < len(p) < 5])
+            place = content
+            for parent in parents:
+                place = place[parent]
+            place[key] = copy.deepcopy(draw.choice(VALUES))
+        findings = inspect_content(content, "a.json")
+        try:
+            findings.refuse_problems(with_masks=True)
+        except UserError as error:
+            assert "\n" not in str(error)
+            outcomes.add("refused")
+            continue
+        findings.apply(content)
+        again = inspect_content(content, "a.json")
+        # What was repaired needs no repair.
+        assert not again.is_changed and not again.problems
+        outcomes.add("repaired" if findings.is_changed else "as it was")
+    assert outcomes == {"refused", "repaired", "as it was"}

@@ -7,7 +7,9 @@ import json
 import pytest
 from coco_files import CLASSES, reorder, truth_as_predictions, write, write_coco
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
+from mmdet.registry import TRANSFORMS
 
+from gcp_mm.datasets import CocoDataset
 from gcp_mm.datasets.coco_annotations import load
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.metrics.coco_metric import CocoMetric
@@ -179,3 +181,22 @@ def test_other_classes_read_the_file_anew(tmp_path, truth):
         metric.dataset_meta = dict(classes=classes)
         metric.process({}, truth_as_predictions(truth, classes))
         assert metric.evaluate(size=4)["coco/bbox_mAP"] == 1.0
+
+
+def test_sizes_that_the_data_found_serve_the_measure(tmp_path, truth):
+    samples = truth_as_predictions(truth)
+    for image in truth["images"]:
+        del image["width"], image["height"]
+    path = write(tmp_path, truth, "val")
+    with pytest.raises(UserError, match="width and height of an image are not given"):
+        evaluate(path, samples)
+    assert TRANSFORMS.get("LoadImageFromFile") is not None
+    CocoDataset(
+        data_root=str(tmp_path),
+        ann_file=str(path),
+        data_prefix=dict(img="val2017/"),
+        metainfo=dict(classes=CLASSES),
+        pipeline=[dict(type="mmdet.LoadImageFromFile")],
+        test_mode=True,
+    )
+    assert evaluate(path, samples)["coco/segm_mAP"] == 1.0
