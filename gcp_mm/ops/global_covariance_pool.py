@@ -28,7 +28,8 @@ def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") ->
     float: a sample without any variation over its positions gives zeros, and a zero gradient. The
     gradient of 'gram' is finite there too; plain operators, which are also what torch.func and
     gradients of gradients use, multiply the incoming gradient by the root of the trace of the
-    covariance, which is up to sqrt(C) times the largest deviation, and need that to be a float.
+    covariance, which is up to sqrt(C) times the largest deviation, and need that to be a float that
+    is neither infinite nor subnormal.
     Tens of steps diverge, because rounding makes eigenvalues negative and each step enlarges those.
 
     To ``torch.fx`` it is one node. ``torch.jit.script`` compiles a call of the operator

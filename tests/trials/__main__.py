@@ -17,7 +17,14 @@ from forked import import_everything
 from inputs import make_inputs
 
 # Each with its share of the time.
-TRIALS = {"kills": 6, "hostile_files": 3, "damaged_files": 3, "lying_server": 2, "environment": 3}
+TRIALS = {
+    "kills": 6,
+    "hostile_files": 3,
+    "damaged_files": 3,
+    "lying_server": 2,
+    "environment": 3,
+    "layer_fuzz": 2,
+}
 
 
 def main() -> int:
