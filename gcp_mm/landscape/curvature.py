@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.frozen import frozen
+from gcp_mm.landscape.loss import cross_entropy
 from gcp_mm.landscape.mean_loss import Batches, finite_mean_loss
 from gcp_mm.landscape.spectrum import EstimatedSpectrum, ExactSpectrum, Spectrum
 
@@ -42,7 +44,8 @@ def curvature(
     of a batch norm through them (``torch.func`` of torch 2.13; central differences tell).
 
     Args:
-        model: Returns logits; all its parameters count.
+        model: Returns logits. Parameters that the loss does not depend on are left out: they would
+            add eigenvalues of zero.
         batches: Images and classes, on the device of the model.
         top: Number of eigenvalues, the largest first.
         trace_samples: Random vectors for Hutchinson's estimate of the trace.
@@ -54,7 +57,8 @@ def curvature(
             'trace', 'density'.
 
     Returns:
-        Plain data: ``loss``, ``parameters`` (their number P), ``exact`` (whether nothing is
+        Plain data: ``loss``, ``parameters`` (their number P), ``unused`` (the names of those that
+        were left out), ``exact`` (whether nothing is
         estimated), ``eigenvalues`` (descending), ``smallest_eigenvalue``, ``trace``,
         ``trace_standard_error`` (0 if exact), ``grid`` and ``density`` (1024 points; the density
         integrates to 1).
@@ -65,14 +69,12 @@ def curvature(
             not finite.
     """
     results = {} if results is None else results
-    parameters = list(model.parameters())
-    count = sum(parameter.numel() for parameter in parameters)
-    exact = count <= exact_below
-    _check(count, exact, top, trace_samples, lanczos_steps)
     with frozen(model, batch_norm="eval"):
         results["loss"] = finite_mean_loss(model, batches)
-        for parameter in parameters:
-            parameter.requires_grad_(True)
+        parameters, results["unused"] = _parameters(model, batches)
+        count = sum(parameter.numel() for parameter in parameters)
+        exact = count <= exact_below
+        _check(count, exact, top, trace_samples, lanczos_steps)
         hessian = _hessian(model, parameters, batches)
         spectrum: Spectrum = (
             ExactSpectrum(hessian)
@@ -92,6 +94,24 @@ def curvature(
                 results.update(measure())
                 on_stage(stage)
     return results
+
+
+def _parameters(model: nn.Module, batches: Batches) -> tuple[list[nn.Parameter], list[str]]:
+    """Return the parameters that the loss depends on, and the names of the others."""
+    named = [(name, p) for name, p in model.named_parameters() if p.is_floating_point()]
+    for _, parameter in named:
+        parameter.requires_grad_(True)
+    used = set()
+    for inputs, targets in batches:
+        loss = cross_entropy(model(inputs), targets)
+        if loss.requires_grad:
+            found = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True)
+            used |= {name for (name, _), g in zip(named, found, strict=True) if g is not None}
+        if len(used) == len(named):
+            break
+    for name, parameter in named:
+        parameter.requires_grad_(name in used)
+    return [p for name, p in named if name in used], [n for n, _ in named if n not in used]
 
 
 def _check(count: int, exact: bool, top: int, trace_samples: int, lanczos_steps: int) -> None:

@@ -58,6 +58,31 @@ def test_exact_spectrum_equals_dense_differentiation(batches, impl):
     check_density(found, expected)
 
 
+class WithUnused(nn.Module):
+    """An auxiliary head that the logits do not pass, and a frozen weight nobody uses."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.auxiliary = network, nn.Linear(3, 2, dtype=torch.float64)
+        self.scale = nn.Parameter(torch.ones(4), requires_grad=False)
+
+    def forward(self, x):
+        return self.network(x)
+
+
+@pytest.mark.parametrize("exact_below", [1000, 0])
+def test_parameters_that_the_loss_does_not_use_are_left_out(network, batches, exact_below):
+    options = {**OPTIONS, "exact_below": exact_below}
+    expected = curvature(copy.deepcopy(network), batches, **options)
+    model = WithUnused(network)
+    found = curvature(model, batches, **options)
+    assert found.pop("unused") == ["scale", "auxiliary.weight", "auxiliary.bias"]
+    assert expected.pop("unused") == []
+    assert found == expected
+    flags = {name: p.requires_grad for name, p in model.named_parameters()}
+    assert not flags.pop("scale") and all(flags.values())
+
+
 def check_density(found, eigenvalues):
     """Its mass is 1 and its mean that of the eigenvalues."""
     grid, density = np.array(found["grid"]), np.array(found["density"])

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.load import fixed_batches
+from gcp_mm.landscape.load import fixed_batches, load_finite_model
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -73,3 +73,16 @@ def test_images_without_a_class_are_refused(cfg):
     changed.val_dataloader.dataset.with_label = False
     with pytest.raises(UserError, match="val_dataloader: an image without exactly one class"):
         fixed_batches(changed, 1, 2, split="val")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(cfg, checkpoint, value, tmp_path):
+    load_finite_model(cfg, checkpoint)
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"]["head.fc.weight"][0, 0] = value
+    content["state_dict"]["backbone.bn1.running_var"][0] = value
+    path = tmp_path / "diverged.pth"
+    torch.save(content, path)
+    named = r"diverged.pth' holds .* 2 of \d+ tensors \(backbone.bn1.running_var, head.fc.weight\)"
+    with pytest.raises(UserError, match=named):
+        load_finite_model(cfg, path)

@@ -6,6 +6,7 @@ import argparse
 
 from gcp_mm.cli.landscape_commands.choices import EXACT_BELOW
 from gcp_mm.cli.landscape_commands.measurement import add_measurement_arguments, prepare
+from gcp_mm.files import abbreviate
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -72,6 +73,9 @@ def command(args: argparse.Namespace) -> None:
         on_stage=on_stage,
         **options,
     )
+    if found["unused"]:
+        names = abbreviate(found["unused"])
+        print(f"left out, because the loss does not depend on them: {names}")
     print(
         f"{found['parameters']} parameters, {'exact' if found['exact'] else 'estimated'}\n"
         f"largest eigenvalues {', '.join(f'{value:.4g}' for value in found['eigenvalues'])}\n"

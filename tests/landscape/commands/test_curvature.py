@@ -60,3 +60,12 @@ def test_layer_without_a_forward_derivative_is_named(call_tool, classifier, chec
     message = only_error(*code_and_text)
     assert "no second derivative in forward mode" in message and "group_norm" in message
     assert not out.exists()
+
+
+@pytest.mark.parametrize("command", ["curvature", "surface"])
+def test_weights_that_are_no_numbers_are_one_line(call_tool, classifier, checkpoint, command):
+    content = torch.load(checkpoint)
+    content["state_dict"]["head.fc.bias"][0] = torch.inf
+    torch.save(content, checkpoint)
+    message = only_error(*call_tool(TOOL, command, classifier, checkpoint, "--batch-size", 2))
+    assert "not finite in 1 of" in message and "take an earlier checkpoint" in message
