@@ -110,7 +110,7 @@ def _download(url: str, target: Path, retries: int) -> None:
             output=str(target),
             resume=True,
             retries=retries,
-            timeout=60,
+            timeout=min(60.0, PATIENCE),
             progress=progress,
             cancel=cancel,
         )
@@ -143,7 +143,7 @@ def _version(url: str) -> dict[str, Any] | None:
     if "://drive.google.com/" in url:
         return None
     with contextlib.suppress(requests.RequestException, OSError):
-        return within(60, ask)
+        return within(min(60.0, PATIENCE), ask)
     return None
 
 
