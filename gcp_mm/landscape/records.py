@@ -59,8 +59,8 @@ def read_records(path: str | Path) -> tuple[dict, list[dict]]:
     """
     path = Path(path)
     try:
-        text = path.read_text()
-    except OSError as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"landscape records {str(path)!r} cannot be read: {error}") from error
     # Without an end, the last line was being written.
     lines = text.split("\n")[:-1]

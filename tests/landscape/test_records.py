@@ -115,3 +115,9 @@ def test_number_that_json_lacks_is_not_written(path):
     with pytest.raises(ValueError, match="JSON"):
         RecordFile(path, header()).append({"step": 9, "loss": float("nan")})
     assert path.read_bytes() == before
+
+
+def test_file_that_is_no_text(tmp_path):
+    (tmp_path / "x.jsonl").write_bytes(b"\x80\x04\x95\xea")
+    with pytest.raises(UserError, match=r"x\.jsonl' cannot be read: 'utf-8' codec"):
+        read_records(tmp_path / "x.jsonl")
