@@ -18,10 +18,11 @@ from gcp_mm.export.formats import Format, format_of
 from gcp_mm.export.images import fit, prepare_image, random_images, size_of_test_images
 from gcp_mm.export.logits import Logits
 from gcp_mm.export.numeric_check import TOLERANCE, Difference, compare, worst
-from gcp_mm.export.properties import properties
+from gcp_mm.export.properties import class_names, properties
 
 # Batches of the check when the size is open. The middle one is the exporter's example.
 _BATCHES = (1, 2, 3)
+_LONGEST_LINE = 200
 
 
 def export_classifier(
@@ -74,14 +75,21 @@ def export_classifier(
     with explain_errors(network, f"images of {size[0]} x {size[1]}"), torch.no_grad():
         shape = tuple(network(example).shape)
     batches = _batches(cfg, network, images, size, batch_size)
-    texts = properties(network, checkpoint, Path(cfg.filename or "config").stem, size, batch_size)
+    classes = class_names(cfg, checkpoint, shape[1])
+    name = Path(cfg.filename or "config").stem
+    texts = properties(network, checkpoint, name, size, batch_size, classes)
     differences = _write(chosen, network, example, target, batch_size, texts, batches, tolerance)
     return [
         f"network: {network_name(network)}, {shape[1]} classes",
-        *(f"{name}: {text}" for name, text in texts.items()),
+        *(f"{name}: {_shortened(text)}" for name, text in texts.items()),
         f"worst difference of {len(differences)} batches: {worst(differences)}",
         f"written: {target} ({chosen.name}, {target.stat().st_size / 1e6:.1f} MB)",
     ]
+
+
+def _shortened(text: str) -> str:
+    """Cut a text, such as the names of a thousand classes."""
+    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]} ..."
 
 
 def _check_arguments(

@@ -35,7 +35,8 @@ def write(
 ) -> None:
     """Write one .onnx file that holds the weights, and check it with ``onnx.checker``.
 
-    Its input is called ``images``; its output ``logits``, or ``scores`` if ``network.scores``.
+    Its input is called ``images`` and an open first axis ``batch``; its output ``logits``, or
+    ``scores`` if ``network.scores``.
 
     Args:
         network: A module that is called with images.
@@ -45,11 +46,14 @@ def write(
         properties: Texts by name, kept in the file as ``metadata_props``.
 
     Raises:
+        OSError: If the file cannot be written.
         UserError: If the network cannot be translated.
     """
     from onnx import checker
 
     program = capture(network, images, dynamic_batch)
+    # Without it the open axis has a name that torch counts up, such as s77.
+    axes = ({0: "batch"},) if dynamic_batch else None
     with explain_errors(network, NAME), warnings.catch_warnings():
         # onnxscript uses a form of torch's that torch 2.13 is about to drop.
         warnings.simplefilter("ignore", FutureWarning)
@@ -57,13 +61,15 @@ def write(
             program,
             input_names=["images"],
             output_names=["scores" if getattr(network, "scores", False) else "logits"],
+            dynamic_shapes=axes,
             opset_version=OPSET,
             verbose=False,
         )
         translated.model.metadata_props.update(properties)
-        # Weights beside the file could not be replaced together with it.
-        translated.save(path, external_data=False)
-        checker.check_model(str(path), full_check=True)
+        # One message with the weights: beside the file they could not be replaced together with it.
+        content = translated.model_proto.SerializeToString()
+        checker.check_model(content, full_check=True)
+    path.write_bytes(content)
 
 
 def read(path: Path) -> Callable[[Tensor], Tensor]:

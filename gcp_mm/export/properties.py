@@ -3,13 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+
+import gcp_mm.registry  # noqa: F401  (its data sets)
+from gcp_mm.engine.checkpoint_loader import load_from_file
 from gcp_mm.export.images import swaps_channels
 from gcp_mm.export.logits import Logits
 from gcp_mm.files import sha256
 from gcp_mm.version import __version__
+
+
+def class_names(cfg: Config, checkpoint: str | Path, number: int) -> list[str] | None:
+    """Look up what the outputs of a classifier are called.
+
+    Args:
+        cfg: Its config.
+        checkpoint: File of its weights; the names that it was trained with come first.
+        number: Outputs of the network.
+
+    Returns:
+        The names; None if neither the file nor the test data set of the config has that many.
+    """
+    loaded = load_from_file(checkpoint, "cpu")
+    meta = loaded.get("meta")
+    described = (meta if isinstance(meta, Mapping) else {}).get("dataset_meta")
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset", {})
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    with DATASETS.switch_scope_and_registry("mmpretrain") as registry:
+        kind = registry.get(dataset["type"]) if isinstance(dataset.get("type"), str) else None
+    for source in (
+        described,
+        {"classes": dataset.get("classes")},
+        dataset.get("metainfo"),
+        getattr(kind, "METAINFO", None),
+    ):
+        names = source.get("classes") if isinstance(source, Mapping) else None
+        if isinstance(names, list | tuple) and len(names) == number:
+            return [str(name) for name in names]
+    return None
 
 
 def properties(
@@ -18,6 +54,7 @@ def properties(
     config: str,
     size: Sequence[int],
     batch: int | None,
+    classes: Sequence[str] | None = None,
 ) -> dict[str, str]:
     """Describe input, output and origin of an exported network.
 
@@ -27,10 +64,11 @@ def properties(
         config: Name of its config.
         size: Height and width of the images.
         batch: Images in a batch, None if any number.
+        classes: Names of the classes, in the order of the outputs.
 
     Returns:
         Texts by name. ``mean`` and ``std`` are JSON lists for pixels of 0 to 255 in the order of
-        ``channels``; they are there if the caller has to apply them.
+        ``channels``; they are there if the caller has to apply them. ``classes`` is one too.
     """
     preprocessor = network.network.data_preprocessor
     mean = getattr(preprocessor, "mean", None)
@@ -43,6 +81,8 @@ def properties(
             # Seven digits are what float32 holds.
             numbers = getattr(preprocessor, name).flatten().tolist()
             found[name] = json.dumps([float(f"{number:.7g}") for number in numbers])
+    if classes:
+        found["classes"] = json.dumps(list(classes))
     return {
         "input": f"images, float32 {shape}, {found['channels']}, {values}",
         "output": "scores (softmax)" if network.scores else "logits",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -51,10 +52,14 @@ def write(
         properties: Texts by name, kept in the file as ``extra_files``.
 
     Raises:
+        OSError: If the file cannot be written.
         UserError: If the network cannot be captured.
     """
     program = capture(network, images, dynamic_batch)
-    torch.export.save(program, path, extra_files=dict(properties))
+    # To memory first: an error of the disk is then one of Python's.
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files=dict(properties))
+    path.write_bytes(content.getbuffer())
 
 
 def read(path: Path) -> Callable[[Tensor], Tensor]:

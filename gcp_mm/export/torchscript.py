@@ -5,6 +5,7 @@ torch calls it deprecated in favour of torch.export.
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -36,13 +37,17 @@ def write(
         properties: Texts by name, kept in the file as ``_extra_files``.
 
     Raises:
+        OSError: If the file cannot be written.
         UserError: If the network cannot be traced.
     """
     with explain_errors(network, NAME), warnings.catch_warnings():
         # That it is deprecated, and each comparison of shapes; the numeric check judges the result.
         warnings.simplefilter("ignore")
         trace = torch.jit.trace(network, images, check_trace=False)
-        torch.jit.save(trace, path, _extra_files=dict(properties))
+        # To memory first: where torch writes a file and the disk is full, it aborts the process.
+        content = io.BytesIO()
+        torch.jit.save(trace, content, _extra_files=dict(properties))
+    path.write_bytes(content.getbuffer())
 
 
 def read(path: Path) -> Callable[[Tensor], Tensor]:

@@ -4,9 +4,11 @@ import hashlib
 import json
 
 import pytest
+import torch
+from mmengine.config import Config
 
 from gcp_mm.export.logits import Logits
-from gcp_mm.export.properties import properties
+from gcp_mm.export.properties import class_names, properties
 
 
 @pytest.mark.parametrize("normalise", [False, True])
@@ -29,3 +31,29 @@ def test_input_is_described(small_network, tmp_path, normalise, to_rgb):
     else:
         assert json.loads(found["mean"]) == [123.675, 116.28, 103.53]
         assert json.loads(found["std"]) == [58.395, 57.12, 57.375]
+
+
+@pytest.mark.parametrize(
+    ("meta", "dataset", "expected"),
+    [
+        ({"dataset_meta": {"classes": ("a", "b")}}, {}, ["a", "b"]),
+        ({"dataset_meta": {"classes": ("a", "b")}}, {"classes": ["c", "d"]}, ["a", "b"]),
+        ({"dataset_meta": {"classes": ("a", "b", "c")}}, {"classes": ["c", "d"]}, ["c", "d"]),
+        ({}, {"metainfo": {"classes": ["c", "d"]}}, ["c", "d"]),
+        (None, {"type": "RepeatDataset", "dataset": {"classes": ["c", "d"]}}, ["c", "d"]),
+        ({}, {"classes": "names.txt"}, None),
+    ],
+)
+def test_class_names(tmp_path, meta, dataset, expected):
+    path = tmp_path / "a.pth"
+    torch.save({"state_dict": {}, **({} if meta is None else {"meta": meta})}, path)
+    cfg = Config({"test_dataloader": {"dataset": {"type": "CustomDataset", **dataset}}})
+    assert class_names(cfg, path, 2) == expected
+
+
+def test_class_names_of_imagenet(tmp_path):
+    path = tmp_path / "a.pth"
+    torch.save({"state_dict": {}}, path)
+    cfg = Config({"test_dataloader": {"dataset": {"type": "ImageNet"}}})
+    names = class_names(cfg, path, 1000)
+    assert names[0].startswith("tench") and len(names) == 1000
