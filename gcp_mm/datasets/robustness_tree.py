@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
 
+from gcp_mm.command_names import command_line
 from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.imagenet_classes import wnid_to_index
 from gcp_mm.datasets.text_list import read_class_names
@@ -118,7 +119,7 @@ class RobustnessTree(Dataset):
         if self.manifest is not None and found != self.manifest["images_per_cell"]:
             raise UserError(
                 f"{source!r}: cells have {found} files, and its manifest states "
-                f"{self.manifest['images_per_cell']}; finish tools/make_corruptions.py"
+                f"{self.manifest['images_per_cell']}; finish {command_line('corrupt')}"
             )
         if not partial and self.class_to_index == wnid_to_index() and found != RELEASED_FILES:
             raise UserError(

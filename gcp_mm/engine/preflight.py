@@ -10,6 +10,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
+from gcp_mm.command_names import command_line
 from gcp_mm.engine.checkpoint_form import check_training
 from gcp_mm.engine.checkpoint_loader import UNSAFE_SWITCH, load_from_file
 from gcp_mm.engine.file_kind import is_safetensors
@@ -224,7 +225,7 @@ def check_start(cfg: Config, required: bool | None = None) -> None:
         if not resume and not _is_remote(source) and not Path(source).expanduser().is_file():
             raise CheckpointNotFoundError(
                 f"pretrained weights {source!r} do not exist (load_from, working folder: "
-                f"{Path.cwd()}). Convert published weights (python tools/convert_checkpoint.py "
+                f"{Path.cwd()}). Convert published weights ({command_line('convert')} "
                 f"SRC {source}), or name a checkpoint that you have (--cfg-options load_from=PATH)"
             )
         return
@@ -238,8 +239,8 @@ def check_start(cfg: Config, required: bool | None = None) -> None:
     raise UserError(
         "this config fine-tunes a pretrained network, but load_from is empty and there is no run "
         "to continue: training from random weights would give a poor result without a warning. "
-        "Name the weights (--cfg-options load_from=checkpoints/NAME.pth; python "
-        "tools/convert_checkpoint.py SRC checkpoints/NAME.pth makes that file from published "
+        "Name the weights (--cfg-options load_from=checkpoints/NAME.pth; "
+        f"{command_line('convert')} SRC checkpoints/NAME.pth makes that file from published "
         "ones), or train from scratch with a config of configs/imagenet"
     )
 

@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
+from gcp_mm.command_names import command_line
 from gcp_mm.engine.coverage import Coverage, compare, weights_of
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
 from gcp_mm.files import abbreviate
@@ -31,8 +32,8 @@ def check_pretrained_exists(checkpoint: str, key: str = "model.backbone.init_cfg
     name = Path(checkpoint).stem
     raise CheckpointNotFoundError(
         f"pretrained weights {checkpoint!r} do not exist ({key}.checkpoint, working folder: "
-        f"{Path.cwd()}). Train them (tools/train.py configs/imagenet/{name}.py), or name a "
-        f"checkpoint that you have (--cfg-options {key}.checkpoint=PATH), or start from random "
+        f"{Path.cwd()}). Train them ({command_line('train')} gcp_mm::imagenet/{name}.py), or name "
+        f"a checkpoint that you have (--cfg-options {key}.checkpoint=PATH), or start from random "
         f"weights (--cfg-options {key}=None)"
     )
 

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from gcp_mm.command_names import command_line
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS, SEVERITIES
 from gcp_mm.evaluation.perturbations import DIFFICULTIES, PERTURBATIONS
@@ -78,7 +79,7 @@ def load_baseline(baseline: str | Path | Baseline, dataset: str) -> Baseline:
     if not path.is_file():
         raise UserError(
             f"baseline {str(baseline)!r} is neither one of {', '.join(_SHIPPED)} nor a file; "
-            "`tools/test_robustness.py baseline` measures a network and writes one"
+            f"`{command_line('robustness')} baseline` measures a network and writes one"
         )
     return parse_baseline(path.read_text(encoding="utf-8", errors="replace"), str(path), dataset)
 
@@ -104,7 +105,7 @@ def parse_baseline(text: str, source: str, dataset: str) -> Baseline:
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{source!r} is no baseline: a JSON file with 'format': {FORMAT!r} and 'version': "
-            f"{VERSION}; `tools/test_robustness.py baseline` writes one"
+            f"{VERSION}; `{command_line('robustness')} baseline` writes one"
         ) from error
     if content.get("dataset") != dataset:
         raise UserError(

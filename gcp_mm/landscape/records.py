@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from gcp_mm.command_names import command_line
 from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.result_file import differences
@@ -74,7 +75,7 @@ def read_records(path: str | Path) -> tuple[dict, list[dict]]:
         if kind != ("header" if number == 1 else "probe"):
             raise UserError(
                 f"{str(path)!r}, line {number}: no landscape record; a hook or "
-                "'tools/landscape.py probe' writes such files"
+                f"'{command_line('landscape')} probe' writes such files"
             )
         records.append(record)
     if not records:

@@ -15,6 +15,7 @@ import numpy as np
 import PIL
 import torch
 
+from gcp_mm.command_names import command_line
 from gcp_mm.datasets.video_clip import has_strict_decoder
 from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
@@ -71,7 +72,7 @@ def read_result(path: str | Path) -> dict[str, Any]:
     except (OSError, UserError) as error:
         raise UserError(
             f"{str(path)!r} is not version {VERSION} of {FORMAT!r}: {error}; "
-            "tools/test_robustness.py writes such files. Choose another file"
+            f"{command_line('robustness')} writes such files. Choose another file"
         ) from error
     return content
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gcp_mm.command_names import command_line
 from gcp_mm.zoo.rows import CLASSIFICATION, Row
 from gcp_mm.zoo.weights import default_checkpoint
 
@@ -57,7 +58,7 @@ def _release(row: Row) -> list[str]:
 def _commands(row: Row) -> list[str]:
     lines = [f"  train       tools/dist_train.sh {row.config} 8"]
     checkpoint = default_checkpoint(row) if row.task == CLASSIFICATION else "CHECKPOINT"
-    lines.append(f"  evaluate    python tools/test.py {row.config} {checkpoint}")
+    lines.append(f"  evaluate    {command_line('test')} {row.config} {checkpoint}")
     if row.release is not None:
-        lines.append(f"  download    python tools/model_zoo.py download {row.name}")
+        lines.append(f"  download    {command_line('zoo')} download {row.name}")
     return lines

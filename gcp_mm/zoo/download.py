@@ -7,6 +7,7 @@ from pathlib import Path
 
 import filelock
 
+from gcp_mm.command_names import command_line
 from gcp_mm.errors import UserError
 from gcp_mm.zoo.released_file import check_released_file
 from gcp_mm.zoo.rows import Row
@@ -74,7 +75,7 @@ def alternative(row: Row) -> str:
     """
     return (
         f"The same file is at {row.release.baidu_url} (extraction code {row.release.baidu_code}): "
-        "fetch it with a browser and continue with `python tools/model_zoo.py download "
+        f"fetch it with a browser and continue with `{command_line('zoo')} download "
         f"{row.name} --from-file PATH`"
     )
 

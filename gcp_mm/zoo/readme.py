@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from gcp_mm.command_names import command_line
 from gcp_mm.errors import UserError
 from gcp_mm.zoo.rows import load_rows
 from gcp_mm.zoo.tables import coco_section, imagenet_section
@@ -43,7 +44,7 @@ def update_readme(path: str | Path, check: bool = False) -> bool:
     if check and stale:
         raise UserError(
             f"{path}: the tables {', '.join(stale)} are not what the metafiles below configs/ say; "
-            "run `python tools/model_zoo.py readme`"
+            f"run `{command_line('zoo')} readme`"
         )
     if stale:
         # mmengine takes a second to import, and --check has no use for it.

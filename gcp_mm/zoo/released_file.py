@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gcp_mm.command_names import command_line
 from gcp_mm.errors import CheckpointMismatchError
 from gcp_mm.files import sha256
 from gcp_mm.zoo.rows import Row
@@ -46,7 +47,7 @@ def check_released_file(row: Row, path: str | Path) -> str:
                 "a web page, which Google Drive sends instead of a file when its quota is used up"
                 if is_web_page(path)
                 else "not a PyTorch checkpoint, as the authors released; another file of these "
-                "weights is converted with tools/convert_checkpoint.py"
+                f"weights is converted with {command_line('convert')}"
             )
         )
     expected = row.release.size

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from gcp_mm.command_names import command_line
 from gcp_mm.errors import UserError
 
 CLASSIFICATION, DETECTION = "classification", "detection"
@@ -170,7 +171,7 @@ def find_row(name: str) -> Row:
         raise UserError(
             f"the model zoo has no row {name!r}"
             + (f"; the closest are {', '.join(close)}" if close else "")
-            + f". `tools/model_zoo.py list` shows all {len(rows)}"
+            + f". `{command_line('zoo')} list` shows all {len(rows)}"
         )
     return rows[name.lower()]
 

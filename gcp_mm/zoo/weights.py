@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gcp_mm.command_names import command_line
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
 from gcp_mm.files import abbreviate, sha256
 from gcp_mm.zoo.rows import Row, find_row
@@ -57,7 +58,7 @@ def load_from_zoo(filename: str, map_location: Any = None) -> Any:
     if not path.is_file():
         raise CheckpointNotFoundError(
             f"there are no weights of {row.name} here: {str(path)!r} does not exist (working "
-            f"folder: {Path.cwd()}). Fetch the authors' file with `python tools/model_zoo.py "
+            f"folder: {Path.cwd()}). Fetch the authors' file with `{command_line('zoo')} "
             f"download {row.name}`, or give the path of a checkpoint (pretrained='PATH'), or ask "
             "for random weights (pretrained=False)"
         )
@@ -101,7 +102,7 @@ def _check_row(loaded: Any, row: Row, path: Path) -> None:
 
     weights = check_form(loaded, path, on_meta=True)
     remedy = (
-        f"Move it, and fetch the authors' file with `python tools/model_zoo.py download {row.name}`"
+        f"Move it, and fetch the authors' file with `{command_line('zoo')} download {row.name}`"
         f"; or name the file itself (pretrained={str(path)!r}) with the config that it belongs to"
     )
     named = _part(_part(loaded, "meta"), "conversion").get("row")
@@ -114,7 +115,7 @@ def _check_row(loaded: Any, row: Row, path: Path) -> None:
     if other := [name for name in tensors if not name.startswith(_PARTS)]:
         raise CheckpointMismatchError(
             f"{str(path)!r} is not in the layout of mmpretrain: it has {abbreviate(other)}. "
-            f"`python tools/convert_checkpoint.py` converts published files. {remedy}"
+            f"`{command_line('convert')}` converts published files. {remedy}"
         )
     parameters = sum(t.numel() for n, t in tensors.items() if not n.endswith(_BUFFERS))
     if parameters != row.parameters:

@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
+from gcp_mm.command_names import command_line
 from gcp_mm.engine.coverage import ADAPTED, compare, weights_of
 from gcp_mm.engine.preflight import check_start
 from gcp_mm.errors import CheckpointMismatchError
@@ -65,7 +66,7 @@ class PretrainedRequiredHook(Hook):
             raise CheckpointMismatchError(
                 f"{runner._load_from} does not hold the {type(model.backbone).__name__} that this "
                 f"config fine-tunes: {coverage} of the backbone; {coverage.details()}. Use weights "
-                "of this architecture (python tools/convert_checkpoint.py SRC DST converts "
+                f"of this architecture ({command_line('convert')} SRC DST converts "
                 "published ones), or change model.backbone to theirs"
             )
         print_log(f"{coverage} of the backbone from {runner._load_from}", logger="current")

@@ -1,0 +1,33 @@
+"""How the commands of this project are called where it is installed: from tools/, or as gcp-mm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# By command of gcp-mm, the file in tools/ of a source tree, which a wheel does not have.
+TOOLS = {
+    "train": "train",
+    "test": "test",
+    "zoo": "model_zoo",
+    "convert": "convert_checkpoint",
+    "export": "export",
+    "robustness": "test_robustness",
+    "corrupt": "make_corruptions",
+    "landscape": "landscape",
+    "schedules": "plot_schedules",
+    "compare": "compare_runs",
+}
+
+
+def command_line(name: str, folder: Path = Path(__file__).parents[1]) -> str:
+    """Return what starts a command, for a message.
+
+    Args:
+        name: The command, as ``gcp-mm`` knows it.
+        folder: Where ``tools`` may be.
+
+    Returns:
+        ``python tools/NAME.py`` or ``gcp-mm NAME``.
+    """
+    file = f"tools/{TOOLS[name]}.py"
+    return f"python {file}" if (folder / file).is_file() else f"gcp-mm {name}"

@@ -1,0 +1,26 @@
+"""Messages name a command that is there."""
+
+import re
+
+import pytest
+
+from gcp_mm.cli.main import COMMANDS
+from gcp_mm.command_names import TOOLS, command_line
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_command_is_the_tool_or_the_installed_program(repo, tmp_path, name):
+    assert command_line(name) == f"python tools/{TOOLS[name]}.py"
+    assert (repo / "tools" / f"{TOOLS[name]}.py").is_file()
+    assert command_line(name, tmp_path) == f"gcp-mm {name}"
+
+
+def test_every_command_has_its_tool():
+    assert TOOLS.keys() == COMMANDS.keys() - {"doctor"}
+
+
+def test_no_message_names_a_file_that_a_wheel_lacks(repo):
+    """Docstrings and comments may; the launch scripts have no other name."""
+    for path in (repo / "gcp_mm").rglob("*.py"):
+        code = re.sub(r'""".*?"""|^\s*#.*$', "", path.read_text(), flags=re.S | re.M)
+        assert not re.search(r"tools/[a-z_]+\.py", code), path
