@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Settings of the learning rate with published weights, by number of channels before the
-# covariance (None is average pooling), and the networks that have them at that width.
-_SETTINGS = {
-    None: ("lrnorm", "lrfast", "lradju"),
-    256: ("lrnorm", "lrfast", "lradju"),
-    128: ("lrnorm", "lradju"),
-}
+from gcp_mm.zoo.rows import CLASSIFICATION, load_rows
+
+# torchvision's names of networks, and those of the rows.
 _PUBLISHED = {
     "resnet18": "resnet18",
     "resnet34": "resnet34",
@@ -19,7 +15,6 @@ _PUBLISHED = {
     "mobilenet_v2": "mobilenetv2",
     "shufflenet_v2_x1_0": "shufflenetv2",
 }
-_NARROW = ("resnet50", "mobilenet_v2")
 
 
 @dataclass(frozen=True)
@@ -51,17 +46,15 @@ class Architecture:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Published rows of this architecture, such as ``resnet50_gcp_lrnorm_128``; may be empty.
-
-        Source: the results of https://github.com/ZhangLi-CS/GCP_Optimization.
-        """
-        width = self.reduced_channels
-        published = self.network in _PUBLISHED and width in _SETTINGS and self.num_classes == 1000
-        if not published or (width == 128 and self.network not in _NARROW):
-            return ()
-        stem = f"{_PUBLISHED[self.network]}_{'gcp' if self.covariance else 'gap'}"
-        suffix = "_128" if width == 128 else ""
-        return tuple(f"{stem}_{setting}{suffix}" for setting in _SETTINGS[width])
+        """Rows of the metafiles with this architecture, such as ``resnet50_gcp_lrnorm_128``."""
+        backbone = _PUBLISHED.get(self.network)
+        return tuple(
+            row.name
+            for row in load_rows()
+            if row.task == CLASSIFICATION
+            and (row.backbone, row.reduced_channels) == (backbone, self.reduced_channels)
+            and self.num_classes == 1000
+        )
 
     def __str__(self) -> str:
         """Describe it in words."""

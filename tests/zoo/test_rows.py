@@ -60,9 +60,7 @@ def test_the_twelve_detectors_are_those_of_the_published_tables(published):
         if len(cells) == 8 and cells[0] in SHORT
     }
     assert len(masks) == 6
-    assert masks == {
-        row.name: numbers(row, "mask") for row in DETECTORS if row.name in masks
-    }
+    assert masks == {row.name: numbers(row, "mask") for row in DETECTORS if row.name in masks}
 
 
 def test_name_says_what_a_classifier_is():
