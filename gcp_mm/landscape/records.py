@@ -13,7 +13,7 @@ from mmengine.config import Config
 from gcp_mm.command_names import command_line
 from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.result_file import differences
+from gcp_mm.landscape.result_file import differences, is_number
 
 VERSION = 1
 FILENAME = "landscape.jsonl"
@@ -45,6 +45,33 @@ def _digest(values: Mapping) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def _is_header(record: object) -> bool:
+    """Say whether it has the form of the first line, if that of this version."""
+    if not isinstance(record, dict) or record.get("kind") != "header":
+        return False
+    known = isinstance(record.get("run"), str) and isinstance(record.get("settings"), dict)
+    return known or record.get("version") != VERSION
+
+
+def _is_probe(record: object) -> bool:
+    """Say whether it has the form of the later lines; what is not measured may be missing."""
+    if not isinstance(record, dict) or record.get("kind") != "probe":
+        return False
+    places = (record.get("step"), record.get("batch", 0))
+    scalars = (record.get(key) for key in ("epoch", "lr", "loss", "grad_norm"))
+    lists = (record.get(key, [None]) for key in ("losses", "grad_diffs", "beta"))
+    return (
+        all(type(place) is int for place in places)
+        and all(value is None or is_number(value) for value in scalars)
+        and all(
+            isinstance(values, list)
+            and values
+            and all(value is None or is_number(value) for value in values)
+            for values in lists
+        )
+    )
+
+
 def read_records(path: str | Path) -> tuple[dict, list[dict]]:
     """Read a file of records.
 
@@ -69,10 +96,9 @@ def read_records(path: str | Path) -> tuple[dict, list[dict]]:
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
-            kind = record["kind"]
-        except (ValueError, TypeError, KeyError):
-            kind = None
-        if kind != ("header" if number == 1 else "probe"):
+        except (ValueError, RecursionError):
+            record = None
+        if not (_is_header(record) if number == 1 else _is_probe(record)):
             raise UserError(
                 f"{str(path)!r}, line {number}: no landscape record; a hook or "
                 f"'{command_line('landscape')} probe' writes such files"

@@ -33,14 +33,46 @@ def read_results(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["kind"] != kind:
             raise UserError(f"{str(path)!r} holds a {content['kind']!r}, expected a {kind!r}")
-        return dict(content["settings"]), dict(content["results"])
-    except (ValueError, KeyError, TypeError) as error:
+        settings, results = content["settings"], content["results"]
+        if not (isinstance(settings, dict) and isinstance(results, dict)):
+            raise TypeError("settings and results have to be objects")
+        _check_numbers(results)
+        return settings, results
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(
             f"{str(path)!r} is not a result file of `{kind}` ({type(error).__name__}: {error}); "
             "choose another --out, or delete it"
         ) from error
+
+
+def is_number(value: object) -> bool:
+    """Say whether a value of JSON is a number that a float can be."""
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
+
+
+def _check_numbers(results: Mapping[str, Any]) -> None:
+    """Raise a TypeError that names the first result of another form than this package writes."""
+    for key in ("loss", "trace", "trace_standard_error", "smallest_eigenvalue"):
+        if key in results and not is_number(results[key]):
+            raise TypeError(f"{key} has to be a number")
+    for key in ("alphas", "betas", "eigenvalues", "grid", "density"):
+        values = results.get(key, [0.0])
+        if not (isinstance(values, list) and values and all(map(is_number, values))):
+            raise TypeError(f"{key} has to be a list of numbers")
+    if len(results.get("grid", ())) != len(results.get("density", ())):
+        raise TypeError("grid and density have to be of one length")
+    if "losses" in results:
+        rows = results["losses"]
+        if not (isinstance(rows, list) and rows and all(isinstance(row, list) for row in rows)):
+            raise TypeError("losses have to be rows of numbers")
+        height, width = len(results.get("alphas", rows)), len(results.get("betas", rows[0]))
+        if len(rows) != height or any(len(row) != width for row in rows):
+            raise TypeError("losses have to be a row for each of alphas and a column of betas")
+        known = (None, "inf", "-inf", "nan")
+        if not all(is_number(loss) or loss in known for row in rows for loss in row):
+            raise TypeError("losses have to be numbers")
 
 
 class ResultFile:

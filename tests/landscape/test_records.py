@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.records import RecordFile, make_header, read_records
+from gcp_mm.landscape.records import VERSION, RecordFile, make_header, read_records
 
 SETTINGS = {"at": "conv1", "etas": [0.1, 75.0], "batch_norm": "batch"}
 
@@ -121,3 +121,39 @@ def test_file_that_is_no_text(tmp_path):
     (tmp_path / "x.jsonl").write_bytes(b"\x80\x04\x95\xea")
     with pytest.raises(UserError, match=r"x\.jsonl' cannot be read: 'utf-8' codec"):
         read_records(tmp_path / "x.jsonl")
+
+
+GOOD = {
+    "header": {"kind": "header", "version": VERSION, "run": "r", "settings": {}},
+    "probe": {"kind": "probe", "step": 0, "losses": [1.0, None], "grad_diffs": [0.5, 1.0]},
+}
+ODD = [
+    *(("header", "run", value) for value in (None, 3, ["r"])),
+    *(("header", "settings", value) for value in (None, [], "s")),
+    *(("probe", "step", value) for value in (None, "0", 1.5, True, [])),
+    *(("probe", "batch", value) for value in (None, [], "0")),
+    *(("probe", key, value) for key in ("lr", "loss") for value in ("x", [], {}, True, 10**400)),
+    *(("probe", key, value) for key in ("losses", "beta") for value in ([], "x", 1.0, [[1.0]])),
+]
+
+
+@pytest.mark.parametrize(("line", "key", "value"), ODD)
+def test_line_of_another_form_is_named(tmp_path, line, key, value):
+    path = tmp_path / "records.jsonl"
+
+    def write(records):
+        path.write_text("".join(f"{json.dumps(record)}\n" for record in records.values()))
+
+    write(GOOD)
+    assert len(read_records(path)[1]) == 1
+    write({**GOOD, line: {**GOOD[line], key: value}})
+    number = 1 if line == "header" else 2
+    with pytest.raises(UserError, match=f"records.jsonl', line {number}: no landscape record"):
+        read_records(path)
+
+
+def test_deep_nesting_is_no_record(tmp_path):
+    path = tmp_path / "records.jsonl"
+    path.write_text("[" * 100_000 + "\n")
+    with pytest.raises(UserError, match="line 1: no landscape record"):
+        read_records(path)

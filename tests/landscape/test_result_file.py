@@ -1,3 +1,4 @@
+import json
 
 import pytest
 
@@ -66,3 +67,37 @@ def test_numbers_that_json_has_not_are_refused(tmp_path):
     file.results["loss"] = float("nan")
     with pytest.raises(ValueError, match="JSON"):
         file.save()
+
+
+SURFACE = {"loss": 1.0, "alphas": [-1.0, 1.0], "betas": [0.0], "losses": [["inf"], [None]]}
+CURVATURE = {"trace": 1.0, "eigenvalues": [1.0], "grid": [0.0, 1.0], "density": [1, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "named"),
+    [
+        *(("surface", "loss", value, "loss has to be") for value in (None, "x", [1.0])),
+        *(("surface", "alphas", value, "alphas has to be") for value in (None, [], "x", ["1"])),
+        *(("surface", "betas", value, "a column of betas") for value in ([0.0, 1.0],)),
+        *(("surface", "losses", value, "rows of numbers") for value in (None, [], [1, 2])),
+        ("surface", "losses", [[1]], "a row for each"),
+        ("surface", "losses", [[1.0], ["x"]], "losses have to be numbers"),
+        *(("curvature", "trace", value, "trace has to be") for value in (None, "1", {})),
+        *(("curvature", "density", value, "density has to be") for value in (None, 1.0, [[1]])),
+        ("curvature", "grid", [1.0], "of one length"),
+    ],
+)
+def test_results_of_another_form_are_named(tmp_path, kind, key, value, named):
+    path, results = tmp_path / "a.json", {"surface": SURFACE, "curvature": CURVATURE}[kind]
+
+    def write(results):
+        path.write_text(json.dumps({"kind": kind, "settings": {}, "results": results}))
+
+    write(results)
+    assert read_results(path, kind) == ({}, results)
+    write({**results, key: value})
+    with pytest.raises(UserError, match=f"a.json' is not a result file of `{kind}` .*{named}"):
+        read_results(path, kind)
+    path.write_text("[" * 100_000)
+    with pytest.raises(UserError, match="is not a result file"):
+        read_results(path, kind)

@@ -65,6 +65,9 @@ def command(args: argparse.Namespace) -> None:
         args.out = args.out.with_suffix("")
     figures = [args.out.with_name(f"{args.out.name}.{suffix}") for suffix in args.formats]
     kinds = {_kind(path) for path in paths}
+    unknown = kinds - {"run", "surface", "curvature"}
+    if unknown:
+        raise UserError(f"no figure is made of files of the kind {sorted(unknown)[0]!r}")
     if len(kinds) > 1:
         raise UserError(f"files of different kinds do not go into one figure: {sorted(kinds)}")
     written = {"run": _runs, "surface": _surfaces, "curvature": _spectra}[kinds.pop()](
@@ -79,12 +82,20 @@ def _kind(path: Path) -> str:
         return json.loads(path.read_text(encoding="utf-8"))["kind"].replace("header", "run")
     except OSError as error:
         raise UserError(f"{str(path)!r} cannot be read: {error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "run"
 
 
 def _names(args: argparse.Namespace, default: Sequence[str]) -> Sequence[str]:
     return args.names or default
+
+
+def _configs(paths: Sequence[Path], read: Sequence[tuple[dict, dict]]) -> list[str]:
+    """Return the configs that results were made with, or the names of their files."""
+    return [
+        str(settings.get("config", path.stem))
+        for path, (settings, _) in zip(paths, read, strict=True)
+    ]
 
 
 def _runs(args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]) -> list[Path]:
@@ -133,7 +144,10 @@ def _surfaces(
     from gcp_mm.plots.landscape import plot_surfaces
 
     read = [read_results(path, "surface") for path in paths]
-    names = _names(args, [settings["config"] for settings, _ in read])
+    for path, (_, results) in zip(paths, read, strict=True):
+        if not {"losses", "alphas", "betas"} <= set(results):
+            raise UserError(f"{str(path)!r} has no losses yet; start `surface` again to finish")
+    names = _names(args, _configs(paths, read))
     return plot_surfaces(
         [
             {
@@ -158,7 +172,7 @@ def _spectra(
     for path, (_, results) in zip(paths, read, strict=True):
         if "density" not in results:
             raise UserError(f"{str(path)!r} has no density yet; start `curvature` again to finish")
-    names = _names(args, [settings["config"] for settings, _ in read])
+    names = _names(args, _configs(paths, read))
     return plot_spectra(
         [{"name": name, **results} for name, (_, results) in zip(names, read, strict=True)],
         figures,
