@@ -2,10 +2,12 @@
 
 import argparse
 from collections.abc import Sequence
+from importlib import util
 
 from gcp_mm.cli.run_command import run_command
 from gcp_mm.doctor import conflicts, machine, packages
 from gcp_mm.doctor.check import FAIL, OK, WARN, Check
+from gcp_mm.doctor.stack import install_command
 
 
 def diagnose() -> list[Check]:
@@ -30,6 +32,17 @@ def blocking_failures(checks: Sequence[Check]) -> list[str]:
     return [check.name for check in checks if check.status == FAIL and check.blocking]
 
 
+def layer_alone(checks: Sequence[Check]) -> bool:
+    """Say whether PyTorch is here and all of OpenMMLab is absent: the layer alone was installed.
+
+    Args:
+        checks: Rows as :func:`diagnose` returns them.
+    """
+    names = ("mmengine", "mmcv", "mmpretrain", "mmdet")
+    absent = all(util.find_spec(name) is None for name in names)
+    return absent and any(check.name == "torch" and check.status == OK for check in checks)
+
+
 def format_table(checks: Sequence[Check]) -> str:
     """Lay rows out as text, each cure on a line of its own below its row.
 
@@ -47,6 +60,10 @@ def format_table(checks: Sequence[Check]) -> str:
             lines.append(f"{'':<{width + 8}}-> {check.cure}")
     broken = blocking_failures(checks)
     warned = sum(check.status == WARN for check in checks)
+    if layer_alone(checks):
+        sentence = "the layer (gcp_mm.ops) can be used; train, test and demo need OpenMMLab"
+        lines += ["", f"{sentence}: {install_command()}"]
+        return "\n".join(lines)
     verdict = f"will not work before {', '.join(broken)} is cured" if broken else "can run"
     lines += ["", f"train, test and demo {verdict}; {warned} warning{'s' * (warned != 1)}"]
     return "\n".join(lines)
@@ -72,6 +89,6 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m gcp_mm.doctor
     def command() -> int:
         checks = diagnose()
         print(format_table(checks))
-        return 1 if blocking_failures(checks) else 0
+        return 1 if blocking_failures(checks) and not layer_alone(checks) else 0
 
     return run_command(command)

@@ -5,6 +5,7 @@ overwrite a fork, so every cure that installs something asks here.
 """
 
 from importlib import metadata
+from pathlib import Path
 
 # By import name: the original and the fork, in the versions that the project is tested with.
 DISTRIBUTIONS = {
@@ -14,6 +15,8 @@ DISTRIBUTIONS = {
     "mmpretrain": ("mmpretrain==1.2.0", "onedl-mmpretrain==1.3.6"),
     "mim": ("openmim==0.3.9", "onedl-mim==0.5.1"),
 }
+
+_INSTALLER = Path(__file__).parents[2] / "requirements" / "install.sh"
 
 
 def version_of(distribution: str) -> str:
@@ -67,13 +70,22 @@ def requirement(module: str) -> str:
     return DISTRIBUTIONS[module][on_forks()]
 
 
+def _wheel_command() -> str:
+    """Return the command for an installed wheel, which has neither Makefile nor requirements."""
+    return f"pip install 'gcp_mm[{'onedl' if on_forks() else 'openmmlab'}]'"
+
+
 def install_command() -> str:
     """Return the command that installs the stack that is here."""
+    if not _INSTALLER.is_file():
+        return _wheel_command()
     return "make install STACK=onedl" if on_forks() else "make install"
 
 
 def reinstall_command() -> str:
     """Return the command that installs the stack that is here once more."""
+    if not _INSTALLER.is_file():
+        return f"{_wheel_command()} --force-reinstall"
     stack = "STACK=onedl " if on_forks() else ""
     return f"{stack}bash requirements/install.sh --force"
 
@@ -82,6 +94,8 @@ def bare_mmcv_command() -> str:
     """Return the command that puts an mmcv without operators in the place of a compiled one."""
     if on_forks():
         return f"pip uninstall onedl-mmcv; {reinstall_command()}"
+    if not _INSTALLER.is_file():
+        return f"pip uninstall mmcv; pip install {requirement('mmcv')}"
     return (
         f"make install MMCV=lite (or pip uninstall mmcv; pip install {requirement('mmcv')}), "
         "or with nvcc make install MMCV=build"
