@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import torch
 
 from gcp_mm.engine import hub
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.engine.file_kind import is_safetensors
 from gcp_mm.engine.safetensors_file import safetensors_bytes
 from gcp_mm.errors import UserError
+from gcp_mm.files import atomic_write
 
 
 def check_target(source: str | Path, target: str | Path, force: bool) -> None:
@@ -56,9 +55,4 @@ def write_checkpoint(content: Mapping[str, Any], target: str | Path) -> None:
         buffer = io.BytesIO()
         torch.save(content, buffer)
         data = buffer.getvalue()
-    try:
-        AtomicLocalBackend().put(data, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            path.with_name(f".{path.name}.part").unlink()
-        raise UserError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+    atomic_write(path, data, "checkpoint")

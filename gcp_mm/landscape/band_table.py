@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.errors import UserError
+from gcp_mm.files import atomic_write
 from gcp_mm.landscape.bands import RunBands
 from gcp_mm.landscape.result_file import differences
 
@@ -95,5 +95,4 @@ def write_csv(runs: Sequence[RunBands], path: str | Path) -> Path:
             )
         for index in range(len(run.loss.steps)):
             writer.writerow({"run": run.name, **{k: v[index] for k, v in columns.items()}})
-    AtomicLocalBackend().put(text.getvalue().encode(), path)
-    return Path(path)
+    return atomic_write(path, text.getvalue(), "table")

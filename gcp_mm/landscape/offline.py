@@ -14,10 +14,11 @@ from mmengine.utils import ProgressBar
 
 from gcp_mm.engine.checkpoint_loader import find_checkpoint, load_from_file
 from gcp_mm.errors import UserError
+from gcp_mm.files import hold_file, sha256
 from gcp_mm.landscape.load import fixed_batches, load_finite_model
 from gcp_mm.landscape.probe import measure
 from gcp_mm.landscape.records import RecordFile, make_header
-from gcp_mm.landscape.settings import resolve
+from gcp_mm.landscape.settings import Settings, resolve
 
 
 def probe_checkpoints(
@@ -77,13 +78,28 @@ def probe_checkpoints(
         "seed": seed,
         "images": _digest_of_images(batches),
     }
-    file = RecordFile(out, make_header(cfg, header))
+    with hold_file(out, "is being written", "wait for it, or choose another --out"):
+        file = RecordFile(out, make_header(cfg, header))
+        _probe_missing(cfg, file, paths, batches, settings, device, seed)
+    return file.records
+
+
+def _probe_missing(
+    cfg: Config,
+    file: RecordFile,
+    paths: Sequence[Path],
+    batches: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    settings: Settings,
+    device: str,
+    seed: int,
+) -> None:
+    """Measure each checkpoint on each batch that the file lacks."""
     done = {(r["checkpoint"], r["sha256"], r["batch"]) for r in file.records}
     missing = [
         (position, path, digest, index)
         for position, path in enumerate(paths)
-        for digest in [hashlib.sha256(path.read_bytes()).hexdigest()]
-        for index in range(num_batches)
+        for digest in [sha256(path)]
+        for index in range(len(batches))
         if (path.name, digest, index) not in done
     ]
     # A bar of nothing would divide by zero.
@@ -98,7 +114,6 @@ def probe_checkpoints(
             identity = {"checkpoint": path.name, "sha256": digest, "batch": index, "seed": seed}
             file.append({**when, **identity, **found.as_record()})
             bar.update()
-    return file.records
 
 
 def _digest_of_images(batches: list[tuple[torch.Tensor, torch.Tensor]]) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from mmengine.config import Config
 
 from gcp_mm.command_names import command_line
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
-from gcp_mm.errors import UserError
+from gcp_mm.errors import FileWriteError, UserError
+from gcp_mm.files import atomic_write
 from gcp_mm.landscape.result_file import differences, is_number
 
 VERSION = 1
@@ -178,12 +178,16 @@ class RecordFile:
             record: Its numbers; ``kind`` is added.
         """
         record = {"kind": "probe", **record}
-        with self.path.open("a") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(record, allow_nan=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            what = f"landscape records {str(self.path)!r} cannot be written"
+            raise FileWriteError.of(error, what) from error
         self.records.append(record)
 
     def _write(self) -> None:
         lines = [json.dumps(line) for line in (self._header, *self.records)]
-        AtomicLocalBackend().put(("\n".join(lines) + "\n").encode(), self.path)
+        atomic_write(self.path, "\n".join(lines) + "\n", "landscape records")

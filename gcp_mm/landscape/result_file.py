@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
-from gcp_mm.files import abbreviate
+from gcp_mm.files import abbreviate, atomic_write
 
 
 def read_results(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -116,7 +115,4 @@ class ResultFile:
         """
         content = {"kind": self.kind, "settings": self.settings, "results": self.results}
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-        try:
-            AtomicLocalBackend().put(text.encode(), self.path)
-        except OSError as error:
-            raise UserError(f"result file {str(self.path)!r} cannot be written: {error}") from error
+        atomic_write(self.path, text, "result file")

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.errors import UserError
+from gcp_mm.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,8 +68,4 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     content = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "gcp_mm", "svg.fonttype": "none"}):
         figure.savefig(content, format=path.suffix[1:], dpi=150, metadata=metadata)
-    try:
-        AtomicLocalBackend().put(content.getvalue(), path)
-    except OSError as error:
-        raise UserError(f"figure {str(path)!r} cannot be written: {error}") from error
-    return path
+    return atomic_write(path, content.getvalue(), "figure")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gcp_mm.command_names import command_line
 from gcp_mm.errors import UserError
+from gcp_mm.files import atomic_write
 from gcp_mm.zoo.rows import load_rows
 from gcp_mm.zoo.tables import coco_section, imagenet_section
 
@@ -47,10 +48,7 @@ def update_readme(path: str | Path, check: bool = False) -> bool:
             f"run `{command_line('zoo')} readme`"
         )
     if stale:
-        # mmengine takes a second to import, and --check has no use for it.
-        from gcp_mm.engine.atomic_backend import AtomicLocalBackend
-
-        AtomicLocalBackend().put(updated.encode("utf-8"), path)
+        atomic_write(path, updated)
     return updated != text
 
 

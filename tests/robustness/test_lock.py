@@ -34,8 +34,8 @@ def holder(tmp_path, tool_env):
 
 def test_other_process_is_named_until_it_ends(holder, tool, part_c, tmp_path):
     error = only_error(*tool("imagenet-c", part_c, "--severities", 1))
-    assert f"{str(tmp_path / 'out.json')!r} is being written by another" in error
-    assert f"process {holder.pid}," in error and "out.json.lock" in error
+    assert f"{str(tmp_path / 'out.json')!r} is being written by process {holder.pid} on" in error
+    assert error.endswith("): wait for it, or choose another --out")
     assert not (tmp_path / "out.json").exists()
     # Killed, so that the lock is left behind.
     holder.kill()
@@ -55,6 +55,6 @@ def test_lock_is_removed_after_an_error(tmp_path):
 
 def test_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    named = r"file/out\.json' cannot be written"
+    named = r"file/\.out\.json\.lock' cannot be written"
     with pytest.raises(UserError, match=named), only_writer(tmp_path / "file" / "out.json"):
         pass

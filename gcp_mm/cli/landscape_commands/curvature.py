@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 
 from gcp_mm.cli.landscape_commands.choices import EXACT_BELOW
-from gcp_mm.cli.landscape_commands.measurement import add_measurement_arguments, prepare
-from gcp_mm.files import abbreviate
+from gcp_mm.cli.landscape_commands.measurement import (
+    Measurement,
+    add_measurement_arguments,
+    prepare,
+)
+from gcp_mm.files import abbreviate, hold_file
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -47,11 +51,16 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If something is missing, does not fit, or belongs to another measurement.
     """
+    measurement = prepare(args, "curvature")
+    with hold_file(measurement.out, "is being written", "wait for it, or choose another --out"):
+        _measure(args, measurement)
+
+
+def _measure(args: argparse.Namespace, measurement: Measurement) -> None:
     # Imported here, because they take seconds and --help should not.
     from gcp_mm.landscape.curvature import curvature
     from gcp_mm.landscape.result_file import ResultFile
 
-    measurement = prepare(args, "curvature")
     options = {
         "top": args.top,
         "trace_samples": args.trace_samples,

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from gcp_mm.cli.landscape_commands.choices import BATCH_NORMS
-from gcp_mm.cli.landscape_commands.measurement import add_measurement_arguments, prepare
+from gcp_mm.cli.landscape_commands.measurement import (
+    Measurement,
+    add_measurement_arguments,
+    prepare,
+)
+from gcp_mm.files import hold_file
+
+if TYPE_CHECKING:
+    from gcp_mm.landscape.surface import Grid
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -54,15 +63,22 @@ def command(args: argparse.Namespace) -> None:
     Raises:
         UserError: If something is missing, does not fit, or belongs to another measurement.
     """
-    # Imported here, because they take seconds and --help should not.
+    # Imported here, because it takes seconds and --help should not.
+    from gcp_mm.landscape.surface import make_grid
+
+    grid = make_grid(*args.range, args.points, args.dimensions)
+    measurement = prepare(args, "surface")
+    with hold_file(measurement.out, "is being written", "wait for it, or choose another --out"):
+        _measure(args, measurement, grid)
+
+
+def _measure(args: argparse.Namespace, measurement: Measurement, grid: Grid) -> None:
     import numpy as np
     from mmengine.utils import ProgressBar
 
     from gcp_mm.landscape.result_file import ResultFile
-    from gcp_mm.landscape.surface import losses_as_array, make_grid, surface
+    from gcp_mm.landscape.surface import losses_as_array, surface
 
-    grid = make_grid(*args.range, args.points, args.dimensions)
-    measurement = prepare(args, "surface")
     settings = {
         **measurement.settings,
         "dimensions": args.dimensions,

@@ -14,9 +14,9 @@ from typing import TypeVar
 import cv2
 from mmengine.logging import print_log
 
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.engine.parent_death import die_with_parent
 from gcp_mm.errors import UserError
+from gcp_mm.files import atomic_write, hold_folder
 from gcp_mm.images.read_image import REMARKS
 from gcp_mm.robustness.clip_seal import SEAL
 from gcp_mm.robustness.corrupt.cells import JPEG_QUALITY, Cells, CorruptionCell
@@ -59,11 +59,7 @@ class _Job:
         image = read_source(source.path, self.size, self.ignore_orientation)
         for cell in missing:
             path = cell.file(self.root, source)
-            try:
-                content = cell.content(image, source, self.size, self.seed)
-                AtomicLocalBackend().put(content, path)
-            except OSError as error:
-                raise UserError(f"{str(path)!r} cannot be written: {error}") from error
+            atomic_write(path, cell.content(image, source, self.size, self.seed))
         return len(missing)
 
 
@@ -140,7 +136,8 @@ def make_corruptions(
         Number of files that were written and of those that were there already.
 
     Raises:
-        UserError: If a source is unreadable or too small, or a package is missing.
+        UserError: If a source is unreadable or too small, a package is missing, or another process
+            is at work on ``root``.
         FolderExistsError: If ``root`` holds something else, or a tree of other settings.
     """
     source, root = Path(source).expanduser(), Path(root).expanduser()
@@ -172,11 +169,14 @@ def make_corruptions(
     if not manifest.path.exists():
         # Before anything is written: a file that is replaced later makes it another source.
         _say(sources, list(_parallel(job.check, sources, workers)))
-    manifest.save()
     written = 0
-    on_image(0, len(sources))
-    for done, number in enumerate(_parallel(job.write, sources, workers), 1):
-        written += number
-        on_image(done, len(sources))
-    manifest.save([cell.key for cell in cells])
+    with hold_folder(root, "is being written", "wait for it, or choose another folder"):
+        # Another process may have begun the tree, or added cells, meanwhile.
+        manifest = Manifest(root, dataset, settings, classes_of(sources))
+        manifest.save()
+        on_image(0, len(sources))
+        for done, number in enumerate(_parallel(job.write, sources, workers), 1):
+            written += number
+            on_image(done, len(sources))
+        manifest.save([cell.key for cell in cells])
     return written, len(sources) * len(cells) - written

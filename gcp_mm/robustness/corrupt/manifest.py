@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
 from gcp_mm.engine.differences import differences
 from gcp_mm.errors import FolderExistsError, UserError
-from gcp_mm.files import abbreviate
+from gcp_mm.files import abbreviate, atomic_write
 
 MANIFEST_NAME = "manifest.json"
 FORMAT, VERSION = "gcp_mm corruptions", 1
@@ -99,6 +99,11 @@ def _relevant(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"dataset": content.get("dataset"), **settings, **versions}
 
 
+def _is_left_over(path: Path) -> bool:
+    """Say whether a file is what a process leaves that is killed while it writes a manifest."""
+    return path.name == ".lock" or bool(re.fullmatch(r"\.manifest\.json(\.\d+)?\.part", path.name))
+
+
 class Manifest:
     """The manifest of a tree that is being made; an existing one of equal settings is continued.
 
@@ -131,7 +136,7 @@ class Manifest:
         found = read_manifest(root)
         if found is not None:
             self._continue(found)
-        elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+        elif root.exists() and not (root.is_dir() and all(map(_is_left_over, root.iterdir()))):
             raise FolderExistsError(
                 f"{str(root)!r} exists and has no {MANIFEST_NAME}: choose another folder"
             )
@@ -164,7 +169,4 @@ class Manifest:
         else:
             self.content["perturbations"] = list(cells)
         text = json.dumps(self.content, indent=1) + "\n"
-        try:
-            AtomicLocalBackend().put(text.encode(), self.path)
-        except OSError as error:
-            raise UserError(f"{str(self.path)!r} cannot be written: {error}") from error
+        atomic_write(self.path, text, "manifest")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
-from gcp_mm.errors import UserError
 from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS
 from gcp_mm.evaluation.perturbations import PERTURBATIONS
+from gcp_mm.files import atomic_write
 from gcp_mm.plots.robustness import plot_bars, plot_severities
 from gcp_mm.robustness.report.comparable import check_comparable
 from gcp_mm.robustness.report.csv_file import csv_text
@@ -54,12 +53,7 @@ def write_report(
     }
     written = []
     for name, text in texts.items():
-        path = folder / name
-        try:
-            AtomicLocalBackend().put(text.encode(), path)
-        except OSError as error:
-            raise UserError(f"{str(path)!r} cannot be written: {error}") from error
-        written.append(path)
+        written.append(atomic_write(folder / name, text, "report"))
     curves = {m.name: severity_errors(result) for m, result in results_of(models, "imagenet-c")}
     if any(curves.values()):
         paths = [folder / f"severities.{suffix}" for suffix in formats]

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from processes import is_running
+from trials.file_events import FileEvents
+from trials.forked import run_forked
 
-from gcp_mm.errors import FolderExistsError, UserError
+from gcp_mm.errors import FileHeldError, FolderExistsError, UserError
+from gcp_mm.files import hold_folder
 from gcp_mm.robustness.corrupt import make_corruptions
 from gcp_mm.robustness.corrupt.cells import CorruptionCell, SequenceCell
 from gcp_mm.robustness.corrupt.image_corruption import corrupt_image
@@ -124,6 +127,40 @@ def test_what_is_missing_is_made_again(photos, tmp_path):
     assert kept.stat().st_ino == before.st_ino
     assert make_corruptions(photos, root, [SNOW], size=48) == (4, 0)
     assert read_manifest(root)["cells"] == {"gaussian_noise/2": 4, "snow/1": 4}
+
+
+def test_a_run_that_is_killed_at_any_change_goes_on(photos, tmp_path):
+    make_corruptions(photos, tmp_path / "whole", [NOISE], size=48, limit=1)
+    expected = contents(tmp_path / "whole")
+
+    def make(root, kill_at=0):
+        """Make a tree in a child, and return the number of its changes."""
+        events = FileEvents(root.parent, kill_at)
+        work = events.watching(lambda: make_corruptions(photos, root, [NOISE], size=48, limit=1))
+        ended = run_forked(work)
+        assert (ended.code == 0) == (kill_at == 0), ended.output
+        return events.count
+
+    (tmp_path / "0").mkdir()
+    number = make(tmp_path / "0" / "c")
+    # The lock, the manifest twice, and two files with their folders.
+    assert number > 12
+    for kill_at in range(1, number + 1):
+        folder = tmp_path / str(kill_at)
+        folder.mkdir()
+        make(folder / "c", kill_at)
+        make_corruptions(photos, folder / "c", [NOISE], size=48, limit=1)
+        assert contents(folder / "c") == expected, kill_at
+        assert read_manifest(folder / "c")["cells"] == {"gaussian_noise/2": 2}
+
+
+def test_one_process_at_a_time_is_at_work(photos, tmp_path):
+    root = tmp_path / "c"
+    with hold_folder(root, "is being written", "wait"), pytest.raises(FileHeldError) as caught:
+        make_corruptions(photos, root, [NOISE], size=48)
+    assert f"{str(root)!r} is being written by process {os.getpid()} on" in str(caught.value)
+    assert str(caught.value).endswith("): wait for it, or choose another folder")
+    assert make_corruptions(photos, root, [NOISE], size=48) == (4, 0)
 
 
 def test_sizes_are_kept_on_request(photos, tmp_path):
