@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gcp_mm.errors import UserError
+from gcp_mm.robustness.worker_limits import CURE, SHARED
+
 
 class BatchBuffers:
     """Buffers of images in memory that all workers share.
@@ -19,10 +22,23 @@ class BatchBuffers:
     Args:
         number: Buffers.
         shape: (images, H, W, 3) of each.
+        shared: Whether there are workers.
+
+    Raises:
+        UserError: If shared memory has no room for them.
     """
 
-    def __init__(self, number: int, shape: Sequence[int]) -> None:
-        self._images = torch.empty((number, *shape), dtype=torch.uint8).share_memory_()
+    def __init__(self, number: int, shape: Sequence[int], shared: bool = True) -> None:
+        self._images = torch.empty((number, *shape), dtype=torch.uint8)
+        if shared:
+            try:
+                self._images.share_memory_()
+            except (RuntimeError, OSError) as error:
+                size = self._images.numel() / 2**20
+                raise UserError(
+                    f"{SHARED} has no room for the {size:.0f} MB that workers hand their images "
+                    f"over in ({str(error).splitlines()[0]}): {CURE}"
+                ) from error
         self._free = deque(range(number))
 
     def __getitem__(self, index: int) -> Tensor:

@@ -15,6 +15,7 @@ from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.robustness_tree import RobustnessTree
 from gcp_mm.robustness.batch_buffers import BatchBuffers
 from gcp_mm.robustness.result_form import CLEAN
+from gcp_mm.robustness.worker_limits import fit_to_shared_memory, require_open_files
 
 # Batches that each worker prepares ahead of the network.
 _AHEAD = 2
@@ -151,15 +152,17 @@ class Batches:
         side = tree.input_size or RELEASED_SIZE
         longest = max((len(files) for part in parts for files in part.batches), default=1)
         images = _FRAMES if isinstance(tree, ImageNetP) else longest
+        workers, ahead = fit_to_shared_memory(workers, _AHEAD, images * side * side * 3)
+        require_open_files(workers)
         # One more for the batch that is in use.
-        self._buffers = BatchBuffers(_AHEAD * workers + 1, (images, side, side, 3))
+        self._buffers = BatchBuffers(ahead * workers + 1, (images, side, side, 3), workers > 0)
         self._held: int | None = None
         loader = DataLoader(
             CellFiles(tree, clean, self._buffers),
             batch_size=None,
             sampler=Requests(parts, self._buffers),
             num_workers=workers,
-            prefetch_factor=_AHEAD if workers else None,
+            prefetch_factor=ahead if workers else None,
             worker_init_fn=_start_worker,
         )
         self._answers = iter(loader)

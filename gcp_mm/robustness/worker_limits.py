@@ -1,0 +1,88 @@
+"""How many workers the machine allows: shared memory and open files."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from gcp_mm.errors import UserError
+
+SHARED = Path("/dev/shm")
+CURE = (
+    "give the container more of it (docker run --ipc=host, or --shm-size=1g), or use --workers 0"
+)
+
+# Left for what else goes through shared memory.
+_MARGIN = 2 * 2**20
+# Pipes, locks and memory of a worker, and what this process opens besides (measured, rounded up).
+_FILES_OF_WORKER, _FILES = 12, 24
+
+
+def fit_to_shared_memory(workers: int, ahead: int, size: int) -> tuple[int, int]:
+    """Reduce workers, or the batches that each prepares, to what shared memory has room for.
+
+    Args:
+        workers: Processes that are asked for.
+        ahead: Batches that each is to prepare ahead.
+        size: Bytes of a batch. One more than the workers prepare is in use.
+
+    Returns:
+        Workers and batches ahead; 0 workers need no shared memory. A line in the log tells if they
+        are fewer.
+
+    Raises:
+        UserError: If there is no shared memory at all.
+    """
+    if not workers:
+        return 0, ahead
+    try:
+        free = shutil.disk_usage(SHARED).free
+    except OSError as error:
+        raise UserError(
+            f"workers hand their images over in shared memory, and there is no {SHARED} "
+            f"({error.strerror}): {CURE}"
+        ) from error
+    # The processes of a launcher on this machine share it.
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
+    room = max(0, free // max(1, processes) - _MARGIN) // size - 1
+    if room >= workers * ahead:
+        return workers, ahead
+    fewer_ahead = max(1, min(ahead, room // workers))
+    fewer = max(0, min(workers, room // fewer_ahead))
+    print_log(
+        f"{SHARED} has {free / 2**20:.0f} MB free: {fewer} of {workers} workers, {fewer_ahead} of "
+        f"{ahead} batches ahead. For all, {CURE.rpartition(', or use')[0]}",
+        logger="current",
+    )
+    return fewer, fewer_ahead
+
+
+def require_open_files(workers: int) -> None:
+    """Raise the limit on open files to what workers need: at it, they would wait for ever.
+
+    Args:
+        workers: Processes that are about to start.
+
+    Raises:
+        UserError: If the system does not allow so many.
+    """
+    if not workers:
+        return
+    try:
+        used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    except OSError:
+        used = 64
+    needed = used + _FILES + _FILES_OF_WORKER * workers
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise UserError(
+            f"{hard} open files are allowed (ulimit -n), and {workers} workers need about "
+            f"{needed}: raise the limit, or use --workers 0"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
