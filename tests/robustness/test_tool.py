@@ -186,13 +186,13 @@ def test_other_versions_do_not_continue_a_file(tool, part_c, tmp_path, monkeypat
     assert before["environment"] == {"device": ["cpu"], "batch_size": [8]}
     real = result.versions()
     for package, version in (("torch", "1.0"), ("pillow", "2.0"), ("opencv", "3.0")):
-        monkeypatch.setattr(evaluate, "versions", lambda p=package, v=version: {**real, p: v})
+        monkeypatch.setattr(evaluate, "versions", lambda _, p=package, v=version: {**real, p: v})
         error = only_error(*tool("imagenet-c", part_c))
         assert f"{package} is {real[package]!r} there and {version!r} here" in error
         # Nothing is measured: the measures of finished cells are asked for.
         assert tool("imagenet-c", part_c, "--severities", 1)[0] == 0
         assert json.loads(path.read_text()) == before
-    monkeypatch.setattr(evaluate, "versions", lambda: {**real, "gcp_mm": "0"})
+    monkeypatch.setattr(evaluate, "versions", lambda _: {**real, "gcp_mm": "0"})
     code, _, errors = tool("imagenet-c", part_c, "--severities", 1, 2, "--batch-size", 4)
     assert code == 0, errors
     after = json.loads(path.read_text())
