@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import print_log
 
 from gcp_mm.errors import UserError
 from gcp_mm.plots.figure import as_text, new_figure, save_figure
@@ -53,12 +56,8 @@ def read_curves(work_dir: Path) -> TrainingCurves:
         raise UserError(f"{str(work_dir)!r} has no */vis_data/scalars.json: not a work folder")
     training: dict[int, dict] = {}
     validation: dict[int, dict] = {}
-    for file in files:
-        for line in file.read_text().splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # the last line of a run that was killed
+    for records in _in_order({file: _read_records(file) for file in files}):
+        for record in records:
             if "lr" in record:
                 training[record["step"]] = record
             elif not any(key.startswith("landscape/") for key in record):
@@ -81,6 +80,51 @@ def read_curves(work_dir: Path) -> TrainingCurves:
         train_loss=[float(np.mean([r["loss"] for r in steps[epoch]])) for epoch in epochs],
         lr=[steps[epoch][-1]["lr"] for epoch in epochs],
     )
+
+
+def _read_records(file: Path) -> list[dict]:
+    """Read a scalar log; the last line of a run that was killed may be cut."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"scalar log {str(file)!r} cannot be read: {error}") from error
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            if number == len(lines):
+                break
+            raise UserError(f"scalar log {str(file)!r}, line {number}: {error}") from error
+        form = isinstance(record, dict)
+        wanted = ["step", "epoch", "loss"] if form and "lr" in record else ["step"]
+        if not form or not all(isinstance(record.get(key), (int, float)) for key in wanted):
+            raise UserError(
+                f"scalar log {str(file)!r}, line {number} has no numbers "
+                f"{', '.join(wanted)}, which "
+                "mmengine writes: the file is another one or damaged; remove the line"
+            )
+        records.append(record)
+    return records
+
+
+def _first_step(records: list[dict]) -> float:
+    return min((record["step"] for record in records if "lr" in record), default=math.inf)
+
+
+def _in_order(runs: dict[Path, list[dict]]) -> list[list[dict]]:
+    """Put the runs of a folder into their order: by date, unless the oldest is a resumed one."""
+    records = list(runs.values())
+    if _first_step(records[0]) == min(map(_first_step, records)):
+        return records
+    oldest = next(iter(runs)).parents[1]
+    print_log(
+        f"{str(oldest)!r} has the oldest date and does not begin the training, as if the clock had "
+        "gone back: the runs are ordered by their first steps",
+        logger="current",
+        level=logging.WARNING,
+    )
+    return sorted(records, key=_first_step)
 
 
 def plot_curves(runs: Sequence[TrainingCurves], metric: str, path: Path) -> Path:

@@ -57,6 +57,35 @@ def test_folder_without_a_log_and_run_without_an_epoch(tmp_path):
         read_curves(tmp_path)
 
 
+def test_clock_that_went_back(work_dir):
+    expected = read_curves(work_dir)
+    (work_dir / "20260101_010000").rename(work_dir / "20251231_230000")
+    assert read_curves(work_dir) == expected
+
+
+def test_run_that_went_on_from_an_older_checkpoint(work_dir):
+    write_log(work_dir, "20260101_020000", [step(4, 1, 7.0), step(6, 2, 1.0), step(8, 3, 0.5)])
+    assert read_curves(work_dir).train_loss == [5.5, 1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[1, 2]\n", "line 1 has no numbers step"),
+        (b'{"step": "x"}\n', "line 1 has no numbers step"),
+        (b'{"lr": 0.1, "step": 1}\n', "line 1 has no numbers step, epoch, loss"),
+        (b'{"step"\n{"step": 1}\n', "line 1"),
+        (b"\x80\xff", "cannot be read"),
+        (b"[" * 100_000 + b"\n{}", "line 1"),
+    ],
+)
+def test_log_of_another_form_is_named(tmp_path, content, reason):
+    write_log(tmp_path, "20260101_000000", [])
+    (tmp_path / "20260101_000000/vis_data/scalars.json").write_bytes(content)
+    with pytest.raises(UserError, match=rf"scalars.json'.*{reason}"):
+        read_curves(tmp_path)
+
+
 def test_figure_and_missing_metric(work_dir, tmp_path):
     runs = [read_curves(work_dir)]
     text = plot_curves(runs, "accuracy/top1", tmp_path / "curves.svg").read_text()
