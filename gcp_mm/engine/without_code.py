@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from gcp_mm.engine.config_text import read_config_text
 from gcp_mm.errors import UserError
 
 
@@ -85,6 +86,9 @@ def _leave_out(loaded: dict, filename: str) -> dict:
     loaded, meta = dict(loaded), loaded.get("meta")
     if meta is not None:
         loaded["meta"] = {k: v for k, v in meta.items() if k not in ("config", "cfg")}
+        if settings := read_config_text(meta.get("cfg")):
+            # As data, for those that compare it.
+            loaded["meta"]["settings"] = settings
     hub = loaded.get("message_hub")
     if hub is None:
         return _WithoutText(

@@ -89,3 +89,12 @@ def test_the_rest_is_as_it_was(tmp_path):
     for copied in (copy.deepcopy(loaded), pickle.loads(pickle.dumps(loaded))):
         assert type(copied["message_hub"]["runtime_info"]) is dict
         assert copied == expected
+
+
+def test_settings_of_the_text_are_kept_as_data(tmp_path):
+    path, marker = tmp_path / "x.pth", tmp_path / "executed"
+    text = f"model = dict(depth=18)\nrun = open({str(marker)!r}, 'w')\n"
+    torch.save({"state_dict": WEIGHTS, **files(text)["both"]}, path)
+    meta = CheckpointLoader.load_checkpoint(str(path))["meta"]
+    assert meta["settings"] == {"model": {"depth": 18}, "run": f"open({str(marker)!r}, 'w')"}
+    assert "cfg" not in meta and not marker.exists()
