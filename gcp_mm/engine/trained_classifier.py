@@ -12,6 +12,7 @@ import gcp_mm.registry  # noqa: F401  (its models)
 from gcp_mm.engine.checkpoint_form import check_form
 from gcp_mm.engine.checkpoint_loader import load_from_file
 from gcp_mm.engine.coverage import compare, weights_of
+from gcp_mm.engine.finite import check_finite
 from gcp_mm.errors import CheckpointMismatchError, UserError
 
 
@@ -51,7 +52,8 @@ def load_model(cfg: Config, checkpoint: str | Path) -> nn.Module:
         CheckpointNotFoundError: If there is no such file.
         CheckpointMismatchError: If the file lacks a tensor of the network, has one of another
             shape, or one that the network has not.
-        UserError: If the config is none of a classifier, or the file cannot be read.
+        UserError: If the config is none of a classifier, or the file cannot be read or holds
+            weights that are not finite.
     """
     scope = classifier_scope(cfg)
     loaded = load_from_file(checkpoint, "cpu")
@@ -65,5 +67,6 @@ def load_model(cfg: Config, checkpoint: str | Path) -> nn.Module:
             f"checkpoint {str(checkpoint)!r} does not belong to the model of this config: "
             f"{coverage}; {coverage.details()}. Choose the config that it was trained with"
         )
+    check_finite(network, weights, checkpoint)
     network.load_state_dict(weights, strict=False)
     return network.eval()
