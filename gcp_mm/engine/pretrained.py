@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 from gcp_mm.command_names import command_line
 from gcp_mm.engine.coverage import Coverage, compare, weights_of
@@ -66,9 +66,46 @@ def load_pretrained_backbone(
         CheckpointNotFoundError: If the file does not exist.
         CheckpointMismatchError: If nothing fits, or with ``strict`` if anything does not.
     """
+    fitting, coverage = cover(backbone, checkpoint, prefix, strict, map_location)
+    backbone.load_state_dict(fitting, strict=False)
+    details = coverage.details()
+    print_log(
+        f"{type(backbone).__name__} from {checkpoint} (prefix {prefix!r}): {coverage}"
+        f"{'; ' + details if details else ''}",
+        logger="current",
+    )
+    return coverage
+
+
+def cover(
+    network: nn.Module,
+    checkpoint: str,
+    prefix: str | None,
+    strict: bool,
+    map_location: str = "cpu",
+    any_shape: tuple[str, ...] = (),
+    switch: str = "init_cfg.strict=False",
+) -> tuple[dict[str, Tensor], Coverage]:
+    """Read a file and check that it belongs to a network, which stays as it is.
+
+    Args:
+        network: The network that is to get the weights.
+        checkpoint: See :func:`load_pretrained_backbone`, as the following three.
+        prefix: What the names of the network's tensors begin with in the file.
+        strict: Whether everything has to fit; if False, something.
+        map_location: Where the file's tensors are put.
+        any_shape: See :func:`gcp_mm.engine.coverage.compare`.
+        switch: The setting that loads what fits, for the message.
+
+    Returns:
+        The tensors that fit by their names, and what does and what does not.
+
+    Raises:
+        CheckpointNotFoundError: If the file does not exist.
+        CheckpointMismatchError: If it belongs to another network.
+    """
     check_pretrained_exists(checkpoint)
     state_dict = weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location))
-
     if prefix:
         selected = {
             name.removeprefix(prefix): tensor
@@ -76,14 +113,16 @@ def load_pretrained_backbone(
             if name.startswith(prefix)
         }
     else:
+        # A network that has a part of such a name wants it.
+        parts = tuple(f"{name}." for name, _ in network.named_children())
         selected = {
             name: tensor
             for name, tensor in state_dict.items()
-            if not name.startswith(CLASSIFIER_PARTS)
+            if not name.startswith(CLASSIFIER_PARTS) or name.startswith(parts)
         }
-    coverage = compare(backbone.state_dict(), selected)
+    coverage = compare(network.state_dict(), selected, any_shape)
 
-    where = f"{type(backbone).__name__} from {checkpoint} (prefix {prefix!r})"
+    where = f"{type(network).__name__} from {checkpoint} (prefix {prefix!r})"
     if not coverage.loaded:
         heads = abbreviate(sorted({name.split(".")[0] for name in state_dict}), limit=8)
         raise CheckpointMismatchError(
@@ -94,10 +133,6 @@ def load_pretrained_backbone(
         raise CheckpointMismatchError(
             f"{where}: {coverage}; {coverage.details()}. The checkpoint belongs to another "
             "architecture (depth, width or stem); choose the right one, or load what fits with "
-            "init_cfg.strict=False"
+            f"{switch}"
         )
-    fitting = {name: selected[name] for name in coverage.loaded}
-    backbone.load_state_dict(fitting, strict=False)
-    details = coverage.details()
-    print_log(f"{where}: {coverage}{'; ' + details if details else ''}", logger="current")
-    return coverage
+    return {name: selected[name] for name in coverage.loaded}, coverage
