@@ -246,13 +246,14 @@ def check_start(cfg: Config, required: bool | None = None) -> None:
 
 
 def _holds_weights_alone(source: str) -> bool:
-    """Say whether a checkpoint has no state of a training, as published and converted ones."""
+    """Say whether a checkpoint has no state of a training, as published and the best ones."""
     if is_safetensors(source):
         return True
     if _is_remote(source):
         return False
     content = load_from_file(source, "meta")
-    if not isinstance(content, dict) or "message_hub" not in content:
+    # Without the optimizer mmengine would go on, with the schedule at its beginning.
+    if not isinstance(content, dict) or not {"message_hub", "optimizer"} <= content.keys():
         return True
     check_training(content, source)
     return False

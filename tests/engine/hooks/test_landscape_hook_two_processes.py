@@ -27,9 +27,7 @@ def runs(run_tool, smooth_classifier, tmp_path_factory):
         ("two", ("bash", "tools/dist_train.sh", config, 2)),
     ):
         options = ("--cfg-options", "train_dataloader.batch_size=2") if name == "two" else ()
-        process = run_tool(
-            *command, "--work-dir", folder / name, *options, PORT=str(free_port())
-        )
+        process = run_tool(*command, "--work-dir", folder / name, *options, PORT=str(free_port()))
         assert process.returncode == 0, process.stderr
         found.append(read_records(folder / name / "landscape.jsonl"))
     return found
