@@ -5,9 +5,18 @@ custom_imports = dict(imports=['gcp_mm.registry'], allow_failed_imports=False)
 log_processor = dict(type='gcp_mm.ThroughputLogProcessor')
 default_hooks = dict(
     checkpoint=dict(
-        interval=1, max_keep_ckpts=3, save_best='auto', backend_args=dict(backend='gcp_mm_atomic')))
+        type='gcp_mm.CheckpointHook',
+        interval=1,
+        max_keep_ckpts=3,
+        save_best='auto',
+        backend_args=dict(backend='gcp_mm_atomic')))
 custom_hooks = [
     dict(type='gcp_mm.BatchSizeCheckHook'),
     dict(type='gcp_mm.CheckpointCoverageHook'),
+    dict(type='gcp_mm.FiniteCheckHook'),
+    dict(type='gcp_mm.PretrainedCoverageHook'),
+    dict(type='gcp_mm.ResumeCheckHook'),
+    dict(type='gcp_mm.LogIntervalHook'),
+    dict(type='gcp_mm.FeatureMapCheckHook'),
     dict(type='gcp_mm.NumClassesCheckHook'),
 ]

@@ -25,9 +25,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
     def command() -> None:
         # Imported here, because it takes seconds and --help should not.
+        from gcp_mm.engine.next_step import print_after_test
         from gcp_mm.engine.runner import test
 
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, EVALUATION)
-        test(cfg, args.checkpoint, out=args.out, show_dir=args.show_dir)
+        metrics = test(cfg, args.checkpoint, out=args.out, show_dir=args.show_dir)
+        print_after_test(cfg, args.config, args.checkpoint, metrics, args.out, args.show_dir, prog)
 
     run_command(command)

@@ -36,9 +36,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
     def command() -> None:
         # Imported here, because it takes seconds and --help should not.
+        from gcp_mm.engine.next_step import print_after_training
         from gcp_mm.engine.runner import train
 
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, TRAINING)
-        train(cfg, resume=args.resume, amp=args.amp, auto_scale_lr=args.auto_scale_lr)
+        runner = train(cfg, resume=args.resume, amp=args.amp, auto_scale_lr=args.auto_scale_lr)
+        print_after_training(runner, args.config, prog)
 
     run_command(command)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import all_gather_object
+from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch.distributed import DistNetworkError, DistStoreError
@@ -26,7 +30,9 @@ from gcp_mm.engine.preflight import (
 )
 from gcp_mm.engine.quiet_runner import QuietRunner
 from gcp_mm.engine.rendezvous import explain_failure
+from gcp_mm.engine.run_hooks import add_hooks
 from gcp_mm.errors import UserError
+from gcp_mm.files import hold_folder
 
 
 def _build_runner(cfg: Config) -> Runner:
@@ -59,7 +65,8 @@ def train(
         The runner after training.
 
     Raises:
-        UserError: If the data, a device or a setting does not allow the run.
+        UserError: If the data, a device or a setting does not allow the run, if another training
+            is at work in the folder, or if the loss or a weight is no longer finite.
     """
     check_gpu_driver()
     if amp:
@@ -85,15 +92,41 @@ def train(
     check_pretrained(cfg.model)
     check_start(cfg)
     check_folder(cfg.work_dir, "work folder")
-    runner = _build_runner(cfg)
+    add_hooks(cfg, training=True)
+    with _only_training(cfg):
+        runner = _build_runner(cfg)
+        _check_dtypes(cfg)
+        if resume is True and not checkpoint:
+            print_log(
+                f"--resume: {cfg.work_dir} has no epoch_N.pth or iter_N.pth to continue from, so "
+                "the training starts from the beginning",
+                logger="current",
+                level=logging.WARNING,
+            )
+        runner.train()
+    return runner
+
+
+def _only_training(cfg: Config) -> AbstractContextManager:
+    """Hold the work folder; of the processes of a launcher the first one does."""
+    variable = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
+    if os.environ.get(variable.get(cfg.launcher, ""), "0") != "0":
+        return nullcontext()
+    return hold_folder(
+        cfg.work_dir,
+        "is being trained in",
+        "wait for it, stop it, or choose another folder (--work-dir)",
+    )
+
+
+def _check_dtypes(cfg: Config) -> None:
+    """Refuse processes that compute in different types."""
     dtypes = set(map(str, all_gather_object(cfg.optim_wrapper.get("dtype"))))
     if len(dtypes) > 1:
         raise UserError(
             f"--amp means {' and '.join(sorted(dtypes))} on different GPUs of this run, whose "
             "gradients do not go together: name one, --amp float16 or --amp bfloat16"
         )
-    runner.train()
-    return runner
 
 
 def _check_accumulation(cfg: Config) -> None:
@@ -135,6 +168,7 @@ def test(
     check_data(cfg, ("test_dataloader",))
     detection = cfg.get("default_scope") == "mmdet"
     cfg.load_from = checkpoint
+    add_hooks(cfg, training=False)
     if out is not None:
         if not out.endswith((".pkl", ".pickle")):
             raise UserError(f"--out has to end in .pkl, got {out!r}")

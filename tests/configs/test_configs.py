@@ -199,11 +199,16 @@ def test_config_depends_on_no_dead_host_and_installs_the_loader(name):
     assert cfg.default_hooks.checkpoint.backend_args.backend == "gcp_mm_atomic"
     hooks = {hook.type for hook in cfg.custom_hooks}
     further = {"finetune/": "gcp_mm.PretrainedRequiredHook", "landscape": "gcp_mm.LandscapeHook"}
+    assert cfg.default_hooks.checkpoint.type == "gcp_mm.CheckpointHook"
     expected = {"gcp_mm.BatchSizeCheckHook", "gcp_mm.CheckpointCoverageHook"}
-    expected.add("gcp_mm.NumClassesCheckHook")
+    checks = ("NumClasses", "Finite", "Resume")
+    expected.update(f"gcp_mm.{check}CheckHook" for check in checks)
+    expected |= {"gcp_mm.PretrainedCoverageHook", "gcp_mm.LogIntervalHook"}
     expected.update(hook for part, hook in further.items() if part in name)
     if cfg.default_scope == "mmdet":
         expected.add("gcp_mm.CocoCheckHook")
+    else:
+        expected.add("gcp_mm.FeatureMapCheckHook")
     assert hooks == expected
 
 

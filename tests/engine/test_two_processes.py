@@ -89,4 +89,4 @@ def test_processes_under_slurm_train_and_evaluate_together(
         **job,
     )
     assert process.returncode == 0, process.stderr
-    assert process.stdout.count("accuracy/top1") == 1
+    assert process.stdout.count("results: accuracy/top1") == 1

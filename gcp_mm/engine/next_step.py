@@ -1,0 +1,90 @@
+"""The last lines of a command: where its results are, and what comes next."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+
+def print_after_training(runner: Runner, config: str, prog: str | None) -> None:
+    """Print where the checkpoints of a training are, and how to evaluate the best one.
+
+    Args:
+        runner: The runner after training.
+        config: The config, as it was typed.
+        prog: How the program is called, None for a file of tools/.
+    """
+    if not is_main_process():
+        return
+    hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+    several = getattr(hook, "best_ckpt_path_dict", {}).values()
+    best = [path for path in (getattr(hook, "best_ckpt_path", None), *several) if path]
+    files = [f"{Path(path).name} (best)" for path in best]
+    last = getattr(hook, "last_ckpt", None)
+    if last:
+        files.append(f"{Path(last).name} (latest)")
+    folder, log = _shown(runner.work_dir), _shown(runner.log_dir)
+    print(f"results: {', '.join(files) or 'no checkpoint'} in {folder}, log in {log}", flush=True)
+    if best or last:
+        chosen = _shown((best or [last])[0])
+        _print_next(prog, "train", "test", config, chosen)
+
+
+def print_after_test(
+    cfg: Config,
+    config: str,
+    checkpoint: str,
+    metrics: dict[str, float],
+    out: str | None,
+    show_dir: str | None,
+    prog: str | None,
+) -> None:
+    """Print the metrics, where the rest is, and a next command.
+
+    Args:
+        cfg: The config.
+        config: Its file, as it was typed.
+        checkpoint: The weights, as they were typed.
+        metrics: The metrics by name.
+        out: File of the predictions, if one was asked for.
+        show_dir: Folder of the drawn images, if one was asked for.
+        prog: How the program is called, None for a file of tools/.
+    """
+    if not is_main_process():
+        return
+    folder = _shown(cfg.work_dir)
+    numbers = ", ".join(
+        f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in metrics.items()
+        if isinstance(value, (int, float))
+    )
+    places = [f"predictions in {out}"] if out else []
+    places += [f"drawn images in {show_dir}"] if show_dir else []
+    print(f"results: {'; '.join([numbers, *places])}; log in {folder}", flush=True)
+    if not show_dir:
+        shown = str(Path(folder, "shown"))
+        _print_next(prog, "test", "test", config, checkpoint, "--show-dir", shown)
+    elif cfg.get("default_scope") != "mmdet":
+        _print_next(prog, "test", "export", config, checkpoint, f"{Path(checkpoint).stem}.onnx")
+
+
+def _shown(path: str) -> str:
+    """Return a path as one would type it here."""
+    path, here = Path(path).resolve(), Path.cwd().resolve()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _print_next(prog: str | None, this: str, command: str, *arguments: str) -> None:
+    """Print a command that is called as this one was."""
+    if prog is None:
+        tool = Path(sys.argv[0])
+        program = f"python {shlex.quote(str(tool.with_name(tool.name.replace(this, command))))}"
+    else:
+        program = f"{prog.removesuffix(this)}{command}"
+    print(f"next: {program} {shlex.join(arguments)}", flush=True)

@@ -1,0 +1,40 @@
+"""Hooks that every run of this project's tools has, whatever its config says of hooks."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+
+# `custom_hooks` of a config replace those of its base, and those of mmdet and mmpretrain have none.
+_EVERY_RUN = (dict(type="gcp_mm.FiniteCheckHook"), dict(type="gcp_mm.FeatureMapCheckHook"))
+_TRAINING = (
+    # Networks that are not this project's are often initialised in part on purpose.
+    dict(type="gcp_mm.PretrainedCoverageHook", strict=False),
+    dict(type="gcp_mm.ResumeCheckHook"),
+    dict(type="gcp_mm.LogIntervalHook"),
+)
+
+
+def add_hooks(cfg: Config, training: bool) -> None:
+    """Add the checks to a config, and have its checkpoints written by this project's hook.
+
+    What the config has already stays as it is, and so does a checkpoint hook of another kind.
+
+    Args:
+        cfg: The config; changed in place.
+        training: Whether it is used to train.
+    """
+    hooks = list(cfg.get("custom_hooks") or [])
+    present = {_name(hook) for hook in hooks}
+    wanted = (*_EVERY_RUN, *(_TRAINING if training else ()))
+    cfg.custom_hooks = hooks + [dict(hook) for hook in wanted if _name(hook) not in present]
+    checkpoint = (cfg.get("default_hooks") or {}).get("checkpoint")
+    if checkpoint and checkpoint.get("type") in ("CheckpointHook", "mmengine.CheckpointHook"):
+        checkpoint.type = "gcp_mm.CheckpointHook"
+        if checkpoint.get("out_dir") is None and checkpoint.get("file_client_args") is None:
+            checkpoint.setdefault("backend_args", dict(backend="gcp_mm_atomic"))
+
+
+def _name(hook: object) -> str:
+    """Return the name of a hook's class; a config may hold a hook that is built already."""
+    kind = hook["type"] if isinstance(hook, dict) else type(hook)
+    return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__

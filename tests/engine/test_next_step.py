@@ -1,0 +1,88 @@
+"""The last lines of training and evaluation lead to the results and to a command that runs."""
+
+import shlex
+from types import SimpleNamespace
+
+import pytest
+from mmengine.hooks import CheckpointHook
+
+from gcp_mm.engine import next_step
+
+
+@pytest.fixture
+def runner(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["tools/train.py"])
+    hook = CheckpointHook(save_best="auto")
+    hook.last_ckpt, hook.best_ckpt_path = str(tmp_path / "w d/epoch_3.pth"), None
+    return SimpleNamespace(
+        hooks=[hook], work_dir=str(tmp_path / "w d"), log_dir=str(tmp_path / "w d/2026")
+    )
+
+
+def lines(capsys):
+    results, *following = capsys.readouterr().out.splitlines()
+    assert results.startswith("results: ")
+    return results, *following
+
+
+@pytest.mark.parametrize("best", [None, "w d/best_x_epoch_2.pth"])
+def test_training_ends_with_the_command_that_evaluates_it(runner, capsys, best):
+    runner.hooks[0].best_ckpt_path = best
+    next_step.print_after_training(runner, "my configs/a.py", None)
+    results, following = lines(capsys)
+    assert results.endswith("epoch_3.pth (latest) in w d, log in w d/2026")
+    assert ("best_x_epoch_2.pth (best)" in results) == bool(best)
+    program, *command = shlex.split(following)
+    assert (program, command) == (
+        "next:",
+        ["python", "tools/test.py", "my configs/a.py", best or "w d/epoch_3.pth"],
+    )
+
+
+def test_several_best_checkpoints_and_the_installed_program(runner, capsys):
+    hook = CheckpointHook(save_best=["acc", "loss"])
+    hook.last_ckpt, hook.best_ckpt_path_dict = None, {"acc": "w d/best_acc.pth", "loss": None}
+    runner.hooks = [hook]
+    next_step.print_after_training(runner, "a.py", "gcp-mm train")
+    results, following = lines(capsys)
+    assert results.startswith("results: best_acc.pth (best) in w d")
+    assert following == "next: gcp-mm test a.py 'w d/best_acc.pth'"
+
+
+def test_training_without_checkpoints_names_no_command(runner, capsys):
+    runner.hooks = []
+    next_step.print_after_training(runner, "a.py", None)
+    assert lines(capsys) == ("results: no checkpoint in w d, log in w d/2026",)
+
+
+class Settings(SimpleNamespace):
+    def get(self, key):
+        return getattr(self, key)
+
+
+@pytest.mark.parametrize(
+    ("scope", "show", "expected"),
+    [
+        ("mmpretrain", None, "next: python tools/test.py a.py x.pth --show-dir w/shown"),
+        ("mmpretrain", "s", "next: python tools/export.py a.py x.pth x.onnx"),
+        ("mmdet", "s", None),
+    ],
+)
+def test_evaluation_ends_with_its_numbers(tmp_path, monkeypatch, capsys, scope, show, expected):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["tools/test.py"])
+    cfg = Settings(work_dir="w", default_scope=scope)
+    metrics = {"accuracy/top1": 100 / 3, "images": 7, "classwise": [1]}
+    next_step.print_after_test(cfg, "a.py", "x.pth", metrics, "o.pkl", show, None)
+    results, *following = lines(capsys)
+    assert results.startswith("results: accuracy/top1 33.3333, images 7; predictions in o.pkl")
+    assert results.endswith("log in w") and ("drawn images in s" in results) == bool(show)
+    assert following == ([expected] if expected else [])
+
+
+def test_other_processes_print_nothing(runner, monkeypatch, capsys):
+    monkeypatch.setattr(next_step, "is_main_process", lambda: False)
+    next_step.print_after_training(runner, "a.py", None)
+    next_step.print_after_test(Settings(), "a.py", "x.pth", {}, None, None, None)
+    assert capsys.readouterr().out == ""
