@@ -1,9 +1,9 @@
 """Run a Python program that kills itself at its n-th file event below a folder.
 
-``python tests/kill_at.py N FOLDER PROGRAM [ARGUMENTS]``. Events are what changes the folder: a file
-opened for writing, renamed or removed, a folder made. The program is killed before the event, by
-SIGKILL, so that nothing of Python's own clean-up happens. With N = 0 it runs to its end, and the
-number of events is its last line of error output.
+``python tests/kill_at.py N FOLDER PROGRAM [ARGUMENTS]``. Events are the changes of
+:mod:`trials.file_events`. The program is killed before the event, by SIGKILL, so that nothing of Python's
+own clean-up happens. With N = 0 it runs to its end, and the number of events is its last line of
+error output.
 """
 
 import os
@@ -12,28 +12,15 @@ import signal
 import sys
 from pathlib import Path
 
-_EVENTS = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
+from trials.file_events import is_change
 
 
 def main() -> None:
     number, folder, program = int(sys.argv[1]), Path(sys.argv[2]).resolve(), sys.argv[3]
     events = []
 
-    def changes(event: str, arguments: tuple) -> bool:
-        if event == "open":
-            path, _, flags = arguments
-            return isinstance(path, str) and bool(flags & (os.O_WRONLY | os.O_RDWR)) and below(path)
-        return event in _EVENTS and any(map(below, arguments[:2]))
-
-    def below(path: object) -> bool:
-        if not isinstance(path, str | bytes | os.PathLike):
-            return False
-        # A link is changed itself, not what it leads to.
-        where = Path(os.fsdecode(path))
-        return folder in (where.parent.resolve() / where.name).parents
-
     def watch(event: str, arguments: tuple) -> None:
-        if os.getpid() == here and changes(event, arguments):
+        if os.getpid() == here and is_change(event, arguments, folder):
             events.append(event)
             if len(events) == number:
                 os.kill(here, signal.SIGKILL)

@@ -16,7 +16,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link"}
+_CHANGES = {f"os.{name}" for name in ("link", "mkdir", "remove", "rename", "rmdir", "symlink")}
+_CHANGES.add("os.truncate")
+
+
+def is_change(event: str, arguments: tuple, folder: Path) -> bool:
+    """Say whether an audit event is a change below a folder, whose path is resolved."""
+    if event == "open":
+        path, _, flags = arguments
+        return isinstance(flags, int) and bool(flags & _WRITING) and _is_below(path, folder)
+    return event in _CHANGES and any(_is_below(path, folder) for path in arguments[:2])
+
+
+def _is_below(path: object, folder: Path) -> bool:
+    if not isinstance(path, str | bytes | os.PathLike):
+        return False
+    # A link is changed itself, not what it leads to.
+    where = Path(os.fsdecode(path))
+    return folder in (where.parent.resolve() / where.name).parents
 
 
 class FileEvents:
@@ -28,7 +45,7 @@ class FileEvents:
     """
 
     def __init__(self, folder: Path, kill_at: int = 0) -> None:
-        self._folder = f"{folder}{os.sep}"
+        self._folder = folder.resolve()
         self._kill_at = kill_at
         self._memory = mmap.mmap(-1, 8)
 
@@ -48,22 +65,7 @@ class FileEvents:
         return watched
 
     def _on_event(self, event: str, arguments: tuple) -> None:
-        if event == "open":
-            path, _, flags = arguments
-            if not isinstance(flags, int) or not flags & _WRITING:
-                return
-        elif event in _CHANGES:
-            path = arguments[0]
-        else:
-            return
-        try:
-            # Not resolved: a link that is opened for writing is a change where it lies.
-            path = os.path.abspath(os.fspath(path))  # noqa: PTH100
-        except TypeError:
-            return
-        if isinstance(path, bytes):
-            path = os.fsdecode(path)
-        if not path.startswith(self._folder):
+        if not is_change(event, arguments, self._folder):
             return
         number = self.count + 1
         self._memory[:8] = struct.pack("q", number)
