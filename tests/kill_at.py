@@ -1,9 +1,9 @@
 """Run a Python program that kills itself at its n-th file event below a folder.
 
 ``python tests/kill_at.py N FOLDER PROGRAM [ARGUMENTS]``. Events are the changes of
-:mod:`trials.file_events`. The program is killed before the event, by SIGKILL, so that nothing of Python's
-own clean-up happens. With N = 0 it runs to its end, and the number of events is its last line of
-error output.
+:mod:`trials.file_events`. The program is killed before the event, by SIGKILL, so that nothing of
+Python's own clean-up happens. With N = 0 it runs to its end, and the number of events is its last
+line of error output.
 """
 
 import os
