@@ -131,4 +131,4 @@ def test_two_processes_evaluate_like_one(run_tool, classifier, trained, tmp_path
     right = sum(int(result["pred_label"]) == int(result["gt_label"]) for result in results)
     _, epochs = read_scalars(trained[0])
     assert epochs[1]["accuracy/top1"] == pytest.approx(100 * right / 7)
-    assert process.stdout.count("accuracy/top1") == 1
+    assert process.stdout.count("results: accuracy/top1") == 1
