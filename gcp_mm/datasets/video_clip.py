@@ -119,8 +119,8 @@ def _decode_strictly(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
     import av
 
     try:
-        # Text that is no UTF-8 is no reason to stop.
-        container = av.open(str(path), metadata_errors="replace")
+        # Text that is no UTF-8 is no reason to stop. Absolute as above.
+        container = av.open(str(Path(path).absolute()), metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError):
         container = None
     stream = container.streams.video[0] if container and container.streams.video else None
