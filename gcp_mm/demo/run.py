@@ -43,6 +43,12 @@ def _metrics(folder: Path) -> dict[str, float]:
     return json.loads(newest.read_text().splitlines()[-1])
 
 
+def _train_in(folder: Path) -> list[str]:
+    """Return the options that train in a folder, from where an earlier run of it stopped."""
+    begun = latest_checkpoint(folder) is not None
+    return ["--work-dir", str(folder), *(["--resume"] if begun else [])]
+
+
 def run_demo(data_root: str, work_dir: str) -> None:
     """Make the data, train both networks, evaluate and draw; every step is a tool's command line.
 
@@ -66,7 +72,7 @@ def run_demo(data_root: str, work_dir: str) -> None:
 
     print("\n[2/5] train the GCP classifier")
     _tool(
-        *(TRAIN, CLASSIFIER, "--resume", "--work-dir", str(work / "classifier")),
+        *(TRAIN, CLASSIFIER, *_train_in(work / "classifier")),
         *("--cfg-options", f"train_dataloader.dataset.data_root={digits}"),
         f"val_dataloader.dataset.data_root={digits}",
     )
@@ -74,7 +80,7 @@ def run_demo(data_root: str, work_dir: str) -> None:
     print("\n[3/5] train Mask R-CNN with the classifier as its GCPM backbone")
     pretrained = latest_checkpoint(work / "classifier")
     _tool(
-        *(TRAIN, DETECTOR, "--resume", "--work-dir", str(work / "detector")),
+        *(TRAIN, DETECTOR, *_train_in(work / "detector")),
         *("--cfg-options", f"model.backbone.init_cfg.checkpoint={pretrained}"),
         f"train_dataloader.dataset.data_root={scenes}",
     )
