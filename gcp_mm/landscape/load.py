@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -13,36 +11,10 @@ from torch import Tensor, nn
 
 import gcp_mm.registry  # noqa: F401  (its data sets)
 from gcp_mm.engine.preflight import check_data
-from gcp_mm.engine.trained_classifier import classifier_scope, load_model
+from gcp_mm.engine.trained_classifier import classifier_scope
 from gcp_mm.errors import UserError
-from gcp_mm.files import abbreviate
 
 SPLITS = ("train", "val", "test")
-
-
-def load_finite_model(cfg: Config, checkpoint: str | Path) -> nn.Module:
-    """Load the classifier of a checkpoint, whose weights all have to be numbers.
-
-    Args:
-        cfg: A classification config.
-        checkpoint: See :func:`gcp_mm.engine.trained_classifier.load_model`, as for what it raises.
-
-    Returns:
-        The classifier on the CPU, in evaluation mode.
-
-    Raises:
-        UserError: If a weight or a running statistic is not finite; says which.
-    """
-    network = load_model(cfg, checkpoint)
-    tensors = network.state_dict()
-    wrong = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
-    if wrong:
-        raise UserError(
-            f"checkpoint {str(checkpoint)!r} holds numbers that are not finite in {len(wrong)} of "
-            f"{len(tensors)} tensors ({abbreviate(wrong)}): the training that wrote it had "
-            "diverged, so take an earlier checkpoint, or train again at a lower learning rate"
-        )
-    return network
 
 
 def fixed_batches(

@@ -13,9 +13,10 @@ from mmengine.config import Config
 from mmengine.utils import ProgressBar
 
 from gcp_mm.engine.checkpoint_loader import find_checkpoint, load_from_file
+from gcp_mm.engine.trained_classifier import load_model
 from gcp_mm.errors import UserError
 from gcp_mm.files import hold_file, sha256
-from gcp_mm.landscape.load import fixed_batches, load_finite_model
+from gcp_mm.landscape.load import fixed_batches
 from gcp_mm.landscape.probe import measure
 from gcp_mm.landscape.records import RecordFile, make_header
 from gcp_mm.landscape.settings import Settings, resolve
@@ -70,7 +71,7 @@ def probe_checkpoints(
     """
     paths = [find_checkpoint(path) for path in checkpoints]
     batches = fixed_batches(cfg, num_batches, batch_size, seed, split)
-    settings = resolve(load_finite_model(cfg, paths[0]), at, etas, direction, batch_norm, rescale)
+    settings = resolve(load_model(cfg, paths[0]), at, etas, direction, batch_norm, rescale)
     header = {
         **settings.as_dict(),
         "batch_size": batch_size,
@@ -105,7 +106,7 @@ def _probe_missing(
     # A bar of nothing would divide by zero.
     bar = ProgressBar(len(missing), file=sys.stderr) if missing else None
     for (position, path, digest), group in itertools.groupby(missing, key=lambda item: item[:3]):
-        model, when = load_finite_model(cfg, path).to(device), _when(path, position)
+        model, when = load_model(cfg, path).to(device), _when(path, position)
         for *_, index in group:
             try:
                 found = measure(model, *batches[index], settings)

@@ -192,7 +192,7 @@ def test_missing_file_says_what_to_do(backbone, tmp_path):
     for part in (
         str(path),
         "model.backbone.init_cfg.checkpoint",
-        "tools/train.py configs/imagenet/resnet18_gcp_lrnorm.py",
+        "tools/train.py gcp_mm::imagenet/resnet18_gcp_lrnorm.py",
         "--cfg-options model.backbone.init_cfg.checkpoint=PATH",
         "--cfg-options model.backbone.init_cfg=None",
     ):

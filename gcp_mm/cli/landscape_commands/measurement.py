@@ -97,12 +97,13 @@ def prepare(args: argparse.Namespace, kind: str) -> Measurement:
     """
     # Imported here, because they take seconds and --help should not.
     from gcp_mm.engine.checkpoint_loader import find_checkpoint
-    from gcp_mm.landscape.load import fixed_batches, load_finite_model
+    from gcp_mm.engine.trained_classifier import load_model
+    from gcp_mm.landscape.load import fixed_batches
 
     device = check_device(args, kind)
     cfg = load_config(args.config, args.cfg_options, args.work_dir, needs=["model"])
     checkpoint = find_checkpoint(args.checkpoint)
-    model = load_finite_model(cfg, checkpoint).to(device)
+    model = load_model(cfg, checkpoint).to(device)
     batches = fixed_batches(cfg, args.batches, args.batch_size, args.data_seed, args.split)
     settings = {
         "config": Path(args.config).stem,

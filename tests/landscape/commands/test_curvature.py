@@ -63,9 +63,12 @@ def test_layer_without_a_forward_derivative_is_named(call_tool, classifier, chec
 
 
 @pytest.mark.parametrize("command", ["curvature", "surface"])
-def test_weights_that_are_no_numbers_are_one_line(call_tool, classifier, checkpoint, command):
+def test_weights_that_are_no_numbers_are_one_line(
+    call_tool, classifier, checkpoint, tmp_path, command
+):
     content = torch.load(checkpoint)
     content["state_dict"]["head.fc.bias"][0] = torch.inf
-    torch.save(content, checkpoint)
-    message = only_error(*call_tool(TOOL, command, classifier, checkpoint, "--batch-size", 2))
-    assert "not finite in 1 of" in message and "take an earlier checkpoint" in message
+    diverged = tmp_path / "diverged.pth"
+    torch.save(content, diverged)
+    message = only_error(*call_tool(TOOL, command, classifier, diverged, "--batch-size", 2))
+    assert "weights are not finite (head.fc.bias)" in message and "earlier checkpoint" in message
