@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 # By command of gcp-mm, the file in tools/ of a source tree, which a wheel does not have.
@@ -31,3 +32,16 @@ def command_line(name: str, folder: Path = Path(__file__).parents[1]) -> str:
     """
     file = f"tools/{TOOLS[name]}.py"
     return f"python {file}" if (folder / file).is_file() else f"gcp-mm {name}"
+
+
+def next_command(name: str, *arguments: object) -> str:
+    """Return the last line of a command: what one would type next.
+
+    Args:
+        name: The next command, as ``gcp-mm`` knows it.
+        *arguments: Its arguments; what only the user knows in capitals, such as CONFIG.
+
+    Returns:
+        ``next: ...``, with quotes where a shell needs them.
+    """
+    return f"next: {command_line(name)} {shlex.join(map(str, arguments))}"

@@ -38,7 +38,9 @@ class FileWriteError(UserError, OSError):
         Returns:
             The error with a reason and, where there is one, a remedy. It has the same ``errno``.
         """
-        reason = str(error) if isinstance(error, UserError) else error.strerror or str(error)
+        # One of ours has its reason beside its message: what is said of the file is said once.
+        whole = isinstance(error, UserError) and not isinstance(error, cls)
+        reason = str(error) if whole else error.strerror or str(error)
         remedy = _REMEDIES.get(error.errno)
         explained = cls(f"{what}: {reason}{f'; {remedy}' if remedy else ''}")
         explained.errno, explained.strerror = error.errno, error.strerror

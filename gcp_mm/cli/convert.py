@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from gcp_mm.cli.run_command import run_command
+from gcp_mm.command_names import next_command
 
 _LAYOUT = """\
 what SRC may hold:
@@ -103,5 +104,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         else:
             images = options.pop("verify")
             print(convert_file(source, target, images=images, force=force, **options))
+        if not (to_legacy or options["dry_run"]):
+            print(next_command("test", "CONFIG", target))
 
     run_command(command)

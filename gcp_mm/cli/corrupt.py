@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcp_mm.cli.run_command import run_command
+from gcp_mm.command_names import next_command
 from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS
 from gcp_mm.evaluation.perturbations import PERTURBATIONS
 
@@ -100,5 +101,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             f"\n{args.out}: {len(cells)} cells of {(written + kept) // len(cells)} images, "
             f"{written} files written and {kept} kept"
         )
+        found = ("--dataset", args.dataset, "--data-root", args.out)
+        print(next_command("robustness", "CONFIG", "CHECKPOINT", *found))
 
     run_command(command)

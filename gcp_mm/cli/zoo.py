@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from gcp_mm.cli.run_command import run_command
+from gcp_mm.command_names import next_command
 from gcp_mm.zoo import find_row, load_rows
 from gcp_mm.zoo.describe import describe
 from gcp_mm.zoo.readme import update_readme
+from gcp_mm.zoo.rows import CLASSIFICATION
 from gcp_mm.zoo.select import FIELDS, select_rows
 from gcp_mm.zoo.tables import list_table
+from gcp_mm.zoo.weights import default_checkpoint
 
 
 def _list(args: argparse.Namespace) -> str:
@@ -25,7 +29,12 @@ def _download(args: argparse.Namespace) -> str:
     # mmengine takes seconds to import, and the other commands should not.
     from gcp_mm.zoo.obtain import obtain
 
-    return obtain(find_row(args.row), args.out, args.from_file, args.url, args.retries)
+    row = find_row(args.row)
+    told = obtain(row, args.out, args.from_file, args.url, args.retries)
+    if row.task != CLASSIFICATION:
+        return told
+    target = Path(args.out).expanduser() if args.out else default_checkpoint(row)
+    return f"{told}\n{next_command('test', row.config, target)}"
 
 
 def _readme(args: argparse.Namespace) -> str:

@@ -36,7 +36,8 @@ def explain_errors(network: nn.Module, form: str) -> Iterator[None]:
         form: Name of the format.
 
     Raises:
-        UserError: If the code in the context raises anything.
+        OSError: One of the system, as it is.
+        UserError: If the code in the context raises anything else.
     """
     name = network_name(network)
     try:
@@ -44,6 +45,9 @@ def explain_errors(network: nn.Module, form: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # the exporters raise dozens of types
+        # A disk or a folder, not the network: the caller knows the file.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         if "Constraints violated (batch)" in str(error):
             raise UserError(
                 f"{name} cannot be exported to {form} with a dynamic batch: its code computes with "

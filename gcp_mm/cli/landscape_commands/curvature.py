@@ -10,6 +10,7 @@ from gcp_mm.cli.landscape_commands.measurement import (
     add_measurement_arguments,
     prepare,
 )
+from gcp_mm.command_names import next_command
 from gcp_mm.files import abbreviate, hold_file
 
 
@@ -91,4 +92,7 @@ def _measure(args: argparse.Namespace, measurement: Measurement) -> None:
         f"smallest eigenvalue {found['smallest_eigenvalue']:.4g}\n"
         f"trace {found['trace']:.4g}, standard error {found['trace_standard_error']:.2g}\n"
         f"wrote {measurement.out}"
+    )
+    print(
+        next_command("landscape", "plot", measurement.out, "--out", measurement.out.with_suffix(""))
     )

@@ -12,6 +12,7 @@ from gcp_mm.cli.landscape_commands.measurement import (
     add_measurement_arguments,
     prepare,
 )
+from gcp_mm.command_names import next_command
 from gcp_mm.files import hold_file
 
 if TYPE_CHECKING:
@@ -117,4 +118,7 @@ def _measure(args: argparse.Namespace, measurement: Measurement, grid: Grid) -> 
     print(
         f"\nloss {file.results['loss']:.4f} at the checkpoint, {low:.4f} to {high:.4f} on the grid"
         f"{f', not finite at {gaps} points' if gaps else ''}; wrote {measurement.out}"
+    )
+    print(
+        next_command("landscape", "plot", measurement.out, "--out", measurement.out.with_suffix(""))
     )

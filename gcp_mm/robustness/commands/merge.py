@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gcp_mm.command_names import next_command
+
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command.
@@ -38,3 +40,4 @@ def command(args: argparse.Namespace) -> None:
     from gcp_mm.robustness.summary import summary
 
     print(f"{summary(merge(args.files, args.out, args.baseline))}\nwrote {args.out}")
+    print(next_command("robustness", "report", args.out))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gcp_mm.command_names import next_command
+
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command.
@@ -64,3 +66,5 @@ def command(args: argparse.Namespace) -> None:
     written = write_report(models, folder, published, args.formats)
     print(overview(models, published))
     print(f"wrote {', '.join(map(str, written))}")
+    if not args.published:
+        print(next_command("robustness", "report", *args.files, "--published", "all"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gcp_mm.command_names import next_command
 from gcp_mm.engine.config import add_common_arguments
 from gcp_mm.robustness.commands.arguments import add_arguments, read_arguments
 
@@ -49,3 +50,9 @@ def command(args: argparse.Namespace) -> None:
     content = evaluate(cfg, args.checkpoint, options)
     if get_rank() == 0:
         print(f"{summary(content)}\nwrote {options.out}")
+        if options.shard:
+            # The others may be anywhere, and how many are done is not known.
+            target = options.out.with_name(f"{options.dataset}.json")
+            print(next_command("robustness", "merge", "SHARD...", "--out", target))
+        else:
+            print(next_command("robustness", "report", options.out))
