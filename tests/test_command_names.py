@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gcp_mm.cli.main import COMMANDS
-from gcp_mm.command_names import TOOLS, command_line
+from gcp_mm.command_names import TOOLS, command_line, next_command
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -13,6 +13,11 @@ def test_command_is_the_tool_or_the_installed_program(repo, tmp_path, name):
     assert command_line(name) == f"python tools/{TOOLS[name]}.py"
     assert (repo / "tools" / f"{TOOLS[name]}.py").is_file()
     assert command_line(name, tmp_path) == f"gcp-mm {name}"
+
+
+def test_next_command_can_be_typed_as_it_is():
+    told = next_command("landscape", "plot", "my runs/a.json")
+    assert told == "next: python tools/landscape.py plot 'my runs/a.json'"
 
 
 def test_every_command_has_its_tool():

@@ -31,6 +31,8 @@ def test_trees_are_made_and_continued(call_tool, photos, tmp_path):
     assert "2/2" in err and "ETA" in err
     code, out, _ = call_tool(*tool, *options, "--corruptions", "weather", "--severities", 5)
     assert code == 0 and "4 cells of 2 images, 6 files written and 2 kept" in out
+    found = f"CONFIG CHECKPOINT --dataset imagenet-c --data-root {tmp_path / 'c'}"
+    assert out.endswith(f"\nnext: python tools/test_robustness.py {found}\n")
     manifest = json.loads((tmp_path / "c" / "manifest.json").read_text())
     assert list(manifest["cells"]) == ["fog/1", "fog/5", "snow/5", "frost/5", "brightness/5"]
     assert Image.open(tmp_path / "c" / "fog" / "5" / "dog" / "0.JPEG").size == (32, 32)
