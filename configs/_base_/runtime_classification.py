@@ -1,6 +1,12 @@
 _base_ = 'mmpretrain::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['gcp_mm.registry'], allow_failed_imports=False)
+# As inherited, without the mark _scope_ of a foreign base: mmpretrain's browse_dataset hands every
+# key to the class of the visualizer.
+visualizer = dict(
+    _delete_=True,
+    type='UniversalVisualizer',
+    vis_backends=[dict(type='LocalVisBackend')])
 # Adds images/s of all processes to every line of the log.
 log_processor = dict(type='gcp_mm.ThroughputLogProcessor')
 default_hooks = dict(

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
+from mmengine.visualization import Visualizer
 
 import gcp_mm.registry  # noqa: F401
 from gcp_mm.zoo.rows import CLASSIFICATION, DETECTION, load_rows
@@ -269,3 +271,11 @@ def test_classifier_skips_no_image_in_evaluation(name):
         dataset = loader.dataset
         assert dataset.type in ("gcp_mm.ImageNet", "gcp_mm.ClassFolder")
         assert dataset.get("test_mode", dataset.get("split") == "val") is True
+
+
+@pytest.mark.parametrize("name", ["imagenet/resnet18_gcp_lrfast", "demo/resnet18_gcp_digits"])
+def test_a_class_takes_every_key_of_the_visualizer(name):
+    """As mmpretrain's ``browse_dataset`` builds it: with the keys, past the registry."""
+    settings = load(f"{name}.py").visualizer
+    assert settings.pop("type") == "UniversalVisualizer"
+    inspect.signature(Visualizer).bind(**settings)

@@ -48,7 +48,8 @@ class NumClassesCheckHook(Hook):
         """Compare the number of classes of a data set with the head's, and return the classes."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset = getattr(runner, f"{mode}_dataloader").dataset
-        classes = getattr(dataset, "metainfo", {}).get("classes")
+        # None in the stand-in that mmpretrain's vis_scheduler trains on.
+        classes = (getattr(dataset, "metainfo", None) or {}).get("classes")
         if classes is None:
             return None
         wrong = {key: n for key, n in _numbers(model) if n != len(classes)}

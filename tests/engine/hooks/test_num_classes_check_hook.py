@@ -27,6 +27,13 @@ def test_other_number_of_classes_is_refused(mode):
         assert part in str(error.value)
 
 
+@pytest.mark.parametrize("dataset", [SimpleNamespace(metainfo=None), SimpleNamespace()])
+def test_data_without_class_names_are_let_through(dataset):
+    without = runner(10, ())
+    without.train_dataloader.dataset = dataset
+    NumClassesCheckHook().before_train(without)
+
+
 def with_validation(train, val):
     both = runner(len(train), train)
     both.val_loop = object()
