@@ -141,6 +141,8 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
         if "://" in folder or backend != "local" or not self.pipeline.transforms:
             return None
         load = self.pipeline.transforms[0]
+        if (getattr(load, "backend_args", None) or {}).get("backend", "local") != "local":
+            return None
         color = str(getattr(load, "color_type", "color"))
         # mmcv's loader and this package's have a setting each.
         is_lying = color == "unchanged" or color.endswith("ignore_orientation")

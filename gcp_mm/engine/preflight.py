@@ -15,6 +15,7 @@ from gcp_mm.engine.checkpoint_form import check_training
 from gcp_mm.engine.checkpoint_loader import UNSAFE_SWITCH, load_from_file
 from gcp_mm.engine.file_kind import is_safetensors
 from gcp_mm.engine.pretrained import check_pretrained_exists
+from gcp_mm.engine.run_hooks import name_of
 from gcp_mm.errors import CheckpointNotFoundError, FileWriteError, UserError
 
 _LAYOUTS = {
@@ -32,6 +33,12 @@ def _datasets(cfg: dict, key: str) -> Iterator[tuple[str, dict]]:
             yield from _datasets(dataset, f"{key}.datasets.{index}")
     else:
         yield key, cfg
+
+
+def _split_folder(dataset: dict) -> str:
+    """Return the folder of a split; only for ImageNet's layout is it called as the split is."""
+    name = name_of(dataset)
+    return dataset.get("split") or "" if name in ("ImageNet", "ImageNet21k") else ""
 
 
 def _is_remote(path: str) -> bool:
@@ -78,7 +85,7 @@ def check_annotations(cfg: Config) -> None:
                 part["type"] = _CHECKED[name]
     hooks = list(cfg.get("custom_hooks") or [])
     for name in ("gcp_mm.NumClassesCheckHook", "gcp_mm.CocoCheckHook"):
-        if all(hook["type"] != name for hook in hooks):
+        if all(name_of(hook) != name.removeprefix("gcp_mm.") for hook in hooks):
             hooks.append(dict(type=name))
     cfg.custom_hooks = hooks
 
@@ -111,11 +118,12 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
             root = dataset.get("data_root") or ""
             if _is_remote(root):
                 continue
-            prefix = dataset.get("data_prefix") or dataset.get("split") or ""
+            prefix = dataset.get("data_prefix") or _split_folder(dataset)
             prefixes = prefix.values() if isinstance(prefix, dict) else [prefix]
             parts = [("data_root", "")]
             parts += [("data_prefix", part) for part in prefixes]
-            parts += [("ann_file", dataset.get("ann_file") or "")]
+            files = dataset.get("ann_file") or ""
+            parts += [("ann_file", file) for file in ([files] if isinstance(files, str) else files)]
             parts += [("proposal_file", dataset.get("proposal_file") or "")]
             for name, part in parts:
                 path = str(Path(root, part))
@@ -231,7 +239,7 @@ def check_start(cfg: Config, required: bool | None = None) -> None:
         return
     if required is None:
         hooks = cfg.get("custom_hooks") or []
-        required = any("PretrainedRequiredHook" in str(hook["type"]) for hook in hooks)
+        required = any(name_of(hook) == "PretrainedRequiredHook" for hook in hooks)
     if not required or _has_pretrained_backbone(cfg.model):
         return
     if resume and find_latest_checkpoint(cfg.work_dir):

@@ -25,6 +25,8 @@ def on_first_process(function: Callable[[], _Result]) -> _Result:
 
     Raises:
         UserError: In every process, if the function raises it.
+        Exception: In the first process what the function raises, and in the others a RuntimeError
+            that names it: they must not wait for what will not come.
     """
     box: list = [None, None]
     if get_rank() == 0:
@@ -32,6 +34,10 @@ def on_first_process(function: Callable[[], _Result]) -> _Result:
             box[0] = function()
         except UserError as error:
             box[1] = error
+        except Exception as error:
+            box[1] = RuntimeError(f"the first process met {type(error).__name__}: {error}")
+            broadcast_object_list(box)
+            raise
     broadcast_object_list(box)
     if box[1] is not None:
         raise box[1]

@@ -4,8 +4,10 @@ import copy
 import logging
 import pickle
 
+import numpy as np
 import pytest
 from coco_files import CLASSES, HEIGHT, WIDTH, reorder, write, write_coco
+from mmcv.transforms import BaseTransform
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmdet.registry import TRANSFORMS
 from mmengine.logging import MMLogger
@@ -261,6 +263,24 @@ def test_missing_images(build, content, tmp_path, log):
     refused(build, content, "there is 'train_0.png'")
 
 
+def test_images_that_only_the_loader_of_the_config_can_read(build, content, tmp_path):
+    for image in content["images"]:
+        path = tmp_path / "train2017" / image["file_name"]
+        np.save(path.with_suffix(".npy"), np.asarray(Image.open(path)))
+        image["file_name"] = path.with_suffix(".npy").name
+
+    class LoadArray(BaseTransform):
+        def transform(self, results):
+            results["img"] = np.load(results["img_path"])
+            results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
+            return results
+
+    dataset = build(content, pipeline=[LoadArray()], max_unreadable=0)
+    assert len(dataset) == 4 and dataset[0]["img"].shape == (64, 96, 3)
+    content["images"][0].update(width=64, height=96)
+    refused(build, content, "1 of 4 images looked at have another size", pipeline=[LoadArray()])
+
+
 def test_backslashes(build, content, tmp_path, log):
     (tmp_path / "train2017/sub").mkdir()
     for image in content["images"]:
@@ -305,7 +325,7 @@ def test_other_processes_take_over_what_the_first_found(content, tmp_path, monke
     path = str(write(tmp_path, content))
     repaired, findings = load.load_annotations(path)
     load._checked.clear()
-    as_sent = pickle.dumps(findings)
+    as_sent = pickle.dumps((findings, True))
     monkeypatch.setattr(load, "on_first_process", lambda _: pickle.loads(as_sent))
     monkeypatch.setattr(load, "inspect_content", None)
     assert load.load_annotations(path)[0] == repaired

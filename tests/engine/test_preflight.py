@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import EmptyCacheHook
 
 from gcp_mm.engine.preflight import (
     check_annotations,
@@ -15,6 +16,7 @@ from gcp_mm.engine.preflight import (
     check_start,
     evaluate_every_image,
 )
+from gcp_mm.engine.run_hooks import name_of
 from gcp_mm.errors import CheckpointNotFoundError, UserError
 
 
@@ -93,6 +95,20 @@ def test_split_of_a_classification_set_is_checked(tmp_path, key):
     check_data(config(dataset, "mmpretrain"), ("train_dataloader",))
     with pytest.raises(UserError, match="val.*DATA_ROOT/{train,val}/<class>/<image>"):
         check_data(config({**dataset, key: "val"}, "mmpretrain"), ("train_dataloader",))
+
+
+@pytest.mark.parametrize("kind", ["CUB", "CIFAR10"])
+def test_split_that_is_no_folder_is_not_looked_for(tmp_path, kind):
+    dataset = {"type": kind, "data_root": str(tmp_path), "split": "train"}
+    check_data(config(dataset, "mmpretrain"), ("train_dataloader",))
+
+
+def test_each_of_several_annotation_files_is_checked(coco):
+    check_data(config({**coco, "ann_file": [coco["ann_file"]] * 2}), ("train_dataloader",))
+    with pytest.raises(UserError, match=r"absent.json' does not exist \(train_dataloader.dataset"):
+        check_data(
+            config({**coco, "ann_file": [coco["ann_file"], "absent.json"]}), ("train_dataloader",)
+        )
 
 
 @pytest.mark.parametrize(
@@ -254,7 +270,7 @@ def test_detection_data_are_read_by_the_checking_classes():
         test_dataloader=dict(dataset=dict(type=Upstream)),
         val_evaluator=[dict(type="CocoMetric"), dict(type="VOCMetric")],
         test_evaluator=dict(type="mmdet.CocoMetric"),
-        custom_hooks=[dict(type="gcp_mm.CocoCheckHook"), dict(type="Other")],
+        custom_hooks=[dict(type="gcp_mm.CocoCheckHook"), EmptyCacheHook()],
     )
     cfg = Config(dict(default_scope="mmdet", **data))
     check_annotations(cfg)
@@ -263,8 +279,8 @@ def test_detection_data_are_read_by_the_checking_classes():
     assert cfg.test_dataloader.dataset.type == "gcp_mm.CocoDataset"
     assert [metric.type for metric in cfg.val_evaluator] == ["gcp_mm.CocoMetric", "VOCMetric"]
     assert cfg.test_evaluator.type == "gcp_mm.CocoMetric"
-    assert [hook.type for hook in cfg.custom_hooks] == [
-        *("gcp_mm.CocoCheckHook", "Other", "gcp_mm.NumClassesCheckHook")
+    assert [name_of(hook) for hook in cfg.custom_hooks] == [
+        *("CocoCheckHook", "EmptyCacheHook", "NumClassesCheckHook")
     ]
     other = Config(dict(default_scope="mmpretrain", **data))
     check_annotations(other)

@@ -2,6 +2,7 @@
 
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 
 from gcp_mm.engine.run_hooks import add_hooks
 
@@ -21,7 +22,10 @@ def test_checks_are_added_once_and_settings_stay(training):
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("kind", ["CheckpointHook", "mmengine.CheckpointHook"])
+@pytest.mark.parametrize(
+    "kind",
+    ["CheckpointHook", "mmengine.CheckpointHook", "mmengine.hooks.CheckpointHook", CheckpointHook],
+)
 def test_checkpoints_of_any_config_are_written_by_our_hook(kind):
     cfg = Config(dict(default_hooks=dict(checkpoint=dict(type=kind, interval=3))))
     add_hooks(cfg, training=True)
@@ -30,10 +34,18 @@ def test_checkpoints_of_any_config_are_written_by_our_hook(kind):
     )
 
 
+@pytest.mark.parametrize("given", [{}, {"default_hooks": None}, {"default_hooks": {}}])
+def test_hook_that_mmengine_would_add_is_ours(given):
+    cfg = Config(given)
+    add_hooks(cfg, training=True)
+    assert cfg.default_hooks.checkpoint.type == "gcp_mm.CheckpointHook"
+
+
 @pytest.mark.parametrize(
     "checkpoint",
     [
         dict(type="MyHook"),
+        dict(type="other.CheckpointHook"),
         dict(type="gcp_mm.CheckpointHook", backend_args=None),
         None,
     ],

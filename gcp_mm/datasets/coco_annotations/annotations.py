@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 from gcp_mm.datasets.coco_annotations.findings import Findings
@@ -277,16 +278,16 @@ class AnnotationCheck:
     def _are_copies(self, number: int) -> bool:
         """Leave out annotations that are there twice; say whether that leaves each id once."""
         findings = self.findings
-        seen: dict = {}
+        # By their text: thousands may share an id.
+        seen: set[str] = set()
         for index, annotation in enumerate(self.content["annotations"]):
-            others = seen.setdefault(annotation.get("id"), [])
-            if annotation in others:
+            text = json.dumps(annotation, sort_keys=True)
+            if text in seen:
                 findings.drop("annotations", index)
                 where = f"annotation {annotation.get('id')!r}"
                 findings.count(findings.repairs, "annotations that are there twice left out", where)
-            else:
-                others.append(annotation)
-        return sum(map(len, seen.values())) == number
+            seen.add(text)
+        return len(seen) == number
 
     def _check_boxes(self) -> None:
         """Recognise boxes in another convention, which single ones do not show."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ class Arrangement:
 
     Attributes:
         ids: Id of each class in the content, ascending.
-        file_ids: Id of each class in the file; that in the content where the file lacks it.
+        file_ids: Id of each class in the file; one that no category has where the file lacks it.
         objects: Number of annotations of the classes, without crowds.
         remarks: What the log has to say.
     """
@@ -78,11 +79,10 @@ def arrange_categories(
     ]
     content["categories"].sort(key=lambda category: category["id"])
     class_ids = tuple(ids[name] for name in classes)
+    free = itertools.count(max([*(old for olds in by_name.values() for old in olds), 0]) + 1)
     return Arrangement(
         ids=class_ids,
-        file_ids=tuple(
-            new if old is None else old for old, new in zip(file_ids, class_ids, strict=True)
-        ),
+        file_ids=tuple(next(free) if old is None else old for old in file_ids),
         objects=_count_objects(content, set(class_ids)),
         remarks=remarks,
     )
@@ -135,7 +135,9 @@ def _compare_names(
         f"config, and num_classes={len(own)} into the heads; or correct the file"
     )
     if len(missing) < len(classes) and not alike:
-        remedy += "; allow_missing=True of the data set accepts classes without a category"
+        accept = "allow_missing=True of the data set accepts classes without a category"
+        # Each of several files may have a part of the classes.
+        remedy = f"{remedy}; {accept}" if annotated else f"Set {accept}. Or: {remedy}"
     raise UserError(
         f"the classes of the config are not the categories of {path!r}: metainfo.classes has "
         f"{len(classes)} ({abbreviate(map(repr, classes))}), the file has {len(by_name)} "

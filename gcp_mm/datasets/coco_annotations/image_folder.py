@@ -67,10 +67,10 @@ class ImageFolder:
                 break
             seen += 1
             stated = (image["width"], image["height"])
+            size, turned = _header(self.path_of(image)) or (None, None)
+            if (turned if self.is_turned else size) == stated:
+                continue
             try:
-                size, turned = _header(self.path_of(image))
-                if (turned if self.is_turned else size) == stated:
-                    continue
                 found = self.load(self.path_of(image), image)
             except Exception:  # what a damaged file raises depends on its format
                 findings.unreadable.append(image["file_name"])
@@ -124,11 +124,17 @@ class ImageFolder:
         return ""
 
 
-def _header(path: str) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the size that the head of a file states, and the same as its tag turns it."""
-    with Image.open(path) as image:
-        is_lying = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
-        return image.size, image.size[::-1] if is_lying else image.size
+def _header(path: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return the size that the head of a file states, and the same as its tag turns it.
+
+    None if PIL cannot tell, as with an array that the loader of the config may read.
+    """
+    try:
+        with Image.open(path) as image:
+            is_lying = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+            return image.size, image.size[::-1] if is_lying else image.size
+    except Exception:  # what a damaged file raises depends on its format
+        return None
 
 
 def _names(folder: str) -> set[str]:

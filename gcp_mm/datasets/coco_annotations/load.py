@@ -51,13 +51,16 @@ def load_annotations(
     with without_collector():
         content = _read(path, backend_args)
         key = (*_version(path), images and (images.folder, images.is_turned))
-        findings = _known(key)
-        if findings is None:
-            # A worker of a data loader has no part in what the processes do together.
-            if get_worker_info() is None:
-                findings = on_first_process(lambda: inspect_content(content, path, images))
-            else:
-                findings = inspect_content(content, path, images)
+        known = _known(key)
+
+        def inspect() -> tuple[Findings, bool]:
+            return known or inspect_content(content, path, images), known is None
+
+        # A worker of a data loader has no part in what the processes do together. Of these, the
+        # first one decides: on a network the others may see another time of the file.
+        is_worker = get_worker_info() is not None
+        findings, is_new = inspect() if is_worker else on_first_process(inspect)
+        if is_new:
             # What is refused may be another time, after the images were put right.
             if not (findings.problems or findings.missing or findings.unreadable):
                 _checked[key] = findings

@@ -288,8 +288,12 @@ def _take_paths(message_hub: MessageHub) -> dict[str, Any]:
     """Take out what a checkpoint says of files, and drop scores that are no numbers."""
     taken = {}
     for name, value in list(message_hub.runtime_info.items()):
-        if name.startswith("best_score") and not _is_number(value):
-            message_hub.pop_info(name)
+        if name.startswith("best_score"):
+            if (score := _as_number(value)) is None:
+                message_hub.pop_info(name)
+                print_log(f"{name} of the checkpoint is no number: {value!r}", logger="current")
+            else:
+                message_hub.update_info(name, score)
         elif name.startswith(("best_ckpt", "keep_ckpt_ids", "last_ckpt", _REPLACED)):
             taken[name] = value
             # Not popped: mmengine would warn of it when the next checkpoint is loaded.
@@ -298,8 +302,15 @@ def _take_paths(message_hub: MessageHub) -> dict[str, Any]:
     return taken
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not math.isnan(value)
+def _as_number(value: Any) -> float | None:
+    """Return a score as a number; a metric may give one of NumPy or a tensor."""
+    if isinstance(value, (bool, str)):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    return None if math.isnan(number) else number
 
 
 def _own_source(runner: Runner, folder: str) -> str | None:

@@ -301,3 +301,13 @@ def test_whatever_a_file_says_is_repaired_or_refused(intact, seed):
         assert not again.is_changed and not again.problems
         outcomes.add("repaired" if findings.is_changed else "as it was")
     assert outcomes == {"refused", "repaired", "as it was"}
+
+
+def test_many_annotations_of_one_id_take_no_longer_than_others(content):
+    """A comparison of each with each would take hours."""
+    first = content["annotations"][0]
+    content["annotations"] = [{**first, "id": 7, "note": number} for number in range(20_000)]
+    content["annotations"].append({**first, "id": 7, "note": 3})
+    findings = inspect_content(content, "a.json")
+    assert findings.renumber and not problems(content)
+    assert len(findings.dropped["annotations"]) == 1

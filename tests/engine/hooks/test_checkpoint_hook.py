@@ -3,6 +3,7 @@
 import logging
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from tiny_runs import forget_runs, largest_difference, read_checkpoint
@@ -164,6 +165,17 @@ def test_checkpoint_without_the_note_is_validated_and_says_so(tmp_path, caplog):
         train(tmp_path, 1, resume=True, log_level="INFO")
     assert best_files(tmp_path) == [BEST.format(1)]
     assert info(tmp_path / "epoch_1.pth")["last_validated"] == 1
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, torch.tensor])
+def test_best_score_of_a_metric_in_another_form_counts(tmp_path, kind):
+    train(tmp_path, 1)
+    checkpoint = read_checkpoint(tmp_path / "epoch_1.pth")
+    checkpoint["message_hub"]["runtime_info"]["best_score"] = kind(9.0)
+    torch.save(checkpoint, tmp_path / "epoch_1.pth")
+    train(tmp_path, 2, resume=True)
+    assert best_files(tmp_path) == [BEST.format(1)]
+    assert info(tmp_path / "epoch_2.pth")["best_score"] == 9.0
 
 
 def test_epochs_without_a_validation_are_not_validated_later(tmp_path):
