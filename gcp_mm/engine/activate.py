@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
+
+from gcp_mm.errors import UserError
 
 
 def _allow_prefix(module: ModuleType) -> None:
@@ -67,6 +71,21 @@ _CHANGES: dict[str, Callable[[ModuleType], None]] = {
 }
 
 
+def _tell_errors_in_one_line() -> None:
+    """End OpenMMLab's own tools, which mim starts, with the line of a UserError alone."""
+    if ".mim/tools/" not in Path(sys.argv[0] if sys.argv else "").as_posix():
+        return
+    before = sys.excepthook
+
+    def excepthook(kind: type[BaseException], error: BaseException, traceback: object) -> None:
+        if isinstance(error, UserError):
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            before(kind, error, traceback)
+
+    sys.excepthook = excepthook
+
+
 @functools.cache
 def activate() -> None:
     """Prepare the ``gcp_mm::`` prefix, file backend, loaders, models and mmcv's operators.
@@ -87,6 +106,7 @@ def activate() -> None:
         raise ModuleNotFoundError(
             "gcp_mm needs wrapt where mmengine is installed: pip install wrapt", name="wrapt"
         ) from error
+    _tell_errors_in_one_line()
     importlib.import_module("gcp_mm.mmcv_ext.finder")
     for name, change in _CHANGES.items():
         wrapt.register_post_import_hook(change, name)

@@ -6,12 +6,15 @@ from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 
 # `custom_hooks` of a config replace those of its base, and those of mmdet and mmpretrain have none.
-_EVERY_RUN = (dict(type="gcp_mm.FiniteCheckHook"), dict(type="gcp_mm.FeatureMapCheckHook"))
+_EVERY_RUN = (
+    dict(type="gcp_mm.FiniteCheckHook"),
+    dict(type="gcp_mm.FeatureMapCheckHook"),
+    dict(type="gcp_mm.LogIntervalHook"),
+)
 _TRAINING = (
     # Networks that are not this project's are often initialised in part on purpose.
     dict(type="gcp_mm.PretrainedCoverageHook", strict=False),
     dict(type="gcp_mm.ResumeCheckHook"),
-    dict(type="gcp_mm.LogIntervalHook"),
 )
 
 

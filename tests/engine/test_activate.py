@@ -37,3 +37,22 @@ def test_changes_are_there(run_tool, tmp_path, first):
     assert changed == CHANGED
     if first == "import gcp_mm":
         assert before == "[]"
+
+
+@pytest.mark.parametrize("folder", [".mim/tools", "tools"])
+def test_openmmlabs_own_tools_end_with_one_line(run_tool, tmp_path, folder):
+    tool = tmp_path / folder / "test.py"
+    tool.parent.mkdir(parents=True)
+    tool.write_text(
+        "import sys, gcp_mm\n"
+        "from gcp_mm.errors import UserError\n"
+        "raise (ValueError if sys.argv[1:] else UserError)('what and where')\n"
+    )
+    process = run_tool(tool)
+    assert process.returncode == 1
+    if folder == "tools":
+        assert "Traceback" in process.stderr
+    else:
+        assert process.stderr.splitlines()[-1] == "error: what and where"
+        assert "Traceback" not in process.stderr
+    assert "Traceback" in run_tool(tool, "other").stderr

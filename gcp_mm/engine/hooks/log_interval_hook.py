@@ -1,4 +1,4 @@
-"""Log often enough in short epochs."""
+"""Log often enough in short epochs and evaluations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from gcp_mm.registry import HOOKS
 
-_LINES = 5  # of an epoch, at least
+_LINES = 5  # of an epoch or evaluation, at least
 
 
 @HOOKS.register_module()
@@ -27,12 +27,24 @@ class LogIntervalHook(Hook):
         """
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             return
-        length = len(runner.train_dataloader)
-        for hook in runner.hooks:
-            if isinstance(hook, LoggerHook) and hook.interval > max(1, length // 2):
-                before, hook.interval = hook.interval, max(1, length // _LINES)
-                print_log(
-                    f"an epoch has {length} iterations: logged is every {hook.interval}., not "
-                    f"every {before}.",
-                    logger="current",
-                )
+        _shorten(runner, len(runner.train_dataloader), "an epoch")
+
+    def before_test(self, runner: Runner) -> None:
+        """Set the interval for an evaluation.
+
+        Args:
+            runner: The runner about to test.
+        """
+        _shorten(runner, len(runner.test_dataloader), "the evaluation")
+
+
+def _shorten(runner: Runner, length: int, what: str) -> None:
+    """Set the interval by the length alone: what is logged is gathered from every process."""
+    for hook in runner.hooks:
+        if isinstance(hook, LoggerHook) and hook.interval > max(1, length // 2):
+            before, hook.interval = hook.interval, max(1, length // _LINES)
+            print_log(
+                f"{what} has {length} iterations: logged is every {hook.interval}., not every "
+                f"{before}.",
+                logger="current",
+            )

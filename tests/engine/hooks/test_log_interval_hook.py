@@ -38,3 +38,10 @@ def test_interval_fits_the_epoch(length, before, after):
 
 def test_runs_without_epochs_keep_theirs():
     assert interval(3, 100, IterBasedTrainLoop) == 100
+
+
+@pytest.mark.parametrize(("length", "after"), [(30, 6), (3, 1), (200, 100)])
+def test_interval_fits_an_evaluation(length, after):
+    logger = LoggerHook(interval=100)
+    LogIntervalHook().before_test(SimpleNamespace(test_dataloader=range(length), hooks=[logger]))
+    assert logger.interval == after
