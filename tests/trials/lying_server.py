@@ -152,6 +152,8 @@ def _serving(content: bytes, other: bytes):
     """Run the server in a child, because threads do not survive the forks of the trial."""
     listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     listener.daemon_threads = True
+    # A client that gives up is what happens here all the time.
+    listener.handle_error = lambda *_: None
     listener.content, listener.other, listener.asked = content, other, Counter()
     child = os.fork()
     if child == 0:
