@@ -18,6 +18,7 @@ from gcp_mm.errors import FileWriteError
 _OF_THE_MACHINE = {
     errno.EACCES,
     errno.EADDRINUSE,
+    errno.EBADF,
     errno.EDQUOT,
     errno.EFBIG,
     errno.EIO,
@@ -34,6 +35,7 @@ _OF_THE_MACHINE = {
 }
 _REMEDIES = {
     errno.EADDRINUSE: "choose another port (PORT=29501)",
+    errno.EBADF: "give the program an output, such as >log 2>&1",
     errno.EMFILE: "allow more (ulimit -n 4096), or use fewer loader workers",
     errno.ELOOP: "remove the link that leads to itself",
     errno.ENOMEM: "use a smaller batch or fewer loader workers",

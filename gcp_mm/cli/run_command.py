@@ -20,6 +20,8 @@ _Result = TypeVar("_Result")
 _PATIENCE = 15
 # As a shell reports a program that Ctrl-C has ended.
 _INTERRUPTED = 130
+# As a shell reports a program whose output nobody reads any more, as behind `| head`.
+_PIPE_CLOSED = 141
 
 
 def _message(error: UserError) -> str:
@@ -34,7 +36,8 @@ def _message(error: UserError) -> str:
 def run_command(command: Callable[[], _Result]) -> _Result:
     """Call ``command``; turn what a user can mend into one message and exit code 2.
 
-    That is a :class:`UserError`, or a failure of the machine. Ctrl-C ends it with code 130.
+    That is a :class:`UserError`, or a failure of the machine. Ctrl-C ends it with code 130, and an
+    output that nobody reads with 141.
     Several processes usually meet the same error: the first prints at once, and its end
     makes the launcher stop the others, which wait a moment so that one message appears, not N.
 
@@ -54,6 +57,8 @@ def run_command(command: Callable[[], _Result]) -> _Result:
         return command()
     except KeyboardInterrupt:
         _leave("interrupted", _INTERRUPTED)
+    except BrokenPipeError:
+        _leave("error: nobody reads the output any more (broken pipe)", _PIPE_CLOSED)
     except UserError as error:
         _leave(f"error: {_message(error)}", 2)
     except Exception as error:

@@ -86,9 +86,6 @@ def read_records(path: str | Path) -> tuple[dict, list[dict]]:
         UserError: If there is no such file, or a line is none of these records.
     """
     path = Path(path)
-    if path.is_fifo():
-        # Reading would wait for a writer, which may never come.
-        raise UserError(f"landscape records {str(path)!r} are a pipe: write them to a file first")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -128,6 +128,15 @@ def test_interruption_ends_with_the_code_of_a_shell(exits, capsys, monkeypatch, 
     assert capsys.readouterr() == ("", said)
 
 
+def test_output_that_nobody_reads_ends_with_the_code_of_a_shell(exits, capsys):
+    with pytest.raises(SystemExit):
+        run_command(lambda: fail(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    assert exits == [141]
+    assert capsys.readouterr().err.splitlines() == [
+        "error: nobody reads the output any more (broken pipe)"
+    ]
+
+
 def test_name_that_is_no_text_is_printed(tmp_path):
     """A file name of other bytes than UTF-8 comes as half of a surrogate pair."""
     code = r"from gcp_mm.cli.run_command import run_command; run_command(lambda: print('\udce9'))"

@@ -1,7 +1,6 @@
 """Files of records are continued, never overwritten."""
 
 import json
-import os
 
 import pytest
 from mmengine.config import Config
@@ -158,9 +157,3 @@ def test_deep_nesting_is_no_record(tmp_path):
     path.write_text("[" * 100_000 + "\n")
     with pytest.raises(UserError, match="line 1: no landscape record"):
         read_records(path)
-
-
-def test_pipe_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "probe.jsonl")
-    with pytest.raises(UserError, match="probe.jsonl' are a pipe"):
-        read_records(tmp_path / "probe.jsonl")

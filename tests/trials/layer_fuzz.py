@@ -223,6 +223,9 @@ def _fault_of_sample(
     growth = 1 + 1.5**case.steps
     compute = max(1.2e-7 if case.dtype != torch.float64 else 1e-11, limits.eps / growth)
     rounding = 8 * compute * growth
+    if case.kind == "one position above":
+        # The mean carries the rounding of that position into every other one.
+        rounding *= 4
     least = float(limits.smallest_normal) * float(limits.eps)
     if not value.isfinite().all():
         return "the value is not finite"

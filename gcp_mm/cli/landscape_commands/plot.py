@@ -78,6 +78,9 @@ def command(args: argparse.Namespace) -> None:
 
 def _kind(path: Path) -> str:
     """Tell result files from records, which are several JSON objects."""
+    if path.is_fifo():
+        # It is read twice, and the first time would wait for a writer, which may never come.
+        raise UserError(f"{str(path)!r} is a pipe: write it to a file first")
     try:
         return json.loads(path.read_text(encoding="utf-8"))["kind"].replace("header", "run")
     except OSError as error:

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 
 import pytest
 from tiny_runs import only_error
@@ -97,3 +98,9 @@ def test_mistakes_are_named(call_tool, runs, tmp_path):
         arguments = ["plot", *files, "--out", tmp_path / "figure", *options]
         assert message in only_error(*call_tool(TOOL, *arguments))
     assert not list(tmp_path.glob("figure*"))
+
+
+def test_pipe_is_not_waited_for(call_tool, tmp_path):
+    os.mkfifo(tmp_path / "probe.jsonl")
+    result = call_tool(TOOL, "plot", tmp_path / "probe.jsonl", "--out", tmp_path / "bands")
+    assert "probe.jsonl' is a pipe: write it to a file first" in only_error(*result)
