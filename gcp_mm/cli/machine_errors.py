@@ -81,13 +81,19 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
+# What libraries raise while they handle a failure of the system.
+_FOLLOWING = (OSError, RuntimeError, EOFError)
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an error and those that it came from."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = error.__cause__ or error.__context__
+        # A mistake of the code while an error was handled is a mistake of the code.
+        is_own = error.__suppress_context__ or not isinstance(error, _FOLLOWING)
+        error = error.__cause__ or (None if is_own else error.__context__)
 
 
 def _of_system(error: OSError) -> str | None:

@@ -117,6 +117,7 @@ def _decode(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
 def _decode_strictly(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
     """Return the stated number of frames, and the frames up to the first damage."""
     import av
+    from av.video.reformatter import VideoReformatter
 
     try:
         # Text that is no UTF-8 is no reason to stop. Absolute as above.
@@ -135,6 +136,9 @@ def _decode_strictly(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
     context.thread_count = 1
     context.options = {"err_detect": _STRICT}
 
+    # One of each clip: that of each frame is made anew every time.
+    reformatter = VideoReformatter()
+
     def frames() -> Iterator[np.ndarray]:
         last = -1
         with container:
@@ -146,7 +150,7 @@ def _decode_strictly(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
                         if frame.pts is not None and frame.pts <= last:
                             raise UserError(_broken(path, "is damaged (frames out of order)"))
                         last = last if frame.pts is None else frame.pts
-                        yield frame.to_ndarray(format="bgr24")
+                        yield reformatter.reformat(frame, format="bgr24").to_ndarray()
             except av.error.FFmpegError as error:
                 reason = error.strerror or type(error).__name__
                 raise UserError(_broken(path, f"is damaged ({reason})")) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import platform
 from collections.abc import Sequence
@@ -108,23 +107,30 @@ def _read_records(file: Path) -> list[dict]:
     return records
 
 
+def _trains(records: list[dict]) -> bool:
+    return any("lr" in record for record in records)
+
+
 def _first_step(records: list[dict]) -> float:
-    return min((record["step"] for record in records if "lr" in record), default=math.inf)
+    return min(record["step"] for record in records if "lr" in record)
 
 
 def _in_order(runs: dict[Path, list[dict]]) -> list[list[dict]]:
     """Put the runs of a folder into their order: by date, unless the oldest is a resumed one."""
     records = list(runs.values())
-    if _first_step(records[0]) == min(map(_first_step, records)):
+    # An evaluation in the folder has no step of a training.
+    trained = {file: _first_step(rows) for file, rows in runs.items() if _trains(rows)}
+    if not trained or next(iter(trained.values())) == min(trained.values()):
         return records
-    oldest = next(iter(runs)).parents[1]
+    oldest = next(iter(trained)).parents[1]
     print_log(
         f"{str(oldest)!r} has the oldest date and does not begin the training, as if the clock had "
         "gone back: the runs are ordered by their first steps",
         logger="current",
         level=logging.WARNING,
     )
-    return sorted(records, key=_first_step)
+    others = [rows for rows in records if not _trains(rows)]
+    return others + sorted((rows for rows in records if _trains(rows)), key=_first_step)
 
 
 def plot_curves(runs: Sequence[TrainingCurves], metric: str, path: Path) -> Path:

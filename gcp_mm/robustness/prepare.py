@@ -84,6 +84,14 @@ def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | Non
             logger="current",
             level=logging.WARNING,
         )
+    if tree.manifest is not None and not tree.manifest.get("states_reading"):
+        print_log(
+            f"{str(tree.root)!r} was made by an earlier version, which ignored orientation tags "
+            "and whitened 16-bit images: if the source has any, make the tree again, or the errors "
+            "are of other pixels than the clean one",
+            logger="current",
+            level=logging.WARNING,
+        )
     reading = ((tree.manifest or {}).get("settings") or {}).get("reading") or {}
     load = next(iter(tested_dataset(cfg).get("pipeline") or ()), {})
     ignores = load.get("ignore_orientation", False) or "ignore" in str(load.get("color_type"))

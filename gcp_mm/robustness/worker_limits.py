@@ -40,15 +40,17 @@ def fit_to_shared_memory(workers: int, ahead: int, size: int) -> tuple[int, int]
     if not workers:
         return 0, ahead
     try:
-        free = shutil.disk_usage(SHARED).free
+        usage = shutil.disk_usage(SHARED)
     except OSError as error:
         raise UserError(
             f"workers hand their images over in shared memory, and there is no {SHARED} "
             f"({error.strerror}): {CURE}"
         ) from error
-    # The processes of a launcher on this machine share it.
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
-    room = max(0, free // max(1, processes) - _MARGIN) // size - 1
+    if not usage.total:
+        # What Linux says of a file system without a limit (size=0).
+        return workers, ahead
+    free, processes = usage.free, _processes_here()
+    room = max(0, free // processes - _MARGIN) // size - 1
     if room >= workers * ahead:
         return workers, ahead
     fewer_ahead = max(1, min(ahead, room // workers))
@@ -59,6 +61,15 @@ def fit_to_shared_memory(workers: int, ahead: int, size: int) -> tuple[int, int]
         logger="current",
     )
     return fewer, fewer_ahead
+
+
+def _processes_here() -> int:
+    """Return how many processes of a launcher share this machine's memory, rounded up."""
+    local = os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE")
+    if local is None and "SLURM_NTASKS" in os.environ:
+        nodes = int(os.environ.get("SLURM_NNODES") or 1)
+        local = -(-int(os.environ["SLURM_NTASKS"]) // nodes)
+    return max(1, int(local or 1))
 
 
 def require_open_files(workers: int) -> None:

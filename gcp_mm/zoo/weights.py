@@ -79,7 +79,7 @@ def origin(loaded: Mapping[str, Any], row: Row) -> str:
     Returns:
         A clause.
     """
-    meta = loaded.get("meta") if "state_dict" in loaded else None
+    meta = _part(loaded, "meta") if "state_dict" in loaded else {}
     conversion = _part(meta, "conversion")
     if conversion:
         recorded = row.release.sha256 if row.release else None
@@ -90,7 +90,7 @@ def origin(loaded: Mapping[str, Any], row: Row) -> str:
             return f"{source}; no sha256 of the authors' file is recorded, so it is not verified"
         same = recorded == conversion.get("sha256")
         return f"{source}, which is {'' if same else 'NOT '}the authors' file"
-    if "epoch" in (meta or {}):
+    if "epoch" in meta:
         name = meta.get("experiment_name", "an experiment without a name")
         return f"trained here ({name}, epoch {meta['epoch']}), not the authors'"
     return "of unknown origin: nothing in the file says that it is the authors'"

@@ -54,6 +54,20 @@ def test_error_is_found_behind_others():
         assert explain(error).startswith("'/data/w': Read-only file system")
 
 
+@pytest.mark.parametrize("bug", [KeyError("bug"), IndexError("bug"), TypeError("bug")])
+@pytest.mark.parametrize("hidden", [True, False])
+def test_bug_beside_a_failure_of_the_machine_is_a_bug(bug, hidden):
+    try:
+        try:
+            raise PermissionError(errno.EACCES, "Permission denied", "/etc/x")
+        except PermissionError:
+            if hidden:
+                raise bug from None
+            raise bug  # noqa: B904  (as a mistake in the handling would)
+    except Exception as error:
+        assert explain(error) is None
+
+
 def test_full_disk_is_looked_for_where_the_error_names_no_file(monkeypatch, tmp_path):
     (tmp_path / "full").mkdir()
     full = str(tmp_path / "full")

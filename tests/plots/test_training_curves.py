@@ -68,6 +68,15 @@ def test_run_that_went_on_from_an_older_checkpoint(work_dir):
     assert read_curves(work_dir).train_loss == [5.5, 1.0, 0.5]
 
 
+def test_evaluation_before_the_training_is_no_clock_that_went_back(work_dir, caplog):
+    expected = read_curves(work_dir)
+    write_log(work_dir, "20251231_230000", [{"accuracy/top1": 9.0, "step": 3}])
+    assert read_curves(work_dir) == expected
+    assert "clock" not in caplog.text
+    (work_dir / "20260101_010000").rename(work_dir / "20251231_233000")
+    assert read_curves(work_dir) == expected
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

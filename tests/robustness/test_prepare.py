@@ -19,9 +19,11 @@ def compare(caplog):
     logger.addHandler(caplog.handler)
     caplog.set_level(logging.WARNING)
 
-    def lines(load, reading, clean=None):
+    def lines(load, reading, clean=None, states=True):
         cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=[load]))))
-        manifest = dict(settings=dict(reading=reading)) if reading else None
+        manifest = None
+        if reading or not states:
+            manifest = dict(settings=dict(reading=reading), states_reading=states)
         tree = SimpleNamespace(root="tree", num_samples=None, num_items=9, manifest=manifest)
         images = CleanImages(None, np.zeros(clean), "") if clean else None
         _compare_reading(cfg, tree, images)
@@ -50,6 +52,11 @@ def test_orientation_of_tree_and_pipeline_is_compared(compare, load, made, said)
     assert len(lines) == (said is not None)
     if said:
         assert said in lines[0] and "tags of 3 images" in lines[0]
+
+
+def test_tree_of_an_earlier_version_is_said(compare):
+    (line,) = compare(dict(type=OURS), None, states=False)
+    assert "'tree' was made by an earlier version, which ignored orientation tags" in line
 
 
 def test_trees_without_tags_go_with_any_pipeline(compare):

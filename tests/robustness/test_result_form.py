@@ -120,7 +120,7 @@ def test_other_files_are_named(tmp_path, text, why):
 
 
 @pytest.mark.parametrize("dataset", ["imagenet-c", "imagenet-p"])
-@pytest.mark.parametrize("name", ["../../outside/evil", "/tmp/evil", "fog/6", "tilt/../tilt", "."])
+@pytest.mark.parametrize("name", ["../../outside/evil", "/evil", "fog/6", "tilt/../tilt", "."])
 def test_cell_is_no_path(tmp_path, dataset, name):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)

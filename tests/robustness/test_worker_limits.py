@@ -19,10 +19,11 @@ Usage = namedtuple("Usage", "total used free")
 def free(monkeypatch):
     """Set how much shared memory there is."""
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
-    monkeypatch.delenv("SLURM_NTASKS", raising=False)
+    for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_NNODES"):
+        monkeypatch.delenv(name, raising=False)
 
     def set_free(size):
-        monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(size, 0, size))
+        monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(1 << 40, 0, size))
 
     return set_free
 
@@ -52,6 +53,27 @@ def test_processes_of_a_launcher_share_it(free, monkeypatch):
     assert fit_to_shared_memory(4, 2, BATCH) == (4, 2)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert fit_to_shared_memory(4, 2, BATCH) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ({"SLURM_NTASKS": "4"}, (2, 1)),
+        ({"SLURM_NTASKS": "4", "SLURM_NNODES": "4"}, (4, 2)),
+        ({"SLURM_NTASKS": "5", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "4"}, (2, 1)),
+        ({"SLURM_NTASKS": "16", "SLURM_NNODES": "4"}, (2, 1)),
+    ],
+)
+def test_tasks_of_other_nodes_do_not_count(free, monkeypatch, variables, found):
+    free(256 * MEGABYTE)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert fit_to_shared_memory(4, 2, BATCH) == found
+
+
+def test_memory_without_a_limit(monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(0, 0, 0))
+    assert fit_to_shared_memory(4, 2, BATCH) == (4, 2)
 
 
 def test_what_a_container_lacks_is_named(monkeypatch, tmp_path):

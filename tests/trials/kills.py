@@ -48,7 +48,7 @@ def _training(folder: Path) -> dict:
             parts = ("state_dict",)
         for part in parts:
             found[f"{path.name}:{part}"] = digests(content.get(part))
-    for path in folder.glob("work/landscape/*.jsonl"):
+    for path in folder.glob("work/*.jsonl"):
         found[path.name] = [without_times(json.loads(line)) for line in path.open()]
     return found
 

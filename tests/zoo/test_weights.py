@@ -93,6 +93,11 @@ def test_recorded_digest_decides(small_row):
     assert "which is NOT the authors' file" in origin(loaded, small_row(sha256="2" * 64))
 
 
+@pytest.mark.parametrize("meta", [["epoch"], "epoch", 3, None])
+def test_odd_meta_says_nothing(small_row, meta):
+    assert origin({"state_dict": {}, "meta": meta}, small_row()).startswith("of unknown origin")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

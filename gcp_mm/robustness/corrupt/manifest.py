@@ -129,6 +129,9 @@ class Manifest:
             "dataset": dataset,
             # As JSON gives them back: lists for tuples.
             "settings": json.loads(json.dumps(settings)),
+            # Earlier trees do not say how unusual images were read. No setting, so that one of
+            # ordinary images is continued.
+            "states_reading": True,
             "classes": list(classes),
             "images_per_cell": settings["num_images"],
             "cells": {},
