@@ -125,6 +125,15 @@ WEIGHTS: dict[str, Door] = {
     "init_detector": _function(_init_detector),
 }
 
+# Those that the weights of the small classifier go through: it is no detector and no row of the
+# zoo, has no training to continue and group norm, which has no curvature here, and is in
+# mmpretrain's layout already.
+OPEN_TO_WEIGHTS = (
+    *("train load_from", "train init_cfg", "test", "convert --weights-only", "export"),
+    *("landscape probe", "robustness run", "load_checkpoint", "get_model"),
+    "ImageClassificationInferencer",
+)
+
 # Everything that reads settings, labels or results.
 TEXTS: dict[str, Door] = {
     "train CONFIG": _program("train", "FILE", "--work-dir", "OUT/work"),

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from doors import TEXTS, WEIGHTS
+from doors import OPEN_TO_WEIGHTS, TEXTS, WEIGHTS
 from forked import run_forked
 from inputs import Inputs
 from outcome import Outcome
@@ -160,6 +160,15 @@ def run(inputs: Inputs, seconds: float, seed: int) -> int:
     ]
     random.Random(seed).shuffle(pairs)
     end = time.monotonic() + seconds
+    # A door that refuses everything would hold.
+    for name in OPEN_TO_WEIGHTS:
+        out = folder / name.replace(" ", "_")
+        out.mkdir()
+        ended = run_forked(WEIGHTS[name](inputs, inputs.checkpoint, out))
+        if ended.code == 0:
+            outcome.held()
+        else:
+            outcome.failed(f"the intact weights at {name}", ended.last_line)
     for number, (name, (ending, content), (door_name, door)) in enumerate(pairs):
         if time.monotonic() > end:
             break

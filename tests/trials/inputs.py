@@ -24,6 +24,14 @@ data_preprocessor = dict(num_classes=6)
 """
 
 
+# Probes in every epoch, of which there are three of four iterations.
+_PROBED = """
+_base_ = '{config}'
+
+custom_hooks = [dict(type='gcp_mm.LandscapeHook', interval=3, etas=[0.1, 0.3])]
+"""
+
+
 @dataclass(frozen=True)
 class Inputs:
     """Files of the trials.
@@ -32,6 +40,7 @@ class Inputs:
         folder: Where everything lies.
         images: ``{train,val}/<class>/<image>.png``.
         config: Config of the classifier.
+        probed: The same with a probe of the landscape every three iterations.
         checkpoint: Its random weights.
         repo: The checkout.
     """
@@ -39,6 +48,7 @@ class Inputs:
     folder: Path
     images: Path
     config: Path
+    probed: Path
     checkpoint: Path
     repo: Path = REPO
 
@@ -71,7 +81,8 @@ def make_inputs(folder: Path) -> Inputs:
     network = randomise(MODELS.build(dict(Config.fromfile(config).model)))
     checkpoint = folder / "tiny_gcp.pth"
     torch.save({"meta": {"epoch": 1, "iter": 4}, "state_dict": network.state_dict()}, checkpoint)
-    return Inputs(folder, images, config, checkpoint)
+    probed = write_config(folder / "probed_gcp.py", _PROBED, config=config)
+    return Inputs(folder, images, config, probed, checkpoint)
 
 
 def picture(rng: np.random.Generator, brightness: int = 80) -> np.ndarray:

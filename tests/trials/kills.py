@@ -97,7 +97,7 @@ JOBS = {
     ),
     "landscape run": Job(
         lambda inputs, folder: [
-            *("landscape", "run", inputs.config, "--work-dir", folder / "work"),
+            *("landscape", "run", inputs.probed, "--work-dir", folder / "work"),
         ],
         ("--resume",),
         _training,
@@ -128,7 +128,8 @@ def arguments_of(job: Job, inputs: Inputs, folder: Path, again: bool) -> list:
     arguments = job.arguments(inputs, folder)
     if again and job.again:
         # Behind an option of several values it would be one of them.
-        at = arguments.index(inputs.config) + 1
+        config = inputs.probed if inputs.probed in arguments else inputs.config
+        at = arguments.index(config) + 1
         arguments[at:at] = job.again
     return arguments
 
