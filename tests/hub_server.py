@@ -3,10 +3,10 @@
 import hashlib
 import http.server
 import importlib
-import threading
 import time
 
 import pytest
+from local_server import serving
 
 COMMIT = "1" * 40
 
@@ -71,32 +71,18 @@ def hub_files(monkeypatch, tmp_path):
     ``files`` is what it has, ``requests`` what it was asked, ``stop()`` ends it.
     """
     constants = pytest.importorskip("huggingface_hub.constants")
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listener.files, listener.requests = {}, []
-    listener.status = listener.digest = None
-    listener.missing = listener.delay = 0
-    listener.url = f"http://127.0.0.1:{listener.server_port}"
-    listener.cache = tmp_path / "hub_cache"
-    # It reads its environment when it is imported.
-    template = f"{listener.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(constants, "ENDPOINT", listener.url)
-    for module in (constants, importlib.import_module("huggingface_hub.file_download")):
-        # Before 1.0 the second one had a copy.
-        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(listener.cache))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-
-    def stop():
-        if thread.is_alive():
-            listener.shutdown()
-            listener.server_close()
-            thread.join()
-
-    listener.stop = stop
-    yield listener
-    stop()
+    with serving(Handler, monkeypatch) as listener:
+        listener.files, listener.requests = {}, []
+        listener.status = listener.digest = None
+        listener.missing = listener.delay = 0
+        listener.cache = tmp_path / "hub_cache"
+        # It reads its environment when it is imported.
+        template = f"{listener.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "ENDPOINT", listener.url)
+        for module in (constants, importlib.import_module("huggingface_hub.file_download")):
+            # Before 1.0 the second one had a copy.
+            monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(listener.cache))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+        yield listener

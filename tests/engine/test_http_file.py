@@ -5,11 +5,11 @@ import email.utils
 import hashlib
 import http.server
 import json
-import threading
 import time
 
 import pytest
 import torch
+from local_server import serving
 from mmengine.runner.checkpoint import CheckpointLoader
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
@@ -60,27 +60,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
-    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listener.daemon_threads = True
-    listener.files, listener.requests = {}, []
-    listener.versions, listener.conditions = ("etag", "date"), True
-    listener.date, listener.drip = 1_600_000_000, None
-    listener.url = f"http://127.0.0.1:{listener.server_port}"
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-
-    def stop():
-        if thread.is_alive():
-            listener.shutdown()
-            listener.server_close()
-            thread.join()
-
-    listener.stop = stop
-    yield listener
-    stop()
+    with serving(Handler, monkeypatch) as listener:
+        listener.files, listener.requests = {}, []
+        listener.versions, listener.conditions = ("etag", "date"), True
+        listener.date, listener.drip = 1_600_000_000, None
+        yield listener
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import contextlib
 import dataclasses
 import hashlib
 import http.server
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from local_server import serving
 
 from gcp_mm.zoo import Row, find_row
 
@@ -65,19 +65,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch) -> Iterator[http.server.ThreadingHTTPServer]:
     """Serve ``files`` (address below ``url`` to content) and note the ``ranges`` asked for."""
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listener.daemon_threads = True
-    listener.files, listener.cuts, listener.ranges = {}, [], []
-    listener.versions, listener.takes_ranges, listener.slow = True, True, False
-    listener.url = f"http://127.0.0.1:{listener.server_port}"
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield listener
-    listener.shutdown()
-    listener.server_close()
-    thread.join()
+    with serving(Handler, monkeypatch) as listener:
+        listener.files, listener.cuts, listener.ranges = {}, [], []
+        listener.versions, listener.takes_ranges, listener.slow = True, True, False
+        yield listener
 
 
 @pytest.fixture
