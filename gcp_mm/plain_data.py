@@ -1,4 +1,4 @@
-"""JSON files of people: read, and compared with the form that they have to have.
+"""JSON files of people: read, compared with the form that they have to have, and told apart.
 
 A form is a :class:`Kind` of value, ``{"key": form, "optional?": form}``, :class:`ListOf` or
 :class:`TableOf`. Further keys may be there. The standard library alone is imported.
@@ -6,6 +6,7 @@ A form is a :class:`Kind` of value, ``{"key": form, "optional?": form}``, :class
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -156,3 +157,15 @@ def _short(value: Any) -> str:
     except ValueError:  # an integer of more digits than Python prints
         text = "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of plain data.
+
+    Args:
+        value: Of mappings, sequences, texts and numbers; the order of keys does not matter.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

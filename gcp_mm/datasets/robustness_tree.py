@@ -18,8 +18,8 @@ from gcp_mm.datasets.imagenet_classes import wnid_to_index
 from gcp_mm.datasets.text_list import read_class_names
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.plain_data import digest
 from gcp_mm.robustness.corrupt.manifest import find_manifest
-from gcp_mm.robustness.digest import digest
 from gcp_mm.robustness.listing import CLIP_SUFFIXES, Listing, common_listing
 
 # Files whose size is looked at.

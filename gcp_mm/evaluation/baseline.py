@@ -15,7 +15,7 @@ from gcp_mm.command_names import command_line
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS, SEVERITIES
 from gcp_mm.evaluation.perturbations import DIFFICULTIES, PERTURBATIONS
-from gcp_mm.robustness.digest import digest
+from gcp_mm.plain_data import digest
 
 FORMAT, VERSION = "gcp_mm robustness baseline", 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from gcp_mm.command_names import command_line
 from gcp_mm.errors import FileWriteError, UserError
 from gcp_mm.files import atomic_write
 from gcp_mm.landscape.result_file import differences, is_number
+from gcp_mm.plain_data import digest
 
 VERSION = 1
 FILENAME = "landscape.jsonl"
@@ -35,14 +35,10 @@ def make_header(cfg: Config, settings: Mapping) -> dict:
         "version": VERSION,
         "run": Path(cfg.work_dir).resolve().name,
         "config": Path(cfg.filename).stem if cfg.filename else "",
-        "model": _digest(cfg.model),
-        "fingerprint": _digest(settings),
+        "model": digest(cfg.model),
+        "fingerprint": digest(settings),
         "settings": dict(settings),
     }
-
-
-def _digest(values: Mapping) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _is_header(record: object) -> bool:

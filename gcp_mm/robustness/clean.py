@@ -13,8 +13,8 @@ from torch.utils.data import Dataset, Subset
 
 from gcp_mm.engine.preflight import check_data
 from gcp_mm.errors import UserError
+from gcp_mm.plain_data import digest
 from gcp_mm.robustness.class_table import tested_dataset
-from gcp_mm.robustness.digest import digest
 from gcp_mm.robustness.options import Options
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gcp_mm.engine.first_process import on_first_process
 from gcp_mm.files import hold_file
-from gcp_mm.robustness.first_process import on_first_process
 
 
 @contextmanager

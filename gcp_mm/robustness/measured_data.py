@@ -10,7 +10,7 @@ from gcp_mm.datasets.imagenet_classes import imagenet_wnids
 from gcp_mm.datasets.robustness_tree import RELEASED_FILES
 from gcp_mm.engine.differences import differences
 from gcp_mm.evaluation.baseline import Baseline
-from gcp_mm.robustness.digest import digest
+from gcp_mm.plain_data import digest
 
 CLASSES = 1000
 

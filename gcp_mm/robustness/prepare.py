@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from gcp_mm.datasets import ImageNetC, ImageNetP
 from gcp_mm.datasets.robustness_tree import RobustnessTree
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
+from gcp_mm.engine.first_process import on_first_process
 from gcp_mm.engine.trained_classifier import classifier_scope, load_model
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.baseline import load_baseline
@@ -20,7 +21,6 @@ from gcp_mm.robustness.alexnet import load_alexnet
 from gcp_mm.robustness.class_table import class_table, tested_dataset
 from gcp_mm.robustness.classifier import Classifier
 from gcp_mm.robustness.clean import CleanImages, clean_images
-from gcp_mm.robustness.first_process import on_first_process
 from gcp_mm.robustness.listing import Listing
 from gcp_mm.robustness.options import Options
 from gcp_mm.robustness.processes import set_up

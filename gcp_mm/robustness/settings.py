@@ -11,7 +11,7 @@ from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.robustness_tree import RobustnessTree
 from gcp_mm.evaluation.baseline import load_baseline
 from gcp_mm.files import sha256
-from gcp_mm.robustness.digest import digest
+from gcp_mm.plain_data import digest
 from gcp_mm.robustness.options import Options
 
 

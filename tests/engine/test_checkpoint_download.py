@@ -3,11 +3,11 @@
 import functools
 import hashlib
 import http.server
-import threading
 
 import pytest
 import torch
 import torchvision
+from local_server import serving
 from mmengine.runner.checkpoint import CheckpointLoader
 from tiny_runs import Hostile
 
@@ -35,23 +35,13 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path, monkeypatch):
     """Serve a folder; return it and a function that stops the server."""
     folder = tmp_path / "served"
     folder.mkdir()
     handler = functools.partial(Handler, directory=str(folder))
-    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-
-    def stop():
-        if thread.is_alive():
-            listener.shutdown()
-            listener.server_close()
-            thread.join()
-
-    yield folder, f"http://127.0.0.1:{listener.server_port}", stop
-    stop()
+    with serving(handler, monkeypatch) as listener:
+        yield folder, listener.url, listener.stop
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def metrics(call_tool, config, checkpoint, tmp_path):
             *("tools/test.py", path, checkpoint, "--work-dir", tmp_path / "work")
         )
         assert code == 0, errors
-        line = next(line for line in output.splitlines() if "Epoch(test)" in line and "/" in line)
+        line = next(line for line in output.splitlines() if "imagenet_" in line)
         found = re.findall(r"imagenet_[cp]/(\S+): ([-\d.e]+)", line)
         return {name: float(value) for name, value in found}
 

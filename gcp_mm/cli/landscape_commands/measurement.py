@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from gcp_mm.cli.landscape_commands.choices import SPLITS
 from gcp_mm.engine.config import add_common_arguments, load_config
 from gcp_mm.errors import UserError
 from gcp_mm.files import sha256
+from gcp_mm.plain_data import digest
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +107,7 @@ def prepare(args: argparse.Namespace, kind: str) -> Measurement:
     batches = fixed_batches(cfg, args.batches, args.batch_size, args.data_seed, args.split)
     settings = {
         "config": Path(args.config).stem,
-        "model": _digest(json.dumps(cfg.model.to_dict(), sort_keys=True, default=str).encode()),
+        "model": digest(cfg.model.to_dict()),
         "checkpoint": sha256(checkpoint)[:16],
         "split": args.split,
         "batches": args.batches,
