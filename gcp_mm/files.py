@@ -30,6 +30,9 @@ except ModuleNotFoundError:  # Windows, where gcp_mm.ops alone is used
 
 # Longest name of a file that a suffix and a number still fit behind (of 255 bytes).
 _LONGEST = 230
+# A file that another process takes away meanwhile is tried again; where a file system gives an open
+# file and its name different numbers (CIFS with noserverino, some of FUSE), it always seems so.
+_TRIES = 100
 # What a file system without locks answers, such as Lustre in its default mount.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 
@@ -164,16 +167,18 @@ def _create_beside(target: Path) -> tuple[int, Path]:
     name = target.name
     if len(os.fsencode(name)) > _LONGEST:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    left = _TRIES
     for number in itertools.count():
         temporary = target.with_name(f".{name}{f'.{number}' if number else ''}.part")
         while True:
+            left -= 1
             try:
                 descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
             except FileExistsError:
-                if _remove_left_over(temporary):
+                if left > 0 and _remove_left_over(temporary):
                     continue
                 break
-            if _lock(descriptor) is not False and _is_at(descriptor, temporary):
+            if _lock(descriptor) is not False and (left <= 0 or _is_at(descriptor, temporary)):
                 return descriptor, temporary
             # Between these lines another writer took it for a left-over.
             os.close(descriptor)
@@ -264,8 +269,10 @@ class Lock:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            while self._descriptor is None:
-                self._descriptor = self._take()
+            for tries in itertools.count(1):
+                self._descriptor = self._take(certain=tries < _TRIES)
+                if self._descriptor is not None:
+                    break
             os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, _describe_process().encode())
         except OSError as error:
@@ -287,8 +294,8 @@ class Lock:
         with contextlib.suppress(OSError):
             os.close(descriptor)
 
-    def _take(self) -> int | None:
-        """Open and lock the file; None if it vanished meanwhile."""
+    def _take(self, certain: bool) -> int | None:
+        """Open and lock the file; None if it vanished meanwhile, or only seems so."""
         try:
             created = True
             descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
@@ -304,7 +311,7 @@ class Lock:
             # Without locks the file itself is the sign, unless its process is known to be gone.
             if locked is False or (locked is None and not created and not _has_ended(holder)):
                 raise FileHeldError(self._refusal(holder, certain=locked is False))
-            if _is_at(descriptor, self.path):
+            if _is_at(descriptor, self.path) or not certain:
                 kept, descriptor = descriptor, -1
                 return kept
             return None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gcp_mm import files
 from gcp_mm.errors import FileHeldError, FileWriteError, UserError
 from gcp_mm.files import (
     abbreviate,
@@ -341,3 +342,13 @@ def test_long_lists_are_shortened(number, text):
 def test_nothing_heavy_is_imported(run_tool):
     text = "import sys, gcp_mm.files; print({'torch', 'numpy', 'mmengine'} & set(sys.modules))"
     assert run_tool("-c", text).stdout == "set()\n"
+
+
+def test_file_system_whose_numbers_differ_is_no_endless_loop(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_is_at", lambda descriptor, path: False)
+    (tmp_path / ".a.txt.part").write_text("left by a writer that was killed")
+    atomic_write(tmp_path / "a.txt", "whole")
+    assert (tmp_path / "a.txt").read_text() == "whole"
+    with hold_folder(tmp_path, "is held", "wait"):
+        with pytest.raises(FileHeldError, match="is held by process"):
+            hold_folder(tmp_path, "is held", "wait").acquire()
