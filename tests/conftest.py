@@ -1,5 +1,6 @@
 """Fixtures for every test."""
 
+import errno
 import os
 import runpy
 import subprocess
@@ -76,6 +77,40 @@ def run_tool(tool_env) -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+@pytest.fixture
+def start_python(tool_env):
+    """Start a program, given as text; it is killed at the end."""
+    started = []
+
+    def start(text, *arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-c", text, *map(str, arguments)],
+            env=tool_env,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def without_locks(monkeypatch):
+    """Work on a file system that has no locks."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
 
 
 @pytest.fixture

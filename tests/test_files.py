@@ -1,27 +1,20 @@
-"""Files are complete or as they were, held by one process, and told apart."""
+"""Files are complete or as they were, and told apart."""
 
 import errno
-import fcntl
 import hashlib
 import os
-import re
 import signal
 import stat
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from gcp_mm import files
-from gcp_mm.errors import FileHeldError, FileWriteError, UserError
+from gcp_mm.errors import FileWriteError, UserError
 from gcp_mm.files import (
     abbreviate,
     atomic_open,
     atomic_write,
-    hold_file,
-    hold_folder,
     path_below,
     sha256,
 )
@@ -35,15 +28,6 @@ from gcp_mm.files import atomic_write
 for _ in range(150):
     atomic_write(sys.argv[1], sys.argv[2] * 100_000)
 """
-HOLD = """
-import os, signal, sys, time
-from gcp_mm.files import hold_folder
-with hold_folder(sys.argv[1], "is in use", "choose another"):
-    if sys.argv[2:] and os.fork() == 0:
-        time.sleep(600)
-    print("held", flush=True)
-    time.sleep(600)
-"""
 
 
 def names(folder):
@@ -56,29 +40,6 @@ def target(tmp_path):
     path.parent.mkdir()
     path.write_text("old")
     return path
-
-
-@pytest.fixture
-def python(tool_env):
-    """Start a program, given as text; it is killed at the end."""
-    started = []
-
-    def start(text, *arguments):
-        process = subprocess.Popen(
-            [sys.executable, "-c", text, *map(str, arguments)],
-            env=tool_env,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 @pytest.mark.parametrize("content", [b"new", "new"])
@@ -177,9 +138,9 @@ def test_writers_at_the_same_time_have_a_file_each(target):
     assert target.read_text() == "first" and names(target.parent) == ["out.json"]
 
 
-def test_no_reader_sees_a_torn_file(target, python):
+def test_no_reader_sees_a_torn_file(target, start_python):
     target.write_text("x" * 100_000)
-    writers = [python(WRITE_OFTEN, target, letter) for letter in "abc"]
+    writers = [start_python(WRITE_OFTEN, target, letter) for letter in "abc"]
     seen = set()
     while any(writer.poll() is None for writer in writers):
         text = target.read_text()
@@ -190,111 +151,11 @@ def test_no_reader_sees_a_torn_file(target, python):
     assert seen & set("abc")
 
 
-def without_locks(monkeypatch):
-    def refuse(descriptor, operation):
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
-
-
-def test_file_system_without_locks(target, monkeypatch):
-    without_locks(monkeypatch)
+def test_file_system_without_locks(target, without_locks):
     target.with_name(".out.json.part").write_text("of somebody else")
     atomic_write(target, b"new")
     assert target.read_text() == "new"
     assert target.with_name(".out.json.part").read_text() == "of somebody else"
-
-
-def test_holder_is_named_until_it_is_killed(tmp_path, python):
-    process = python(HOLD, tmp_path)
-    assert process.stdout.readline() == b"held\n"
-    with pytest.raises(FileHeldError) as caught:
-        hold_folder(tmp_path, "is in use", "choose another").acquire()
-    assert re.fullmatch(
-        rf"{str(tmp_path)!r} is in use by process {process.pid} on \S+ since "
-        rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d \(-c {tmp_path}\): choose another",
-        str(caught.value),
-    )
-    process.kill()
-    process.wait()
-    assert names(tmp_path) == [".lock"]
-    with hold_folder(tmp_path, "is in use", "choose another"):
-        assert f"process {os.getpid()} " in (tmp_path / ".lock").read_text()
-    assert names(tmp_path) == []
-
-
-def test_child_that_outlives_a_killed_holder_blocks_nobody(tmp_path, python):
-    process = python(HOLD, tmp_path, "fork")
-    assert process.stdout.readline() == b"held\n"
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    try:
-        # The child may not have closed its copy yet: it does so before it runs on.
-        end = time.monotonic() + 20
-        while True:
-            try:
-                hold_folder(tmp_path, "is in use", "choose another").acquire().release()
-                break
-            except FileHeldError:
-                assert time.monotonic() < end
-                time.sleep(0.05)
-        os.killpg(process.pid, 0)  # it is alive
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def test_lock_of_a_file_lies_beside_it_and_is_removed_after_an_error(tmp_path):
-    with pytest.raises(ZeroDivisionError), hold_file(tmp_path / "new" / "a", "is written", "wait"):
-        assert names(tmp_path / "new") == [".a.lock"]
-        raise ZeroDivisionError
-    assert names(tmp_path / "new") == []
-
-
-def test_lock_is_not_taken_twice_by_a_process(tmp_path):
-    first = hold_file(tmp_path / "a", "is written", "wait").acquire()
-    with pytest.raises(FileHeldError, match=f"process {os.getpid()} "):
-        hold_file(tmp_path / "a", "is written", "wait").acquire()
-    first.release()
-    first.release()
-    hold_file(tmp_path / "a", "is written", "wait").acquire().release()
-
-
-def test_holder_that_is_no_text_is_not_printed(tmp_path):
-    with hold_file(tmp_path / "a", "is written", "wait"):
-        (tmp_path / ".a.lock").write_bytes(b"\x1b[2J\nprocess \xff")
-        with pytest.raises(FileHeldError, match=r"is written by \[2Jprocess .: wait$"):
-            hold_file(tmp_path / "a", "is written", "wait").acquire()
-
-
-def test_lock_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(FileWriteError, match=r"file/\.lock' cannot be written: "):
-        hold_folder(tmp_path / "file", "is in use", "wait").acquire()
-
-
-@pytest.mark.parametrize("holder", ["dead", "alive", "elsewhere", "unknown"])
-def test_without_locks_of_the_system_the_holder_is_asked_for(tmp_path, monkeypatch, holder):
-    without_locks(monkeypatch)
-    lock = hold_file(tmp_path / "a", "is written", "wait")
-    lock.acquire()
-    text = (tmp_path / ".a.lock").read_text()
-    lock.release()
-    assert names(tmp_path) == []
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    texts = {
-        "dead": text.replace(f"process {os.getpid()} ", f"process {ended.pid} "),
-        "alive": text,
-        "elsewhere": text.replace(f"process {os.getpid()} on ", f"process {ended.pid} on x"),
-        "unknown": "",
-    }
-    (tmp_path / ".a.lock").write_text(texts[holder])
-    if holder == "dead":
-        hold_file(tmp_path / "a", "is written", "wait").acquire().release()
-        assert names(tmp_path) == []
-    else:
-        with pytest.raises(FileHeldError, match=r"If that process is gone, delete '.*\.a\.lock'$"):
-            hold_file(tmp_path / "a", "is written", "wait").acquire()
 
 
 @pytest.mark.parametrize("name", ["a", "a b/ü.jpg", "..a/b..", "a/b/c.npz"])
@@ -345,10 +206,7 @@ def test_nothing_heavy_is_imported(run_tool):
 
 
 def test_file_system_whose_numbers_differ_is_no_endless_loop(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_is_at", lambda descriptor, path: False)
+    monkeypatch.setattr(files, "is_at", lambda descriptor, path: False)
     (tmp_path / ".a.txt.part").write_text("left by a writer that was killed")
     atomic_write(tmp_path / "a.txt", "whole")
     assert (tmp_path / "a.txt").read_text() == "whole"
-    with hold_folder(tmp_path, "is held", "wait"):
-        with pytest.raises(FileHeldError, match="is held by process"):
-            hold_folder(tmp_path, "is held", "wait").acquire()

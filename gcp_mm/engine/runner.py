@@ -32,7 +32,7 @@ from gcp_mm.engine.quiet_runner import QuietRunner
 from gcp_mm.engine.rendezvous import explain_failure
 from gcp_mm.engine.run_hooks import add_hooks
 from gcp_mm.errors import UserError
-from gcp_mm.files import hold_folder
+from gcp_mm.locks import hold_folder
 
 
 def _build_runner(cfg: Config) -> Runner:

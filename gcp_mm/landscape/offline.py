@@ -15,11 +15,12 @@ from mmengine.utils import ProgressBar
 from gcp_mm.engine.checkpoint_loader import find_checkpoint, load_from_file
 from gcp_mm.engine.trained_classifier import load_model
 from gcp_mm.errors import UserError
-from gcp_mm.files import hold_file, sha256
+from gcp_mm.files import sha256
 from gcp_mm.landscape.load import fixed_batches
 from gcp_mm.landscape.probe import measure
 from gcp_mm.landscape.records import RecordFile, make_header
 from gcp_mm.landscape.settings import Settings, resolve
+from gcp_mm.locks import hold_file
 
 
 def probe_checkpoints(

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gcp_mm.engine.first_process import on_first_process
-from gcp_mm.files import hold_file
+from gcp_mm.locks import hold_file
 
 
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
     """Keep other evaluations from a result file and its top-5 files.
 
-    Of all processes of a launcher the first one takes part; see :class:`gcp_mm.files.Lock`.
+    Of all processes of a launcher the first one takes part; see :class:`gcp_mm.locks.Lock`.
 
     Args:
         path: The result file.

@@ -10,7 +10,7 @@ from tiny_runs import only_error
 
 from gcp_mm.engine.runner import _only_training
 from gcp_mm.errors import UserError
-from gcp_mm.files import hold_folder
+from gcp_mm.locks import hold_folder
 
 
 def test_second_training_stops_at_once_and_says_who_holds_the_folder(

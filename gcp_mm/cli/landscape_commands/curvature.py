@@ -11,7 +11,8 @@ from gcp_mm.cli.landscape_commands.measurement import (
     prepare,
 )
 from gcp_mm.command_names import next_command
-from gcp_mm.files import abbreviate, hold_file
+from gcp_mm.files import abbreviate
+from gcp_mm.locks import hold_file
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

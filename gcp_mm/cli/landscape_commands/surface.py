@@ -13,7 +13,7 @@ from gcp_mm.cli.landscape_commands.measurement import (
     prepare,
 )
 from gcp_mm.command_names import next_command
-from gcp_mm.files import hold_file
+from gcp_mm.locks import hold_file
 
 if TYPE_CHECKING:
     from gcp_mm.landscape.surface import Grid

@@ -16,8 +16,9 @@ from mmengine.logging import print_log
 
 from gcp_mm.engine.parent_death import die_with_parent
 from gcp_mm.errors import UserError
-from gcp_mm.files import atomic_write, hold_folder
+from gcp_mm.files import atomic_write
 from gcp_mm.images.read_image import REMARKS
+from gcp_mm.locks import hold_folder
 from gcp_mm.robustness.clip_seal import SEAL
 from gcp_mm.robustness.corrupt.cells import JPEG_QUALITY, Cells, CorruptionCell
 from gcp_mm.robustness.corrupt.image_corruption import MIN_SIDE, require_imagecorruptions

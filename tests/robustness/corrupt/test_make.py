@@ -16,7 +16,7 @@ from trials.file_events import FileEvents
 from trials.forked import run_forked
 
 from gcp_mm.errors import FileHeldError, FolderExistsError, UserError
-from gcp_mm.files import hold_folder
+from gcp_mm.locks import hold_folder
 from gcp_mm.robustness.corrupt import make_corruptions
 from gcp_mm.robustness.corrupt.cells import CorruptionCell, SequenceCell
 from gcp_mm.robustness.corrupt.image_corruption import corrupt_image
