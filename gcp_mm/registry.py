@@ -12,6 +12,7 @@ from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -56,6 +57,12 @@ METRICS = Registry(
     parent=MMENGINE_METRICS,
     scope="gcp_mm",
     locations=["gcp_mm.evaluation.metrics"],
+)
+RUNNERS = Registry(
+    "runner",
+    parent=MMENGINE_RUNNERS,
+    scope="gcp_mm",
+    locations=["gcp_mm.engine.quiet_runner"],
 )
 TRANSFORMS = Registry(
     "transform",

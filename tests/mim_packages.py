@@ -1,4 +1,4 @@
-"""What differs between openmim and the maintained fork, read from the source of the installed one.
+"""openmim or the maintained fork, read from the source of the installed one, and what it starts.
 
 Importing mim imports pip, which a process that has imported distutils does not survive.
 """
@@ -27,3 +27,8 @@ def mim_package(project: str) -> str:
     projects = runpy.run_path(str(mim_source("utils/default.py")))["PKG2PROJECT"]
     (name,) = (name for name, value in projects.items() if value == project)
     return name
+
+
+def upstream_tool(package: str, name: str) -> Path:
+    """Return a tool that an OpenMMLab package installs, as ``mim run`` finds it."""
+    return Path(find_spec(package).origin).parent / ".mim" / "tools" / name

@@ -1,6 +1,8 @@
 _base_ = 'mmpretrain::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['gcp_mm.registry'], allow_failed_imports=False)
+# The environment, the config and the list of hooks go to the log file alone.
+runner_type = 'gcp_mm.QuietRunner'
 # As inherited, without the mark _scope_ of a foreign base: mmpretrain's browse_dataset hands every
 # key to the class of the visualizer.
 visualizer = dict(
@@ -15,7 +17,9 @@ default_hooks = dict(
         interval=1,
         max_keep_ckpts=3,
         save_best='auto',
-        backend_args=dict(backend='gcp_mm_atomic')))
+        backend_args=dict(backend='gcp_mm_atomic')),
+    # Here, and not in custom_hooks, which a config of one's own replaces as a whole.
+    work_folder=dict(type='gcp_mm.WorkFolderHook'))
 custom_hooks = [
     dict(type='gcp_mm.BatchSizeCheckHook'),
     dict(type='gcp_mm.CheckpointCoverageHook'),

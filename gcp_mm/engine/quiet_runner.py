@@ -11,6 +11,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from gcp_mm.engine.noise import VERBOSE
+from gcp_mm.registry import RUNNERS
 
 # The beginnings of what is long and the same at every start, and of what mmengine says of itself.
 _ONLY_IN_THE_FILE = re.compile(
@@ -28,8 +29,13 @@ def _is_shown(record: logging.LogRecord) -> bool:
     return not _ONLY_IN_THE_FILE.match(record.getMessage())
 
 
+@RUNNERS.register_module()
 class QuietRunner(Runner):
-    """mmengine's Runner, whose environment, config and list of hooks are in the log file alone."""
+    """mmengine's Runner, whose environment, config and list of hooks are in the log file alone.
+
+    The configs name it as ``runner_type``, so that it is what the tools of mmpretrain and mmdet
+    build too: under ``mim test`` an error is not behind hundreds of lines.
+    """
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; with ``GCP_MM_VERBOSE=1`` it is mmengine's own.
@@ -49,5 +55,8 @@ class QuietRunner(Runner):
             if not isinstance(handler, logging.FileHandler):
                 handler.addFilter(_is_shown)
         if files:
-            logger.info(f"environment, config and hooks are in {files[0]}; --verbose shows them")
+            logger.info(
+                f"environment, config and hooks are in {files[0]}; --verbose or {VERBOSE}=1 shows "
+                "them"
+            )
         return logger

@@ -31,8 +31,8 @@ from gcp_mm.engine.preflight import (
 from gcp_mm.engine.quiet_runner import QuietRunner
 from gcp_mm.engine.rendezvous import explain_failure
 from gcp_mm.engine.run_hooks import add_hooks
+from gcp_mm.engine.work_folder import only_training
 from gcp_mm.errors import UserError
-from gcp_mm.locks import hold_folder
 
 
 def _build_runner(cfg: Config) -> Runner:
@@ -112,11 +112,7 @@ def _only_training(cfg: Config) -> AbstractContextManager:
     variable = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
     if os.environ.get(variable.get(cfg.launcher, ""), "0") != "0":
         return nullcontext()
-    return hold_folder(
-        cfg.work_dir,
-        "is being trained in",
-        "wait for it, stop it, or choose another folder (--work-dir)",
-    )
+    return only_training(cfg.work_dir)
 
 
 def _check_dtypes(cfg: Config) -> None:

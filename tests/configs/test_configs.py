@@ -10,10 +10,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import MODELS, DefaultScope, init_default_scope
+from mmengine.registry import MODELS, RUNNERS, DefaultScope, init_default_scope
 from mmengine.visualization import Visualizer
 
 import gcp_mm.registry  # noqa: F401
+from gcp_mm.engine.quiet_runner import QuietRunner
 from gcp_mm.zoo.rows import CLASSIFICATION, DETECTION, load_rows
 from gcp_mm.engine.preflight import _datasets
 
@@ -202,6 +203,9 @@ def test_config_depends_on_no_dead_host_and_installs_the_loader(name):
     hooks = {hook.type for hook in cfg.custom_hooks}
     further = {"finetune/": "gcp_mm.PretrainedRequiredHook", "landscape": "gcp_mm.LandscapeHook"}
     assert cfg.default_hooks.checkpoint.type == "gcp_mm.CheckpointHook"
+    # For runners that the tools of mmpretrain and mmdet build.
+    assert cfg.default_hooks.work_folder.type == "gcp_mm.WorkFolderHook"
+    assert RUNNERS.get(cfg.runner_type) is QuietRunner
     expected = {"gcp_mm.BatchSizeCheckHook", "gcp_mm.CheckpointCoverageHook"}
     checks = ("NumClasses", "Finite", "Resume")
     expected.update(f"gcp_mm.{check}CheckHook" for check in checks)

@@ -49,7 +49,7 @@ def test_training_shows_what_changes_and_its_file_has_all(trained):
     for text in kept_back:
         assert text not in printed
         assert text in read_log(work_dir)
-    assert re.search(r"environment, config and hooks are in \S+\.log; --verbose shows", printed)
+    assert re.search(r"environment, config and hooks are in \S+\.log; --verbose or ", printed)
     assert "Epoch(train)" in printed and "accuracy/top1" in printed
     warned = [line for line in printed.splitlines() if re.search("(?i)warn|deprecat", line)]
     assert len(warned) == 1 and "learning rate" in warned[0], warned

@@ -14,6 +14,7 @@ from gcp_mm.engine.hooks.pretrained_coverage_hook import PretrainedCoverageHook
 from gcp_mm.engine.hooks.pretrained_required_hook import PretrainedRequiredHook
 from gcp_mm.engine.hooks.resume_check_hook import ResumeCheckHook
 from gcp_mm.engine.hooks.show_dir_hook import ShowDirHook
+from gcp_mm.engine.hooks.work_folder_hook import WorkFolderHook
 
 __all__ = [
     "BatchSizeCheckHook",
@@ -30,4 +31,5 @@ __all__ = [
     "PretrainedRequiredHook",
     "ResumeCheckHook",
     "ShowDirHook",
+    "WorkFolderHook",
 ]
