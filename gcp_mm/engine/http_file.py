@@ -1,9 +1,10 @@
 """Checkpoints behind http addresses: fetched once, and again when the server has another file.
 
 A name such as ``resnet50-0676ba61.pth`` carries the first digits of the file's sha256 and stands in
-torch's own cache. Any other file stands in a folder of its address, because
-``http://h/run1/epoch_1.pth`` and ``http://h/run2/epoch_1.pth`` are two files; a record beside it
-says what the server called its version.
+torch's own cache. Digits without a letter, as in ``model-20240101.pth``, may be a date or a step:
+they count as a digest only where they agree. Any other file stands in a folder of its address,
+because ``http://h/run1/epoch_1.pth`` and ``http://h/run2/epoch_1.pth`` are two files; a record
+beside it says what the server called its version.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def place(url: str) -> Path:
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     name = Path(urlparse(url).path).name
     name = name if name not in ("", ".", "..") else "checkpoint"
-    if _DIGEST.search(name):
+    digits = _digits(name)
+    if digits and (not digits.isdecimal() or _agrees(folder / name, digits)):
         return folder / name
     return folder / hashlib.sha256(url.encode()).hexdigest()[:16] / name
 
@@ -63,20 +65,25 @@ def fetch(url: str) -> tuple[Path, bool]:
         UserError: If it cannot be had, or is not what its name says.
     """
     target = place(url)
-    digits = _DIGEST.search(target.name)
+    digits = _digits(target.name)
     known = sha256(target) if target.is_file() else None
     record = _read_record(target)
-    if digits and known and known.startswith(digits[1]):
+    if digits and known and known.startswith(digits):
         return target, False
+    unconfirmed = ""
+    if digits.isdecimal():
+        unconfirmed = f"; {digits} in its name is a date or a number, not the beginning of that"
+        digits = ""
     if known and not digits and not record:
-        print_log(f"{url}: taken from {target}, put there by hand (sha256 {known})", "current")
+        origin = f"put there by hand (sha256 {known}{unconfirmed})"
+        print_log(f"{url}: taken from {target}, {origin}", "current")
         return target, False
     intact = bool(known and record.get("sha256") == known)
     try:
         response = _open(url, record if intact else {})
         if response is not None:
             with response:
-                record = _receive(response, url, target, digits[1] if digits else "")
+                record = _receive(response, url, target, digits)
     except (OSError, HTTPException, ValueError) as error:
         reason = _reason(error)
         if not intact:
@@ -87,14 +94,27 @@ def fetch(url: str) -> tuple[Path, bool]:
             ) from error
         print_log(
             f"{url}: cannot be asked whether its file has changed ({reason}); taken as it was on "
-            f"{record.get('date')} from {target} (sha256 {known})",
+            f"{record.get('date')} from {target} (sha256 {known}{unconfirmed})",
             "current",
         )
         return target, False
+    if record["sha256"].startswith(_digits(target.name)):
+        unconfirmed = ""
     print_log(
-        f"{url}: {target} (sha256 {record['sha256']}, downloaded {record['date']})", "current"
+        f"{url}: {target} (downloaded {record['date']}, sha256 {record['sha256']}{unconfirmed})",
+        "current",
     )
     return target, response is not None
+
+
+def _digits(name: str) -> str:
+    """Return what may be the beginning of the digest of a file of this name, or an empty text."""
+    found = _DIGEST.search(name)
+    return found[1] if found else ""
+
+
+def _agrees(path: Path, digits: str) -> bool:
+    return path.is_file() and sha256(path).startswith(digits)
 
 
 def forget(target: Path) -> None:

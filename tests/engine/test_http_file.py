@@ -168,6 +168,55 @@ def test_a_number_in_a_name_is_no_digest(server, tmp_path):
     assert load(server, "/resnet-101.pth") == 1
 
 
+@pytest.mark.parametrize("name", ["model-20240101", "model-20241399", "step-00100000"])
+def test_a_date_in_a_name_is_no_digest(server, tmp_path, said, name):
+    """Of digests of eight digits, one in 43 has no letter, and so may look like one."""
+    addresses = [f"/run{number}/{name}.pth" for number in (1, 2)]
+    for number, address in enumerate(addresses):
+        server.files[address] = checkpoint(tmp_path, number)
+    for _ in range(2):
+        assert [load(server, address) for address in addresses] == [0, 1]
+    assert len(said) == 4
+    digits = name.rpartition("-")[2]
+    assert all(f"{digits} in its name is a date or a number, not" in line for line in said)
+
+
+def named_by_decimals(tmp_path):
+    """Return the name and the bytes of a file whose digest begins with eight decimals."""
+    content = checkpoint(tmp_path, 7)
+    for number in range(1000):
+        data = content + str(number).encode()
+        digest = hashlib.sha256(data).hexdigest()[:8]
+        if digest.isdecimal():
+            return f"net-{digest}.pth", data
+    raise AssertionError("one in 43")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_decimals_that_are_a_digest_are_believed(server, tmp_path, said, damaged):
+    name, data = named_by_decimals(tmp_path)
+    server.files[f"/{name}"] = data + b"?" * damaged
+    server.versions = ()
+    for _ in range(2):
+        path, _ = http_file.fetch(f"{server.url}/{name}")
+        assert path.read_bytes() == server.files[f"/{name}"]
+    assert ("is a date or a number" in said[0]) == damaged
+    # What its name confirms need not be asked for again.
+    assert len(server.requests) == 1 + damaged
+
+
+def test_decimals_that_are_a_digest_in_the_cache_of_torch(server, tmp_path):
+    name, data = named_by_decimals(tmp_path)
+    folder = tmp_path / "hub/checkpoints"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(data)
+    assert http_file.fetch(f"{server.url}/{name}") == (folder / name, False)
+    assert server.requests == []
+    (folder / name).write_bytes(data + b"?")
+    server.files[f"/{name}"] = data
+    assert http_file.fetch(f"{server.url}/{name}")[0].read_bytes() == data
+
+
 @pytest.mark.parametrize("part", ["headers", "content"])
 def test_slow_server_is_given_up(server, tmp_path, monkeypatch, part):
     """One byte in 20 ms, where 1000 in a second are asked for."""
