@@ -15,6 +15,7 @@ from gcp_mm.datasets.coco_annotations.segmentation import (
 
 # Pixels by which a box may reach beyond its image without a word.
 TOLERANCE = 2
+_NUMBERS = (int, float)
 _FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1, "": 0}
 
 
@@ -23,6 +24,8 @@ class FieldCheck:
 
     Attributes:
         outside: Number of boxes that reach beyond their image.
+        corners: Number of boxes that fit their outline as [x1, y1, x2, y2].
+        centres: Number of boxes that fit their outline as [centre x, centre y, width, height].
     """
 
     def __init__(self, content: dict, findings: Findings, sizes: dict, categories: set) -> None:
@@ -30,7 +33,7 @@ class FieldCheck:
         self.findings = findings
         self.sizes = sizes
         self.categories = categories
-        self.outside = 0
+        self.outside = self.corners = self.centres = 0
 
     def check(self, index: int, annotation: object) -> None:
         """Check the entry of an index."""
@@ -43,10 +46,17 @@ class FieldCheck:
         if size is None:
             return
         self._check_category(index, annotation, where)
-        for key, default in (("iscrowd", True), ("ignore", False)):
-            self._check_flag(index, annotation, key, where, default)
-        mask = self._check_mask(index, annotation, where, *size)
-        self._check_box(index, annotation, where, mask, *size)
+        self._check_flag(index, annotation, "iscrowd", where)
+        if "ignore" in annotation:
+            self._check_flag(index, annotation, "ignore", where)
+        mask = annotation.get("segmentation")
+        try:
+            is_usual = is_placed(mask, *annotation["bbox"], *size)
+        except (KeyError, TypeError, ValueError):
+            is_usual = False
+        if not is_usual:
+            mask = self._check_mask(index, annotation, where, *size)
+            self._check_box(index, annotation, where, mask, *size)
         self._check_area(index, annotation, where, mask, *size)
 
     def _patch(self, index: int, key: str, value: object, remark: str, where: str) -> None:
@@ -84,16 +94,13 @@ class FieldCheck:
         elif type(category) is not int:
             self._patch(index, "category_id", number, "category_id made a whole number", where)
 
-    def _check_flag(
-        self, index: int, annotation: dict, key: str, where: str, is_needed: bool
-    ) -> None:
+    def _check_flag(self, index: int, annotation: dict, key: str, where: str) -> None:
         """Make a flag 0 or 1: mmdet takes the text '0' for true, pycocotools needs a number."""
         value = annotation.get(key)
         if type(value) is int and value in (0, 1):
             return
         if value is None:
-            if is_needed or key in annotation:
-                self._patch(index, key, 0, f"{key} set to 0 where it was missing", where)
+            self._patch(index, key, 0, f"{key} set to 0 where it was missing", where)
             return
         flag = None
         if isinstance(value, (bool, float)) and value in (0, 1):
@@ -157,7 +164,7 @@ class FieldCheck:
         try:
             numbers = [float(number) for number in box]
             x, y, w, h = numbers
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             numbers = []
         if len(numbers) != 4 or not all(map(math.isfinite, numbers)) or isinstance(box, str):
             self._refuse("bbox has to be four numbers [x, y, width, height]", f"{where}: {box!r}")
@@ -172,13 +179,8 @@ class FieldCheck:
                 f"{where}: {box!r} in an image of {width} x {height}",
             )
         else:
-            if mask is not None and not _overlap(numbers, extent(mask, width, height)):
-                self.findings.count(
-                    self.findings.mask_problems,
-                    "segmentations that lie outside of their bbox: one of the two is in other "
-                    "coordinates",
-                    f"{where}: bbox {box!r}, mask {extent(mask, width, height)!r}",
-                )
+            if mask is not None:
+                self._compare(numbers, extent(mask, width, height), where)
             if min(x, y) < -TOLERANCE or x + w > width + 2 or y + h > height + 2:
                 self.outside += 1
                 remark = "boxes that reach beyond their image"
@@ -187,6 +189,21 @@ class FieldCheck:
             if w == 0 or h == 0:
                 remark = "boxes without extent, which training leaves out and nothing can find"
                 self.findings.count(self.findings.remarks, remark, where)
+
+    def _compare(self, box: list[float], outline: list[float], where: str) -> None:
+        """Compare a box with the one around its mask."""
+        findings = self.findings
+        both = f"{where}: bbox {box!r}, mask {outline!r}"
+        if not _overlap(box, outline):
+            remark = "segmentations that lie outside of their bbox: one of the two is in other "
+            findings.count(findings.mask_problems, f"{remark}coordinates", both)
+            return
+        if _are_alike(box, outline):
+            return
+        x, y, w, h = box
+        self.corners += _are_alike([x, y, w - x, h - y], outline)
+        self.centres += _are_alike([x - w / 2, y - h / 2, w, h], outline)
+        findings.count(findings.remarks, "boxes that are not those around their masks", both)
 
     def _check_area(
         self,
@@ -198,27 +215,90 @@ class FieldCheck:
         height: float,
     ) -> None:
         value = annotation.get("area")
-        if type(value) in (int, float) and 0 < value < math.inf:
+        try:
+            w, h = (float(side) for side in annotation["bbox"][2:])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return  # The box is refused already.
+        largest = largest_area(w, h)
+        if type(value) in (int, float) and 0 < value <= largest:
             return
         if isinstance(value, str):
             try:
                 number = float(value)
             except ValueError:
                 number = 0.0
-            if 0 < number < math.inf:
+            if 0 < number <= largest:
                 self._patch(index, "area", number, "area made a number", where)
                 return
         if mask is not None and math.inf not in (width, height):
             computed, origin = area(mask, width, height), "segmentation"
         else:
-            try:
-                computed = float(annotation["bbox"][2]) * float(annotation["bbox"][3])
-            except (KeyError, TypeError, ValueError, IndexError):
-                return  # The box is refused already.
-            origin = "bbox"
+            computed, origin = w * h, "bbox"
         # COCO's own files have objects of no pixel; they stay as they are.
-        if computed > 0 or type(value) not in (int, float):
+        if type(value) not in (int, float) or not math.isfinite(value):
             self._patch(index, "area", computed, f"area computed from the {origin}", where)
+        elif computed > 0 and (value <= 0 or computed < value):
+            why = " where it was larger than the bbox" if value > 0 else ""
+            self._patch(index, "area", computed, f"area computed from the {origin}{why}", where)
+
+
+def largest_area(width: float, height: float) -> float:
+    """Return the largest area that an object in a box can have, in whole pixels."""
+    return (width + TOLERANCE) * (height + TOLERANCE)
+
+
+def is_placed(
+    segmentation: object,
+    x: float,
+    y: float,
+    w: float,
+    h: float,
+    width: float,
+    height: float,
+) -> bool:
+    """Say whether a box is within its image, and the one around polygons.
+
+    Raises TypeError on what is no number.
+    """
+    if (
+        type(x) not in _NUMBERS
+        or type(y) not in _NUMBERS
+        or not (w >= 1 and h >= 1)
+        or not (-TOLERANCE <= x < width and x + w <= width + TOLERANCE)
+        or not (-TOLERANCE <= y < height and y + h <= height + TOLERANCE)
+        or type(segmentation) is not list
+        or not segmentation
+    ):
+        return False
+    left = top = math.inf
+    right = bottom = -math.inf
+    total = 0.0
+    for polygon in segmentation:
+        if type(polygon) is not list or len(polygon) < 6 or len(polygon) % 2:
+            return False
+        across, down = polygon[0::2], polygon[1::2]
+        left, right = min(left, min(across)), max(right, max(across))
+        top, bottom = min(top, min(down)), max(bottom, max(down))
+        total += sum(polygon)
+    return (
+        abs(left - x) <= TOLERANCE
+        and abs(top - y) <= TOLERANCE
+        and abs(right - x - w) <= TOLERANCE
+        and abs(bottom - y - h) <= TOLERANCE
+        # NaN and infinite numbers may pass until here.
+        and total - total == 0
+        and type(total) is float
+    )
+
+
+def _are_alike(box: list[float], other: list[float]) -> bool:
+    """Say whether the edges of two boxes are within some pixels, or a tenth of their size."""
+    return all(
+        abs(box[i] - other[i]) <= margin
+        and abs(box[i] + box[i + 2] - other[i] - other[i + 2]) <= margin
+        for i in (0, 1)
+        for margin in [max(TOLERANCE, 0.1 * other[i + 2])]
+    )
 
 
 def _overlap(box: list[float], other: list[float]) -> bool:

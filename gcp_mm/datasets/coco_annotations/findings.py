@@ -27,7 +27,7 @@ class Findings:
 
     Attributes:
         path: The annotation file.
-        patches: Changes ``(section, index, key, value)`` that repair the content.
+        patches: Values by index that repair the content, for each section and key.
         dropped: Indices of entries by section that are left out.
         renumber: Whether the ids of the annotations are counted anew.
         repairs: Repairs by what they do, for the log.
@@ -41,7 +41,7 @@ class Findings:
     """
 
     path: str
-    patches: list[tuple[str, int, str, object]] = field(default_factory=list)
+    patches: dict[tuple[str, str], dict[int, object]] = field(default_factory=dict)
     dropped: dict[str, set[int]] = field(default_factory=dict)
     renumber: bool = False
     repairs: dict[str, _Kind] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Findings:
     def patch(self, content: dict, section: str, index: int, key: str, value: object) -> None:
         """Change an entry, and remember it for the other processes."""
         content[section][index][key] = value
-        self.patches.append((section, index, key, value))
+        self.patches.setdefault((section, key), {})[index] = value
 
     def drop(self, section: str, index: int) -> None:
         """Leave an entry out."""
@@ -73,8 +73,10 @@ class Findings:
 
     def apply(self, content: dict) -> None:
         """Repair the content as it was read from the file; doing it twice changes nothing more."""
-        for section, index, key, value in self.patches:
-            content[section][index][key] = value
+        for (section, key), values in self.patches.items():
+            entries = content[section]
+            for index, value in values.items():
+                entries[index][key] = value
         for section, gone in self.dropped.items():
             kept = (entry for i, entry in enumerate(content[section]) if i not in gone)
             content[section] = list(kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import operator
 from typing import NamedTuple
 
 from pycocotools import mask as mask_utils
@@ -142,8 +143,22 @@ def _decompress(text: str) -> list[int]:
 
 
 def area(mask: list | dict, width: int, height: int) -> float:
-    """Return the number of pixels, as COCO's own files have it."""
+    """Return what COCO's own files have: the area within outlines, or the pixels of run lengths."""
+    if isinstance(mask, list):
+        within = sum(map(_area_within, mask))
+        if within > 0:
+            return within
     return float(mask_utils.area(_encode(mask, width, height)))
+
+
+def _area_within(polygon: list[float]) -> float:
+    across, down = polygon[0::2], polygon[1::2]
+    # From the first point, so that far from the origin no digits are lost.
+    x, y = across[0], down[0]
+    across, down = [a - x for a in across], [b - y for b in down]
+    return 0.5 * abs(
+        sum(map(operator.mul, across, down[1:])) - sum(map(operator.mul, down, across[1:]))
+    )
 
 
 def extent(mask: list | dict, width: int, height: int) -> list[float]:

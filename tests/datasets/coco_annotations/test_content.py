@@ -208,15 +208,116 @@ def test_ids_that_are_text_throughout_stay(content):
     assert not inspect_content(content, "a.json").is_changed
 
 
-def test_area_is_that_of_the_pixels(content):
-    from pycocotools import mask
-
+def test_area_is_that_of_the_outline(content, intact):
     for annotation in content["annotations"]:
         annotation["area"] = None
     inspect_content(content, "a.json")
+    assert content == intact
+    # Of run lengths, the number of pixels; of an outline that crosses itself, at least something.
+    first, second = content["annotations"][:2]
+    run_lengths(first, counts=[10, 30, 64 * 96 - 40])
+    x, y, w, h = second["bbox"]
+    second["segmentation"] = [[x, y, x + w, y + h, x + w, y, x, y + h]]
+    first["area"] = second["area"] = None
+    inspect_content(content, "a.json")
+    assert first["area"] == 30
+    assert second["area"] == pytest.approx(w * h / 2, rel=0.1)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_areas_of_coco_itself(shared, split):
+    """They are those within the outlines, not counts of pixels, and its boxes are those around."""
+    content = json.loads(
+        (shared / f"data/coco354/annotations/instances_{split}2017.json").read_text()
+    )
+    intact = copy.deepcopy(content)
+    findings = inspect_content(content, "coco.json")
+    assert not findings.is_changed and not findings.remarks
     for annotation in content["annotations"]:
-        bitmap = mask.decode(mask.frPyObjects(annotation["segmentation"], 64, 96))
-        assert annotation["area"] == bitmap.sum() > 100
+        annotation["area"] = None
+    assert not problems(content)
+    for ours, theirs in zip(content["annotations"], intact["annotations"], strict=True):
+        # The file has the area of a crowd that its run lengths do not have.
+        if isinstance(ours["segmentation"], list):
+            assert ours["area"] == pytest.approx(theirs["area"], rel=1e-6)
+
+
+def test_area_beyond_the_box(content, intact):
+    """As it is left where images and boxes were made smaller, and areas were not."""
+    content["annotations"][2]["area"] *= 100
+    findings = inspect_content(content, "a.json")
+    assert content == intact
+    assert (
+        "computed from the segmentation where it was larger than the bbox" in findings.summary()[0]
+    )
+
+
+def enlarge(annotation, content):
+    x, y, w, h = annotation["bbox"]
+    annotation["bbox"] = [x - 4, y - 4, w + 8, h + 8]
+
+
+def centred(annotation, content):
+    x, y, w, h = annotation["bbox"]
+    annotation["bbox"] = [x + w / 2, y + h / 2, w, h]
+
+
+def corners_within(annotation, content):
+    """Corners in an image so wide that no box of them reaches beyond it."""
+    x, y, w, h = annotation["bbox"]
+    annotation["bbox"] = [x, y, x + w, y + h]
+    for image in content["images"]:
+        image.update(width=400, height=400)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (enlarge, ""),
+        (
+            centred,
+            "boxes are [centre x, centre y, width, height]; COCO's are [x, y, width, height]",
+        ),
+        (corners_within, "boxes are [x1, y1, x2, y2]; COCO's are [x, y, width, height]"),
+    ],
+)
+def test_boxes_are_compared_with_their_outlines(content, change, message):
+    for annotation in content["annotations"]:
+        change(annotation, content)
+    findings = inspect_content(copy.deepcopy(content), "a.json")
+    assert message in problems(content)
+    assert (
+        "boxes that are not those around their masks (annotation 1: bbox" in findings.summary()[-1]
+    )
+
+
+DOUBTS = {
+    "crowds": (
+        lambda c: [a.update(iscrowd=1) for a in c["annotations"][2:]],
+        "6 of 8 annotations are crowds (iscrowd 1), which training leaves out and evaluation does "
+        "not count: set iscrowd to 0 where they are objects (the first is annotation 3)",
+    ),
+    "copies": (
+        lambda c: c["annotations"].extend([{**a, "id": a["id"] + 9} for a in c["annotations"]]),
+        "8 of 16 annotations repeat the box and the class of another one",
+    ),
+    "one area": (
+        lambda c: [
+            *[c["annotations"].append({**a, "id": a["id"] + 9}) for a in c["annotations"][:2]],
+            *[a.update(area=1) for a in c["annotations"]],
+        ],
+        "all objects have the area 1, by which small, medium and large ones are told apart",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOUBTS)
+def test_what_changes_numbers_without_being_wrong(content, name):
+    change, line = DOUBTS[name]
+    change(content)
+    findings = inspect_content(content, "a.json")
+    assert not findings.problems and not findings.is_changed
+    assert line in findings.summary()[0]
 
 
 def test_objects_of_no_extent_stay_as_coco_has_them(content, intact):
