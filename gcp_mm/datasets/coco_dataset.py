@@ -147,6 +147,8 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
         # mmcv's loader and this package's have a setting each.
         is_lying = color == "unchanged" or color.endswith("ignore_orientation")
         is_lying = is_lying or getattr(load, "ignore_orientation", False)
+        # The one decoder of mmcv that does not look at the tag.
+        is_lying = is_lying or getattr(load, "imdecode_backend", None) == "turbojpeg"
         return ImageFolder(folder, partial(_size, load), not is_lying)
 
     def _refuse_missing(self, findings: Findings, number: int) -> None:

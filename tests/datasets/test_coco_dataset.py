@@ -226,6 +226,52 @@ def test_orientation_tag(build, content, tmp_path, log):
     assert len(build(pipeline=[load, *PIPELINE[1:]])) == 4
 
 
+@pytest.mark.parametrize("color", ["color", "color_ignore_orientation"])
+@pytest.mark.parametrize("tag", [2, 3, 4])
+def test_orientation_tag_that_sizes_cannot_confirm(build, tmp_path, log, color, tag):
+    exif = Image.Exif()
+    exif[274] = tag
+    for number in (1, 2):
+        path = tmp_path / f"train2017/train_{number}.png"
+        Image.open(path).save(path, exif=exif)
+    load = dict(type="mmdet.LoadImageFromFile", color_type=color)
+    dataset = build(pipeline=[load, *PIPELINE[1:]])
+    (line,) = log()
+    how = "upright, as the tag says" if color == "color" else "without the tag"
+    assert f"are read {how}; see that the boxes fit ('train_" in line
+    assert f".png', tag {tag} and 1 more)" in line
+    # What the line says is what the loader does.
+    stored = np.asarray(Image.open(path))
+    sample = dataset[2]["inputs"].numpy().transpose(1, 2, 0)[..., ::-1]
+    turned = {2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1]}[tag]
+    assert np.array_equal(sample, turned if color == "color" else stored)
+
+
+NAMES_OF_FILES = {
+    "composed": ("caf\u00e9 1.png", "cafe\u0301 1.png", "accents in file names"),
+    "decomposed": ("cafe\u0301 1.png", "caf\u00e9 1.png", "accents in file names"),
+    "quoted": ("my%20photo%20%281%29.png", "my photo (1).png", "percent signs in file names"),
+    "windows": ("images\\caf\u00e9.png", "images/cafe\u0301.png", "accents in file names"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES_OF_FILES)
+def test_names_of_files_in_another_spelling(build, content, tmp_path, log, name):
+    listed, stored, line = NAMES_OF_FILES[name]
+    (tmp_path / "train2017/images").mkdir()
+    (tmp_path / "train2017/train_0.png").rename(tmp_path / "train2017" / stored)
+    content["images"][0]["file_name"] = listed
+    sample = build(content, test_mode=True)[0]["data_samples"]
+    assert sample.img_path.endswith(f"train2017/{stored}")
+    assert line in log()[0]
+
+
+def test_names_that_look_alike(build, content):
+    content["categories"][0]["name"] = "cafe\u0301"
+    parts = ("how accents are stored: ", "'caf\u00e9' and 'cafe\u0301'")
+    refused(build, content, *parts, classes=("caf\u00e9", "triangle", "star"))
+
+
 def test_size_of_each_image_is_compared_when_it_is_loaded(build, content, tmp_path, log):
     dataset, strict = build(test_mode=False), build(test_mode=True)
     path = tmp_path / "train2017" / "train_1.png"

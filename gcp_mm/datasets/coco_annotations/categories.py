@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,6 +127,8 @@ def _compare_names(
     if alike:
         pairs = [f"{ours!r} and {theirs!r}" for ours, theirs in alike]
         detail = f" They differ in capitals or blanks: {abbreviate(pairs)}."
+        if all(_compose(ours) == _compose(theirs) for ours, theirs in alike):
+            detail = f" They differ in how accents are stored: {abbreviate(pairs)}."
     own = [name for name in by_name if any(used[old] for old in by_name[name])] or list(by_name)
     names = ", ".join(map(repr, own[:20])) + ("," if len(own) == 1 else "")
     names += ", ..." if len(own) > 20 else ""
@@ -146,13 +149,17 @@ def _compare_names(
 
 
 def _alike(missing: list[str], extra: list[str]) -> list[tuple[str, str]]:
-    """Pair names that differ in capitals, blanks, hyphens or underscores alone."""
+    """Pair names that differ in capitals, blanks, hyphens, underscores or stored accents alone."""
 
     def plain(name: str) -> str:
-        return "".join(name.casefold().replace("_", " ").replace("-", " ").split())
+        return "".join(_compose(name).casefold().replace("_", " ").replace("-", " ").split())
 
     others = {plain(name): name for name in extra}
     return [(name, others[plain(name)]) for name in missing if plain(name) in others]
+
+
+def _compose(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _remarks(classes: Sequence[str], by_name: dict, used: Counter, path: str) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ def as_id(value: object) -> int | None:
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and value.strip().isdecimal():
+    # Python converts no text of thousands of digits.
+    if isinstance(value, str) and len(value) < 100 and value.strip().isdecimal():
         return int(value)
     return None
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
+from urllib.parse import unquote
 
 from PIL import Image
 
@@ -37,15 +39,16 @@ class ImageFolder:
         return str(Path(self.folder, image["file_name"]))
 
     def check_names(self, content: dict, findings: Findings) -> None:
-        """Find images that do not exist; take backslashes for what Windows means by them."""
+        """Find images that do not exist, and those whose names are written in another way."""
         for index, image in enumerate(content["images"]):
             name = image["file_name"]
             if self._exists(name):
                 continue
-            if "\\" in name and self._exists(name.replace("\\", "/")):
-                findings.patch(content, "images", index, "file_name", name.replace("\\", "/"))
-                remark = "backslashes in file names made slashes"
-                findings.count(findings.repairs, remark, repr(name))
+            for remark, other in _spellings(name):
+                if other != name and self._exists(other):
+                    findings.patch(content, "images", index, "file_name", other)
+                    findings.count(findings.repairs, remark, repr(name))
+                    break
             else:
                 findings.missing.append(name)
         if findings.missing:
@@ -67,8 +70,16 @@ class ImageFolder:
                 break
             seen += 1
             stated = (image["width"], image["height"])
-            size, turned = _header(self.path_of(image)) or (None, None)
+            size, turned, tag = _header(self.path_of(image)) or (None, None, 1)
             if (turned if self.is_turned else size) == stated:
+                if size == turned and tag in range(2, 9):
+                    how = "upright, as the tag says" if self.is_turned else "without the tag"
+                    remark = (
+                        "photographs with an orientation tag that their size cannot confirm (a "
+                        f"square, upside down or mirrored) are read {how}; see that the boxes fit"
+                    )
+                    where = f"{image['file_name']!r}, tag {tag}"
+                    findings.count(findings.remarks, remark, where)
                 continue
             try:
                 found = self.load(self.path_of(image), image)
@@ -80,8 +91,9 @@ class ImageFolder:
                 lying += size == stated
         if wrong:
             remedy = (
-                "Their orientation tag turns them, which the annotations do not follow: set "
-                "color_type='color_ignore_orientation' in LoadImageFromFile of the pipelines"
+                "Their orientation tag turns them: where the annotations are those of the image as "
+                "it lies, set color_type='color_ignore_orientation' in LoadImageFromFile of the "
+                "pipelines; where they are those of the upright image, exchange width and height"
                 if lying == len(wrong)
                 else "Correct width and height, and see that the annotations are in pixels of the "
                 "image as it is"
@@ -124,17 +136,28 @@ class ImageFolder:
         return ""
 
 
-def _header(path: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Return the size that the head of a file states, and the same as its tag turns it.
+def _header(path: str) -> tuple[tuple[int, int], tuple[int, int], int] | None:
+    """Return the size that the head of a file states, the same as its tag turns it, and the tag.
 
     None if PIL cannot tell, as with an array that the loader of the config may read.
     """
     try:
         with Image.open(path) as image:
-            is_lying = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
-            return image.size, image.size[::-1] if is_lying else image.size
+            tag = image.getexif().get(_ORIENTATION, 1)
+            return image.size, image.size[::-1] if tag in (5, 6, 7, 8) else image.size, tag
     except Exception:  # what a damaged file raises depends on its format
         return None
+
+
+def _spellings(name: str) -> Iterator[tuple[str, str]]:
+    """Yield other ways to write the name of the same file, and what it takes to get there."""
+    slashes = name.replace("\\", "/")
+    yield "backslashes in file names made slashes", slashes
+    # macOS takes letters and accents apart, in the names of files and archives.
+    for form in ("NFC", "NFD"):
+        yield "accents in file names written as the files have them", normalize(form, slashes)
+    # As in the addresses of an annotation server.
+    yield "percent signs in file names made what they stand for", unquote(slashes)
 
 
 def _names(folder: str) -> set[str]:
