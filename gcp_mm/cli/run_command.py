@@ -78,5 +78,7 @@ def _leave(message: str, code: int) -> NoReturn:
         sys.stdout.flush()
     if rank == "0" or code != _INTERRUPTED:
         print(message, file=sys.stderr, flush=True)
-    # Not sys.exit: worker processes and a process group that waits must not hold us up.
+    # Not sys.exit, which waits for worker processes, threads and a process group whose members wait
+    # for us. It leaves out the handlers of atexit too: what a run keeps back until its end has been
+    # written before, by gcp_mm.engine.cut_short.
     os._exit(code)

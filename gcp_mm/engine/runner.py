@@ -17,6 +17,7 @@ from torch.distributed import DistNetworkError, DistStoreError
 from gcp_mm.engine.amp import check_amp_device, enable_amp
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.engine.compiler import check_compile
+from gcp_mm.engine.cut_short import finished
 from gcp_mm.engine.distributed import prepare_distributed
 from gcp_mm.engine.gpu_driver import check_gpu_driver
 from gcp_mm.engine.latest_checkpoint import latest_checkpoint
@@ -103,7 +104,8 @@ def train(
                 logger="current",
                 level=logging.WARNING,
             )
-        runner.train()
+        with finished(runner):
+            runner.train()
     return runner
 
 
@@ -183,4 +185,6 @@ def test(
     ):
         if folder is not None:
             check_folder(folder, what)
-    return _build_runner(cfg).test()
+    runner = _build_runner(cfg)
+    with finished(runner):
+        return runner.test()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from mmengine.dist import is_main_process
@@ -13,11 +14,13 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from gcp_mm.engine.first_process import on_first_process
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.probe import measure
 from gcp_mm.landscape.probe_point import find_preset
 from gcp_mm.landscape.records import FILENAME, RecordFile, make_header
 from gcp_mm.landscape.settings import resolve
+from gcp_mm.locks import Lock, hold_file
 from gcp_mm.registry import HOOKS
 
 
@@ -35,8 +38,8 @@ class LandscapeHook(Hook):
     of them, and so is the batch: see ``distributed`` of :func:`gcp_mm.landscape.measure`.
 
     ``work_dir/landscape.jsonl`` gets the numbers of each probe; a run that is resumed goes on in
-    that file. The visualizer gets ``landscape/loss_min``, ``loss_max``, ``grad_diff_min`` and
-    ``grad_diff_max`` over the steps.
+    that file. No other process writes it until training ends. The visualizer gets
+    ``landscape/loss_min``, ``loss_max``, ``grad_diff_min`` and ``grad_diff_max`` over the steps.
 
     Args:
         interval: Iterations N between two probes. By default 500, with MobileNetV2 1000.
@@ -47,6 +50,10 @@ class LandscapeHook(Hook):
         rescale: True or a batch size B_ref multiplies the steps by B / B_ref.
         filename: Name of the file in the work folder.
     """
+
+    # By file. mmengine tells no hook of a training that was cut short, such as by Ctrl-C in a
+    # notebook: the next training of this process takes its file over.
+    _held: ClassVar[dict[Path, Lock]] = {}
 
     def __init__(
         self,
@@ -63,6 +70,7 @@ class LandscapeHook(Hook):
         self._interval = interval
         self._arguments = (at, etas, direction, batch_norm, rescale)
         self._filename = filename
+        self._lock: Lock | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Check the settings and open the file of records.
@@ -71,8 +79,8 @@ class LandscapeHook(Hook):
             runner: The runner about to train.
 
         Raises:
-            UserError: If a setting does not fit the network, or the work folder has records of
-                another kind.
+            UserError: In every process, if a setting does not fit the network, the work folder has
+                records of another kind, or another process writes them.
         """
         model = _network(runner)
         self._settings = resolve(model, *self._arguments)
@@ -81,8 +89,7 @@ class LandscapeHook(Hook):
             if preset is None:
                 raise UserError("LandscapeHook: no default interval for this network; set one")
             self._interval = preset.interval
-        if is_main_process():
-            self._open(runner)
+        on_first_process(lambda: self._open(runner))
 
     def _open(self, runner: Runner) -> None:
         settings = {
@@ -90,13 +97,31 @@ class LandscapeHook(Hook):
             "interval": self._interval,
             "batch_size": (runner.train_dataloader.batch_size or 0) * runner.world_size,
         }
-        self._records = RecordFile(
-            Path(runner.work_dir) / self._filename, make_header(runner.cfg, settings)
-        )
+        path = Path(runner.work_dir) / self._filename
+        earlier = self._held.get(path.absolute())
+        others = (getattr(hook, "_lock", None) for hook in runner.hooks if hook is not self)
+        if earlier and not any(lock is earlier for lock in others):
+            earlier.release()
+        advice = "wait for it, stop it, or choose another folder (--work-dir)"
+        self._lock = hold_file(path, "is being written", advice)
+        self._held[path.absolute()] = self._lock.acquire()
+        self._records = RecordFile(path, make_header(runner.cfg, settings))
         if runner.iter:
             self._records.keep_before(runner.iter)
         elif aside := self._records.set_aside():
             print_log(f"landscape records of an earlier run are now in {aside}", logger="current")
+
+    def after_train(self, runner: Runner) -> None:
+        """Let others write the file of records.
+
+        Args:
+            runner: The runner that has trained, or was cut short.
+        """
+        if self._lock is not None:
+            self._lock.release()
+
+    # Called instead, of a run that was cut short; see gcp_mm.engine.cut_short.
+    after_cut = after_train
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None

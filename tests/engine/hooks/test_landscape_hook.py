@@ -1,6 +1,7 @@
 """The hook writes what the probe gives, and the training does not notice it."""
 
 import json
+import os
 import re
 from contextlib import contextmanager
 
@@ -14,8 +15,10 @@ from tiny_runs import ITERATIONS, forget_runs, read_checkpoint, read_scalars, wr
 from gcp_mm.engine.config import load_config
 from gcp_mm.engine.hooks import LandscapeHook
 from gcp_mm.engine.runner import train
-from gcp_mm.errors import UserError
-from gcp_mm.landscape.records import read_records
+from gcp_mm.errors import FileHeldError, UserError
+from gcp_mm.landscape.offline import probe_checkpoints
+from gcp_mm.landscape.records import RecordFile, read_records
+from gcp_mm.locks import hold_file
 
 # Batch norms that learn, dropout, and augmentation that draws random numbers.
 CONFIG = """
@@ -166,6 +169,89 @@ def test_new_run_in_the_same_folder_sets_the_old_records_aside(run, tmp_path):
         run(tmp_path, epochs=1, interval=EVERY, etas=ETAS)
     for name in ("landscape.jsonl", "landscape.jsonl.1"):
         assert [r["step"] for r in read_records(tmp_path / name)[1]] == [0, 3]
+
+
+@pytest.fixture
+def interrupted(run, monkeypatch):
+    """Call something in place of the second record of a run."""
+
+    def start(work_dir, call):
+        append = RecordFile.append
+
+        def second(file, record):
+            if record["step"]:
+                call(file.path)
+            append(file, record)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RecordFile, "append", second)
+            run(work_dir, epochs=1, interval=EVERY, etas=ETAS)
+
+    return start
+
+
+def test_other_writers_are_refused_during_training_and_readers_are_not(
+    interrupted, config, probed, tmp_path
+):
+    """Offline probes append to such a file, too."""
+    found = []
+
+    def probe(path):
+        before = path.read_bytes()
+        cfg = load_config(str(config), None, str(tmp_path))
+        with pytest.raises(FileHeldError) as caught:
+            probe_checkpoints(cfg, [probed / "epoch_1.pth"], path, batch_size=4, etas=ETAS)
+        assert path.read_bytes() == before
+        assert read_records(path)[1][0]["step"] == 0
+        found.append(str(caught.value))
+
+    interrupted(tmp_path, probe)
+    (text,) = found
+    path = tmp_path / "landscape.jsonl"
+    assert text.startswith(f"{str(path)!r} is being written by process {os.getpid()} on ")
+    assert text.endswith("): wait for it, or choose another --out")
+    assert [r["step"] for r in read_records(path)[1]] == [0, 3]
+    assert not list(tmp_path.glob(".*.lock"))
+
+
+def test_training_is_refused_while_another_process_writes_the_records(run, tmp_path):
+    path = tmp_path / "landscape.jsonl"
+    with hold_file(path, "is being written", "wait"):
+        with pytest.raises(FileHeldError, match="stop it, or choose another folder"):
+            run(tmp_path, epochs=1, interval=EVERY, etas=ETAS)
+        assert not path.exists()
+    assert not list(tmp_path.glob("epoch_*.pth"))
+
+
+def test_training_that_was_cut_short_holds_nothing(interrupted, tmp_path):
+    def fail(path):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path, fail)
+    hold_file(tmp_path / "landscape.jsonl", "is being written", "wait").acquire().release()
+
+
+def test_next_training_of_a_process_takes_over_what_was_cut_short(interrupted, run, tmp_path):
+    """A plain runner tells no hook that it was cut short."""
+
+    def fail(path):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(LandscapeHook, "after_cut")
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(tmp_path, fail)
+    with pytest.raises(FileHeldError):
+        hold_file(tmp_path / "landscape.jsonl", "is being written", "wait").acquire()
+    run(tmp_path, epochs=1, interval=EVERY, etas=ETAS)
+    assert [r["step"] for r in read_records(tmp_path / "landscape.jsonl")[1]] == [0, 3]
+
+
+def test_two_hooks_do_not_write_one_file(run, tmp_path):
+    hook = dict(type="gcp_mm.LandscapeHook", interval=EVERY, etas=ETAS)
+    with pytest.raises(FileHeldError, match=r"landscape\.jsonl' is being written by process"):
+        run(tmp_path, epochs=1, options={"custom_hooks": [hook, hook]})
 
 
 @OPTIM_WRAPPERS.register_module()

@@ -1,0 +1,93 @@
+"""A run that is cut short writes what it keeps back until its end."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS, VISBACKENDS
+from mmengine.visualization import BaseVisBackend
+from tiny_runs import forget_runs
+
+from gcp_mm.engine import cut_short
+from gcp_mm.engine.config import load_config
+from gcp_mm.engine.cut_short import finished
+from gcp_mm.engine.runner import train
+
+
+@VISBACKENDS.register_module()
+class Buffered(BaseVisBackend):
+    """Keeps its numbers until it is closed, as TensorBoard's does for two minutes."""
+
+    sent = None
+
+    def __init__(self, save_dir):
+        super().__init__(save_dir)
+        self.steps = []
+
+    def _init_env(self):
+        pass
+
+    @property
+    def experiment(self):
+        return self
+
+    def add_scalars(self, scalar_dict, step=0, file_path=None, **kwargs):
+        self.steps.append(step)
+
+    def close(self):
+        type(self).sent = self.steps
+
+
+@HOOKS.register_module()
+class Interrupt(Hook):
+    """Ctrl-C after two iterations."""
+
+    priority = "LOWEST"
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == 1:
+            raise KeyboardInterrupt
+
+
+def test_numbers_of_an_interrupted_training_are_sent(classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr(Buffered, "sent", None)
+    cfg = load_config(str(classifier), None, str(tmp_path))
+    cfg.custom_hooks.append(dict(type="mmengine.Interrupt"))
+    cfg.visualizer.vis_backends = [dict(type="mmengine.Buffered")]
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(cfg)
+    finally:
+        forget_runs()
+    assert Buffered.sent == [1, 2]
+
+
+def runner(close):
+    said = []
+    return SimpleNamespace(call_hook=said.append, visualizer=SimpleNamespace(close=close)), said
+
+
+def test_only_runs_that_are_cut_short_are_closed():
+    closed = []
+    whole, said = runner(lambda: closed.append(1))
+    with finished(whole):
+        pass
+    assert closed == said == []
+    with pytest.raises(ZeroDivisionError), finished(whole):
+        raise ZeroDivisionError
+    assert closed == [1] and said == ["after_cut"]
+
+
+def test_visualizer_that_hangs_or_fails_hides_no_error(monkeypatch, capsys):
+    monkeypatch.setattr(cut_short, "_PATIENCE", 0.05)
+    end = threading.Event()
+
+    def fail():
+        raise OSError("no way to the server")
+
+    for close, reason in ((end.wait, "not within 0.05 s"), (fail, "OSError: no way to the server")):
+        with pytest.raises(ZeroDivisionError), finished(runner(close)[0]):
+            raise ZeroDivisionError
+        assert f"could not be closed ({reason}): its last numbers may be" in capsys.readouterr().out
+    end.set()
