@@ -27,6 +27,7 @@ custom_hooks = [
     dict(type='gcp_mm.PretrainedCoverageHook'),
     dict(type='gcp_mm.ResumeCheckHook'),
     dict(type='gcp_mm.LogIntervalHook'),
+    dict(type='gcp_mm.LoaderWorkersHook'),
     dict(type='gcp_mm.FeatureMapCheckHook'),
     dict(type='gcp_mm.NumClassesCheckHook'),
 ]

@@ -20,4 +20,5 @@ custom_hooks = [
     dict(type='gcp_mm.PretrainedCoverageHook'),
     dict(type='gcp_mm.ResumeCheckHook'),
     dict(type='gcp_mm.LogIntervalHook'),
+    dict(type='gcp_mm.LoaderWorkersHook'),
 ]

@@ -142,11 +142,15 @@ def _of_worker(text: str) -> str | None:
     if "insufficient shared memory" in text or "Bus error" in text:
         return (
             "a worker of the data loader ran out of shared memory (/dev/shm): give the container "
-            "more (docker run --ipc=host, or --shm-size=8g), or use fewer workers "
-            "(--cfg-options train_dataloader.num_workers=0)"
+            "more (docker run --ipc=host, or --shm-size=8g), or use no workers (--cfg-options "
+            "train_dataloader.num_workers=0 train_dataloader.persistent_workers=False)"
         )
-    if "unable to write to file </torch_" in text or "unable to open shared memory" in text:
-        return f"{text.splitlines()[0]}: /dev/shm is full or missing; see docker run --ipc=host"
+    if re.search("unable to (write to file </torch_|(open|allocate) shared memory)", text):
+        found = re.search("unable to .*", text)
+        return (
+            f"{found[0]}: /dev/shm is full or missing: give the container more of it (docker run "
+            "--ipc=host, or --shm-size=1g)"
+        )
     found = _KILLED.search(text) or _EXITED.search(text)
     if found is None:
         return None

@@ -10,6 +10,7 @@ _EVERY_RUN = (
     dict(type="gcp_mm.FiniteCheckHook"),
     dict(type="gcp_mm.FeatureMapCheckHook"),
     dict(type="gcp_mm.LogIntervalHook"),
+    dict(type="gcp_mm.LoaderWorkersHook"),
 )
 _TRAINING = (
     # Networks that are not this project's are often initialised in part on purpose.

@@ -33,9 +33,7 @@ def frozen(model: nn.Module, batch_norm: str = "batch") -> Iterator[None]:
     """
     gradients = [(p, p.requires_grad) for p in model.parameters()]
     modes = [(m, m.training) for m in model.modules()]
-    tracking = [
-        (m, m.track_running_stats) for m in model.modules() if isinstance(m, _BatchNorm)
-    ]
+    tracking = [(m, m.track_running_stats) for m in model.modules() if isinstance(m, _BatchNorm)]
     tensors = [*model.parameters(), *model.buffers()]
     devices = {tensor.device for tensor in tensors}
     with ExitStack() as stack:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gcp_mm.engine.worker_limits import MORE, NO_WORKERS, SHARED
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.worker_limits import CURE, SHARED
 
 
 class BatchBuffers:
@@ -37,7 +37,7 @@ class BatchBuffers:
                 size = self._images.numel() / 2**20
                 raise UserError(
                     f"{SHARED} has no room for the {size:.0f} MB that workers hand their images "
-                    f"over in ({str(error).splitlines()[0]}): {CURE}"
+                    f"over in ({str(error).splitlines()[0]}): {MORE}, or use {NO_WORKERS}"
                 ) from error
         self._free = deque(range(number))
 

@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from gcp_mm.datasets import ImageNetP
 from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.robustness_tree import RobustnessTree
+from gcp_mm.engine.batch_transfer import prepare_workers
+from gcp_mm.engine.worker_limits import fit_to_shared_memory
 from gcp_mm.robustness.batch_buffers import BatchBuffers
 from gcp_mm.robustness.result_form import CLEAN
-from gcp_mm.robustness.worker_limits import fit_to_shared_memory, require_open_files
 
 # Batches that each worker prepares ahead of the network.
 _AHEAD = 2
@@ -153,7 +154,6 @@ class Batches:
         longest = max((len(files) for part in parts for files in part.batches), default=1)
         images = _FRAMES if isinstance(tree, ImageNetP) else longest
         workers, ahead = fit_to_shared_memory(workers, _AHEAD, images * side * side * 3)
-        require_open_files(workers)
         # One more for the batch that is in use.
         self._buffers = BatchBuffers(ahead * workers + 1, (images, side, side, 3), workers > 0)
         self._held: int | None = None
@@ -165,6 +165,8 @@ class Batches:
             prefetch_factor=ahead if workers else None,
             worker_init_fn=_start_worker,
         )
+        # For what does not fit into the buffers and is handed over apart.
+        prepare_workers(loader)
         self._answers = iter(loader)
 
     def __iter__(self) -> Iterator[Tensor]:

@@ -139,8 +139,17 @@ def test_socket_of_a_killed_worker(monkeypatch):
     assert explain(error).startswith("a worker of the data loader was ended from outside")
 
 
-def test_shared_memory():
-    told = explain(RuntimeError("DataLoader worker (pid 1) is killed by signal: Bus error."))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DataLoader worker (pid 1) is killed by signal: Bus error.",
+        "Caught RuntimeError in DataLoader worker process 0.\nTraceback: \nRuntimeError: "
+        "unable to allocate shared memory(shm) for file </torch_1>: No space left",
+    ],
+)
+def test_shared_memory(text):
+    told = explain(RuntimeError(text))
+    assert "\n" not in told and "Traceback" not in told
     assert "--ipc=host" in told and "--shm-size" in told
 
 

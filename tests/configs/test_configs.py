@@ -210,6 +210,7 @@ def test_config_depends_on_no_dead_host_and_installs_the_loader(name):
     checks = ("NumClasses", "Finite", "Resume")
     expected.update(f"gcp_mm.{check}CheckHook" for check in checks)
     expected |= {"gcp_mm.PretrainedCoverageHook", "gcp_mm.LogIntervalHook"}
+    expected.add("gcp_mm.LoaderWorkersHook")
     expected.update(hook for part, hook in further.items() if part in name)
     if cfg.default_scope == "mmdet":
         expected.add("gcp_mm.CocoCheckHook")

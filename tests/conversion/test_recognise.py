@@ -56,9 +56,7 @@ def test_two_networks_in_one_file(state_dict):
 
 
 def test_converted_file():
-    with pytest.raises(
-        UserError, match="layout of mmpretrain; --weights-only.*--to-legacy"
-    ):
+    with pytest.raises(UserError, match="layout of mmpretrain; --weights-only.*--to-legacy"):
         recognise({"backbone.conv1.weight": torch.zeros(1)})
 
 

@@ -104,9 +104,7 @@ def test_images_of_several_sizes_are_resized(tree):
 def test_clips_are_looked_at_too(tmp_path, side, resizes):
     folder = tmp_path / "tilt/n01440764"
     folder.mkdir(parents=True)
-    video = cv2.VideoWriter(
-        str(folder / "0.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 1, (side, side)
-    )
+    video = cv2.VideoWriter(str(folder / "0.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 1, (side, side))
     for _ in range(3):
         video.write(np.zeros((side, side, 3), np.uint8))
     video.release()

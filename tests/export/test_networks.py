@@ -45,4 +45,3 @@ def test_trace_of_swin_is_wrong_for_another_batch(exported, images):
     network, _, function = exported(FORMATS["torchscript"], "swin", images(2))
     differences = compare(network, function, {"2": images(2), "1": images(1)})
     assert [d.exported <= TOLERANCE for d in differences] == [True, False]
-

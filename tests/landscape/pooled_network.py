@@ -11,8 +11,7 @@ from gcp_mm.ops import GlobalCovariancePool
 def make_batches():
     torch.manual_seed(1)
     return [
-        (torch.randn(size, 3, 4, 4, dtype=torch.float64), torch.arange(size) % 3)
-        for size in (5, 3)
+        (torch.randn(size, 3, 4, 4, dtype=torch.float64), torch.arange(size) % 3) for size in (5, 3)
     ]
 
 
@@ -40,9 +39,7 @@ def dense_eigenvalues(network, batches):
 
     def loss(flat):
         parts = flat.split([shape.numel() for shape in shapes.values()])
-        weights = {
-            name: part.view(shapes[name]) for name, part in zip(shapes, parts, strict=True)
-        }
+        weights = {name: part.view(shapes[name]) for name, part in zip(shapes, parts, strict=True)}
         logits = torch.func.functional_call(network, weights, (inputs,))
         return nn.functional.cross_entropy(logits, targets)
 

@@ -87,6 +87,17 @@ def test_clips_of_any_length(tree_p, monkeypatch, workers, longest):
     assert all(np.array_equal(*pair) for pair in zip(found, clips, strict=True))
 
 
+@pytest.mark.parametrize("room", [True, False])
+def test_what_is_handed_over_apart_needs_no_room(tree_p, monkeypatch, room):
+    """Only the buffers are counted when the workers are fitted to shared memory."""
+    monkeypatch.setattr("gcp_mm.robustness.loader._FRAMES", 4)
+    monkeypatch.setattr("gcp_mm.engine.batch_transfer._has_room", lambda size: room)
+    tree = ImageNetP(tree_p, ["tilt"], classes=CLASSES, input_size=SIZE)
+    shared = [batch.is_shared() for batch in Batches(tree, None, [Part("tilt", range(3), 1)], 1)]
+    # Clips of 4, 5 and 6 frames; the first is in a buffer.
+    assert shared == [True, room, room]
+
+
 def test_clean_images_of_another_size(tree_c, config, clean, tmp_path):
     tree = ImageNetC(tree_c, ["fog"], [1], CLASSES, input_size=48)
     options = Options("imagenet-c", tree_c, tmp_path / "out.json", "net", clean_root=clean)

@@ -60,9 +60,7 @@ def test_onnx_file(export, checkpoint, class_folders, tmp_path):
     onnx, runtime = (pytest.importorskip(name) for name in ("onnx", "onnxruntime"))
     pytest.importorskip("onnxscript")
     target, photo = tmp_path / "a.onnx", next((class_folders / "val").rglob("*.png"))
-    code, output, errors = export(
-        target, "--image", photo, "--scores", "--include-preprocessing"
-    )
+    code, output, errors = export(target, "--image", photo, "--scores", "--include-preprocessing")
     assert code == 0, errors
     assert f"written: {target} (ONNX, " in output
     assert "worst difference of 4 batches: " in output

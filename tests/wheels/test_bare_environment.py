@@ -1,6 +1,5 @@
 """What a user of the wheel does, in an environment of its own and far from the source tree."""
 
-
 import pytest
 import torch
 from tiny_runs import CLASSIFIER, only_error, read_scalars, write_config

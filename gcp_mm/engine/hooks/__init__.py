@@ -8,6 +8,7 @@ from gcp_mm.engine.hooks.coco_check_hook import CocoCheckHook
 from gcp_mm.engine.hooks.feature_map_check_hook import FeatureMapCheckHook
 from gcp_mm.engine.hooks.finite_check_hook import FiniteCheckHook
 from gcp_mm.engine.hooks.landscape_hook import LandscapeHook
+from gcp_mm.engine.hooks.loader_workers_hook import LoaderWorkersHook
 from gcp_mm.engine.hooks.log_interval_hook import LogIntervalHook
 from gcp_mm.engine.hooks.num_classes_check_hook import NumClassesCheckHook
 from gcp_mm.engine.hooks.pretrained_coverage_hook import PretrainedCoverageHook
@@ -25,6 +26,7 @@ __all__ = [
     "FeatureMapCheckHook",
     "FiniteCheckHook",
     "LandscapeHook",
+    "LoaderWorkersHook",
     "LogIntervalHook",
     "NumClassesCheckHook",
     "PretrainedCoverageHook",

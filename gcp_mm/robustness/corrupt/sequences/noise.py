@@ -14,9 +14,7 @@ _SIGMA = 0.03
 _PHOTONS = 300
 
 
-def _noisy(
-    clean: np.ndarray, noise: Callable[[np.ndarray], np.ndarray]
-) -> Iterator[np.ndarray]:
+def _noisy(clean: np.ndarray, noise: Callable[[np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
     yield to_pixels(clean)
     for _ in range(FRAMES - 1):
         yield to_pixels(noise(clean))
@@ -44,6 +42,4 @@ def shot_noise_sequence(
     Yields:
         31 frames; the first one is clean.
     """
-    return _noisy(
-        clean_frame(image, size), lambda clean: rng.poisson(_PHOTONS * clean) / _PHOTONS
-    )
+    return _noisy(clean_frame(image, size), lambda clean: rng.poisson(_PHOTONS * clean) / _PHOTONS)

@@ -5,10 +5,10 @@ from collections import namedtuple
 
 import pytest
 
+from gcp_mm.engine import worker_limits
+from gcp_mm.engine.worker_limits import fit_to_shared_memory, require_open_files
 from gcp_mm.errors import UserError
-from gcp_mm.robustness import worker_limits
 from gcp_mm.robustness.batch_buffers import BatchBuffers
-from gcp_mm.robustness.worker_limits import fit_to_shared_memory, require_open_files
 
 MEGABYTE = 2**20
 BATCH = 128 * 224 * 224 * 3

@@ -12,18 +12,54 @@ from mmengine.logging import print_log
 from gcp_mm.errors import UserError
 
 SHARED = Path("/dev/shm")
-CURE = (
-    "give the container more of it (docker run --ipc=host, or --shm-size=1g), or use --workers 0"
-)
+MORE = "give the container more of it (docker run --ipc=host, or --shm-size=1g)"
 
+# What the robustness tool is told for no workers at all.
+NO_WORKERS = "--workers 0"
 # Left for what else goes through shared memory.
 _MARGIN = 2 * 2**20
 # Pipes, locks and memory of a worker, and what this process opens besides (measured, rounded up).
 _FILES_OF_WORKER, _FILES = 12, 24
 
 
+def free_shared_memory() -> int | None:
+    """Return the free bytes of shared memory.
+
+    Returns:
+        The bytes; None if it has no limit, as with the option size=0 of tmpfs.
+
+    Raises:
+        OSError: If there is no shared memory at all.
+    """
+    usage = shutil.disk_usage(SHARED)
+    return usage.free if usage.total else None
+
+
+def require_shared_memory(no_workers: str = NO_WORKERS) -> int | None:
+    """Make sure that there is shared memory: the locks of the workers' queues are in it.
+
+    Args:
+        no_workers: The option that starts no workers.
+
+    Returns:
+        As :func:`free_shared_memory`.
+
+    Raises:
+        UserError: If there is none.
+    """
+    try:
+        return free_shared_memory()
+    except OSError as error:
+        raise UserError(
+            f"workers hand their images over in shared memory, and there is no {SHARED} "
+            f"({error.strerror}): {MORE}, or use {no_workers}"
+        ) from error
+
+
 def fit_to_shared_memory(workers: int, ahead: int, size: int) -> tuple[int, int]:
     """Reduce workers, or the batches that each prepares, to what shared memory has room for.
+
+    Only where results do not depend on the number of workers: the augmentations of a training do.
 
     Args:
         workers: Processes that are asked for.
@@ -39,25 +75,17 @@ def fit_to_shared_memory(workers: int, ahead: int, size: int) -> tuple[int, int]
     """
     if not workers:
         return 0, ahead
-    try:
-        usage = shutil.disk_usage(SHARED)
-    except OSError as error:
-        raise UserError(
-            f"workers hand their images over in shared memory, and there is no {SHARED} "
-            f"({error.strerror}): {CURE}"
-        ) from error
-    if not usage.total:
-        # What Linux says of a file system without a limit (size=0).
+    free = require_shared_memory()
+    if free is None:
         return workers, ahead
-    free, processes = usage.free, _processes_here()
-    room = max(0, free // processes - _MARGIN) // size - 1
+    room = max(0, free // _processes_here() - _MARGIN) // size - 1
     if room >= workers * ahead:
         return workers, ahead
     fewer_ahead = max(1, min(ahead, room // workers))
     fewer = max(0, min(workers, room // fewer_ahead))
     print_log(
         f"{SHARED} has {free / 2**20:.0f} MB free: {fewer} of {workers} workers, {fewer_ahead} of "
-        f"{ahead} batches ahead. For all, {CURE.rpartition(', or use')[0]}",
+        f"{ahead} batches ahead. For all, {MORE}",
         logger="current",
     )
     return fewer, fewer_ahead
@@ -72,11 +100,12 @@ def _processes_here() -> int:
     return max(1, int(local or 1))
 
 
-def require_open_files(workers: int) -> None:
+def require_open_files(workers: int, no_workers: str = NO_WORKERS) -> None:
     """Raise the limit on open files to what workers need: at it, they would wait for ever.
 
     Args:
         workers: Processes that are about to start.
+        no_workers: The option that starts none.
 
     Raises:
         UserError: If the system does not allow so many.
@@ -94,6 +123,6 @@ def require_open_files(workers: int) -> None:
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise UserError(
             f"{hard} open files are allowed (ulimit -n), and {workers} workers need about "
-            f"{needed}: raise the limit, or use --workers 0"
+            f"{needed}: raise the limit, or use {no_workers}"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -1,0 +1,147 @@
+"""Batches come from workers in shared memory where that has room, and else through their pipes."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from multiprocessing.reduction import ForkingPickler
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+from torch.multiprocessing.reductions import reduce_tensor
+from torch.utils.data import DataLoader
+from torch.utils.data._utils.collate import collate_tensor_fn, default_collate_fn_map
+
+from gcp_mm.engine.worker_limits import (
+    MORE,
+    NO_WORKERS,
+    SHARED,
+    require_open_files,
+    require_shared_memory,
+)
+from gcp_mm.images.shared_flags import SharedFlags
+
+# Smaller ones, the labels, take a page of shared memory and two open files each.
+_PAGE = 4096
+# Of shared memory, left for what else is in it: NCCL's buffers, the queues' locks.
+_RESERVED_SHARE, _RESERVED_AT_MOST = 8, 64 * 2**20
+
+
+def prepare_workers(
+    loader: DataLoader, no_workers: str = NO_WORKERS, said: SharedFlags | None = None
+) -> None:
+    """Let the workers of a loader go on when shared memory or open files run short.
+
+    torch hands every tensor of a batch over in a file of ``/dev/shm``. Where that is full, the
+    error is printed by a thread of the worker, and the main process waits for ever. Fewer workers
+    would draw other augmentations; the way that a batch takes changes no number.
+
+    Args:
+        loader: A loader that has not begun; without workers it stays as it is.
+        no_workers: The option that starts none, for the message.
+        said: One flag, for loaders that are to say once in all that a batch goes another way.
+
+    Raises:
+        UserError: If there is no shared memory at all, or the limit on open files is too low.
+    """
+    if not loader.num_workers or isinstance(loader.worker_init_fn, _WorkerStart):
+        return
+    require_shared_memory(no_workers)
+    require_open_files(loader.num_workers, no_workers)
+    loader.worker_init_fn = _WorkerStart(loader.worker_init_fn, said or SharedFlags(1))
+
+
+class _WorkerStart:
+    """Prepares a worker, and calls the function that its loader had for that."""
+
+    def __init__(self, then: Callable[[int], None] | None, said: SharedFlags) -> None:
+        self._then, self._said = then, said
+
+    def __call__(self, worker: int) -> None:
+        # Both are torch's own ways of adding a type; here they hold for this worker alone.
+        ForkingPickler.register(Tensor, functools.partial(_reduce, self._say))
+        default_collate_fn_map[Tensor] = functools.partial(_collate, self._say)
+        if self._then is not None:
+            self._then(worker)
+
+    def _say(self, error: Exception | None) -> None:
+        """Say once for all workers that a batch goes another way."""
+        if not self._said.set(0):
+            return
+        total = shutil.disk_usage(SHARED).total / 2**20
+        lack = (
+            f"{SHARED} ({total:.0f} MB) is full"
+            if error is None or "shared memory" in str(error)
+            else f"no shared memory can be opened ({error})"
+        )
+        print_log(
+            f"{lack}: batches that find no room in it come through the workers' pipes, which is "
+            f"slower and changes no result. For all, {MORE}",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+
+_Say = Callable[[Exception | None], None]
+
+
+def _has_room(size: int) -> bool:
+    """Say whether shared memory has room for some bytes, and a part of it stays free."""
+    try:
+        usage = shutil.disk_usage(SHARED)
+    except OSError:
+        return False
+    reserved = min(usage.total // _RESERVED_SHARE, _RESERVED_AT_MOST)
+    return not usage.total or usage.free - reserved >= size
+
+
+def _reduce(say: _Say, tensor: Tensor) -> tuple:
+    """Hand a tensor over, as the pickler of the worker asks for."""
+    is_plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
+    is_number = not tensor.is_quantized and not tensor.is_complex()
+    if not (is_plain and is_number) or tensor.requires_grad or tensor.is_shared():
+        return reduce_tensor(tensor)
+    if tensor.nbytes <= _PAGE:
+        return _by_value(tensor)
+    error = None
+    if _has_room(tensor.untyped_storage().nbytes()):
+        try:
+            return reduce_tensor(tensor)
+        except (RuntimeError, OSError) as failure:  # another process took it, or no file is left
+            error = failure
+    say(error)
+    return _by_value(tensor)
+
+
+def _by_value(tensor: Tensor) -> tuple:
+    """Take a tensor as bytes; it is rebuilt with its strides, which decide on memory formats."""
+    order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
+    content = tensor.permute(order).contiguous()
+    back = [order.index(axis) for axis in range(tensor.dim())]
+    # A view would keep a stride of 0 that an axis of size 1 may have.
+    flat = content.as_strided((content.numel(),), (1,)).view(torch.uint8).numpy()
+    return _rebuild, (flat, tuple(content.shape), tensor.dtype, back)
+
+
+def _rebuild(content: object, shape: Sequence[int], dtype: torch.dtype, back: list[int]) -> Tensor:
+    """Make a tensor of bytes."""
+    return torch.from_numpy(content).view(dtype).view(shape).permute(back)
+
+
+def _collate(say: _Say, batch: Sequence[Tensor], *, collate_fn_map: dict | None = None) -> Tensor:
+    """Stack samples; torch's function would do it in shared memory."""
+    if all(type(sample) is Tensor for sample in batch):
+        size = sum(sample.nbytes for sample in batch)
+        if size > _PAGE and not _has_room(size):
+            say(None)
+            return torch.stack(list(batch))
+    try:
+        return collate_tensor_fn(batch, collate_fn_map=collate_fn_map)
+    except RuntimeError as error:
+        if "shared memory" not in str(error):
+            raise
+        say(error)
+        return torch.stack(list(batch))
