@@ -24,13 +24,17 @@ class FiniteCheckHook(Hook):
     It is the loss that counts. In float16 the scaler skips a step whose gradients are infinite,
     which is how it finds its scale, and not even the first sign of a divergence.
 
-    The loss is looked at where mmengine's ``RuntimeInfoHook`` has put it, on the CPU, so that the
-    device is not waited for once more. mmdet's ``CheckInvalidLossHook`` looks at every 50th, and
-    ends in an AssertionError after the checkpoints in between.
+    mmdet's ``CheckInvalidLossHook`` looks at every 50th loss, and ends in an AssertionError after
+    the checkpoints in between.
+
+    Several processes agree in every iteration. One that stopped alone would leave the others
+    waiting in the next step, and they cannot be trusted to see for themselves: a loss that is not
+    finite in one process reaches them by its gradients, but not where a scaler skips the step, nor
+    where their own losses do not use the parameters that it has spoiled.
     """
 
-    # Behind RuntimeInfoHook; before the schedule goes on, and before hooks that change what was
-    # loaded, such as the EMA hook.
+    # Before the schedule goes on, and before hooks that change what was loaded, such as the EMA
+    # hook. RuntimeInfoHook comes first and has waited for the device already, where it is there.
     priority = "HIGH"
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -67,8 +71,7 @@ class FiniteCheckHook(Hook):
         """
         if not outputs or "loss" not in outputs:
             return
-        logged = runner.message_hub.log_scalars.get("train/loss")
-        loss = float(outputs["loss"] if logged is None else logged.current())
+        loss = _number(outputs["loss"])
         if runner.world_size == 1:
             stop = not math.isfinite(loss)
         else:
@@ -83,7 +86,7 @@ class FiniteCheckHook(Hook):
         parts = [
             name
             for name, value in outputs.items()
-            if name != "loss" and "loss" in name and not math.isfinite(float(value))
+            if name != "loss" and "loss" in name and not math.isfinite(_number(value))
         ]
         found = all_gather_object((loss, parts))
         loss, parts = next(item for item in found if not math.isfinite(item[0]))
@@ -147,6 +150,10 @@ def _learning_rate(runner: Runner) -> str:
     rates = [rate for name, values in groups.items() if "base" not in name for rate in values]
     low, high = min(rates), max(rates)
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _number(loss: torch.Tensor | float) -> float:
+    return float(torch.as_tensor(loss).detach())
 
 
 def _network(runner: Runner) -> nn.Module:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, RuntimeInfoHook
 from tiny_runs import forget_runs, only_error, read_checkpoint
 
 from engine.counting import best_files, counting_runner
@@ -37,6 +37,25 @@ def test_diverged_training_names_iteration_rate_and_the_last_good_checkpoint(tmp
     # The square of weights of 1e30 is no float32.
     assert message.startswith("the loss is inf at iteration 2, epoch 1, learning rate 1e+30: ")
     assert "no checkpoint has been written" in message and "optimizer.lr=" in message
+
+
+class OwnLog(Hook):
+    """Write scalars as RuntimeInfoHook does, and go on with a number of its own."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        runner.message_hub.update_scalar("train/loss", 1.0)
+
+
+@pytest.mark.parametrize("own_log", [False, True])
+def test_loss_is_the_one_of_the_iteration_without_the_info_hook(tmp_path, own_log):
+    hooks = [dict(type="gcp_mm.FiniteCheckHook"), *[OwnLog()] * own_log]
+    settings = dict(custom_hooks=hooks, optim_wrapper=dict(optimizer=DIVERGING))
+    runner = counting_runner(tmp_path, 2, **settings)
+    runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, RuntimeInfoHook)]
+    # What an earlier run in the same process has left.
+    runner.message_hub.update_scalar("train/loss", 0.5)
+    with pytest.raises(UserError, match="the loss is inf at iteration 2"):
+        runner.train()
 
 
 class Schedule(Hook):
