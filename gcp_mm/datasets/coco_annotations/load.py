@@ -28,7 +28,10 @@ _checked: OrderedDict[tuple, Findings] = OrderedDict()
 
 
 def load_annotations(
-    path: str, images: ImageFolder | None = None, backend_args: dict | None = None
+    path: str,
+    images: ImageFolder | None = None,
+    backend_args: dict | None = None,
+    alone: bool = False,
 ) -> tuple[dict, Findings]:
     """Read a COCO-format file, with everything repaired that can be repaired with certainty.
 
@@ -40,6 +43,7 @@ def load_annotations(
         images: The folder of the images, to compare them with their entries. None takes over what
             another call has found out about them.
         backend_args: See mmengine's ``get``.
+        alone: Whether this process asks for itself, and the others do not read the file.
 
     Returns:
         The content, and what was found; problems are not raised yet, see
@@ -58,8 +62,8 @@ def load_annotations(
 
         # A worker of a data loader has no part in what the processes do together. Of these, the
         # first one decides: on a network the others may see another time of the file.
-        is_worker = get_worker_info() is not None
-        findings, is_new = inspect() if is_worker else on_first_process(inspect)
+        alone = alone or get_worker_info() is not None
+        findings, is_new = inspect() if alone else on_first_process(inspect)
         if is_new:
             # What is refused may be another time, after the images were put right.
             if not (findings.problems or findings.missing or findings.unreadable):
