@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import mmcv
@@ -9,6 +10,7 @@ import numpy as np
 
 from gcp_mm.errors import UserError
 from gcp_mm.images.read_image import ImageReadError, read_image
+from gcp_mm.robustness.seal import NOT_AS_WRITTEN, is_intact
 
 #: Height and width of the released images and clips of ImageNet-C and ImageNet-P.
 RELEASED_SIZE = 224
@@ -45,25 +47,37 @@ def fit(image: np.ndarray, size: int | None, path: str | Path) -> np.ndarray:
     return mmcv.imresize(image, (size, size), interpolation="bilinear", backend="pillow")
 
 
-def read_fixed(path: str | Path, size: int | None = None, decoder: str = "pillow") -> np.ndarray:
+def read_fixed(
+    path: str | Path, size: int | None = None, decoder: str = "pillow", sealed: bool = False
+) -> np.ndarray:
     """Read an image that has its final size.
 
     Args:
         path: The file.
         size: See :func:`fit`.
         decoder: 'pillow', as for published numbers, or 'cv2'.
+        sealed: Whether the file was written with a digest; see :mod:`gcp_mm.robustness.seal`.
 
     Returns:
         (H, W, 3) uint8, channels blue, green, red, contiguous.
 
     Raises:
-        UserError: If the file cannot be read, or has another size.
+        UserError: If the file cannot be read, is not what was written, or has another size.
     """
+    content: str | Path | bytes = path
+    with contextlib.suppress(OSError):  # whatever it is, reading names it
+        content = Path(path).read_bytes()
+        if not is_intact(content, sealed):
+            raise UserError(_broken(path, NOT_AS_WRITTEN))
     try:
-        image = read_image(path, backend=decoder, order="bgr")
+        image = read_image(content, name=str(path), backend=decoder, order="bgr")
     except ImageReadError as error:
-        raise UserError(
-            f"image {str(path)!r} cannot be read ({error.reason}). Evaluation skips no image: "
-            "replace the file and start again; finished cells are kept"
-        ) from error
+        raise UserError(_broken(path, error.reason)) from error
     return fit(image, size, path)
+
+
+def _broken(path: str | Path, reason: str) -> str:
+    return (
+        f"image {str(path)!r} cannot be read ({reason}). Evaluation skips no image: replace the "
+        "file and start again; finished cells are kept"
+    )

@@ -76,9 +76,9 @@ class ImageNetC(RobustnessTree):
             (H, W, 3) uint8, channels blue, green, red.
 
         Raises:
-            UserError: If it cannot be read or has another size.
+            UserError: If it cannot be read, is not what was written, or has another size.
         """
-        return read_fixed(self.path(cell, index), self.input_size, self.decoder)
+        return read_fixed(self.path(cell, index), self.input_size, self.decoder, self.sealed)
 
     def __len__(self) -> int:
         """Return the number of images of all cells."""

@@ -74,7 +74,7 @@ class ImageNetP(RobustnessTree):
         Raises:
             UserError: If it is broken or has frames of another size.
         """
-        return read_clip(self.path(cell, index), self.input_size, out)
+        return read_clip(self.path(cell, index), self.input_size, out, self.sealed)
 
     @cached_property
     def _ends(self) -> np.ndarray:

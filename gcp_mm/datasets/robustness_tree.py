@@ -19,7 +19,7 @@ from gcp_mm.datasets.text_list import read_class_names
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.plain_data import digest
-from gcp_mm.robustness.corrupt.manifest import find_manifest
+from gcp_mm.robustness.corrupt.manifest import find_manifest, is_sealed
 from gcp_mm.robustness.listing import CLIP_SUFFIXES, Listing, common_listing
 
 # Files whose size is looked at.
@@ -60,6 +60,7 @@ class RobustnessTree(Dataset):
         complete: The files of each cell.
         listing: Those of them that are used.
         manifest: How the tree was made; None for released data.
+        sealed: Whether its files were written with a digest each, which is checked.
         class_to_index: The class table.
     """
 
@@ -75,6 +76,7 @@ class RobustnessTree(Dataset):
     ) -> None:
         self.root = Path(data_root).expanduser()
         self.manifest = find_manifest(self.root, cells)
+        self.sealed = self.manifest is not None and is_sealed(self.manifest)
         self._folders = dict(cells)
         self.cells = tuple(cells)
         self.complete = complete = listing or common_listing(self._folders, suffixes)

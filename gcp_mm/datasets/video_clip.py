@@ -18,7 +18,7 @@ import numpy as np
 
 from gcp_mm.datasets.fixed_size import RELEASED_SIZE, fit
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.clip_seal import is_intact
+from gcp_mm.robustness.seal import NOT_AS_WRITTEN, is_intact
 
 
 def _open(path: str | Path) -> tuple[cv2.VideoCapture, int]:
@@ -56,7 +56,10 @@ def count_frames(path: str | Path) -> int:
 
 
 def read_clip(
-    path: str | Path, size: int | None = None, out: np.ndarray | None = None
+    path: str | Path,
+    size: int | None = None,
+    out: np.ndarray | None = None,
+    sealed: bool = False,
 ) -> np.ndarray:
     """Decode a clip with FFmpeg on one thread.
 
@@ -66,6 +69,7 @@ def read_clip(
             :func:`gcp_mm.datasets.fixed_size.fit`.
         out: (at least T, H, W, 3) uint8 that the frames are decoded into; None, or an array of
             another size, gives a new one.
+        sealed: Whether the clip was written with a digest; see :mod:`gcp_mm.robustness.seal`.
 
     Returns:
         (T, H, W, 3) uint8, channels blue, green, red; T is the clip's own number of frames.
@@ -76,8 +80,8 @@ def read_clip(
             another size.
     """
     with contextlib.suppress(OSError):  # whatever it is, the decoder names it
-        if not is_intact(Path(path).read_bytes()):
-            raise UserError(_broken(path, "is damaged (its bytes are not those that were written)"))
+        if not is_intact(Path(path).read_bytes(), sealed):
+            raise UserError(_broken(path, f"is damaged ({NOT_AS_WRITTEN})"))
     stated, decoded = _decode_strictly(path) if has_strict_decoder() else _decode(path)
     side = size or RELEASED_SIZE
     fits = out is not None and len(out) >= stated and out.shape[1:] == (side, side, 3)

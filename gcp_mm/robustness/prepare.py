@@ -92,6 +92,12 @@ def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | Non
             logger="current",
             level=logging.WARNING,
         )
+    if tree.manifest is not None and not tree.sealed:
+        print_log(
+            f"{str(tree.root)!r} was made by an earlier version, without digests of its files: "
+            "damage that a decoder takes for right is not noticed",
+            logger="current",
+        )
     reading = ((tree.manifest or {}).get("settings") or {}).get("reading") or {}
     load = next(iter(tested_dataset(cfg).get("pipeline") or ()), {})
     ignores = load.get("ignore_orientation", False) or "ignore" in str(load.get("color_type"))

@@ -19,7 +19,6 @@ from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
 from gcp_mm.images.read_image import REMARKS
 from gcp_mm.locks import hold_folder
-from gcp_mm.robustness.clip_seal import SEAL
 from gcp_mm.robustness.corrupt.cells import JPEG_QUALITY, Cells, CorruptionCell
 from gcp_mm.robustness.corrupt.image_corruption import MIN_SIDE, require_imagecorruptions
 from gcp_mm.robustness.corrupt.manifest import Manifest, library_versions
@@ -32,6 +31,7 @@ from gcp_mm.robustness.corrupt.sources import (
     unusual_reading,
 )
 from gcp_mm.robustness.corrupt.video import PARAMS, PRESET, require_encoder
+from gcp_mm.robustness.seal import SEAL, seal
 
 _Result = TypeVar("_Result")
 
@@ -45,6 +45,7 @@ class _Job:
     size: int | None
     seed: int
     ignore_orientation: bool
+    seals_images: bool
 
     def check(self, source: SourceImage) -> list[str]:
         """Read an image; return what is to be remarked about it."""
@@ -60,7 +61,11 @@ class _Job:
         image = read_source(source.path, self.size, self.ignore_orientation)
         for cell in missing:
             path = cell.file(self.root, source)
-            atomic_write(path, cell.content(image, source, self.size, self.seed))
+            content = cell.content(image, source, self.size, self.seed)
+            # Clips come with theirs.
+            if self.seals_images and isinstance(cell, CorruptionCell):
+                content = seal(content)
+            atomic_write(path, content)
         return len(missing)
 
 
@@ -116,7 +121,8 @@ def make_corruptions(
 
     Every file has a seed of its own, so that it does not depend on the number of workers or on the
     other cells. Files appear complete or not at all; what exists is kept, so that a run that was
-    killed goes on where it was, and further cells can be added.
+    killed goes on where it was, and further cells can be added. Each has a digest at its end, which
+    evaluation checks.
 
     Args:
         source: Class folders, ``SOURCE/<class>/<image>``.
@@ -166,15 +172,16 @@ def make_corruptions(
     if reading := unusual_reading(sources, ignore_orientation):
         settings["reading"] = reading
     manifest = Manifest(root, dataset, settings, classes_of(sources))
-    job = _Job(root, cells, size, seed, ignore_orientation)
     if not manifest.path.exists():
         # Before anything is written: a file that is replaced later makes it another source.
-        _say(sources, list(_parallel(job.check, sources, workers)))
+        check = _Job(root, cells, size, seed, ignore_orientation, manifest.is_sealed).check
+        _say(sources, list(_parallel(check, sources, workers)))
     written = 0
     with hold_folder(root, "is being written", "wait for it, or choose another folder"):
         # Another process may have begun the tree, or added cells, meanwhile.
         manifest = Manifest(root, dataset, settings, classes_of(sources))
         manifest.save()
+        job = _Job(root, cells, size, seed, ignore_orientation, manifest.is_sealed)
         on_image(0, len(sources))
         for done, number in enumerate(_parallel(job.write, sources, workers), 1):
             written += number

@@ -12,6 +12,7 @@ from typing import Any
 from gcp_mm.engine.differences import differences
 from gcp_mm.errors import FolderExistsError, UserError
 from gcp_mm.files import abbreviate, atomic_write
+from gcp_mm.robustness.seal import SEAL
 
 MANIFEST_NAME = "manifest.json"
 FORMAT, VERSION = "gcp_mm corruptions", 1
@@ -99,6 +100,15 @@ def _relevant(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"dataset": content.get("dataset"), **settings, **versions}
 
 
+def is_sealed(content: Mapping[str, Any]) -> bool:
+    """Say whether all files of a tree were written with a digest.
+
+    Args:
+        content: Of its manifest.
+    """
+    return bool(content.get("seal") or content.get("settings", {}).get("seal"))
+
+
 def _is_left_over(path: Path) -> bool:
     """Say whether a file is what a process leaves that is killed while it writes a manifest."""
     return path.name == ".lock" or bool(re.fullmatch(r"\.manifest\.json(\.\d+)?\.part", path.name))
@@ -132,6 +142,8 @@ class Manifest:
             # Earlier trees do not say how unusual images were read. No setting, so that one of
             # ordinary images is continued.
             "states_reading": True,
+            # Nor have their images a digest; of clips it is a setting.
+            "seal": SEAL,
             "classes": list(classes),
             "images_per_cell": settings["num_images"],
             "cells": {},
@@ -152,6 +164,13 @@ class Manifest:
                 "Ask for the same, or choose another folder"
             )
         self.content["cells"] = dict(found.get("cells", {}))
+        # All files of a tree are alike.
+        self.content["seal"] = found.get("seal")
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the files get a digest each."""
+        return is_sealed(self.content)
 
     def save(self, finished: Sequence[str] = ()) -> None:
         """Write the manifest.

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import os
@@ -15,6 +16,7 @@ from processes import is_running
 from trials.file_events import FileEvents
 from trials.forked import run_forked
 
+from gcp_mm.datasets import ImageNetC, ImageNetP
 from gcp_mm.errors import FileHeldError, FolderExistsError, UserError
 from gcp_mm.locks import hold_folder
 from gcp_mm.robustness.corrupt import make_corruptions
@@ -55,7 +57,9 @@ def test_images_are_corrupted_and_kept_at_quality_85(photos, tmp_path):
     seed = derive_seed(3, "gaussian_noise/2", "cat/one")
     noisy = corrupt_image(clean, "gaussian_noise", 2, seed)
     Image.fromarray(noisy).save(expected, "JPEG", quality=85)
-    assert found["gaussian_noise/2/cat/one.JPEG"] == expected.getvalue()
+    written = found["gaussian_noise/2/cat/one.JPEG"]
+    assert written.startswith(expected.getvalue())
+    assert written.endswith(hashlib.sha256(expected.getvalue()).digest())
 
 
 @pytest.fixture
@@ -194,6 +198,48 @@ def test_another_source_is_refused(photos, tmp_path):
     make_corruptions(photos, root, [NOISE], size=48)
     with pytest.raises(FolderExistsError, match="limit is None there and 1 here.*num_images is 4"):
         make_corruptions(photos, root, [NOISE], size=48, limit=1)
+
+
+@pytest.mark.parametrize("cell", [NOISE, SHOT])
+def test_every_flipped_bit_is_noticed(photos, tmp_path, cell):
+    """Most leave a picture that decoders take for right."""
+    root = tmp_path / "tree"
+    make_corruptions(photos, root, [cell], size=48)
+    if cell is NOISE:
+        tree = ImageNetC(root, ["gaussian_noise"], [2], input_size=48)
+    else:
+        tree = ImageNetP(root, ["shot_noise"], input_size=48)
+    path, intact = tree.path(cell.key, 0), tree.read(cell.key, 0)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    damaged = {place: 1 << rng.integers(8) for place in rng.choice(len(content), 60)}
+    # The digest itself, and what it is recognised by.
+    for place, bit in [*damaged.items(), (len(content) - 1, 1), (len(content) - 40, 1)]:
+        path.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
+        with pytest.raises(UserError) as caught:
+            tree.read(cell.key, 0)
+        assert str(path) in str(caught.value)
+        assert "its bytes are not those that were written" in str(caught.value)
+    path.write_bytes(content)
+    assert np.array_equal(tree.read(cell.key, 0), intact)
+
+
+def test_tree_of_an_earlier_version_is_continued_and_read_without_digests(photos, tmp_path):
+    root = tmp_path / "c"
+    make_corruptions(photos, root, [NOISE], size=48)
+    sealed = contents(root)
+    manifest = read_manifest(root)
+    # As it was before images had a digest.
+    del manifest["seal"]
+    (root / "manifest.json").write_text(json.dumps(manifest))
+    (root / "gaussian_noise/2/cat/one.JPEG").unlink()
+    assert make_corruptions(photos, root, [NOISE], size=48) == (1, 3)
+    found = contents(root)
+    name = "gaussian_noise/2/cat/one.JPEG"
+    assert sealed[name].startswith(found[name]) and len(sealed[name]) == len(found[name]) + 54
+    assert {**found, name: sealed[name]} == sealed
+    tree = ImageNetC(root, ["gaussian_noise"], [2], input_size=48)
+    assert not tree.sealed and len({tree.read("gaussian_noise/2", i).tobytes() for i in range(4)})
 
 
 def test_clips_that_were_encoded_in_another_way_are_not_continued(photos, tmp_path):
