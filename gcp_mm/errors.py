@@ -9,23 +9,28 @@ class UserError(ValueError):
     """Something outside the code is wrong; the message says what, where and what to do."""
 
 
-class CheckpointNotFoundError(UserError, FileNotFoundError):
-    """A checkpoint file does not exist."""
+class SystemUserError(UserError, OSError):
+    """The system refuses something; has the ``errno`` of its error where there was one."""
 
     # OSError.__str__ would print None when it is given a message alone.
     __str__ = ValueError.__str__
 
+    def __reduce__(self) -> tuple:
+        """Pickle the number of the system too, which OSError does for errors without a message."""
+        numbers = {"errno": self.errno, "strerror": self.strerror}
+        return type(self), self.args, {**self.__dict__, **numbers}
 
-class FolderExistsError(UserError, FileExistsError):
+
+class CheckpointNotFoundError(SystemUserError, FileNotFoundError):
+    """A checkpoint file does not exist."""
+
+
+class FolderExistsError(SystemUserError, FileExistsError):
     """A folder that is about to be made exists and holds something else."""
 
-    __str__ = ValueError.__str__
 
-
-class FileWriteError(UserError, OSError):
+class FileWriteError(SystemUserError):
     """A file cannot be written."""
-
-    __str__ = ValueError.__str__
 
     @classmethod
     def of(cls, error: OSError, what: str) -> FileWriteError:
