@@ -27,8 +27,9 @@ except ModuleNotFoundError:  # Windows, where gcp_mm.ops alone is used
 # A file that another process takes away meanwhile is tried again; where a file system gives an open
 # file and its name different numbers (CIFS with noserverino, some of FUSE), it always seems so.
 TRIES = 100
-# What a file system without locks answers, such as Lustre in its default mount.
-_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
+# What a file system without locks answers, such as Lustre in its default mount; NFS answers EBADF
+# for a file that is open to read alone.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
 
 
 def try_lock(descriptor: int) -> bool | None:
@@ -134,13 +135,13 @@ class Lock:
 
     def _take(self, certain: bool) -> int | None:
         """Open and lock the file; None if it vanished meanwhile, or only seems so."""
+        created, ours = True, True
         try:
-            created = True
             descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
         except FileExistsError:
             created = False
             try:
-                descriptor = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW)
+                descriptor, ours = self._open_existing()
             except FileNotFoundError:
                 return None
         try:
@@ -149,6 +150,9 @@ class Lock:
             # Without locks the file itself is the sign, unless its process is known to be gone.
             if locked is False or (locked is None and not created and not _has_ended(holder)):
                 raise FileHeldError(self._refusal(holder, certain=locked is False))
+            if not ours:
+                self._remove_of_others(descriptor)
+                return None
             if is_at(descriptor, self.path) or not certain:
                 kept, descriptor = descriptor, -1
                 return kept
@@ -156,6 +160,33 @@ class Lock:
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
+
+    def _open_existing(self) -> tuple[int, bool]:
+        """Open the file of an earlier holder; say whether we may write it."""
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_NOFOLLOW), True
+        except PermissionError:
+            pass
+        try:
+            return os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), False
+        except PermissionError as error:
+            raise FileHeldError(self._belongs_to_others()) from error
+
+    def _remove_of_others(self, descriptor: int) -> None:
+        """Remove what a process of another user left, and which states that process."""
+        try:
+            if is_at(descriptor, self.path):
+                self.path.unlink()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise FileHeldError(self._belongs_to_others()) from error
+
+    def _belongs_to_others(self) -> str:
+        return (
+            f"{str(self.path)!r} belongs to another user and cannot be taken over: "
+            "if nobody is at work there, have it deleted, or choose another place"
+        )
 
     def _refusal(self, holder: str, certain: bool) -> str:
         holder = "".join(c for c in holder if c.isprintable()).strip() or "another process"

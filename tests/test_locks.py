@@ -1,11 +1,14 @@
 """A file or a folder is held by one process, until it ends in whatever way."""
 
+import errno
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -117,6 +120,96 @@ def test_without_locks_of_the_system_the_holder_is_asked_for(tmp_path, without_l
     else:
         with pytest.raises(FileHeldError, match=r"If that process is gone, delete '.*\.a\.lock'$"):
             hold_file(tmp_path / "a", "is written", "wait").acquire()
+
+
+@pytest.fixture
+def left_by_another_user(tmp_path, monkeypatch):
+    """Return a lock that another user left, which may be read, but not written."""
+    lock = tmp_path / ".lock"
+    lock.write_text("process 1 on elsewhere since 2020-01-01 00:00:00 (train.py)")
+    real, inode = os.open, lock.stat().st_ino
+
+    def refuse(path, flags, *mode, **options):
+        existing = Path(path) == lock and lock.exists() and lock.stat().st_ino == inode
+        if existing and flags & os.O_RDWR and not flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path, flags, *mode, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    return lock
+
+
+def test_lock_that_another_user_left_blocks_nobody(left_by_another_user, tmp_path):
+    with hold_folder(tmp_path, "is in use", "choose another"):
+        assert f"process {os.getpid()} " in left_by_another_user.read_text()
+    assert names(tmp_path) == []
+
+
+def test_lock_that_another_user_holds_is_respected(left_by_another_user, tmp_path):
+    with left_by_another_user.open() as held:
+        assert locks.try_lock(held.fileno())
+        with pytest.raises(FileHeldError, match=r"is in use by process 1 on elsewhere .*another$"):
+            hold_folder(tmp_path, "is in use", "choose another").acquire()
+    assert left_by_another_user.exists()
+
+
+def test_lock_of_another_user_that_stays_says_whom_to_ask(
+    left_by_another_user, tmp_path, monkeypatch
+):
+    def refuse(path):
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(FileHeldError, match="belongs to another user .* have it deleted, or"):
+        hold_folder(tmp_path, "is in use", "choose another").acquire()
+
+
+AS_NOBODY = """
+import os, sys
+from gcp_mm.errors import FileHeldError
+from gcp_mm.locks import hold_folder
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+try:
+    with hold_folder(sys.argv[1], "is in use", "choose another"):
+        print("held")
+except FileHeldError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
+@pytest.mark.parametrize(
+    ("folder", "file", "said"),
+    [
+        (0o777, 0o644, "held\n"),
+        (0o1777, 0o644, "belongs to another user"),
+        (0o777, 0o600, "belongs to another user"),
+    ],
+)
+def test_another_user_takes_over_what_the_rights_allow(run_tool, folder, file, said):
+    with tempfile.TemporaryDirectory() as name:  # others may not look into tmp_path
+        Path(name).chmod(folder)
+        lock = Path(name) / ".lock"
+        lock.touch()
+        lock.chmod(file)
+        assert said in run_tool("-c", AS_NOBODY, name).stdout
+        assert lock.exists() == (said != "held\n")
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF])
+def test_answers_of_file_systems_without_locks(tmp_path, monkeypatch, code):
+    """NFS without its lock daemon, and NFS for a file that is open to read alone."""
+
+    def refuse(descriptor, operation):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    with hold_folder(tmp_path, "is in use", "wait"):
+        with pytest.raises(FileHeldError, match=f"by process {os.getpid()} .*If that process"):
+            hold_folder(tmp_path, "is in use", "wait").acquire()
+    assert names(tmp_path) == []
 
 
 def test_file_system_whose_numbers_differ_is_no_endless_loop(tmp_path, monkeypatch):
