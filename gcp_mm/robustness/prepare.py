@@ -97,6 +97,7 @@ def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | Non
             f"{str(tree.root)!r} was made by an earlier version, without digests of its files: "
             "damage that a decoder takes for right is not noticed",
             logger="current",
+            level=logging.WARNING,
         )
     reading = ((tree.manifest or {}).get("settings") or {}).get("reading") or {}
     load = next(iter(tested_dataset(cfg).get("pipeline") or ()), {})

@@ -154,12 +154,11 @@ class ResultFile:
             UserError: If the cells of the file were measured with another PyTorch or decoder.
         """
         known = self.content["versions"]
-        exact = ({key: each.get(key) for key in _EXACT} for each in (known, packages))
-        if known and (different := differences(*exact)):
+        pairs = {key: (known.get(key), packages.get(key)) for key in _EXACT}
+        if known and (different := {key: pair for key, pair in pairs.items() if len({*pair}) > 1}):
             raise UserError(
                 f"{str(self.path)!r} has cells that were measured with other versions: "
-                f"{', '.join(different)}. It is kept. Install the same versions, or choose another "
-                "--out"
+                f"{_describe_versions(different)}, or choose another --out"
             )
         for key, version in packages.items():
             seen = [*known[key].split(", "), *version.split(", ")] if key in known else [version]
@@ -180,3 +179,16 @@ class ResultFile:
         self.content["metrics"] = dict(metrics)
         text = json.dumps(self.content, indent=1, allow_nan=False) + "\n"
         atomic_write(self.path, text, "result file")
+
+
+def _describe_versions(different: Mapping[str, tuple[str | None, str | None]]) -> str:
+    """Say which packages differ, and how the recorded ones come back."""
+    parts = [
+        f"{key} is {there or 'not recorded'} there and {here or 'not installed'} here"
+        for key, (there, here) in different.items()
+    ]
+    remedies = [f"install {key} {there}" for key, (there, _) in different.items() if there]
+    if "av" in different and not different["av"][0]:
+        # Earlier versions of gcp_mm never used it.
+        remedies.append("uninstall av, without which OpenCV decodes the clips as it did there")
+    return f"{', '.join(parts)}. It is kept. To go on with it, {' and '.join(remedies)}"

@@ -19,12 +19,14 @@ def compare(caplog):
     logger.addHandler(caplog.handler)
     caplog.set_level(logging.WARNING)
 
-    def lines(load, reading, clean=None, states=True):
+    def lines(load, reading, clean=None, states=True, sealed=True):
         cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=[load]))))
         manifest = None
         if reading or not states:
             manifest = dict(settings=dict(reading=reading), states_reading=states)
-        tree = SimpleNamespace(root="tree", num_samples=None, num_items=9, manifest=manifest)
+        tree = SimpleNamespace(
+            root="tree", num_samples=None, num_items=9, manifest=manifest, sealed=sealed
+        )
         images = CleanImages(None, np.zeros(clean), "") if clean else None
         _compare_reading(cfg, tree, images)
         return [row.getMessage() for row in caplog.records]
@@ -57,6 +59,11 @@ def test_orientation_of_tree_and_pipeline_is_compared(compare, load, made, said)
 def test_tree_of_an_earlier_version_is_said(compare):
     (line,) = compare(dict(type=OURS), None, states=False)
     assert "'tree' was made by an earlier version, which ignored orientation tags" in line
+
+
+def test_tree_without_digests_is_said(compare):
+    (line,) = compare(dict(type=OURS), {"sixteen_bits": 1}, sealed=False)
+    assert "'tree' was made by an earlier version, without digests of its files" in line
 
 
 def test_trees_without_tags_go_with_any_pipeline(compare):

@@ -141,3 +141,31 @@ def test_more_right_than_there_are_is_refused(tmp_path):
     (tmp_path / "0.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="cells/fog/1 has 50000 right of 5 images"):
         read_result(tmp_path / "0.json")
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "said"),
+    [
+        (
+            {"torch": "2.1"},
+            {"torch": "2.1", "av": "17.0"},
+            "av is not recorded there and 17.0 here. It is kept. To go on with it, uninstall av, "
+            "without which OpenCV decodes the clips as it did there, or choose another --out",
+        ),
+        (
+            {"torch": "2.1", "av": "16.0"},
+            {"torch": "2.2"},
+            "av is 16.0 there and not installed here, torch is 2.1 there and 2.2 here. It is kept. "
+            "To go on with it, install av 16.0 and install torch 2.1, or choose another --out",
+        ),
+    ],
+)
+def test_versions_that_differ_are_named_with_the_remedy(tmp_path, there, here, said):
+    path = tmp_path / "out.json"
+    file = ResultFile(path, "imagenet-p", "name", {})
+    file.measured_with(there, {})
+    file.measured_with(there, {})
+    with pytest.raises(UserError) as caught:
+        file.measured_with(here, {})
+    text = f"{str(path)!r} has cells that were measured with other versions: {said}"
+    assert str(caught.value) == text

@@ -188,7 +188,8 @@ def test_other_versions_do_not_continue_a_file(tool, part_c, tmp_path, monkeypat
     for package, version in (("torch", "1.0"), ("pillow", "2.0"), ("opencv", "3.0")):
         monkeypatch.setattr(evaluate, "versions", lambda _, p=package, v=version: {**real, p: v})
         error = only_error(*tool("imagenet-c", part_c))
-        assert f"{package} is {real[package]!r} there and {version!r} here" in error
+        assert f"{package} is {real[package]} there and {version} here. It is kept. " in error
+        assert f"To go on with it, install {package} {real[package]}, or choose another" in error
         # Nothing is measured: the measures of finished cells are asked for.
         assert tool("imagenet-c", part_c, "--severities", 1)[0] == 0
         assert json.loads(path.read_text()) == before
