@@ -190,3 +190,11 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(
             "golden_layer", [pytest.param(path, id=path.stem) for path in files] or [absent]
         )
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Show a bar also of work that is short."""
+    from gcp_mm.engine import progress
+
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,34 +70,25 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parse(argv, prog)
 
     def command() -> None:
-        from mmengine.utils import ProgressBar
-
+        from gcp_mm.engine.progress import Stages
         from gcp_mm.robustness.corrupt import make_corruptions
         from gcp_mm.robustness.corrupt.choose import choose_cells
 
         cells = choose_cells(args.dataset, args.corruptions, args.severities, args.perturbations)
-        bar = None
-
-        def on_image(done: int, total: int) -> None:
-            nonlocal bar
-            if done == 0:
-                bar = ProgressBar(total, file=sys.stderr)
-            else:
-                bar.update()
-
-        written, kept = make_corruptions(
-            args.source,
-            args.out,
-            cells,
-            size=None if args.keep_size else args.size,
-            limit=args.limit,
-            seed=args.seed,
-            workers=args.workers,
-            ignore_orientation=args.ignore_orientation,
-            on_image=on_image,
-        )
+        with Stages() as stages:
+            written, kept = make_corruptions(
+                args.source,
+                args.out,
+                cells,
+                size=None if args.keep_size else args.size,
+                limit=args.limit,
+                seed=args.seed,
+                workers=args.workers,
+                ignore_orientation=args.ignore_orientation,
+                on_image=stages,
+            )
         print(
-            f"\n{args.out}: {len(cells)} cells of {(written + kept) // len(cells)} images, "
+            f"results: {args.out}: {len(cells)} cells of {(written + kept) // len(cells)} images, "
             f"{written} files written and {kept} kept"
         )
         found = ("--dataset", args.dataset, "--data-root", args.out)

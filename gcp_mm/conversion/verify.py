@@ -14,6 +14,7 @@ from torchvision import transforms
 from gcp_mm.conversion.conversion import Conversion
 from gcp_mm.conversion.model_config import model_config
 from gcp_mm.conversion.plain_networks import plain_network
+from gcp_mm.engine.progress import if_long
 from gcp_mm.errors import UserError
 from gcp_mm.images.read_image import ImageReadError, read_image
 
@@ -76,14 +77,16 @@ def read_images(paths: Sequence[str | Path]) -> list[Tensor]:
         UserError: If a file does not exist or is no image.
     """
     images = []
-    for path in paths:
-        try:
-            image = read_image(path, ignore_orientation=True)
-        except ImageReadError as error:
-            raise UserError(
-                f"--verify: {str(path)!r} is not a readable image: {error.reason}"
-            ) from error
-        images.append(_PREPROCESS(Image.fromarray(image)))
+    with if_long(len(paths), "reading images") as progress:
+        for path in paths:
+            try:
+                image = read_image(path, ignore_orientation=True)
+            except ImageReadError as error:
+                raise UserError(
+                    f"--verify: {str(path)!r} is not a readable image: {error.reason}"
+                ) from error
+            images.append(_PREPROCESS(Image.fromarray(image)))
+            progress.update()
     return images
 
 
@@ -127,11 +130,13 @@ def logits_before_and_after(
     before.load_state_dict(conversion.source, strict=True)
     before.double().eval()
     after = build_converted(conversion).double().eval()
-    with torch.no_grad():
-        return [
-            (before(image[None].double())[0], after(image[None].double(), mode="tensor")[0])
-            for image in images
-        ]
+    pairs = []
+    with torch.no_grad(), if_long(len(images), "comparing logits") as progress:
+        for image in images:
+            batch = image[None].double()
+            pairs.append((before(batch)[0], after(batch, mode="tensor")[0]))
+            progress.update()
+    return pairs
 
 
 def build_converted(conversion: Conversion) -> torch.nn.Module:

@@ -137,7 +137,7 @@ class ClassFolder(SkipUnreadable, CustomDataset):
             return self._find_remote()
         if not Path(self.img_prefix).is_dir():
             raise UserError(f"{self.img_prefix!r} is no folder of images")
-        found = list_image_files(self.img_prefix, self.extensions, folders=self.with_label)
+        found = list_image_files(self.img_prefix, self.extensions, self.with_label, show=True)
         if self.test_mode and found.dangling:
             raise UserError(
                 f"{self.img_prefix!r}: {len(found.dangling)} images are links to nothing: "

@@ -89,17 +89,22 @@ def _write_split(
     folder: Path, split: str, number: int, image_size: tuple[int, int], seed: int
 ) -> dict[str, int]:
     """Write the images and the annotation file of one split and return its counts."""
+    # mmengine takes seconds to import, and this package needs nothing else of it.
+    from gcp_mm.engine.progress import if_long
+
     image_folder = folder / f"{split}2017"
     image_folder.mkdir()
     images, annotations = [], []
-    for index in range(number):
-        scene = render_scene(image_size, seed, split, index)
-        entry = coco_image(scene, coco_image_id(split, index))
-        images.append(entry)
-        annotations.extend(coco_annotations(scene, entry["id"]))
-        pixels = cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR)
-        _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        (image_folder / entry["file_name"]).write_bytes(encoded.tobytes())
+    with if_long(number, f"drawing images of {split}") as progress:
+        for index in range(number):
+            scene = render_scene(image_size, seed, split, index)
+            entry = coco_image(scene, coco_image_id(split, index))
+            images.append(entry)
+            annotations.extend(coco_annotations(scene, entry["id"]))
+            pixels = cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR)
+            _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+            (image_folder / entry["file_name"]).write_bytes(encoded.tobytes())
+            progress.update()
     annotation_folder = folder / "annotations"
     annotation_folder.mkdir(exist_ok=True)
     text = json.dumps(coco_dataset(images, annotations, split), separators=(",", ":"))

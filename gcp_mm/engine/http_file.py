@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import re
 import threading
 import time
@@ -26,6 +27,7 @@ from urllib.parse import urlparse
 import torch
 from mmengine.logging import print_log
 
+from gcp_mm.engine.progress import if_long
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_open, atomic_write, sha256
 
@@ -34,7 +36,7 @@ _DIGEST = re.compile(r"-([0-9a-f]{8,64})\.")
 # A server that says nothing for so many seconds, or less than so many bytes a second during them,
 # is given up.
 PATIENCE, SLOWEST = 60.0, 1000.0
-_BLOCK = 1 << 16
+_BLOCK, _MEGABYTE = 1 << 16, 1_000_000
 
 
 def place(url: str) -> Path:
@@ -175,11 +177,15 @@ def _version(response: HTTPResponse) -> dict[str, Any]:
 def _receive(response: HTTPResponse, url: str, target: Path, digits: str) -> dict[str, Any]:
     """Write a file and its record."""
     version, digest, size = _version(response), hashlib.sha256(), 0
-    with atomic_open(target) as file:
+    total = version["size"] and math.ceil(version["size"] / _MEGABYTE)
+    what = f"downloading {target.name}, in megabytes"
+    with atomic_open(target) as file, if_long(total, what) as progress:
         for block in _blocks(response):
             file.write(block)
             digest.update(block)
-            size += len(block)
+            before, size = size, size + len(block)
+            # The last part of a megabyte counts as one.
+            progress.update(math.ceil(size / _MEGABYTE) - math.ceil(before / _MEGABYTE))
         if version["size"] not in (None, size):
             raise OSError(f"the connection broke after {size} of {version['size']} bytes")
         if not digest.hexdigest().startswith(digits):

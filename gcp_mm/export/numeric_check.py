@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gcp_mm.engine.progress import if_long
+
 # Largest difference in float32, relative to the largest logit of the batch.
 TOLERANCE = 1e-5
 
@@ -78,21 +80,34 @@ def compare(
     """
     exact = copy.deepcopy(network).double()
     differences = []
-    for name, images in batches.items():
-        expected = network(images)
-        failure = ""
-        try:
-            difference = relative_difference(exported(images), expected)
-        except Exception as error:  # each runtime has its own types
-            difference = float("inf")
-            lines = str(error).strip().splitlines() or [""]
-            failure = f"{type(error).__name__}: {lines[-1]}"
-        try:
-            rounding = relative_difference(expected, exact(images.double()))
-        except RuntimeError:  # a network may insist on float32; this number is only a remark
-            rounding = float("nan")
-        differences.append(Difference(name, len(images), difference, rounding, failure))
+    with if_long(len(batches), "comparing the file with the network") as progress:
+        for name, images in batches.items():
+            differences.append(_difference(network, exact, exported, name, images))
+            progress.update()
     return differences
+
+
+def _difference(
+    network: nn.Module,
+    exact: nn.Module,
+    exported: Callable[[Tensor], Tensor],
+    name: str,
+    images: Tensor,
+) -> Difference:
+    """Compare one batch; ``exact`` is the network in float64."""
+    expected = network(images)
+    failure = ""
+    try:
+        difference = relative_difference(exported(images), expected)
+    except Exception as error:  # each runtime has its own types
+        difference = float("inf")
+        lines = str(error).strip().splitlines() or [""]
+        failure = f"{type(error).__name__}: {lines[-1]}"
+    try:
+        rounding = relative_difference(expected, exact(images.double()))
+    except RuntimeError:  # a network may insist on float32; this number is only a remark
+        rounding = float("nan")
+    return Difference(name, len(images), difference, rounding, failure)
 
 
 def worst(differences: list[Difference]) -> Difference:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+
+if TYPE_CHECKING:
+    from gcp_mm.engine.progress import Progress
 
 #: Endings of image files, lower case.
 IMAGE_EXTENSIONS = (
@@ -138,7 +143,10 @@ def list_class_folders(root: str | Path) -> list[str]:
 
 
 def list_image_files(
-    root: str | Path, extensions: Sequence[str] = IMAGE_EXTENSIONS, folders: bool = True
+    root: str | Path,
+    extensions: Sequence[str] = IMAGE_EXTENSIONS,
+    folders: bool = True,
+    show: bool = False,
 ) -> ImageFiles:
     """List ``ROOT/<folder>/.../<image>``; links are followed.
 
@@ -146,6 +154,7 @@ def list_image_files(
         root: The folder.
         extensions: Endings of images, lower case.
         folders: False also takes images that lie directly in ``root``.
+        show: Show how far it is, if that lasts.
 
     Returns:
         The images.
@@ -159,12 +168,23 @@ def list_image_files(
     walk = _Walk(root, tuple(extensions), found)
     if folders:
         found.folders = _list_top(root, found.left_out)
-    for name in found.folders if folders else [""]:
-        start = len(found.files)
-        walk.descend(name, (_identity(root),) if name else ())
-        # Folder after folder: "a-b" is behind "a", which as paths would be before it.
-        found.files[start:] = sorted(found.files[start:])
+    names = found.folders if folders else [""]
+    with _bar(len(names), root) if show else contextlib.nullcontext() as progress:
+        for name in names:
+            start = len(found.files)
+            walk.descend(name, (_identity(root),) if name else ())
+            # Folder after folder: "a-b" is behind "a", which as paths would be before it.
+            found.files[start:] = sorted(found.files[start:])
+            if progress:
+                progress.update()
     return found
+
+
+def _bar(number: int, root: Path) -> Progress:
+    # mmengine takes seconds to import, and the rest of this module does without.
+    from gcp_mm.engine.progress import if_long
+
+    return if_long(number, f"listing the folders of {str(root)!r}")
 
 
 def _list_top(root: Path, left_out: LeftOut) -> list[str]:

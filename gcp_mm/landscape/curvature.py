@@ -6,11 +6,11 @@ The Hessian-vector products, the trace estimator and the density are those of cu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.frozen import frozen
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 # Up to this many parameters the whole matrix is formed, and nothing is estimated.
 EXACT_BELOW = 1000
 
+# Passes before the first stage: the loss, the gradient, the number of images, and then loss,
+# gradient and one product twice, by which curvlinops finds layers that are random.
+_PASSES_BEFORE = 7
+
 
 def curvature(
     model: nn.Module,
@@ -35,6 +39,7 @@ def curvature(
     exact_below: int = EXACT_BELOW,
     results: dict[str, Any] | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
+    on_pass: Callable[[str, int, int | None], None] = lambda stage, done, total: None,
 ) -> dict[str, Any]:
     r"""Measure the Hessian of the mean cross-entropy with respect to all parameters.
 
@@ -55,6 +60,9 @@ def curvature(
         results: Unfinished results, which are completed in place.
         on_stage: Called with the name of each stage that has been finished: 'eigenvalues',
             'trace', 'density'.
+        on_pass: Called with a stage, the batches that have been passed through the network in it,
+            and their number (None: not known), at the beginning of the stage and after each batch.
+            Stages with nothing to pass are left out; 'start' comes before the three.
 
     Returns:
         Plain data: ``loss``, ``parameters`` (their number P), ``unused`` (the names of those that
@@ -70,12 +78,15 @@ def curvature(
     """
     results = {} if results is None else results
     with frozen(model, batch_norm="eval"):
-        results["loss"] = finite_mean_loss(model, batches)
-        parameters, results["unused"] = _parameters(model, batches)
+        passes = _Passes(batches, on_pass)
+        passes.begin("start", _PASSES_BEFORE)
+        results["loss"] = finite_mean_loss(model, passes)
+        parameters, results["unused"] = _parameters(model, passes)
         count = sum(parameter.numel() for parameter in parameters)
         exact = count <= exact_below
         _check(count, exact, top, trace_samples, lanczos_steps)
-        hessian = _hessian(model, parameters, batches)
+        hessian = _hessian(model, parameters, passes)
+        passes.end()
         spectrum: Spectrum = (
             ExactSpectrum(hessian)
             if exact
@@ -91,12 +102,44 @@ def curvature(
         }
         for stage, measure in stages.items():
             if stage not in results:
+                passes.begin(stage, spectrum.products(stage))
                 results.update(measure())
+                passes.end()
                 on_stage(stage)
     return results
 
 
-def _parameters(model: nn.Module, batches: Batches) -> tuple[list[nn.Parameter], list[str]]:
+class _Passes:
+    """The batches, and how many of them a stage has passed through the network."""
+
+    def __init__(self, batches: Batches, report: Callable[[str, int, int | None], None]) -> None:
+        self._batches, self._report = batches, report
+        self._stage, self._done, self._total = "", 0, None
+
+    def begin(self, stage: str, passes: int | None) -> None:
+        """Begin a stage of so many passes over all batches."""
+        total = None if passes is None else passes * len(self._batches)
+        self._stage, self._done, self._total = stage, 0, total
+        if total != 0:
+            self._report(stage, 0, total)
+
+    def end(self) -> None:
+        """Report what turned out not to be needed as done."""
+        if self._total is not None and self._done < self._total:
+            self._done = self._total
+            self._report(self._stage, self._done, self._total)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in self._batches:
+            yield batch
+            self._done += 1
+            self._report(self._stage, self._done, self._total)
+
+
+def _parameters(model: nn.Module, batches: _Passes) -> tuple[list[nn.Parameter], list[str]]:
     """Return the parameters that the loss depends on, and the names of the others."""
     named = [(name, p) for name, p in model.named_parameters() if p.is_floating_point()]
     for _, parameter in named:
@@ -129,7 +172,7 @@ def _check(count: int, exact: bool, top: int, trace_samples: int, lanczos_steps:
 
 
 def _hessian(
-    model: nn.Module, parameters: list[nn.Parameter], batches: Batches
+    model: nn.Module, parameters: list[nn.Parameter], batches: _Passes
 ) -> HessianLinearOperator:
     """Build the operator; it evaluates loss, gradient and one product twice and compares."""
     try:
@@ -140,7 +183,7 @@ def _hessian(
             "pip install curvlinops-for-pytorch (the extra gcp_mm[landscape])"
         ) from error
     try:
-        return HessianLinearOperator(model, nn.CrossEntropyLoss(), parameters, list(batches))
+        return HessianLinearOperator(model, nn.CrossEntropyLoss(), parameters, batches)
     except NotImplementedError as error:
         raise UserError(
             "a layer of this network has no second derivative in forward mode, which curvlinops "

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import gcp_mm.registry  # noqa: F401  (its data sets)
 from gcp_mm.engine.preflight import check_data
+from gcp_mm.engine.progress import if_long
 from gcp_mm.engine.trained_classifier import classifier_scope
 from gcp_mm.errors import UserError
 
@@ -62,9 +63,15 @@ def fixed_batches(
             f"{len(dataset)}: ask for fewer (--batches, --batch-size)"
         )
     chosen = np.random.default_rng(seed).permutation(len(dataset))[:count]
-    with DefaultScope.overwrite_default_scope(scope):
+    progress = if_long(count, "loading images")
+
+    def load(index: int) -> dict:
+        progress.update()
+        return dataset[index]
+
+    with DefaultScope.overwrite_default_scope(scope), progress:
         return [
-            _batch([dataset[int(index)] for index in indices], preprocessor, split)
+            _batch([load(int(index)) for index in indices], preprocessor, split)
             for indices in chosen.reshape(num_batches, batch_size)
         ]
 

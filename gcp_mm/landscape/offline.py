@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.utils import ProgressBar
 
 from gcp_mm.engine.checkpoint_loader import find_checkpoint, load_from_file
+from gcp_mm.engine.progress import Progress
 from gcp_mm.engine.trained_classifier import load_model
 from gcp_mm.errors import UserError
 from gcp_mm.files import sha256
@@ -104,18 +103,18 @@ def _probe_missing(
         for index in range(len(batches))
         if (path.name, digest, index) not in done
     ]
-    # A bar of nothing would divide by zero.
-    bar = ProgressBar(len(missing), file=sys.stderr) if missing else None
-    for (position, path, digest), group in itertools.groupby(missing, key=lambda item: item[:3]):
-        model, when = load_model(cfg, path).to(device), _when(path, position)
-        for *_, index in group:
-            try:
-                found = measure(model, *batches[index], settings)
-            except UserError as error:
-                raise UserError(f"checkpoint {str(path)!r}, batch {index}: {error}") from error
-            identity = {"checkpoint": path.name, "sha256": digest, "batch": index, "seed": seed}
-            file.append({**when, **identity, **found.as_record()})
-            bar.update()
+    by_file = itertools.groupby(missing, key=lambda item: item[:3])
+    with Progress(len(missing)) as progress:
+        for (position, path, digest), group in by_file:
+            model, when = load_model(cfg, path).to(device), _when(path, position)
+            for *_, index in group:
+                try:
+                    found = measure(model, *batches[index], settings)
+                except UserError as error:
+                    raise UserError(f"checkpoint {str(path)!r}, batch {index}: {error}") from error
+                identity = {"checkpoint": path.name, "sha256": digest, "batch": index}
+                file.append({**when, **identity, "seed": seed, **found.as_record()})
+                progress.update()
 
 
 def _digest_of_images(batches: list[tuple[torch.Tensor, torch.Tensor]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -22,7 +23,10 @@ _CHUNK = 32
 
 
 class Spectrum(Protocol):
-    """What both ways of measuring a spectrum offer; each returns plain data."""
+    """What both ways of measuring a spectrum offer; its stages return plain data."""
+
+    def products(self, stage: str) -> int | None:
+        """Return how many products with the Hessian a stage takes, None if nobody knows."""
 
     def eigenvalues(self, top: int) -> dict[str, float | list[float]]:
         """Return ``eigenvalues``, the largest in descending order, and ``smallest_eigenvalue``."""
@@ -58,11 +62,21 @@ class ExactSpectrum:
     """
 
     def __init__(self, hessian: HessianLinearOperator) -> None:
+        self.hessian = hessian
+
+    @cached_property
+    def values(self) -> Tensor:
+        """The eigenvalues, ascending."""
+        hessian = self.hessian
         identity = torch.eye(hessian.shape[0], device=hessian.device, dtype=hessian.dtype)
         columns = [hessian @ chunk for chunk in identity.split(_CHUNK, dim=1)]
         matrix = torch.cat(columns, dim=1).to("cpu", torch.float64)
         _require_finite(matrix)
-        self.values = torch.linalg.eigvalsh((matrix + matrix.T) / 2)
+        return torch.linalg.eigvalsh((matrix + matrix.T) / 2)
+
+    def products(self, stage: str) -> int:
+        """See :class:`Spectrum`; the first stage forms the matrix."""
+        return 0 if "values" in vars(self) else math.ceil(self.hessian.shape[0] / _CHUNK)
 
     def eigenvalues(self, top: int) -> dict[str, float | list[float]]:
         """See :class:`Spectrum`."""
@@ -106,6 +120,10 @@ class EstimatedSpectrum:
         self.trace_samples = trace_samples
         self.lanczos_steps = lanczos_steps
         self.seed = seed
+
+    def products(self, stage: str) -> int | None:
+        """See :class:`Spectrum`; the eigenvalues take as many as they need to converge."""
+        return {"trace": self.trace_samples, "density": self.lanczos_steps}.get(stage)
 
     def eigenvalues(self, top: int) -> dict[str, float | list[float]]:
         """See :class:`Spectrum`; to a relative accuracy of 1e-4."""

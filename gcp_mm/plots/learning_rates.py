@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 
 import gcp_mm.registry  # noqa: F401
+from gcp_mm.engine.progress import if_long
 from gcp_mm.errors import UserError
 from gcp_mm.plots.figure import as_text, new_figure, save_figure
 
@@ -48,15 +49,17 @@ def learning_rates(cfg: Config, epoch_length: int = 1) -> np.ndarray:
             arguments["epoch_length"] = epoch_length
         schedulers.append(PARAM_SCHEDULERS.build(setting, default_args=arguments))
     rates = np.empty((cfg.train_cfg.max_epochs, epoch_length))
-    for epoch, row in enumerate(rates):
-        for iteration in range(epoch_length):
-            rates[epoch, iteration] = optimizer.param_groups[0]["lr"]
-            # Changes nothing without gradients, but the schedulers warn if it does not come first.
-            wrapper.step()
-            last = iteration == len(row) - 1
-            for scheduler in schedulers:
-                if last or not scheduler.by_epoch:
-                    scheduler.step()
+    with if_long(len(rates), "stepping through epochs") as progress:
+        for epoch, row in enumerate(rates):
+            for iteration in range(epoch_length):
+                rates[epoch, iteration] = optimizer.param_groups[0]["lr"]
+                # Changes nothing without gradients, but the schedulers warn if it comes later.
+                wrapper.step()
+                last = iteration == len(row) - 1
+                for scheduler in schedulers:
+                    if last or not scheduler.by_epoch:
+                        scheduler.step()
+            progress.update()
     return rates
 
 

@@ -15,6 +15,7 @@ from torch import cuda, device
 from gcp_mm.datasets.video_clip import has_strict_decoder
 from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.engine.first_process import on_first_process
+from gcp_mm.engine.progress import Progress
 from gcp_mm.evaluation.baseline import load_baseline
 from gcp_mm.evaluation.perturbations import DIFFICULTIES, IS_NOISE, PERTURBATIONS, folder_name
 from gcp_mm.evaluation.sequences import measure_clips
@@ -25,7 +26,6 @@ from gcp_mm.robustness.measures import corruption_measures, perturbation_measure
 from gcp_mm.robustness.options import Options
 from gcp_mm.robustness.prepare import Prepared, prepare
 from gcp_mm.robustness.processes import share
-from gcp_mm.robustness.progress import Progress
 from gcp_mm.robustness.result import ResultFile, versions
 from gcp_mm.robustness.result_form import CLEAN
 from gcp_mm.robustness.run_c import count_right

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
+from gcp_mm.engine.progress import if_long
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.images.names import LeftOut, list_image_files
@@ -76,16 +77,18 @@ def common_listing(cells: Mapping[str, Path], suffixes: Iterable[str]) -> Listin
     suffixes = tuple(suffixes)
     found: dict[str, tuple[str, ...]] = {}
     left_out = LeftOut()
-    for key, folder in cells.items():
-        cell = list_image_files(folder, suffixes)
-        if cell.dangling:
-            raise UserError(
-                f"{str(folder)!r}: {len(cell.dangling)} files are links to nothing: "
-                f"{abbreviate(cell.dangling)}. Mend the links: evaluation skips no file"
-            )
-        found[key] = tuple(sorted(cell.files))
-        left_out.system += [f"{key}/{name}" for name in cell.left_out.system]
-        left_out.others += [f"{key}/{name}" for name in cell.left_out.others]
+    with if_long(len(cells), "listing cells") as progress:
+        for key, folder in cells.items():
+            cell = list_image_files(folder, suffixes)
+            if cell.dangling:
+                raise UserError(
+                    f"{str(folder)!r}: {len(cell.dangling)} files are links to nothing: "
+                    f"{abbreviate(cell.dangling)}. Mend the links: evaluation skips no file"
+                )
+            found[key] = tuple(sorted(cell.files))
+            left_out.system += [f"{key}/{name}" for name in cell.left_out.system]
+            left_out.others += [f"{key}/{name}" for name in cell.left_out.others]
+            progress.update()
     _check_equal(cells, found)
     files = next(iter(found.values()), ())
     if not files:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gcp_mm.engine.progress import if_long
 from gcp_mm.errors import FolderExistsError, UserError
 from gcp_mm.evaluation.baseline import Baseline, load_baseline
 from gcp_mm.robustness.evaluate import MEASURES, describe_clips
@@ -43,8 +44,10 @@ def merge(paths: Sequence[Path], out: Path, baseline: str | None = None) -> dict
         file = ResultFile(out, first["dataset"], first["name"], settings)
         for _, content in shards:
             file.measured_with(content.get("versions", {}), content.get("environment", {}))
-        for cell in first["cells"]:
-            file.cells[cell] = _add(shards, cell, out)
+        with if_long(len(first["cells"]), "adding up cells") as progress:
+            for cell in first["cells"]:
+                file.cells[cell] = _add(shards, cell, out)
+                progress.update()
         measure = MEASURES[first["dataset"]]
         file.save(measure(file.cells, file.content["settings"], reference))
     return file.content

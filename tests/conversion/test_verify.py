@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -10,13 +12,16 @@ from gcp_mm.errors import UserError
 
 
 @pytest.mark.parametrize("order", ["row", "column"])
-def test_logits_of_images_agree(state_dict, photos, order):
+def test_logits_of_images_agree(state_dict, photos, impatient, capsys, order):
     comparisons = compare_logits(convert(state_dict(), order), photos)
     assert [comparison.image for comparison in comparisons] == [str(path) for path in photos]
     for comparison in comparisons:
         assert 0 <= comparison.difference < TOLERANCE
         assert comparison.before.shape == (7,)
     assert not torch.equal(comparisons[0].before, comparisons[1].before)
+    shown = capsys.readouterr().err
+    for what in ("reading images", "comparing logits"):
+        assert re.search(rf"{what}:\n.*\r.*] {len(photos)}/{len(photos)}, ", shown)
 
 
 @pytest.mark.parametrize(

@@ -181,3 +181,9 @@ def test_a_list_without_labels_skips_empty_lines(tree, tmp_path):
     dataset = ClassFolder(data_root=root, ann_file="list.txt", with_label=False)
     assert [dataset.get_data_info(i)["img_path"][-5:] for i in range(2)] == ["a.PNG", "b.jpg"]
     assert len(dataset) == 2
+
+
+def test_long_listing_shows_how_far_it_is(tree, impatient, capsys):
+    DATASETS.build(dict(type="gcp_mm.ClassFolder", data_root=tree("dog", "cat")))
+    errors = capsys.readouterr().err
+    assert "listing the folders of '" in errors and "] 2/2, " in errors

@@ -233,3 +233,11 @@ def test_web_page_is_not_kept(server, tmp_path):
     with pytest.raises(UserError):
         load(server, "/x.pth")
     assert [path for path in tmp_path.rglob("hub/**/*") if path.is_file()] == []
+
+
+def test_long_download_shows_megabytes(server, impatient, capsys):
+    server.files["/x.bin"] = bytes(2_500_000)
+    http_file.fetch(f"{server.url}/x.bin")
+    errors = capsys.readouterr().err
+    assert "downloading x.bin, in megabytes:\n" in errors
+    assert "] 3/3, " in errors and "ETA" in errors

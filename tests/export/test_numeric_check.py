@@ -47,3 +47,9 @@ def test_difference_that_is_no_number_is_the_worst():
     values = [1.0, math.nan, 1e9]
     differences = [Difference(str(value), 1, value, 0.0) for value in values]
     assert worst(differences).images == "nan"
+
+
+def test_long_comparison_shows_how_far_it_is(impatient, capsys):
+    network = nn.Linear(3, 2)
+    compare(network, network, {"one": torch.ones(1, 3), "two": torch.ones(2, 3)})
+    assert "] 2/2, " in capsys.readouterr().err

@@ -39,9 +39,17 @@ def estimated():
     def on_stage(stage):
         snapshots[stage] = copy.deepcopy(results)
 
-    curvature(network, batches, results=results, on_stage=on_stage, **OPTIONS)
+    passes = []
+    curvature(
+        network,
+        batches,
+        results=results,
+        on_stage=on_stage,
+        on_pass=lambda *call: passes.append(call),
+        **OPTIONS,
+    )
     unchanged_randomness = torch.equal(torch.get_rng_state(), randomness)
-    return network, before, unchanged_randomness, results, snapshots
+    return network, before, unchanged_randomness, results, snapshots, passes
 
 
 @pytest.mark.parametrize("impl", ["gram", "reference"])
@@ -95,7 +103,7 @@ def check_density(found, eigenvalues):
 
 
 def test_estimates_agree_with_dense_differentiation(estimated, batches):
-    network, _, _, found, _ = estimated
+    network, _, _, found, *_ = estimated
     expected = dense_eigenvalues(network, batches)
     assert not found["exact"]
     assert found["eigenvalues"] == pytest.approx(expected[:4], rel=1e-3)
@@ -105,6 +113,31 @@ def test_estimates_agree_with_dense_differentiation(estimated, batches):
     # The variance of v' H v over random signs v is twice the sum of squares off the diagonal.
     assert 0 < error < 1.5 * np.sqrt(2 * (expected**2).sum() / 12)
     check_density(found, expected)
+
+
+def test_each_batch_of_each_stage_is_reported(estimated, batches):
+    passes = estimated[-1]
+    stages = list(dict.fromkeys(stage for stage, _, _ in passes))
+    assert stages == ["start", "eigenvalues", "trace", "density"]
+    # The products are those that were asked for, and each goes over the two batches.
+    for stage, products in (("trace", OPTIONS["trace_samples"]), ("density", 20)):
+        total = products * len(batches)
+        assert [call[1:] for call in passes if call[0] == stage] == [
+            (done, total) for done in range(total + 1)
+        ]
+    start = [call[1:] for call in passes if call[0] == "start"]
+    assert start[0][0] == 0 and start[-1][0] == start[-1][1]
+    counts = [call[1:] for call in passes if call[0] == "eigenvalues"]
+    assert counts == [(done, None) for done in range(len(counts))] and len(counts) > 20
+
+
+def test_exact_matrix_is_reported_by_its_columns(network, batches):
+    passes = []
+    curvature(network, batches, top=1, on_pass=lambda *call: passes.append(call))
+    # 63 columns, 32 at once, over two batches; the later stages multiply nothing.
+    assert [call for call in passes if call[0] != "start"] == [
+        ("eigenvalues", done, 4) for done in range(5)
+    ]
 
 
 def test_softmax_regression_in_closed_form():
@@ -135,7 +168,7 @@ def test_flat_loss_has_a_spectrum_of_zeros():
 
 
 def test_network_and_randomness_are_left_as_they_were(estimated):
-    network, before, unchanged_randomness, _, _ = estimated
+    network, before, unchanged_randomness, *_ = estimated
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert all(module.training for module in network.modules())
     flags = [parameter.requires_grad for parameter in network.parameters()]
@@ -150,7 +183,7 @@ def test_network_and_randomness_are_left_as_they_were(estimated):
 def test_continued_measurement_equals_an_uninterrupted_one(
     estimated, network, batches, finished, rest
 ):
-    _, _, _, expected, snapshots = estimated
+    _, _, _, expected, snapshots, _ = estimated
     partial, stages = copy.deepcopy(snapshots[finished]), []
     assert not set(rest) & set(partial)
     curvature(network, batches, results=partial, on_stage=stages.append, **OPTIONS)
@@ -158,7 +191,7 @@ def test_continued_measurement_equals_an_uninterrupted_one(
 
 
 def test_seed_draws_other_vectors(estimated, network, batches):
-    _, _, _, expected, snapshots = estimated
+    _, _, _, expected, snapshots, _ = estimated
     partial = copy.deepcopy(snapshots["eigenvalues"])
     curvature(network, batches, results=partial, **{**OPTIONS, "seed": 6})
     assert partial["trace"] != expected["trace"] and partial["density"] != expected["density"]

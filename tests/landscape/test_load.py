@@ -87,3 +87,9 @@ def test_weights_that_are_no_numbers_are_refused(cfg, checkpoint, value, tmp_pat
     named = r"diverged.pth': 2 of \d+ weights are not finite \(head.fc.weight, backbone.bn1.r"
     with pytest.raises(UserError, match=named):
         load_model(cfg, path)
+
+
+def test_loading_of_many_images_shows_how_far_it_is(cfg, impatient, capsys):
+    fixed_batches(cfg, 2, 3)
+    errors = capsys.readouterr().err
+    assert "loading images:\n" in errors and "] 6/6, " in errors

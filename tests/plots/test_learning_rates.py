@@ -51,3 +51,8 @@ def test_figure_has_a_panel_for_each_network(tmp_path):
     text = plot_learning_rates(rates, tmp_path / "rates.svg").read_text()
     for label in (">a<", ">b<", "fast, 2 epochs", "fast, 1 epochs", "slow, 3 epochs"):
         assert text.count(label) == 1, label
+
+
+def test_long_schedule_shows_how_far_it_is(impatient, capsys):
+    learning_rates(config(dict(type="StepLR", step_size=1)))
+    assert "] 4/4, " in capsys.readouterr().err

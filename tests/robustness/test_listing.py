@@ -109,3 +109,9 @@ def test_sample_is_even(number):
 def test_sample_of_too_many_is_refused():
     with pytest.raises(UserError, match="--num-samples 3: a cell has 2 files"):
         Listing(("a/1", "a/2")).sample(3)
+
+
+def test_long_listing_shows_how_far_it_is(cells, impatient, capsys):
+    common_listing(cells, (".jpeg", ".png"))
+    errors = capsys.readouterr().err
+    assert "listing cells:\n" in errors and "] 2/2, " in errors

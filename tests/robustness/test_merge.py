@@ -42,10 +42,11 @@ def merge(call_tool, tmp_path):
     return run
 
 
-def test_counts_are_added(merge, tmp_path):
+def test_counts_are_added(merge, impatient, tmp_path):
     cells = {"fog/1": CELL}
     code, output, errors = merge(([1, 2], {}, cells), ([0, 2], {}, cells))
     assert code == 0, errors
+    assert "adding up cells:\n" in errors and "] 1/1, " in errors
     merged = json.loads((tmp_path / "merged.json").read_text())
     assert merged["cells"] == {"fog/1": {"correct": 2, "total": 6, "seconds": 1.0}}
     assert "no mCE" in output

@@ -1,6 +1,7 @@
 """Downloads from a server that can fail in many ways."""
 
 import hashlib
+import re
 import sys
 
 import pytest
@@ -200,3 +201,12 @@ def test_damaged_archive_is_not_kept(server, cache, small_row, tmp_path):
     with pytest.raises(UserError, match=r"data/0 in it does not have its checksum.*was not kept"):
         download_released(small_row(), f"{server.url}/x", retries=0)
     assert kept(cache) == []
+
+
+def test_download_shows_bytes_and_the_time_left(server, cache, small_row, content, capsys):
+    """The bar is gdown's own."""
+    server.files["/x"] = content * 200
+    download_released(small_row(), f"{server.url}/x", retries=0)
+    states = capsys.readouterr().err.split("\r")
+    # Megabytes of megabytes, time passed < time left, rate.
+    assert re.search(r"100%.* 2\.05M/2\.05M \[\d\d:\d\d<\d\d:\d\d, +[\d.]+[kMG]?B/s\]", states[-1])

@@ -14,6 +14,14 @@ from gcp_mm.command_names import next_command
 from gcp_mm.files import abbreviate
 from gcp_mm.locks import hold_file
 
+# What is above the bar of a stage; its steps are batches that have passed through the network.
+_STAGES = {
+    "start": "loss, gradient and first products with the Hessian, in batches",
+    "eigenvalues": "eigenvalues, in batches (how many it takes shows at the end)",
+    "trace": "trace, in batches",
+    "density": "density, in batches",
+}
+
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command.
@@ -60,6 +68,7 @@ def command(args: argparse.Namespace) -> None:
 
 def _measure(args: argparse.Namespace, measurement: Measurement) -> None:
     # Imported here, because they take seconds and --help should not.
+    from gcp_mm.engine.progress import Stages
     from gcp_mm.landscape.curvature import curvature
     from gcp_mm.landscape.result_file import ResultFile
 
@@ -72,18 +81,22 @@ def _measure(args: argparse.Namespace, measurement: Measurement) -> None:
     file = ResultFile(measurement.out, "curvature", {**measurement.settings, **options})
     file.results["checkpoint"] = str(args.checkpoint)
 
-    def on_stage(stage: str) -> None:
-        file.save()
-        print(f"{stage}: done", flush=True)
+    with Stages(_STAGES) as stages:
 
-    found = curvature(
-        measurement.model,
-        measurement.batches,
-        seed=args.seed,
-        results=file.results,
-        on_stage=on_stage,
-        **options,
-    )
+        def on_stage(stage: str) -> None:
+            file.save()
+            stages.end()
+            print(f"{stage}: done", flush=True)
+
+        found = curvature(
+            measurement.model,
+            measurement.batches,
+            seed=args.seed,
+            results=file.results,
+            on_stage=on_stage,
+            on_pass=stages,
+            **options,
+        )
     if found["unused"]:
         names = abbreviate(found["unused"])
         print(f"left out, because the loss does not depend on them: {names}")
@@ -91,9 +104,9 @@ def _measure(args: argparse.Namespace, measurement: Measurement) -> None:
         f"{found['parameters']} parameters, {'exact' if found['exact'] else 'estimated'}\n"
         f"largest eigenvalues {', '.join(f'{value:.4g}' for value in found['eigenvalues'])}\n"
         f"smallest eigenvalue {found['smallest_eigenvalue']:.4g}\n"
-        f"trace {found['trace']:.4g}, standard error {found['trace_standard_error']:.2g}\n"
-        f"wrote {measurement.out}"
+        f"trace {found['trace']:.4g}, standard error {found['trace_standard_error']:.2g}"
     )
+    print(f"results: {measurement.out}")
     print(
         next_command("landscape", "plot", measurement.out, "--out", measurement.out.with_suffix(""))
     )

@@ -91,5 +91,5 @@ def command(args: argparse.Namespace) -> None:
             f"{min(record['losses']):.4f} to {max(record['losses']):.4f} along the gradient, whose "
             f"change is at most {max(record['grad_diffs']):.4g}"
         )
-    print(f"wrote {out}")
+    print(f"results: {out}")
     print(next_command("landscape", "plot", out, "--out", out.with_suffix("")))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from gcp_mm.cli.landscape_commands.choices import BATCH_NORMS
@@ -75,8 +74,8 @@ def command(args: argparse.Namespace) -> None:
 
 def _measure(args: argparse.Namespace, measurement: Measurement, grid: Grid) -> None:
     import numpy as np
-    from mmengine.utils import ProgressBar
 
+    from gcp_mm.engine.progress import Progress
     from gcp_mm.landscape.result_file import ResultFile
     from gcp_mm.landscape.surface import losses_as_array, surface
 
@@ -95,30 +94,30 @@ def _measure(args: argparse.Namespace, measurement: Measurement, grid: Grid) -> 
     file.results.update(
         checkpoint=str(args.checkpoint), alphas=list(grid.alphas), betas=list(grid.betas)
     )
-    # It shows the time that is left; a bar of nothing would divide by zero.
-    bar = ProgressBar(total - done, file=sys.stderr) if done < total else None
+    with Progress(total - done) as progress:
 
-    def on_point() -> None:
-        file.save()
-        bar.update()
+        def on_point() -> None:
+            file.save()
+            progress.update()
 
-    surface(
-        measurement.model,
-        measurement.batches,
-        grid,
-        seed=args.seed,
-        batch_norm=args.batch_norm,
-        include_vectors=args.include_vectors,
-        results=file.results,
-        on_point=on_point,
-    )
+        surface(
+            measurement.model,
+            measurement.batches,
+            grid,
+            seed=args.seed,
+            batch_norm=args.batch_norm,
+            include_vectors=args.include_vectors,
+            results=file.results,
+            on_point=on_point,
+        )
     losses = losses_as_array(file.results)
     gaps = int(np.isnan(losses).sum())
     low, high = np.nanmin(losses), np.nanmax(losses)
     print(
-        f"\nloss {file.results['loss']:.4f} at the checkpoint, {low:.4f} to {high:.4f} on the grid"
-        f"{f', not finite at {gaps} points' if gaps else ''}; wrote {measurement.out}"
+        f"loss {file.results['loss']:.4f} at the checkpoint, {low:.4f} to {high:.4f} on the grid"
+        f"{f', not finite at {gaps} points' if gaps else ''}"
     )
+    print(f"results: {measurement.out}")
     print(
         next_command("landscape", "plot", measurement.out, "--out", measurement.out.with_suffix(""))
     )

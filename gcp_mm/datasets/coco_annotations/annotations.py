@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from gcp_mm.datasets.coco_annotations.fields import (
     TOLERANCE,
@@ -11,6 +12,9 @@ from gcp_mm.datasets.coco_annotations.fields import (
     largest_area,
 )
 from gcp_mm.datasets.coco_annotations.findings import Findings
+from gcp_mm.engine.progress import if_long
+
+_BLOCK = 1000  # annotations between two looks at the clock
 
 
 class AnnotationCheck:
@@ -29,7 +33,7 @@ class AnnotationCheck:
         ids = set()
         crowds = 0
         numbers, identifiers = (int, float), (int, str)
-        for index, annotation in enumerate(self.content["annotations"]):
+        for index, annotation in self._numbered():
             try:
                 key = annotation["id"]
                 image = annotation["image_id"]
@@ -63,6 +67,16 @@ class AnnotationCheck:
             self._number(ids)
             self._check_boxes()
             self._doubt(crowds)
+
+    def _numbered(self) -> Iterator[tuple[int, object]]:
+        """Count the annotations, and show how far it is if that lasts."""
+        annotations = self.content["annotations"]
+        what = f"checking the annotations of {self.findings.path!r}"
+        with if_long(len(annotations), what) as progress:
+            for start in range(0, len(annotations), _BLOCK):
+                block = annotations[start : start + _BLOCK]
+                yield from enumerate(block, start)
+                progress.update(len(block))
 
     def _number(self, ids: set) -> None:
         """Count the ids of annotations anew if pycocotools could not tell them apart."""

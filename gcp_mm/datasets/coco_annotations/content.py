@@ -9,6 +9,7 @@ from gcp_mm.datasets.coco_annotations.annotations import AnnotationCheck
 from gcp_mm.datasets.coco_annotations.findings import Findings
 from gcp_mm.datasets.coco_annotations.identifiers import as_id, check_ids
 from gcp_mm.datasets.coco_annotations.image_folder import ImageFolder
+from gcp_mm.engine.progress import if_long
 
 
 def inspect_content(content: dict, path: str, images: ImageFolder | None = None) -> Findings:
@@ -55,8 +56,11 @@ def _check_images(content: dict, findings: Findings, folder: ImageFolder | None)
     if folder is not None and not findings.problems:
         folder.check_names(content, findings)
     sizes = {}
-    for index, image in enumerate(images):
-        sizes[image["id"]] = _check_size(content, findings, index, folder)
+    # An image whose entry has no size is loaded for it.
+    with if_long(len(images), f"checking the images of {findings.path!r}") as progress:
+        for index, image in enumerate(images):
+            sizes[image["id"]] = _check_size(content, findings, index, folder)
+            progress.update()
     if folder is not None and not findings.problems:
         folder.check_sizes(content, findings)
     return sizes

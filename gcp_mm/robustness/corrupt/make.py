@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ from gcp_mm.robustness.corrupt.video import PARAMS, PRESET, require_encoder
 from gcp_mm.robustness.seal import SEAL, seal
 
 _Result = TypeVar("_Result")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def make_corruptions(
     seed: int = 0,
     workers: int = 1,
     ignore_orientation: bool = False,
-    on_image: Callable[[int, int], None] = lambda done, total: None,
+    on_image: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> tuple[int, int]:
     """Make the cells of a tree that are missing.
 
@@ -136,8 +137,9 @@ def make_corruptions(
         workers: Processes.
         ignore_orientation: Leave photographs as they are stored, whatever their orientation tags
             say, as for published ImageNet numbers.
-        on_image: Called with the number of finished images and of all, before the first image and
-            after each.
+        on_image: Called with what is done ('reading' what a new tree is made from, 'checking' it,
+            'writing'), the number of finished images and of all, before the first image and after
+            each.
 
     Returns:
         Number of files that were written and of those that were there already.
@@ -156,8 +158,15 @@ def make_corruptions(
     (require_imagecorruptions if stills else require_encoder)()
     sources = list_sources(source, limit)
     dataset = "imagenet-c" if stills else "imagenet-p"
+
+    def report(stage: str, items: Iterable[_Item]) -> Iterator[_Item]:
+        on_image(stage, 0, len(sources))
+        for done, item in enumerate(items, 1):
+            yield item
+            on_image(stage, done, len(sources))
+
     settings = {
-        "source_sha256": digest(sources),
+        "source_sha256": digest(report("reading", sources)),
         "num_images": len(sources),
         "limit": limit,
         "seed": seed,
@@ -175,16 +184,14 @@ def make_corruptions(
     if not manifest.path.exists():
         # Before anything is written: a file that is replaced later makes it another source.
         check = _Job(root, cells, size, seed, ignore_orientation, manifest.is_sealed).check
-        _say(sources, list(_parallel(check, sources, workers)))
+        _say(sources, list(report("checking", _parallel(check, sources, workers))))
     written = 0
     with hold_folder(root, "is being written", "wait for it, or choose another folder"):
         # Another process may have begun the tree, or added cells, meanwhile.
         manifest = Manifest(root, dataset, settings, classes_of(sources))
         manifest.save()
         job = _Job(root, cells, size, seed, ignore_orientation, manifest.is_sealed)
-        on_image(0, len(sources))
-        for done, number in enumerate(_parallel(job.write, sources, workers), 1):
+        for number in report("writing", _parallel(job.write, sources, workers)):
             written += number
-            on_image(done, len(sources))
         manifest.save([cell.key for cell in cells])
     return written, len(sources) * len(cells) - written

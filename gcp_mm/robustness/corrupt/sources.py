@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -61,7 +61,7 @@ def list_sources(root: Path, limit: int | None = None) -> list[SourceImage]:
         raise UserError(f"--limit {limit}: at least 1 image of each class")
     if not root.is_dir():
         raise UserError(f"source {str(root)!r} is not a folder of class folders")
-    found = list_image_files(root)
+    found = list_image_files(root, show=True)
     if not found.folders:
         raise UserError(f"source {str(root)!r} holds no class folders (SOURCE/<class>/<image>)")
     if found.dangling:
@@ -103,7 +103,7 @@ def classes_of(sources: Iterable[SourceImage]) -> list[str]:
     return sorted({source.label for source in sources})
 
 
-def digest(sources: Sequence[SourceImage]) -> str:
+def digest(sources: Iterable[SourceImage]) -> str:
     """Compute one sha256 over the names and contents of all images.
 
     Args:

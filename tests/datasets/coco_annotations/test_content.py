@@ -412,3 +412,11 @@ def test_many_annotations_of_one_id_take_no_longer_than_others(content):
     findings = inspect_content(content, "a.json")
     assert findings.renumber and not problems(content)
     assert len(findings.dropped["annotations"]) == 1
+
+
+def test_long_check_shows_how_far_it_is(content, impatient, capsys):
+    number = len(content["annotations"])
+    inspect_content(content, "val.json")
+    errors = capsys.readouterr().err
+    assert "checking the annotations of 'val.json':\n" in errors
+    assert f"] {len(content['images'])}/" in errors and f"] {number}/{number}, " in errors

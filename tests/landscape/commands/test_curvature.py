@@ -41,6 +41,8 @@ def test_stages_are_written_and_continued(call_tool, checkpoint_with_batch_norm,
     assert results["parameters"] == sum(weight.numel() for weight in trained)
     assert not results["exact"] and len(results["eigenvalues"]) == 1
     assert f"trace {results['trace']:.4g}" in output and "density: done" in output
+    # One batch: a product is a pass.
+    assert "trace, in batches:\n[" in errors and "] 2/2, " in errors and "ETA" in errors
 
     del results["trace"], results["trace_standard_error"], results["density"], results["grid"]
     path.write_text(json.dumps(complete))

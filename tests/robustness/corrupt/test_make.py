@@ -180,7 +180,8 @@ def test_progress_is_told(photos, tmp_path):
     make_corruptions(
         photos, tmp_path / "c", [NOISE], size=48, on_image=lambda *call: calls.append(call)
     )
-    assert calls == [(done, 4) for done in range(5)]
+    stages = ("reading", "checking", "writing")
+    assert calls == [(stage, done, 4) for stage in stages for done in range(5)]
 
 
 def test_a_broken_image_is_named_before_anything_is_written(photos, tmp_path):
