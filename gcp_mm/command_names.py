@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 # By command of gcp-mm, the file in tools/ of a source tree, which a wheel does not have.
@@ -28,10 +29,18 @@ def command_line(name: str, folder: Path = Path(__file__).parents[1]) -> str:
         folder: Where ``tools`` may be.
 
     Returns:
-        ``python tools/NAME.py`` or ``gcp-mm NAME``.
+        ``python tools/NAME.py`` in a source tree; elsewhere the file as the one that runs was
+        typed, or ``gcp-mm NAME``.
     """
-    file = f"tools/{TOOLS[name]}.py"
-    return f"python {file}" if (folder / file).is_file() else f"gcp-mm {name}"
+    file = Path("tools", f"{TOOLS[name]}.py")
+    tool = folder / file
+    if tool.is_file():
+        typed = Path(sys.argv[0]).with_name(file.name)
+        for path in (file, typed):
+            # What is typed has to be found from the working folder.
+            if path.is_file() and path.samefile(tool):
+                return f"python {shlex.quote(str(path))}"
+    return f"gcp-mm {name}"
 
 
 def next_command(name: str, *arguments: object) -> str:

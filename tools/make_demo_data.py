@@ -1,6 +1,8 @@
 """Write the demo data sets: handwritten digits and synthetic COCO-style scenes."""
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 
 from gcp_mm.cli.run_command import run_command
@@ -21,6 +23,11 @@ def main() -> None:
 
         for name, write in (("digits", write_digits), ("scenes", write_scenes)):
             print(f"{args.root / name}: {write(args.root / name, seed=args.seed)}")
+        print(f"results: {args.root / 'digits'}, {args.root / 'scenes'}")
+        if args.seed == parser.get_default("seed"):
+            # The demo makes its data with this seed, and takes no others.
+            demo = Path(sys.argv[0]).with_name("demo.py")
+            print(f"next: python {shlex.join([str(demo), '--data-root', str(args.root)])}")
 
     run_command(command)
 

@@ -43,6 +43,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
                 f"{run.name}: {args.metric} {values[-1]:.2f} after epoch {run.epochs[-1]}, "
                 f"best {best:.2f} after epoch {run.epochs[values.index(best)]}"
             )
-        print(f"wrote {args.figure} and {args.json}")
+        print(f"results: {args.figure}, {args.json}")
 
     run_command(command)

@@ -95,16 +95,21 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     def command() -> None:
         # torchvision takes seconds to import, and --help should not.
         from gcp_mm.conversion import convert_file, extract_weights, restore_file
+        from gcp_mm.zoo import find_row
 
         if to_legacy:
-            print(restore_file(source, target, force))
+            report = restore_file(source, target, force)
         elif weights_only:
             kept = options["allow_non_finite"], force, options["dry_run"]
-            print(extract_weights(source, target, *kept))
+            report = extract_weights(source, target, *kept)
         else:
             images = options.pop("verify")
-            print(convert_file(source, target, images=images, force=force, **options))
+            report = convert_file(source, target, images=images, force=force, **options)
+        print(report)
+        # What is in the original layout goes to another program.
         if not (to_legacy or options["dry_run"]):
-            print(next_command("test", "CONFIG", target))
+            # Rows of one network differ in how they were trained alone.
+            config = find_row(report.rows[0]).typed_config if report.rows else "CONFIG"
+            print(next_command("test", config, target))
 
     run_command(command)

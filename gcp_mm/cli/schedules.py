@@ -47,6 +47,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             rates[path.stem] = learning_rates(cfg, args.epoch_length)[:, 0]
         for name, values in rates.items():
             print(f"{name:24} {len(values):4} epochs, {values[0]:.6g} to {values[-1]:.6g}")
-        print(f"wrote {plot_learning_rates(rates, args.out)}")
+        print(f"results: {plot_learning_rates(rates, args.out)}")
 
     run_command(command)

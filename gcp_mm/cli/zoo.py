@@ -34,7 +34,7 @@ def _download(args: argparse.Namespace) -> str:
     if row.task != CLASSIFICATION:
         return told
     target = Path(args.out).expanduser() if args.out else default_checkpoint(row)
-    return f"{told}\n{next_command('test', row.config, target)}"
+    return f"{told}\n{next_command('test', row.typed_config, target)}"
 
 
 def _readme(args: argparse.Namespace) -> str:

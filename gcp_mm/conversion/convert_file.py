@@ -23,10 +23,12 @@ class Report:
     """What was done with a file.
 
     Attributes:
-        lines: Sentences for the user.
+        lines: Sentences for the user, the last of which says where the result is.
+        rows: Published rows with the network of the file, as far as that is known.
     """
 
     lines: tuple[str, ...]
+    rows: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Join the sentences, one to a line."""
@@ -107,9 +109,9 @@ def convert_file(
         f"dropped: {', '.join(conversion.dropped) or 'nothing'}",
         *(f"warning: NaN or infinity in {name}" for name in conversion.not_finite),
         *(f"verified: {comparison}" for comparison in comparisons),
-        f"dry run: {target} was not written" if dry_run else f"written: {target}",
+        f"dry run: {target} was not written" if dry_run else f"results: {target}",
     ]
-    return Report(tuple(lines))
+    return Report(tuple(lines), (row,) if row else architecture.rows)
 
 
 def restore_file(source: str | Path, target: str | Path, force: bool = False) -> Report:
@@ -136,7 +138,7 @@ def restore_file(source: str | Path, target: str | Path, force: bool = False) ->
     lines = [
         f"source of the weights: {conversion.get('source')} (sha256 {conversion.get('sha256')})",
         f"not in the converted file: {', '.join(dropped) or 'nothing'}",
-        f"written: {target}",
+        f"results: {target}",
     ]
     return Report(tuple(lines))
 

@@ -86,7 +86,7 @@ def extract_weights(
             f"kept: {'meta, ' * ('meta' in content)}{names}",
             f"dropped: {', '.join(dropped) or 'nothing'}",
             *(f"warning: NaN or infinity in {name}" for name in not_finite),
-            f"dry run: {target} was not written" if dry_run else f"written: {target}",
+            f"dry run: {target} was not written" if dry_run else f"results: {target}",
         )
     )
 

@@ -100,6 +100,7 @@ def run_demo(data_root: str, work_dir: str) -> None:
     print(f"      {picture.resolve()}")
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
     print(f"\nbox AP50 {box:.3f}, mask AP50 {mask:.3f}, after {minutes} min {seconds} s")
+    print(f"results: {picture}, checkpoints and logs in {work}", flush=True)
     if box < MIN_BOX_AP50 or mask < MIN_MASK_AP50:
         raise UserError(
             f"the detector did not learn: expected box AP50 >= {MIN_BOX_AP50} and mask AP50 >= "

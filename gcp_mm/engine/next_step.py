@@ -20,20 +20,39 @@ def print_after_training(runner: Runner, config: str, prog: str | None) -> None:
         config: The config, as it was typed.
         prog: How the program is called, None for a file of tools/.
     """
+    best, last = _checkpoints(runner)
+    if print_results_of_training(runner) and (best or last):
+        chosen = shown((best or [last])[0])
+        _print_next(prog, "train", "test", config, chosen)
+
+
+def print_results_of_training(runner: Runner, *more: str) -> bool:
+    """Print where the checkpoints of a training are.
+
+    Args:
+        runner: The runner after training.
+        *more: What else is to be said, such as "probes in FILE".
+
+    Returns:
+        Whether this is the process that prints.
+    """
     if not is_main_process():
-        return
+        return False
+    best, last = _checkpoints(runner)
+    files = [f"{Path(path).name} (best)" for path in best]
+    if last:
+        files.append(f"{Path(last).name} (latest)")
+    places = [f"{', '.join(files) or 'no checkpoint'} in {shown(runner.work_dir)}", *more]
+    print(f"results: {', '.join(places)}, log in {shown(runner.log_dir)}", flush=True)
+    return True
+
+
+def _checkpoints(runner: Runner) -> tuple[list[str], str | None]:
+    """Return the best checkpoints, and the last one."""
     hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
     several = getattr(hook, "best_ckpt_path_dict", {}).values()
     best = [path for path in (getattr(hook, "best_ckpt_path", None), *several) if path]
-    files = [f"{Path(path).name} (best)" for path in best]
-    last = getattr(hook, "last_ckpt", None)
-    if last:
-        files.append(f"{Path(last).name} (latest)")
-    folder, log = _shown(runner.work_dir), _shown(runner.log_dir)
-    print(f"results: {', '.join(files) or 'no checkpoint'} in {folder}, log in {log}", flush=True)
-    if best or last:
-        chosen = _shown((best or [last])[0])
-        _print_next(prog, "train", "test", config, chosen)
+    return best, getattr(hook, "last_ckpt", None)
 
 
 def print_after_test(
@@ -58,7 +77,7 @@ def print_after_test(
     """
     if not is_main_process():
         return
-    folder = _shown(cfg.work_dir)
+    folder = shown(cfg.work_dir)
     numbers = ", ".join(
         f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
         for name, value in metrics.items()
@@ -68,14 +87,18 @@ def print_after_test(
     places += [f"drawn images in {show_dir}"] if show_dir else []
     print(f"results: {'; '.join([numbers, *places])}; log in {folder}", flush=True)
     if not show_dir:
-        shown = str(Path(folder, "shown"))
-        _print_next(prog, "test", "test", config, checkpoint, "--show-dir", shown)
+        images = str(Path(folder, "shown"))
+        _print_next(prog, "test", "test", config, checkpoint, "--show-dir", images)
     elif cfg.get("default_scope") != "mmdet":
         _print_next(prog, "test", "export", config, checkpoint, f"{Path(checkpoint).stem}.onnx")
 
 
-def _shown(path: str) -> str:
-    """Return a path as one would type it here."""
+def shown(path: str | Path) -> str:
+    """Return a path as one would type it here.
+
+    Args:
+        path: The path.
+    """
     path, here = Path(path).resolve(), Path.cwd().resolve()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 

@@ -83,7 +83,7 @@ def export_classifier(
         f"network: {network_name(network)}, {shape[1]} classes",
         *(f"{name}: {_shortened(text)}" for name, text in texts.items()),
         f"worst difference of {len(differences)} batches: {worst(differences)}",
-        f"written: {target} ({chosen.name}, {target.stat().st_size / 1e6:.1f} MB)",
+        f"results: {target} ({chosen.name}, {target.stat().st_size / 1e6:.1f} MB)",
     ]
 
 

@@ -58,7 +58,7 @@ def _release(row: Row) -> list[str]:
 def _commands(row: Row) -> list[str]:
     lines = [f"  train       tools/dist_train.sh {row.config} 8"]
     checkpoint = default_checkpoint(row) if row.task == CLASSIFICATION else "CHECKPOINT"
-    lines.append(f"  evaluate    {command_line('test')} {row.config} {checkpoint}")
+    lines.append(f"  evaluate    {command_line('test')} {row.typed_config} {checkpoint}")
     if row.release is not None:
         lines.append(f"  download    {command_line('zoo')} download {row.name}")
     return lines

@@ -46,7 +46,8 @@ def obtain(
     if convert and target.exists():
         if from_file is not None:
             raise UserError(f"{str(target)!r} exists: remove it, or name another file with --out")
-        return f"{target} exists already; remove it to get the weights of {row.name} again"
+        told = f"{target} exists already; remove it to get the weights of {row.name} again"
+        return f"{told}\nresults: {target}"
     if row.release is None or from_file is None:
         if url is not None and url.startswith("hf://"):
             raise UserError(f"--url is an http(s) address; --from-file {url} fetches from the hub")
@@ -67,4 +68,5 @@ def obtain(
         "It was written by mmdet v1.x: mmdet 3 cannot load it as it is. mmdet has a converter, "
         "tools/model_converters/upgrade_model_version.py; it has not been tried on these files"
     )
+    lines.append(f"results: {source}")
     return "\n".join(lines)

@@ -109,6 +109,13 @@ class Row:
     release: Release | None = None
     measured: tuple[Measurement, ...] = ()
 
+    @property
+    def typed_config(self) -> str:
+        """The config as a command of this project takes it in the working folder."""
+        if Path(self.config).is_file():
+            return self.config
+        return f"gcp_mm::{self.config.removeprefix('configs/')}"
+
     def headline(self, metrics: Mapping[str, float]) -> str:
         """Format the main numbers of ``metrics``: top-1 / top-5, or box AP / mask AP."""
         names = [name for name in _HEADLINES[self.task] if name in metrics]

@@ -63,7 +63,7 @@ def test_two_processes_count_like_one(one, run_tool, asked, tmp_path, dataset):
     assert cells(out) == cells(alone)
     assert top5_files(out) == top5_files(alone)
     # The bar and the lines come from one process.
-    assert process.stdout.count("wrote ") == process.stdout.count("next: ") == 1
+    assert process.stdout.count("results: ") == process.stdout.count("next: ") == 1
 
 
 @pytest.mark.parametrize("dataset", ASKED)

@@ -36,7 +36,7 @@ def test_published_file_there_and_back(call_tool, shared, tmp_path):
         "mapped: 338 tensors",
         "kept: epoch, arch, best_acc1, optimizer",
         f"verified: {photo}: before class ",
-        f"written: {target}",
+        f"results: {target}\nnext: python tools/test.py configs/imagenet/shufflenetv2_gap_lrno",
     ):
         assert part in output
 

@@ -62,7 +62,7 @@ def test_onnx_file(export, checkpoint, class_folders, tmp_path):
     target, photo = tmp_path / "a.onnx", next((class_folders / "val").rglob("*.png"))
     code, output, errors = export(target, "--image", photo, "--scores", "--include-preprocessing")
     assert code == 0, errors
-    assert f"written: {target} (ONNX, " in output
+    assert f"results: {target} (ONNX, " in output
     assert "worst difference of 4 batches: " in output
     model = onnx.load(target)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 20)]

@@ -46,7 +46,7 @@ def test_probe_measures_each_checkpoint(call_tool, classifier, trained, tmp_path
         ("epoch_3.pth", 12),
     ]
     assert header["settings"]["etas"] == [0.1, 1.05, 2]
-    assert f"wrote {out}\nnext: python tools/landscape.py plot {out} --out " in output
+    assert f"results: {out}\nnext: python tools/landscape.py plot {out} --out " in output
     assert f"epoch_3.pth, batch 0: loss {records[1]['loss']:.4f}" in output
     assert "ETA" in errors
     before = out.read_bytes()

@@ -73,7 +73,8 @@ def command(args: argparse.Namespace) -> None:
     written = {"run": _runs, "surface": _surfaces, "curvature": _spectra}[kinds.pop()](
         args, paths, figures
     )
-    print(f"wrote {', '.join(map(str, written))}")
+    # The last station: the numbers are printed above, and the figure is looked at.
+    print(f"results: {', '.join(map(str, written))}")
 
 
 def _kind(path: Path) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gcp_mm.cli.landscape_commands.choices import RECORDS
+from gcp_mm.command_names import next_command
 from gcp_mm.engine.config import TRAINING, add_amp_argument, add_common_arguments, load_config
 
 if TYPE_CHECKING:
@@ -58,7 +61,14 @@ def command(args: argparse.Namespace) -> None:
         UserError: As :func:`gcp_mm.engine.runner.train` and the hook.
     """
     # Imported here, because they take seconds and --help should not.
+    from gcp_mm.engine.next_step import print_results_of_training, shown
     from gcp_mm.engine.runner import train
 
     cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, TRAINING)
-    train(with_hook(cfg), resume=args.resume, amp=args.amp)
+    runner = train(with_hook(cfg), resume=args.resume, amp=args.amp)
+    records = Path(runner.work_dir, RECORDS)
+    found = [f"probes in {shown(records)}"] if records.is_file() else []
+    if print_results_of_training(runner, *found) and found:
+        folder = shown(runner.work_dir)
+        out = Path(folder, Path(RECORDS).stem)
+        print(next_command("landscape", "plot", folder, "--out", out), flush=True)

@@ -97,8 +97,7 @@ def read_arguments(args: argparse.Namespace, out: Path | None) -> tuple[Config, 
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, ["model"])
     shard = parse_shard(args.shard) if args.shard else None
     if out is None:
-        part = f"_shard{shard[0]}of{shard[1]}" if shard else ""
-        out = Path(cfg.work_dir) / "robustness" / f"{args.dataset}{part}.json"
+        out = Path(cfg.work_dir) / "robustness" / shard_file(args.dataset, shard)
     other = ("difficulty",) if args.dataset == "imagenet-c" else ("severities", "decoder")
     for name in other:
         if getattr(args, name) is not None:
@@ -116,3 +115,13 @@ def read_arguments(args: argparse.Namespace, out: Path | None) -> tuple[Config, 
         decoder=args.decoder or "pillow",
         **{name: getattr(args, name) for name in shared},
     )
+
+
+def shard_file(dataset: str, shard: tuple[int, int] | None) -> str:
+    """Return the default name of a result file.
+
+    Args:
+        dataset: What is evaluated.
+        shard: Which part (i, n) of it; None for all.
+    """
+    return f"{dataset}_shard{shard[0]}of{shard[1]}.json" if shard else f"{dataset}.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gcp_mm.command_names import next_command
 from gcp_mm.engine.config import add_common_arguments
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.commands.arguments import add_arguments, read_arguments
@@ -61,4 +62,6 @@ def command(args: argparse.Namespace) -> None:
         content = evaluate(cfg, args.checkpoint, options)
     if get_rank() == 0:
         write_baseline(content, args.out)
-        print(f"wrote {args.out}; use it with --baseline {args.out}")
+        print(f"results: {args.out}")
+        data = ("--dataset", content["dataset"], "--baseline", args.out)
+        print(next_command("robustness", "CONFIG", "CHECKPOINT", *data))

@@ -39,5 +39,5 @@ def command(args: argparse.Namespace) -> None:
     from gcp_mm.robustness.merge import merge
     from gcp_mm.robustness.summary import summary
 
-    print(f"{summary(merge(args.files, args.out, args.baseline))}\nwrote {args.out}")
+    print(f"{summary(merge(args.files, args.out, args.baseline))}\nresults: {args.out}")
     print(next_command("robustness", "report", args.out))

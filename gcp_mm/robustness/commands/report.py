@@ -65,6 +65,9 @@ def command(args: argparse.Namespace) -> None:
     folder = args.out or args.files[0].parent / "report"
     written = write_report(models, folder, published, args.formats)
     print(overview(models, published))
-    print(f"wrote {', '.join(map(str, written))}")
+    print(f"results: {', '.join(map(str, written))}")
     if not args.published:
-        print(next_command("robustness", "report", *args.files, "--published", "all"))
+        # Into the same folder, under the same names.
+        out = ("--out", args.out) if args.out else ()
+        names = ("--names", *args.names) if args.names else ()
+        print(next_command("robustness", "report", *args.files, *out, *names, "--published", "all"))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gcp_mm.command_names import next_command
 from gcp_mm.engine.config import add_common_arguments
-from gcp_mm.robustness.commands.arguments import add_arguments, read_arguments
+from gcp_mm.robustness.commands.arguments import add_arguments, read_arguments, shard_file
+
+if TYPE_CHECKING:
+    from gcp_mm.robustness.options import Options
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -49,10 +53,18 @@ def command(args: argparse.Namespace) -> None:
     cfg, options = read_arguments(args, args.out)
     content = evaluate(cfg, args.checkpoint, options)
     if get_rank() == 0:
-        print(f"{summary(content)}\nwrote {options.out}")
+        print(f"{summary(content)}\nresults: {options.out}")
         if options.shard:
-            # The others may be anywhere, and how many are done is not known.
             target = options.out.with_name(f"{options.dataset}.json")
-            print(next_command("robustness", "merge", "SHARD...", "--out", target))
+            print(next_command("robustness", "merge", *_shards(args, options), "--out", target))
         else:
             print(next_command("robustness", "report", options.out))
+
+
+def _shards(args: argparse.Namespace, options: Options) -> list[object]:
+    """Return the result files of all shards, as far as their names follow from this one's."""
+    if args.out:
+        # The others may be anywhere.
+        return ["SHARD..."]
+    number = options.shard[1]
+    return [options.out.with_name(shard_file(options.dataset, (i, number))) for i in range(number)]

@@ -79,7 +79,7 @@ def test_results_are_drawn(call_tool, tmp_path, kind):
     options = ["--out", tmp_path / "figure", "--formats", "svg"]
     code, output, errors = call_tool(TOOL, "plot", *files, *options)
     assert code == 0, errors
-    assert output == f"wrote {tmp_path / 'figure.svg'}\n"
+    assert output == f"results: {tmp_path / 'figure.svg'}\n"
     text = (tmp_path / "figure.svg").read_text()
     assert ">config_of_a<" in text and ">config_of_b<" in text
 
