@@ -17,7 +17,7 @@ from gcp_mm.locks import hold_file
 # What is above the bar of a stage; its steps are batches that have passed through the network.
 _STAGES = {
     "start": "loss, gradient and first products with the Hessian, in batches",
-    "eigenvalues": "eigenvalues, in batches (how many it takes shows at the end)",
+    "eigenvalues": "eigenvalues, in batches (as many as it takes)",
     "trace": "trace, in batches",
     "density": "density, in batches",
 }

@@ -137,9 +137,9 @@ def make_corruptions(
         workers: Processes.
         ignore_orientation: Leave photographs as they are stored, whatever their orientation tags
             say, as for published ImageNet numbers.
-        on_image: Called with what is done ('reading' what a new tree is made from, 'checking' it,
-            'writing'), the number of finished images and of all, before the first image and after
-            each.
+        on_image: Called with what is done ('reading' for the digest, 'opening' for orientation and
+            depth, 'checking' what a new tree is made from, 'writing'), the number of finished
+            images and of all, before the first image and after each.
 
     Returns:
         Number of files that were written and of those that were there already.
@@ -178,7 +178,7 @@ def make_corruptions(
         ),
         "versions": library_versions(dataset),
     }
-    if reading := unusual_reading(sources, ignore_orientation):
+    if reading := unusual_reading(report("opening", sources), ignore_orientation):
         settings["reading"] = reading
     manifest = Manifest(root, dataset, settings, classes_of(sources))
     if not manifest.path.exists():

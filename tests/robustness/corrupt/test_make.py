@@ -180,7 +180,7 @@ def test_progress_is_told(photos, tmp_path):
     make_corruptions(
         photos, tmp_path / "c", [NOISE], size=48, on_image=lambda *call: calls.append(call)
     )
-    stages = ("reading", "checking", "writing")
+    stages = ("reading", "opening", "checking", "writing")
     assert calls == [(stage, done, 4) for stage in stages for done in range(5)]
 
 
