@@ -39,7 +39,7 @@ def test_models_of_mmpretrain_keep_their_weights():
 
 def test_pretrained_weights_that_are_not_there_are_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="model_zoo.py download shufflenetv2_gap_lrnorm"):
+    with pytest.raises(UserError, match="gcp-mm zoo download shufflenetv2_gap_lrnorm"):
         mmpretrain.get_model("shufflenetv2_gap_lrnorm", pretrained=True)
 
 

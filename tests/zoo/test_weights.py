@@ -123,7 +123,7 @@ def test_file_that_cannot_be_the_rows_is_refused(folder, content, reason):
 def test_absent_file_says_how_to_get_it():
     with pytest.raises(CheckpointNotFoundError, match=f"'checkpoints/{NAME}.pth'") as caught:
         load()
-    for part in (f"model_zoo.py download {NAME}", "pretrained='PATH'", "pretrained=False"):
+    for part in (f"gcp-mm zoo download {NAME}", "pretrained='PATH'", "pretrained=False"):
         assert part in str(caught.value)
 
 
