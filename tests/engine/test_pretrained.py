@@ -15,7 +15,7 @@ def test_missing_file_is_named_with_three_cures(repo, monkeypatch, tmp_path):
     assert f"working folder: {tmp_path}" in message
     assert "--cfg-options model.backbone.init_cfg.checkpoint=PATH" in message
     assert "--cfg-options model.backbone.init_cfg=None" in message
-    assert "tools/train.py gcp_mm::imagenet/resnet50_gcp_lrnorm.py" in message
+    assert "gcp-mm train gcp_mm::imagenet/resnet50_gcp_lrnorm.py" in message
     assert (repo / "configs/imagenet/resnet50_gcp_lrnorm.py").is_file()
 
 
