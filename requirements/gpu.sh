@@ -83,12 +83,18 @@ choose_ops() {
 # GPU: it fails for one that is not used.
 check_installation() {
   local -a hide_gpu=()
+  local status=0
   if [[ $torch_source == cpu || ($mmcv_mode == build && ${FORCE_CUDA:-} == 0) ]]; then
     hide_gpu=(CUDA_VISIBLE_DEVICES=)
     if has_gpu; then
       say 'built for the CPU, as asked for: detection runs on the CPU only (CUDA_VISIBLE_DEVICES=)'
     fi
   fi
-  env "${hide_gpu[@]}" "$venv/bin/python" -m gcp_mm.doctor ||
+  env "${hide_gpu[@]}" "$venv/bin/python" -m gcp_mm.doctor || status=$?
+  if ((status > 128)); then
+    fail "the installation does not work: a library of it ended Python (signal $((status - 128)))" \
+      'Install every package anew: bash requirements/install.sh --force'
+  elif ((status)); then
     fail 'the installation does not work' 'The rows marked FAIL above say what to do.'
+  fi
 }

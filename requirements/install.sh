@@ -14,7 +14,7 @@ Puts the tested stack (requirements/lock.txt) and this project into .venv. Packa
 no compiler is needed. Does nothing when that has been done for the present inputs.
 
   --check-only   name all that this machine lacks, change nothing
-  --force        install every package again even if nothing changed
+  --force        compare all files with the packages and install every package again
 
 Environment (or make install NAME=VALUE):
   PYTHON         interpreter for .venv, 3.10 to 3.14 (default: the first suitable one on PATH);

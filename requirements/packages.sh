@@ -28,10 +28,14 @@ use_pip_settings() {
 }
 
 install_packages() {
-  local dropped='-' requirements=$root/.cache/$stack-requirements.txt
+  local dropped='-' requirements=$root/.cache/$stack-requirements.txt broken=$damaged
   local -a source=() again=()
-  # uv goes by the names of what is installed, and not by its files.
-  if ((force)) || [[ -n $damaged ]]; then again=(--reinstall); fi
+  if ((force)); then
+    again=(--reinstall)
+    broken=$(broken_packages contents)
+    if [[ -n $broken ]]; then say "contents are not those of the packages: $broken"; fi
+  fi
+  forget "$broken"
   if [[ $torch_source != default ]]; then dropped+="|$torch_packages"; fi
   if [[ -n $offline ]]; then
     unset UV_INDEX UV_EXTRA_INDEX_URL UV_DEFAULT_INDEX UV_INDEX_URL UV_FIND_LINKS
@@ -45,10 +49,47 @@ install_packages() {
   # sync, not install: it also removes what an older lock had left, and mmcv and the project, which
   # follow below; until mmcv is built, mmcv-lite serves. Compiled once here, 25 s on two cores: a
   # folder that others only read is not written to later, and every start would take 20 s longer.
+  sync_packages
+  # What was damaged in .venv by way of another clone, which shares the files of uv's cache.
+  broken=$(broken_packages sizes)
+  if [[ -z $broken ]]; then return; fi
+  say "damaged in uv's cache, hence taken anew: $broken"
+  again=() && forget "$broken"
+  sync_packages
+  broken=$(broken_packages sizes)
+  if [[ -n $broken ]]; then
+    say "still missing or damaged in $venv_name: $broken" 'Look at the disk: it may be failing.'
+  fi
+}
+
+sync_packages() {
   "$uv" pip sync --compile-bytecode --python "$venv/bin/python" "${source[@]}" \
     ${again[@]+"${again[@]}"} --require-hashes \
     "$requirements"
   if [[ $torch_source != default ]]; then install_other_torch; fi
+}
+
+# Prints which of the packages that are here are not whole; $1 says how that is found out.
+broken_packages() {
+  local -a names
+  read -ra names <<<"$(installed_packages list)"
+  if ((${#names[@]})); then installed_packages "$1" "${names[@]}"; fi
+}
+
+# Has packages, named by their *.dist-info, installed again, and not from uv's cache: the files there
+# are those of .venv (hard links), so that what was cut in one place is cut in the other. uv goes by
+# the names of what is installed, and not by its files.
+forget() {
+  local name
+  local -a names=()
+  for name in $1; do
+    name=${name%%-*}
+    if [[ $name == gcp_mm ]]; then continue; fi
+    names+=("$name")
+    again+=(--reinstall-package "$name")
+  done
+  # Without a cache that can be written nothing in there is ours.
+  if ((${#names[@]})); then "$uv" cache clean --quiet "${names[@]}" || true; fi
 }
 
 # The lock's hashes are those of PyPI, so this is checked by nothing but the version.

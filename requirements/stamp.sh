@@ -19,8 +19,13 @@ project_fingerprint() {
   hash_files "${files[@]}"
 }
 
-# The C kernels of the layer are optional: what counts is that they are as they were left.
-compiled_kernels() { find "$kernels" -name '_kernels*.so' 2>/dev/null | LC_ALL=C sort | tr '\n' ' '; }
+# The C kernels of the layer are optional: what counts is that they are as they were left, in name and
+# content, so that one that was damaged is compiled again.
+compiled_kernels() {
+  local -a files
+  mapfile -t files < <(find "$kernels" -name '_kernels*.so' 2>/dev/null | LC_ALL=C sort)
+  if ((${#files[@]})); then hash_files "${files[@]}"; fi
+}
 
 # Prints what the stamp says of $1.
 stamped() {
@@ -31,9 +36,11 @@ stamped() {
   done <"$stamp"
 }
 
-# Prints the names of the packages in .venv, or those of the arguments that are not whole.
+# Asks installed.py about .venv: "list", "sizes NAME..." or "contents NAME...". People's own packages
+# are not among the answers: they come and go as their owner likes.
 installed_packages() {
   local site
+  if [[ $1 == list ]]; then set -- list "$lock"; fi
   for site in "$venv"/lib/python*/site-packages; do
     "$venv/bin/python" -S -E requirements/installed.py "$site" "$@" 2>/dev/null
     return
@@ -45,14 +52,14 @@ installed_packages() {
 damaged_packages() {
   local -a names
   read -ra names <<<"$(stamped packages)"
-  if ((${#names[@]})); then installed_packages "${names[@]}"; fi
+  if ((${#names[@]})); then installed_packages sizes "${names[@]}"; fi
 }
 
 write_stamp() {
   if [[ $mmcv_mode == lite ]]; then mmcv_ops=lite; fi
   printf '%s\n' "stack=$(stack_fingerprint)" "project=$(project_fingerprint)" "mmcv=$mmcv_ops" \
     "torch=$torch_source" "python=$(python_source)" "root=$root" "kernels=$(compiled_kernels)" \
-    "packages=$(installed_packages)" >"$stamp.new"
+    "packages=$(installed_packages list)" >"$stamp.new"
   mv "$stamp.new" "$stamp"
 }
 

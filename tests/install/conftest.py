@@ -50,6 +50,7 @@ echo "$*" >>"$FAKE_LOG"
 { echo "$*"; env | grep -E '^(UV|SSL|PIP)_' | sort; } >>"$FAKE_LOG.environment"
 for last; do :; done
 case "$*" in
+  'cache clean'*) cp -r "$FAKE_LOG.index/." "$FAKE_LOG.cache" 2>/dev/null ;;
   venv*) mkdir -p "$last/bin" "$last/lib/python3/site-packages"
     cp "$FAKE_PYTHON" "$last/bin/python" ;;
   'pip sync'*)
@@ -59,6 +60,9 @@ case "$*" in
     if grep -qE '^(mmcv-lite|onedl-mmcv)=' "$last"; then
       mkdir -p "$venv/lib/python3/site-packages/mmcv"
       touch "$venv/lib/python3/site-packages/mmcv/__init__.py"
+    fi
+    if [[ -d $FAKE_LOG.cache ]]; then
+      cp -r "$FAKE_LOG.cache/." "$venv/lib/python3/site-packages"
     fi ;;
   'pip uninstall'*mmcv-lite) rm -rf .venv/lib/python3/site-packages/mmcv ;;
   *.whl) mkdir -p .venv/lib/python3/site-packages/mmcv
