@@ -51,7 +51,7 @@ def open_library(path: Path, digest: str) -> ctypes.CDLL:
     if not path.exists():
         raise OSError("they were not compiled")
     if not is_whole(path):
-        raise OSError(f"{path} is damaged: its digest is not the one that it was built with")
+        raise OSError(f"{path} is damaged: it was cut, or its code is not what was compiled")
     # Its threads are those of torch: the library leaves OpenMP's symbols to what torch has loaded.
     library = ctypes.CDLL(str(path))
     library.gcp_mm_source_digest.restype = c_char_p

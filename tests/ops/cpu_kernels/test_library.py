@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gcp_mm.ops.cpu_kernels import available, cpu_kernel_status, library
-from gcp_mm.ops.cpu_kernels.digest import is_whole, seal, source_digest
+from gcp_mm.ops.cpu_kernels.digest import MARK, is_whole, seal, source_digest
 
 
 @pytest.fixture(autouse=True)
@@ -86,44 +86,86 @@ def test_file_that_is_no_library_is_a_reason_and_no_crash(tmp_path, monkeypatch)
 
 @pytest.fixture
 def copied(tmp_path):
-    """A copy of the library; loading a damaged one would end the process."""
+    """A sealed copy of the library; loading a damaged one would end the process."""
     if isinstance(library.load_library(), str):
         pytest.skip("the C kernels cannot be used here")
-    return shutil.copy(library.library_path(), tmp_path)
+    path = Path(shutil.copy(library.library_path(), tmp_path))
+    seal(path)
+    return path
+
+
+def flip(content, place):
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
 DAMAGES = {
     "cut to 4 kB": lambda content: content[:4096],
-    "last byte lost": lambda content: content[:-1],
-    "seal lost": lambda content: content[:-79],
-    "a flipped bit": lambda content: (
-        content[:50000] + bytes([content[50000] ^ 1]) + content[50001:]
+    "cut to a header": lambda content: content[:40],
+    "cut before the seal": lambda content: content[: content.index(b"\ngcp_mm ") - 1],
+    "zeros in place of the second half": lambda content: (
+        content[: len(content) // 2] + bytes(len(content) // 2)
     ),
+    "a flipped bit of the code": lambda content: flip(content, 12288),
     "a page of zeros": lambda content: content[:8192] + bytes(4096) + content[12288:],
-    "more at the end": lambda content: content + b"\0",
 }
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems check their libraries")
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damaged_library_is_not_loaded(copied, monkeypatch, damage):
-    path = Path(copied)
+    path = copied
     path.write_bytes(damage(path.read_bytes()))
     monkeypatch.setattr(library, "library_path", lambda: path)
     monkeypatch.setattr(library.ctypes, "CDLL", lambda path: pytest.fail("it was loaded"))
     reason = library.load_library.__wrapped__()
-    assert reason.startswith(f"{path} is damaged: its digest") and "make install" in reason
+    assert reason.startswith(f"{path} is damaged: it was cut, or its code is not")
+    assert "make install" in reason
 
 
-def test_library_is_sealed_once(tmp_path):
-    path = tmp_path / "a.so"
-    path.write_bytes(b"\x7fELF and so on")
-    assert not is_whole(path)
-    seal(path)
+def rewrite(path, *command):
+    tool = shutil.which(command[0]) or pytest.skip(f"no {command[0]}")
+    subprocess.run([tool, *command[1:], path], check=True)
+
+
+REWRITES = {
+    "stripped": lambda path: rewrite(path, "strip"),
+    "without a section": lambda path: rewrite(path, "objcopy", "--remove-section=.comment"),
+    "another name": lambda path: rewrite(path, "patchelf", "--set-soname", "other.so"),
+    "another search path": lambda path: rewrite(path, "patchelf", "--set-rpath", "/opt/lib"),
+    "seal lost": lambda path: path.write_bytes(path.read_bytes()[: -len(MARK) - 64]),
+    # As patchelf and LIEF leave it: headers changed, more in the file, the seal still at its end.
+    "rewritten in place": lambda path: path.write_bytes(flip(path.read_bytes(), 48)),
+    "more at the end": lambda path: path.write_bytes(path.read_bytes() + bytes(9)),
+    "without a table of sections": lambda path: path.write_bytes(
+        path.read_bytes()[:40] + bytes(8) + path.read_bytes()[48:]
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tools for ELF files")
+@pytest.mark.parametrize("change", REWRITES.values(), ids=REWRITES)
+def test_library_that_a_packager_rewrote_is_used(copied, change):
+    path, before = copied, copied.read_bytes()
+    change(path)
+    assert path.read_bytes() != before and is_whole(path)
+    opened = library.open_library(path, source_digest(library.SOURCES))
+    assert opened.gcp_mm_supported()
+
+
+def test_library_is_sealed_once(copied):
+    path = copied
     sealed = path.read_bytes()
-    assert sealed.startswith(b"\x7fELF and so on") and is_whole(path)
+    assert sealed.count(MARK) == 1
     seal(path)
     assert path.read_bytes() == sealed
+
+
+@pytest.mark.parametrize("start", [b"\xcf\xfa\xed\xfe", b"MZ", b"\x7fELF\1", b""])
+def test_files_of_other_systems_are_left_to_their_loaders(tmp_path, start):
+    path = tmp_path / "a.so"
+    path.write_bytes(start + bytes(100))
+    seal(path)
+    assert path.read_bytes() == start + bytes(100) and is_whole(path)
 
 
 def test_cpu_without_the_instructions(monkeypatch):
