@@ -72,10 +72,7 @@ def run_named(name: str, arguments: Sequence[str], prog: str) -> int | None:
         prog: How the program is called.
 
     Returns:
-        Exit status of the command; None is 0.
-
-    Raises:
-        SystemExit: With a message, if a package that it needs is not installed.
+        Exit status of the command; None is 0, and 2 that a package it needs is not installed.
     """
     command = COMMANDS[name]
     try:
@@ -85,10 +82,12 @@ def run_named(name: str, arguments: Sequence[str], prog: str) -> int | None:
         package = (error.name or "").partition(".")[0]
         if package in ("", "gcp_mm"):
             raise
-        sys.exit(
+        print(
             f"error: `{prog} {name}` needs the package {package!r}, which is not installed: "
-            f"{_install_command(package, command.extra)}"
+            f"{_install_command(package, command.extra)}",
+            file=sys.stderr,
         )
+        return 2
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "gcp-mm") -> int | None:

@@ -54,13 +54,18 @@ def format_table(checks: Sequence[Check]) -> str:
     """
     width = max((len(check.name) for check in checks), default=0)
     lines = []
+    alone = layer_alone(checks)
     for check in checks:
+        if alone and check.status != OK and check.found.startswith(("no module ", "not installed")):
+            # Not a fault of the layer's installation: the last line says how the rest comes in.
+            lines.append(f"-     {check.name:<{width}}  not installed, not needed by the layer")
+            continue
         lines.append(f"{check.status:<4}  {check.name:<{width}}  {check.found}".rstrip())
         if check.status != OK:
             lines.append(f"{'':<{width + 8}}-> {check.cure}")
     broken = blocking_failures(checks)
     warned = sum(check.status == WARN for check in checks)
-    if layer_alone(checks):
+    if alone:
         sentence = "the layer (gcp_mm.ops) can be used; train, test and demo need OpenMMLab"
         lines += ["", f"{sentence}: {install_command()}"]
         return "\n".join(lines)

@@ -85,7 +85,8 @@ def install_command() -> str:
 def reinstall_command() -> str:
     """Return the command that installs the stack that is here once more."""
     if not _INSTALLER.is_file():
-        return f"{_wheel_command()} --force-reinstall"
+        # Not gcp_mm itself, which a package index may not have.
+        return f"pip install --force-reinstall {' '.join(map(requirement, DISTRIBUTIONS))}"
     stack = "STACK=onedl " if on_forks() else ""
     return f"{stack}bash requirements/install.sh --force"
 
