@@ -1,0 +1,151 @@
+"""Every tool takes data, configs, weights and results in folders of any name."""
+
+import json
+import pickle
+import shutil
+
+import pytest
+from small_classifier import cfg, checkpoint
+from tiny_runs import CLASSIFIER, DETECTOR, forget_runs, write_config
+
+__all__ = ["cfg", "checkpoint"]
+
+# Blanks, quotes, what shells, formats, mmengine's configs and lists mean something by, and letters
+# that LC_ALL=C has not.
+ODD = "-a  'b' \"c\" $HOME 100%d %s {x} {} {{ fileDirname }} [1], (2) = \\n \\ ; # ~ é猫"
+NAMES = {"odd": ODD, "newline": "a\nb"}
+
+
+@pytest.fixture(params=NAMES)
+def folder(request, tmp_path):
+    """Return an empty folder with an odd name."""
+    path = tmp_path / NAMES[request.param]
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def net(folder, class_folders, checkpoint, repo):
+    """Return config and weights of a classifier, with its data beside them."""
+    shutil.copytree(class_folders / "train", folder / "data" / "train")
+    shutil.copytree(class_folders / "val", folder / "data" / "val")
+    config = write_config(folder / "net.py", CLASSIFIER, repo=repo, data="/nowhere")
+    weights = shutil.copy(checkpoint, folder / "epoch_1.pth")
+    return config, weights, folder
+
+
+def roots(folder, name="data"):
+    return [f"{split}_dataloader.dataset.data_root={folder / name}" for split in SPLITS]
+
+
+SPLITS = ("train", "val", "test")
+
+
+def held(code, output, errors):
+    assert code == 0, output + errors
+    return output
+
+
+def test_train_test_and_compare(call_tool, net, monkeypatch):
+    config, _, folder = net
+    options = ["--cfg-options", *roots(folder), "train_cfg.max_epochs=1"]
+    work = folder / "work"
+    held(*call_tool("tools/train.py", config, "--work-dir", work, *options))
+    (best,) = work.glob("best_*.pth")
+    out = folder / "o.pkl"
+    shown = folder / "shown"
+    held(
+        *call_tool(
+            *("tools/test.py", config, best, "--work-dir", work, "--out", out),
+            *("--show-dir", shown, *options),
+        )
+    )
+    assert len(pickle.loads(out.read_bytes())) == 7
+    assert len(list(shown.rglob("*.png"))) == 7
+    files = folder / "fig.svg", folder / "numbers.json"
+    held(*call_tool("tools/compare_runs.py", work, "--figure", files[0], "--json", files[1]))
+    assert json.loads(files[1].read_text()) and files[0].stat().st_size
+    resumed = [*options[:-1], "train_cfg.max_epochs=2"]
+    held(*call_tool("tools/train.py", config, "--work-dir", work, "--resume", *resumed))
+    assert (work / "epoch_2.pth").is_file()
+
+
+def test_landscape(call_tool, net, repo):
+    pytest.importorskip("curvlinops", reason="the extra gcp_mm[landscape] is not installed")
+    config, _, folder = net
+    # Group norm has no second derivative in forward mode, which curvature needs.
+    text = CLASSIFIER.replace("dict(type='GN', num_groups=4)", "dict(type='BN')")
+    assert text != CLASSIFIER
+    config = write_config(folder / "batch_norm.py", text, repo=repo, data="/nowhere")
+    options = ["--cfg-options", *roots(folder), "train_cfg.max_epochs=1"]
+    tool = "tools/landscape.py"
+    work = folder / "work"
+    small = ["--batches", 1, "--batch-size", 2]
+    held(*call_tool(tool, "run", config, "--work-dir", work, *options))
+    weights = work / "epoch_1.pth"
+    probe = folder / "probe.jsonl"
+    held(*call_tool(tool, "probe", config, weights, "--out", probe, *small, *options))
+    line = folder / "line.json"
+    held(
+        *call_tool(tool, "surface", config, weights, "--out", line, "--points", 3, *small, *options)
+    )
+    hessian = folder / "hessian.json"
+    few = ["--top", 1, "--trace-samples", 2, "--lanczos-steps", 2]
+    arguments = (config, weights, "--out", hessian, *few, *small, *options)
+    held(*call_tool(tool, "curvature", *arguments))
+    assert "density" in json.loads(hessian.read_text())["results"]
+    for file, name in (
+        (work / "landscape.jsonl", "run"),
+        (probe, "probe"),
+        (line, "line"),
+        (hessian, "hessian"),
+    ):
+        before = set(folder.rglob("*"))
+        output = held(*call_tool(tool, "plot", file, "--out", folder / name))
+        written = set(folder.rglob("*")) - before
+        assert written and all(str(path) in output for path in written if path.is_file())
+
+
+def test_export(call_tool, net):
+    pytest.importorskip("onnx")
+    config, weights, folder = net
+    image = next((folder / "data/val").rglob("*.png"))
+    held(
+        *call_tool(
+            *("tools/export.py", config, weights, folder / "net.onnx", "--input-size", 32),
+            *("--image", image, "--cfg-options", *roots(folder)),
+        )
+    )
+    assert (folder / "net.onnx").is_file()
+
+
+@pytest.mark.filterwarnings("ignore:.* out of bounds")
+def test_detector(call_tool, folder, scenes, repo):
+    shutil.copytree(scenes, folder / "scenes")
+    config = write_config(folder / "det.py", DETECTOR, repo=repo, data="/nowhere", pretrained="/no")
+    annotations = [
+        f"{split}_evaluator.ann_file={folder}/scenes/annotations/instances_val2017.json"
+        for split in ("val", "test")
+    ]
+    options = ["--cfg-options", *roots(folder, "scenes"), *annotations]
+    options += ["model.backbone.init_cfg=None"]
+    work = folder / "work"
+    held(*call_tool("tools/train.py", config, "--work-dir", work, *options))
+    out = folder / "o.pkl"
+    held(
+        *call_tool(
+            *("tools/test.py", config, work / "epoch_1.pth", "--work-dir", work, "--out", out),
+            *("--show-dir", folder / "shown", *options),
+        )
+    )
+    assert len(pickle.loads(out.read_bytes())) == 2
+    assert len(list((folder / "shown").rglob("*.jpg"))) == 2
+    from mmdet.apis import DetInferencer
+
+    shown = folder / "inferred"
+    image = next((folder / "scenes/val2017").iterdir())
+    inferencer = DetInferencer(str(config), str(work / "epoch_1.pth"), device="cpu")
+    inferencer(str(image), out_dir=str(shown), no_save_pred=False)
+    forget_runs()
+    assert (shown / "vis" / image.name).is_file()
+    assert list((shown / "preds").glob("*.json"))
