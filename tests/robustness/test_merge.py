@@ -96,7 +96,7 @@ def test_counts_are_added(merge, impatient, tmp_path):
         ),
         (
             [([0, 2], {}, {}), ([1, 2], {}, {}, {"torch": "2.12.0"})],
-            "torch is '2.13.0' there and '2.12.0' here",
+            "torch is 2.13.0 there and 2.12.0 here",
         ),
         (
             [([i, 2], {"baseline": "mine", "baseline_sha256": "b0"}, {}) for i in (0, 1)],
