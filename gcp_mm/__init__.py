@@ -4,8 +4,13 @@
 in them waits until they are imported, see ``gcp_mm/engine/activate.py``.
 """
 
-from gcp_mm.engine.activate import activate as _activate
-from gcp_mm.version import __version__
+from gcp_mm.interruption import end_without_traceback as _end_without_traceback
+
+# Before all that takes time.
+_end_without_traceback()
+
+from gcp_mm.engine.activate import activate as _activate  # noqa: E402
+from gcp_mm.version import __version__  # noqa: E402
 
 _activate()
 

@@ -13,13 +13,12 @@ from typing import NoReturn, TypeVar
 from gcp_mm.cli.machine_errors import explain
 from gcp_mm.engine.noise import be_quiet
 from gcp_mm.errors import UserError
+from gcp_mm.interruption import INTERRUPTED, work_begins
 
 _Result = TypeVar("_Result")
 
 # Seconds that a process other than the first keeps its message back.
 _PATIENCE = 15
-# As a shell reports a program that Ctrl-C has ended.
-_INTERRUPTED = 130
 # As a shell reports a program whose output nobody reads any more, as behind `| head`.
 _PIPE_CLOSED = 141
 
@@ -54,9 +53,10 @@ def run_command(command: Callable[[], _Result]) -> _Result:
     # A full disk would give a traceback for each line of the log, beside the error that ends it.
     logging.raiseExceptions = False
     try:
+        work_begins()
         return command()
     except KeyboardInterrupt:
-        _leave("interrupted", _INTERRUPTED)
+        _leave("interrupted", INTERRUPTED)
     except BrokenPipeError:
         _leave("error: nobody reads the output any more (broken pipe)", _PIPE_CLOSED)
     except UserError as error:
@@ -72,11 +72,11 @@ def _leave(message: str, code: int) -> NoReturn:
     """Print a message, in one of several processes, and end at once."""
     # srun sets the second for its processes, torchrun the first.
     rank = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_PROCID") or "0"
-    if rank != "0" and code != _INTERRUPTED:
+    if rank != "0" and code != INTERRUPTED:
         time.sleep(_PATIENCE)
     with contextlib.suppress(OSError):  # the disk of a redirected output may be the full one
         sys.stdout.flush()
-    if rank == "0" or code != _INTERRUPTED:
+    if rank == "0" or code != INTERRUPTED:
         print(message, file=sys.stderr, flush=True)
     # Not sys.exit, which waits for worker processes, threads and a process group whose members wait
     # for us. It leaves out the handlers of atexit too: what a run keeps back until its end has been

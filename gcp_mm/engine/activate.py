@@ -72,14 +72,18 @@ _CHANGES: dict[str, Callable[[ModuleType], None]] = {
 
 
 def _tell_errors_in_one_line() -> None:
-    """End OpenMMLab's own tools, which mim starts, with the line of a UserError alone."""
+    """End OpenMMLab's own tools, which mim starts, with the one line that ours end with."""
     if ".mim/tools/" not in Path(sys.argv[0] if sys.argv else "").as_posix():
         return
     before = sys.excepthook
 
     def excepthook(kind: type[BaseException], error: BaseException, traceback: object) -> None:
-        if isinstance(error, UserError):
-            print(f"error: {error}", file=sys.stderr)
+        from gcp_mm.cli.machine_errors import explain
+
+        if isinstance(error, KeyboardInterrupt):
+            print("interrupted", file=sys.stderr)
+        elif told := str(error) if isinstance(error, UserError) else explain(error):
+            print(f"error: {told}", file=sys.stderr)
         else:
             before(kind, error, traceback)
 

@@ -1,5 +1,7 @@
 """What importing the plugin changes, in whatever order."""
 
+import signal
+
 import pytest
 
 REPORT = """
@@ -44,15 +46,20 @@ def test_openmmlabs_own_tools_end_with_one_line(run_tool, tmp_path, folder):
     tool = tmp_path / folder / "test.py"
     tool.parent.mkdir(parents=True)
     tool.write_text(
-        "import sys, gcp_mm\n"
+        "import errno, sys, gcp_mm\n"
         "from gcp_mm.errors import UserError\n"
-        "raise (ValueError if sys.argv[1:] else UserError)('what and where')\n"
+        "kind = dict(other=ValueError, stop=KeyboardInterrupt, disk=OSError, ours=UserError)\n"
+        "number = [errno.ENOSPC] if sys.argv[1] == 'disk' else []\n"
+        "raise kind[sys.argv[1]](*number, 'what and where')\n"
     )
-    process = run_tool(tool)
-    assert process.returncode == 1
-    if folder == "tools":
-        assert "Traceback" in process.stderr
-    else:
-        assert process.stderr.splitlines()[-1] == "error: what and where"
-        assert "Traceback" not in process.stderr
+    told = {"ours": "error: what and where", "disk": "what and where; free", "stop": "interrupted"}
+    for kind, line in told.items():
+        process = run_tool(tool, kind)
+        # A shell reports the second, a process that SIGINT has ended, as 130.
+        assert process.returncode == (-signal.SIGINT if kind == "stop" else 1)
+        if folder == "tools":
+            assert "Traceback" in process.stderr
+        else:
+            assert line in process.stderr.splitlines()[-1]
+            assert "Traceback" not in process.stderr
     assert "Traceback" in run_tool(tool, "other").stderr
