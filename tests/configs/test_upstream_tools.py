@@ -1,0 +1,86 @@
+"""Tools of mmpretrain and mmdet on configs of this project, as ``mim run`` starts them."""
+
+import pytest
+from mim_packages import upstream_tool
+from tiny_runs import DETECTOR, write_config
+
+from gcp_mm.zoo.rows import zoo_root
+
+CONFIGS = zoo_root() / "configs"
+
+
+@pytest.fixture
+def use(call_tool):
+    """Run a tool in this process; return what it says."""
+
+    def run(package, tool, *arguments):
+        code, output, errors = call_tool(upstream_tool(package, tool), *arguments)
+        assert code == 0, errors
+        return output + errors
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def detector(scenes, repo):
+    path = scenes.parent / "tools_mask_rcnn.py"
+    return write_config(path, DETECTOR, repo=repo, data=scenes, pretrained="absent.pth")
+
+
+@pytest.mark.parametrize(
+    ("package", "config"),
+    [
+        ("mmpretrain", "imagenet/resnet18_gcp_lrnorm.py"),
+        ("mmpretrain", "landscape/mobilenetv2_gcp_landscape.py"),
+        ("mmdet", "mask_rcnn_r50_gcpm.py"),
+        ("mmdet", "faster_rcnn_r101_gcpd.py"),
+    ],
+)
+def test_print_config(use, package, config):
+    printed = use(package, "misc/print_config.py", CONFIGS / config)
+    assert "gcp_mm.WorkFolderHook" in printed
+
+
+def test_browse_classification(use, classifier, tmp_path):
+    """The other modes need an older matplotlib, see docs/openmmlab_tools.md."""
+    tool = "visualization/browse_dataset.py"
+    use("mmpretrain", tool, classifier, "-o", tmp_path, "-m", "original", "-n", "3")
+    assert len(list(tmp_path.rglob("*.png"))) == 3
+
+
+def test_browse_detection(use, detector, tmp_path):
+    tool = "analysis_tools/browse_dataset.py"
+    use("mmdet", tool, detector, "--output-dir", tmp_path, "--not-show")
+    assert len(list(tmp_path.rglob("*.*"))) == 4
+
+
+def test_flops_and_schedule_of_a_classifier(use, classifier, tmp_path):
+    said = use("mmpretrain", "analysis_tools/get_flops.py", classifier, "--shape", "32")
+    assert "Flops" in said
+    figure = tmp_path / "schedule.png"
+    arguments = (classifier, "--dataset-size", "64", "--save-path", figure)
+    use("mmpretrain", "visualization/vis_scheduler.py", *arguments)
+    assert figure.stat().st_size > 0
+
+
+def test_images_of_class_folders_are_verified(use, classifier, tmp_path):
+    arguments = ("--out-path", tmp_path / "broken.log", "--num-process", "1", "--phase", "train")
+    said = use("mmpretrain", "misc/verify_dataset.py", classifier, *arguments)
+    assert "There is no broken file found." in said
+
+
+def test_confusion_matrix_of_a_checkpoint(use, classifier, trained, tmp_path):
+    arguments = (classifier, trained[0] / "epoch_3.pth", "--show-path", tmp_path / "matrix.png")
+    use("mmpretrain", "analysis_tools/confusion_matrix.py", *arguments)
+    assert (tmp_path / "matrix.png").stat().st_size > 0
+
+
+def test_weights_alone_can_be_published(use, call_tool, trained, tmp_path):
+    """mmpretrain's tool cannot read a training checkpoint under today's torch."""
+    plain = tmp_path / "plain.pth"
+    source = trained[0] / "epoch_3.pth"
+    code, _, errors = call_tool("tools/convert_checkpoint.py", source, plain, "--weights-only")
+    assert code == 0, errors
+    use("mmpretrain", "model_converters/publish_model.py", plain, tmp_path / "out.pth")
+    (published,) = tmp_path.glob("out_*.pth")
+    assert published.stat().st_size > 0
