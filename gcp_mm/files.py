@@ -39,6 +39,42 @@ def sha256(filename: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+def why_absent(path: str | os.PathLike[str], wanted: str = "file") -> str:
+    """Say why there is nothing to use at a path that somebody has given.
+
+    Args:
+        path: The path.
+        wanted: 'file' or 'folder'.
+
+    Returns:
+        The end of a sentence: 'does not exist', or what is in the way, such as a link to nothing, a
+        loop of links, a folder without rights, a file where a folder has to be.
+    """
+    path = Path(path).expanduser()
+    try:
+        path.stat()
+    except ValueError:
+        return f"is no name of a {wanted}"
+    except OSError as error:
+        reason = error.errno
+    else:
+        return f"is no {wanted}"
+    if reason == errno.ELOOP:
+        return "is a loop of links: one of them leads to itself, and has to be made anew"
+    if reason == errno.EACCES:
+        return "cannot be looked at: permission denied in one of its folders"
+    if reason == errno.ENAMETOOLONG:
+        return f"is no {wanted}: the name is too long"
+    if reason not in (errno.ENOENT, errno.ENOTDIR):
+        return f"cannot be looked at: {os.strerror(reason)}"
+    for part in (path, *path.parents):
+        if part.is_symlink() and not part.exists():
+            return f"leads to nothing: {str(part)!r} is a link to {str(part.readlink())!r}"
+        if part.is_file():
+            return f"cannot be there: {str(part)!r} is a file"
+    return "does not exist"
+
+
 def abbreviate(names: Iterable[str], limit: int = 4) -> str:
     """Join the first names and count the rest."""
     names = list(names)

@@ -17,6 +17,7 @@ from gcp_mm.files import (
     atomic_write,
     path_below,
     sha256,
+    why_absent,
 )
 
 KILL_AT = Path(__file__).with_name("kill_at.py")
@@ -210,3 +211,34 @@ def test_file_system_whose_numbers_differ_is_no_endless_loop(tmp_path, monkeypat
     (tmp_path / ".a.txt.part").write_text("left by a writer that was killed")
     atomic_write(tmp_path / "a.txt", "whole")
     assert (tmp_path / "a.txt").read_text() == "whole"
+
+
+def test_why_there_is_nothing_at_a_path(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "gone").symlink_to("/no/disk")
+    (tmp_path / "file").write_text("")
+    told = {
+        "absent/x": "does not exist",
+        "loop": "is a loop of links",
+        "loop/train": "is a loop of links",
+        "gone": f"leads to nothing: {str(tmp_path / 'gone')!r} is a link to '/no/disk'",
+        "gone/train/x.png": f"leads to nothing: {str(tmp_path / 'gone')!r} is a link to '/no/disk'",
+        "file/x": f"cannot be there: {str(tmp_path / 'file')!r} is a file",
+        "x" * 300: "is no folder: the name is too long",
+        "a\0b": "is no name of a folder",
+        "file": "is no folder",
+    }
+    for name, said in told.items():
+        assert why_absent(tmp_path / name, "folder").startswith(said), name
+
+
+def test_why_a_path_below_a_closed_folder_is_not_looked_at(tmp_path, monkeypatch):
+    """Rights do not stop the user root, so the system's answer is put in."""
+
+    def deny(path, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", deny)
+    assert why_absent(tmp_path / "x") == (
+        "cannot be looked at: permission denied in one of its folders"
+    )

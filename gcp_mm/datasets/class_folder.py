@@ -14,7 +14,7 @@ from gcp_mm.datasets.class_table import check_classes, read_ground_truth
 from gcp_mm.datasets.skip_unreadable import SkipUnreadable
 from gcp_mm.datasets.text_list import check_class_names, read_class_names, read_lines
 from gcp_mm.errors import UserError
-from gcp_mm.files import abbreviate
+from gcp_mm.files import abbreviate, why_absent
 from gcp_mm.images.names import (
     IMAGE_EXTENSIONS,
     is_image_name,
@@ -136,7 +136,9 @@ class ClassFolder(SkipUnreadable, CustomDataset):
         if not self._is_local():
             return self._find_remote()
         if not Path(self.img_prefix).is_dir():
-            raise UserError(f"{self.img_prefix!r} is no folder of images")
+            raise UserError(
+                f"{self.img_prefix!r} {why_absent(self.img_prefix, 'folder')}; name one of images"
+            )
         found = list_image_files(self.img_prefix, self.extensions, self.with_label, show=True)
         if self.test_mode and found.dangling:
             raise UserError(

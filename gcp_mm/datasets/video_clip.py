@@ -18,6 +18,7 @@ import numpy as np
 
 from gcp_mm.datasets.fixed_size import RELEASED_SIZE, fit
 from gcp_mm.errors import UserError
+from gcp_mm.files import why_absent
 from gcp_mm.robustness.seal import NOT_AS_WRITTEN, is_intact
 
 
@@ -29,7 +30,7 @@ def _open(path: str | Path) -> tuple[cv2.VideoCapture, int]:
     source = str(Path(path).absolute())
     video = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not video.isOpened():
-        reason = "is no video that FFmpeg can open" if Path(path).is_file() else "does not exist"
+        reason = "is no video that FFmpeg can open" if Path(path).is_file() else why_absent(path)
         raise UserError(_broken(path, reason))
     stated = round(video.get(cv2.CAP_PROP_FRAME_COUNT))
     if stated < 2:
@@ -130,7 +131,7 @@ def _decode_strictly(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
         container = None
     stream = container.streams.video[0] if container and container.streams.video else None
     if stream is None or stream.codec_context is None:
-        reason = "is no video that FFmpeg can open" if Path(path).is_file() else "does not exist"
+        reason = "is no video that FFmpeg can open" if Path(path).is_file() else why_absent(path)
         raise UserError(_broken(path, reason))
     stated = stream.frames or count_frames(path)
     if stated < 2:

@@ -44,6 +44,7 @@ from gcp_mm.engine.plain_numpy import plain, stand_ins
 from gcp_mm.engine.safetensors_file import load_safetensors
 from gcp_mm.engine.without_code import without_code
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
+from gcp_mm.files import why_absent
 
 UNSAFE_SWITCH = "GCP_MM_ALLOW_UNSAFE_CHECKPOINTS"
 
@@ -95,8 +96,8 @@ def find_checkpoint(filename: str | Path) -> Path:
         raise CheckpointNotFoundError(f"checkpoint {str(path)!r} {several}")
     if not path.is_file():
         raise CheckpointNotFoundError(
-            f"checkpoint {str(path)!r} does not exist (working folder: {Path.cwd()}); correct the "
-            "path, or train the model first: training writes work_dirs/<config>/epoch_N.pth"
+            f"checkpoint {str(path)!r} {why_absent(path)} (working folder: {Path.cwd()}); correct "
+            "the path, or train the model first: training writes work_dirs/<config>/epoch_N.pth"
         )
     return path
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gcp_mm.engine.cfg_options import OptionsAction, read_options
 from gcp_mm.engine.noise import VERBOSE
 from gcp_mm.errors import UserError
+from gcp_mm.files import why_absent
 from gcp_mm.zoo.rows import zoo_root
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ def load_config(
         path, package = str(zoo_root() / "configs" / path.partition("::")[2]), None
     if package is None and not Path(path).is_file():
         raise UserError(
-            f"config {path!r} does not exist (working folder: {Path.cwd()}); the configs of this "
-            "project are below configs/; of an installed package: gcp_mm::NAME.py"
+            f"config {path!r} {why_absent(path)} (working folder: {Path.cwd()}); the configs of "
+            "this project are below configs/; of an installed package: gcp_mm::NAME.py"
         )
     try:
         cfg = Config.fromfile(path) if package is None else get_config(path)

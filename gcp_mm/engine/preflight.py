@@ -17,6 +17,7 @@ from gcp_mm.engine.file_kind import is_safetensors
 from gcp_mm.engine.pretrained import check_pretrained_exists
 from gcp_mm.engine.run_hooks import name_of
 from gcp_mm.errors import CheckpointNotFoundError, FileWriteError, UserError
+from gcp_mm.files import why_absent
 
 _LAYOUTS = {
     "mmdet": "DATA_ROOT/{annotations/instances_{train,val}2017.json,train2017/,val2017/}",
@@ -130,8 +131,8 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
                 _check_no_pickle(path, f"{key}.{name}")
                 if not _is_remote(part) and not Path(path).exists():
                     raise UserError(
-                        f"{path!r} does not exist ({key}.{name}, working folder: {Path.cwd()}). "
-                        f"Expected layout: {layout}. Link your data there "
+                        f"{path!r} {why_absent(path)} ({key}.{name}, working folder: {Path.cwd()})"
+                        f". Expected layout: {layout}. Link your data there "
                         f"(ln -s /path/to/data {root.rstrip('/') or 'data'}), or set {key}."
                         "data_root with --cfg-options"
                     )
@@ -155,8 +156,8 @@ def _check_metrics(cfg: Config, evaluator: str) -> None:
         path = metric.get("ann_file")
         if path and not _is_remote(path) and not Path(path).exists():
             raise UserError(
-                f"{path!r} does not exist ({key}, working folder: {Path.cwd()}). It has to be the "
-                f"ann_file of the data that are evaluated; set it with --cfg-options {key}=PATH"
+                f"{path!r} {why_absent(path)} ({key}, working folder: {Path.cwd()}). It has to be "
+                f"the ann_file of the data that are evaluated; set it with --cfg-options {key}=PATH"
             )
 
 
@@ -232,9 +233,10 @@ def check_start(cfg: Config, required: bool | None = None) -> None:
             )
         if not resume and not _is_remote(source) and not Path(source).expanduser().is_file():
             raise CheckpointNotFoundError(
-                f"pretrained weights {source!r} do not exist (load_from, working folder: "
-                f"{Path.cwd()}). Convert published weights ({command_line('convert')} "
-                f"SRC {source}), or name a checkpoint that you have (--cfg-options load_from=PATH)"
+                f"the file {source!r} of pretrained weights {why_absent(source)} (load_from, "
+                f"working folder: {Path.cwd()}). Convert published weights "
+                f"({command_line('convert')} SRC {source}), or name a checkpoint that you have "
+                "(--cfg-options load_from=PATH)"
             )
         return
     if required is None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gcp_mm.command_names import command_line
 from gcp_mm.engine.coverage import Coverage, compare, weights_of
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
-from gcp_mm.files import abbreviate
+from gcp_mm.files import abbreviate, why_absent
 
 # What a classifier has behind its backbone; a backbone may leave these tensors unused.
 CLASSIFIER_PARTS = ("fc.", "head.", "neck.", "classifier.")
@@ -31,9 +31,10 @@ def check_pretrained_exists(checkpoint: str, key: str = "model.backbone.init_cfg
         return
     name = Path(checkpoint).stem
     raise CheckpointNotFoundError(
-        f"pretrained weights {checkpoint!r} do not exist ({key}.checkpoint, working folder: "
-        f"{Path.cwd()}). Train them ({command_line('train')} gcp_mm::imagenet/{name}.py), or name "
-        f"a checkpoint that you have (--cfg-options {key}.checkpoint=PATH), or start from random "
+        f"the file {checkpoint!r} of pretrained weights {why_absent(checkpoint)} "
+        f"({key}.checkpoint, working folder: {Path.cwd()}). Train them "
+        f"({command_line('train')} gcp_mm::imagenet/{name}.py), or name a checkpoint that "
+        f"you have (--cfg-options {key}.checkpoint=PATH), or start from random "
         f"weights (--cfg-options {key}=None)"
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
-from gcp_mm.files import abbreviate, atomic_write
+from gcp_mm.files import abbreviate, atomic_write, why_absent
 
 
 def read_results(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -27,7 +27,9 @@ def read_results(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"result file {str(path)!r} does not exist; make it with `{kind}` first")
+        raise UserError(
+            f"result file {str(path)!r} {why_absent(path)}; make it with `{kind}` first"
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["kind"] != kind:

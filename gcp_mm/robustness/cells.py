@@ -13,7 +13,7 @@ from gcp_mm.evaluation.corruptions import (
     SEVERITIES,
 )
 from gcp_mm.evaluation.perturbations import PERTURBATIONS, folder_name
-from gcp_mm.files import abbreviate
+from gcp_mm.files import abbreviate, why_absent
 
 _SETS = {"benchmark": BENCHMARK_CORRUPTIONS, "all": ALL_CORRUPTIONS, **GROUPS}
 
@@ -119,7 +119,9 @@ def _find(root: Path, name: str) -> Path:
     if (root / name).is_dir():
         return root / name
     if not root.is_dir():
-        raise UserError(f"--data-root {str(root)!r} is no folder (working folder: {Path.cwd()})")
+        raise UserError(
+            f"--data-root {str(root)!r} {why_absent(root, 'folder')} (working folder: {Path.cwd()})"
+        )
     found = sorted(path for path in root.glob(f"*/{name}") if path.is_dir())
     if len(found) > 1:
         raise UserError(f"{name} is there several times: {', '.join(map(str, found))}; keep one")

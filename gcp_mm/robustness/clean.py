@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, Subset
 
 from gcp_mm.engine.preflight import check_data
 from gcp_mm.errors import UserError
+from gcp_mm.files import why_absent
 from gcp_mm.plain_data import digest
 from gcp_mm.robustness.class_table import tested_dataset
 from gcp_mm.robustness.options import Options
@@ -59,7 +60,8 @@ def clean_images(cfg: Config, options: Options, table: Mapping[str, int]) -> Cle
         check_data(cfg, ("test_dataloader",))
     else:
         if not options.clean_root.is_dir():
-            raise UserError(f"--clean-root {str(options.clean_root)!r} is no folder")
+            reason = why_absent(options.clean_root, "folder")
+            raise UserError(f"--clean-root {str(options.clean_root)!r} {reason}")
         dataset = {
             "type": "gcp_mm.ClassFolder",
             "data_root": str(options.clean_root),

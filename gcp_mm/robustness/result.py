@@ -19,7 +19,7 @@ from gcp_mm.command_names import command_line
 from gcp_mm.datasets.video_clip import has_strict_decoder
 from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
-from gcp_mm.files import abbreviate, atomic_write
+from gcp_mm.files import abbreviate, atomic_write, why_absent
 from gcp_mm.plain_data import read_json
 from gcp_mm.robustness.result_form import FORMAT, VERSION, why_no_result
 from gcp_mm.version import __version__
@@ -64,7 +64,9 @@ def read_result(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"result file {str(path)!r} does not exist (working folder: {Path.cwd()})")
+        raise UserError(
+            f"result file {str(path)!r} {why_absent(path)} (working folder: {Path.cwd()})"
+        )
     try:
         content = read_json(path)
         if unfit := why_no_result(content):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gcp_mm.command_names import command_line
 from gcp_mm.errors import UserError
-from gcp_mm.files import atomic_write
+from gcp_mm.files import atomic_write, why_absent
 from gcp_mm.zoo.rows import load_rows
 from gcp_mm.zoo.tables import coco_section, imagenet_section
 
@@ -33,8 +33,8 @@ def update_readme(path: str | Path, check: bool = False) -> bool:
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            f"{str(path)!r} does not exist (working folder: {Path.cwd()}); run this in the source "
-            "tree, whose README has the tables, or name a file with --path"
+            f"{str(path)!r} {why_absent(path)} (working folder: {Path.cwd()}); run this in the "
+            "source tree, whose README has the tables, or name a file with --path"
         )
     text = updated = path.read_text(encoding="utf-8")
     stale = []

@@ -8,7 +8,7 @@ from typing import Any
 
 from gcp_mm.command_names import command_line
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
-from gcp_mm.files import abbreviate, sha256
+from gcp_mm.files import abbreviate, sha256, why_absent
 from gcp_mm.zoo.rows import Row, find_row
 
 SCHEME = "gcp_mm://"
@@ -57,7 +57,7 @@ def load_from_zoo(filename: str, map_location: Any = None) -> Any:
         path = other
     if not path.is_file():
         raise CheckpointNotFoundError(
-            f"there are no weights of {row.name} here: {str(path)!r} does not exist (working "
+            f"there are no weights of {row.name} here: {str(path)!r} {why_absent(path)} (working "
             f"folder: {Path.cwd()}). Fetch the authors' file with `{command_line('zoo')} "
             f"download {row.name}`, or give the path of a checkpoint (pretrained='PATH'), or ask "
             "for random weights (pretrained=False)"

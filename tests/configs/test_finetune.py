@@ -144,7 +144,7 @@ REFUSED = {
     "nothing to resume": (["load_from=None", "resume=True"], ("no run to continue",)),
     "no such file": (
         ["load_from=checkpoints/absent.pth"],
-        ("absent.pth' do not exist (load_from", "convert_checkpoint.py SRC checkpoints/absent.pth"),
+        ("absent.pth' of pretrained weights does not exist (load_from", "convert_checkpoint.py SRC checkpoints/absent.pth"),
     ),
 }
 

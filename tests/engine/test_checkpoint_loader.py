@@ -171,7 +171,8 @@ def test_unreadable_file_is_named_with_its_size(tmp_path, damage, zip_format):
 @pytest.mark.parametrize("name", ["epoch_9.pth", "", "~/no/such/file.pth"])
 def test_missing_file(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointNotFoundError, match="does not exist") as caught:
+    said = "does not exist" if name else "is no file"
+    with pytest.raises(CheckpointNotFoundError, match=said) as caught:
         CheckpointLoader.load_checkpoint(name)
     assert isinstance(caught.value, FileNotFoundError)
     assert str(tmp_path) in str(caught.value)

@@ -204,7 +204,8 @@ STARTS = {
     "no run": ({"resume": True, "work_dir": "{folder}/absent"}, "no run to continue"),
     "no file": (
         {"load_from": "checkpoints/absent.pth", "custom_hooks": []},
-        r"'checkpoints/absent.pth' do not exist \(load_from, .*convert_checkpoint.py SRC "
+        r"'checkpoints/absent.pth' of pretrained weights does not exist \(load_from, .*"
+        "convert_checkpoint.py SRC "
         "checkpoints/absent.pth.*--cfg-options load_from=PATH",
     ),
     "no file to resume": ({"load_from": "absent.pth", "resume": True}, "training writes work_dirs"),

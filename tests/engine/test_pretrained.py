@@ -11,7 +11,7 @@ def test_missing_file_is_named_with_three_cures(repo, monkeypatch, tmp_path):
     with pytest.raises(CheckpointNotFoundError) as caught:
         check_pretrained_exists("checkpoints/resnet50_gcp_lrnorm.pth")
     message = str(caught.value)
-    assert "'checkpoints/resnet50_gcp_lrnorm.pth' do not exist" in message
+    assert "'checkpoints/resnet50_gcp_lrnorm.pth' of pretrained weights does not exist" in message
     assert f"working folder: {tmp_path}" in message
     assert "--cfg-options model.backbone.init_cfg.checkpoint=PATH" in message
     assert "--cfg-options model.backbone.init_cfg=None" in message

@@ -40,7 +40,7 @@ MISSING = {
             "model.backbone.init_cfg.type=Pretrained",
             "model.backbone.init_cfg.checkpoint=/no/weights.pth",
         ],
-        "'/no/weights.pth' do not exist (model.backbone.init_cfg.checkpoint",
+        "'/no/weights.pth' of pretrained weights does not exist (model.backbone.init_cfg.check",
     ),
     "setting": (
         ["--cfg-options", "train_cfg.max_epochs.x=1"],

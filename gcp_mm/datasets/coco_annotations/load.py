@@ -21,6 +21,7 @@ from gcp_mm.datasets.coco_annotations.findings import Findings
 from gcp_mm.datasets.coco_annotations.image_folder import ImageFolder
 from gcp_mm.engine.first_process import on_first_process
 from gcp_mm.errors import UserError
+from gcp_mm.files import why_absent
 
 # A training reads its file once, a validation twice: for the images and for the measure.
 _KEPT = 4
@@ -124,10 +125,10 @@ def without_collector() -> Iterator[None]:
 def _read(path: str, backend_args: dict | None) -> dict:
     try:
         data = get(path, backend_args=backend_args)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
-            f"annotation file {path!r} does not exist (working folder: {Path.cwd()}): set ann_file "
-            "with --cfg-options"
+            f"annotation file {path!r} {why_absent(path)} (working folder: {Path.cwd()}): set "
+            "ann_file with --cfg-options"
         ) from error
     except IsADirectoryError as error:
         raise UserError(f"{path!r} is a folder, not an annotation file (ann_file)") from error

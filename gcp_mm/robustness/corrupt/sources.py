@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from gcp_mm.errors import UserError
-from gcp_mm.files import abbreviate
+from gcp_mm.files import abbreviate, why_absent
 from gcp_mm.images.names import IMAGE_EXTENSIONS, list_image_files
 from gcp_mm.images.read_image import open_image, orientation_of
 
@@ -60,7 +60,9 @@ def list_sources(root: Path, limit: int | None = None) -> list[SourceImage]:
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit}: at least 1 image of each class")
     if not root.is_dir():
-        raise UserError(f"source {str(root)!r} is not a folder of class folders")
+        raise UserError(
+            f"source {str(root)!r} {why_absent(root, 'folder')}; name SOURCE/<class>/<image>"
+        )
     found = list_image_files(root, show=True)
     if not found.folders:
         raise UserError(f"source {str(root)!r} holds no class folders (SOURCE/<class>/<image>)")
