@@ -40,7 +40,8 @@ class PretrainedRequiredHook(Hook):
             UserError: If a training has none.
         """
         # Until training begins, the training loop is its config, which evaluation has too.
-        if isinstance(runner._train_loop, BaseLoop):
+        # Without its config a runner trains another network, as mmpretrain's vis_scheduler does.
+        if isinstance(runner._train_loop, BaseLoop) and runner.cfg.get("model"):
             check_start(runner.cfg, required=True)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -47,6 +47,9 @@ def test_only_training_needs_weights():
     PretrainedRequiredHook().before_run(runner(train=False))
     with pytest.raises(UserError, match="load_from is empty"):
         PretrainedRequiredHook().before_run(runner())
+    without_config = runner()
+    without_config.cfg = Config({})
+    PretrainedRequiredHook().before_run(without_config)
 
 
 @pytest.mark.parametrize("other", [network(), network(classes=7)])

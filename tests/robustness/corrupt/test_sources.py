@@ -61,7 +61,7 @@ def test_mistakes_are_named(tmp_path, files, limit, message):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(UserError, match="nowhere' is not a folder"):
+    with pytest.raises(UserError, match="nowhere' does not exist"):
         list_sources(tmp_path / "nowhere")
 
 
