@@ -29,6 +29,6 @@ def mim_package(project: str) -> str:
     return name
 
 
-def upstream_tool(package: str, name: str) -> Path:
+def upstream_tool(package: str, name: str) -> str:
     """Return a tool that an OpenMMLab package installs, as ``mim run`` finds it."""
-    return Path(find_spec(package).origin).parent / ".mim" / "tools" / name
+    return str(Path(find_spec(package).origin).parent / ".mim" / "tools" / name)

@@ -48,6 +48,7 @@ def test_browse_classification(use, classifier, tmp_path):
     assert len(list(tmp_path.rglob("*.png"))) == 3
 
 
+@pytest.mark.filterwarnings("ignore:.* out of bounds")
 def test_browse_detection(use, detector, tmp_path):
     tool = "analysis_tools/browse_dataset.py"
     use("mmdet", tool, detector, "--output-dir", tmp_path, "--not-show")
