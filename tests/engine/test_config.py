@@ -74,7 +74,7 @@ def test_missing_config_of_a_package(path, named):
 @pytest.mark.parametrize("path", ["configs/absent.py", "."])
 def test_missing_config(monkeypatch, tmp_path, path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="does not exist") as caught:
+    with pytest.raises(UserError, match="does not exist|is no file") as caught:
         load_config(path)
     assert repr(path) in str(caught.value)
     assert str(tmp_path) in str(caught.value)
