@@ -22,6 +22,16 @@ def pytest_configure():
         torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def environment():
+    """Give the next test the environment that this one found: tools set it for their children."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def repo() -> Path:
     return REPO

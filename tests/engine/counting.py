@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +91,10 @@ def run_killed(run: Callable[[], object], event: int, kind: str = "") -> bool:
         try:
             _kill_at(event, kind)
             run()
+        except BaseException:
+            # Shown beside the assertion that fails because nothing was killed.
+            traceback.print_exc()
+            sys.stderr.flush()
         finally:
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
