@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gcp_mm.ops.root_polynomial import root_polynomial
+from gcp_mm.ops.gram.polynomial import root_polynomial
 
 
 class CountedMatrices:

@@ -14,8 +14,8 @@ from features import CASES, relu
 from setting import relative
 from torch import Tensor
 
-from gcp_mm.ops.carrier import Carrier
-from gcp_mm.ops.gram_passes import gram_backward, gram_forward
+from gcp_mm.ops.gram.arithmetic import Carrier
+from gcp_mm.ops.gram.passes import gram_backward, gram_forward
 
 
 def rank_one(*shape: int) -> Tensor:

@@ -79,7 +79,7 @@ def _gpu_operators() -> Check:
 
 def _cpu_kernels() -> Check:
     name = "GCP layer, CPU"
-    library = import_module("gcp_mm.ops.cpu_kernels.library").load_library()
+    library = import_module("gcp_mm.ops.cpu_kernels.kernels").load_library()
     if isinstance(library, str):
         # No FAIL: PyTorch's products give the same numbers, later.
         return Check(name, "PyTorch's products, slower than the C kernels", WARN, library)

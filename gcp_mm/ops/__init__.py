@@ -11,7 +11,7 @@ Nothing in this package imports an OpenMMLab package, so the layer can be used i
 
 from gcp_mm.ops.covariance_pool import covariance_pool
 from gcp_mm.ops.dispatch import explain
-from gcp_mm.ops.global_covariance_pool import GlobalCovariancePool, global_covariance_pool
+from gcp_mm.ops.layer import GlobalCovariancePool, global_covariance_pool
 from gcp_mm.ops.newton_schulz import newton_schulz_sqrt
 from gcp_mm.ops.triu_vec import triu_vec
 

@@ -1,4 +1,11 @@
-"""The one place that decides which implementation of the layer runs."""
+"""The one place that decides which implementation of the layer runs.
+
+The operator cannot take part in every kind of differentiation: a ``torch.library.custom_op`` has no
+rule for grad, vjp and jvp of torch.func (its formula becomes an ``autograd.Function`` without
+``setup_context``, torch/_library/autograd.py in PyTorch 2.13), and it drops the tangents of
+forward-mode differentiation without a word. There is no public way to ask whether one of them is
+active; :func:`differentiating` finds out.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +15,27 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from gcp_mm.ops.carrier import Carrier
-from gcp_mm.ops.conditioning import pool_conditioned
 from gcp_mm.ops.covariance_pool import flatten_positions
 from gcp_mm.ops.cpu_kernels import cpu_kernel_status
-from gcp_mm.ops.function_transforms import differentiating
-from gcp_mm.ops.gram_autograd import gram_autograd_global_covariance_pool
-from gcp_mm.ops.gram_op import gram_pool, runs_in_c
-from gcp_mm.ops.precision import check_floating_point
-from gcp_mm.ops.reference import reference_global_covariance_pool
+from gcp_mm.ops.gram.arithmetic import Carrier
+from gcp_mm.ops.gram.operator import gram_pool, runs_in_c
+from gcp_mm.ops.plain import gram_autograd_global_covariance_pool, reference_global_covariance_pool
+from gcp_mm.ops.precision import check_floating_point, pool_conditioned
 from gcp_mm.ops.triton_kernels import triton_status
+
+
+def differentiating() -> bool:
+    """Return whether forward mode or a transform of torch.func other than vmap is active."""
+    stack = torch._C._functorch.get_interpreter_stack() or []
+    vmap = torch._C._functorch.TransformType.Vmap
+    return forward_ad._current_level >= 0 or any(level.key() != vmap for level in stack)
+
+
+# What torch.compiler.assume_constant_result sets; calling it would import the whole compiler here.
+differentiating._dynamo_marked_constant = True
+
 
 ENVIRONMENT = "GCP_MM_IMPL"
 

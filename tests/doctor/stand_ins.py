@@ -63,7 +63,7 @@ class CheckpointLoader:
 PROJECT = f"""
 import sys
 import types
-kernels = sys.modules["gcp_mm.ops.cpu_kernels.library"] = types.ModuleType("library")
+kernels = sys.modules["gcp_mm.ops.cpu_kernels.kernels"] = types.ModuleType("library")
 kernels.load_library = lambda: object()
 __version__ = "0.1.0"
 __path__ = [{os.fspath(Path(gcp_mm.__file__).parent)!r}]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gcp_mm.ops.block_products import add_products, block_sizes
+from gcp_mm.ops.gram.matrices import add_products, block_sizes
 
 CPU = torch.device("cpu")
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from gcp_mm.ops import carrier as carrier_module
 from gcp_mm.ops import global_covariance_pool
-from gcp_mm.ops.carrier import HALVES, Carrier
-from gcp_mm.ops.gram_passes import gram_backward, gram_forward
+from gcp_mm.ops.gram import arithmetic as carrier_module
+from gcp_mm.ops.gram.arithmetic import HALVES, Carrier
+from gcp_mm.ops.gram.passes import gram_backward, gram_forward
 
 FEATURES = {
     "relu": (lambda x: x.relu(), 1e-3, 1.5e-3),

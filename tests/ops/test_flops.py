@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 
-from gcp_mm.ops.flops import flop_formula
+from gcp_mm.ops.gram.operator import flop_formula
 
 SHAPES = [(2, 6, 4), (3, 4, 6), (1, 5, 5), (2, 7, 1), (4, 256, 49)]
 

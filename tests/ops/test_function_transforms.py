@@ -5,7 +5,7 @@ import torch
 from torch.autograd import forward_ad
 
 from gcp_mm.ops import global_covariance_pool
-from gcp_mm.ops.gram_op import gram_pool
+from gcp_mm.ops.gram.operator import gram_pool
 
 
 @pytest.mark.parametrize("dim", [0, 1, 2])

@@ -3,9 +3,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gcp_mm.ops.gram_autograd import gram_autograd_global_covariance_pool as pool
-from gcp_mm.ops.gram_autograd import newton_schulz_polynomial
-from gcp_mm.ops.reference import reference_global_covariance_pool
+from gcp_mm.ops.plain import gram_autograd_global_covariance_pool as pool
+from gcp_mm.ops.plain import newton_schulz_polynomial, reference_global_covariance_pool
 
 STEPS = [1, 2, 3, 5, 7]
 

@@ -6,9 +6,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from gcp_mm.ops import global_covariance_pool, gram_op
-from gcp_mm.ops.gram_op import gram_pool, gram_pool_backward, samples_at_once
-from gcp_mm.ops.reference import reference_global_covariance_pool
+from gcp_mm.ops import global_covariance_pool
+from gcp_mm.ops.gram import operator as gram_op
+from gcp_mm.ops.gram.operator import gram_pool, gram_pool_backward, samples_at_once
+from gcp_mm.ops.plain import reference_global_covariance_pool
 
 SHAPES = [(2, 9, 6), (2, 6, 9), (1, 37, 53), (1, 53, 37), (2, 5, 1), (1, 1, 4)]
 # Matrices of 130 rows and more are stored in blocks.

@@ -1,6 +1,6 @@
 import torch
 
-from gcp_mm.ops.made_once import made_once
+from gcp_mm.ops.gram.tables import made_once
 
 
 def test_tables_are_made_once_for_each_size_and_device():

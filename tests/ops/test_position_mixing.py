@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gcp_mm.ops.position_mixing import GROUP, mix_positions, unmix_positions
+from gcp_mm.ops.gram.tables import GROUP, mix_positions, unmix_positions
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gcp_mm.ops.reference import reference_global_covariance_pool
+from gcp_mm.ops.plain import reference_global_covariance_pool
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 7])

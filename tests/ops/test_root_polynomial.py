@@ -5,10 +5,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gcp_mm.ops import symmetric_blocks
-from gcp_mm.ops.dual_blocks import DualBlocks
-from gcp_mm.ops.root_polynomial import root_polynomial
-from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
+from gcp_mm.ops.gram import matrices as symmetric_blocks
+from gcp_mm.ops.gram.matrices import SymmetricBlocks
+from gcp_mm.ops.gram.polynomial import DualBlocks, root_polynomial
 
 STEPS = [1, 2, 3, 4, 5, 6, 7]
 

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gcp_mm.ops import symmetric_blocks
-from gcp_mm.ops.block_products import SPLIT
-from gcp_mm.ops.symmetric_blocks import SymmetricBlocks, cross_terms
+from gcp_mm.ops.gram import matrices as symmetric_blocks
+from gcp_mm.ops.gram.matrices import SPLIT, SymmetricBlocks, cross_terms
 
 SIZES = [1, 37, SPLIT - 1, SPLIT, 196, 257]
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gcp_mm.ops.triangle_index import symmetric_from_triangle, triangle
+from gcp_mm.ops.gram.tables import symmetric_from_triangle, triangle
 from gcp_mm.ops.triu_vec import triu_vec
 
 

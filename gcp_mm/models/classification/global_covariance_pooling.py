@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gcp_mm.errors import UserError
 from gcp_mm.ops.dispatch import check_impl
-from gcp_mm.ops.global_covariance_pool import global_covariance_pool
+from gcp_mm.ops.layer import global_covariance_pool
 from gcp_mm.ops.newton_schulz import check_num_iters
 from gcp_mm.registry import MODELS
 

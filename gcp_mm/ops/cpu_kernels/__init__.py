@@ -6,7 +6,6 @@ be done, or the CPU lacks something, :func:`cpu_kernel_status` says so and the o
 PyTorch's own products.
 """
 
-from gcp_mm.ops.cpu_kernels.available import cpu_kernel_status
-from gcp_mm.ops.cpu_kernels.launch import cpu_backward, cpu_forward
+from gcp_mm.ops.cpu_kernels.kernels import cpu_backward, cpu_forward, cpu_kernel_status
 
 __all__ = ["cpu_backward", "cpu_forward", "cpu_kernel_status"]

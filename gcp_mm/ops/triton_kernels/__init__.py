@@ -4,13 +4,15 @@ Every function runs its kernel where :func:`triton_status` says it can and the p
 so it can be called on any device. None records a gradient: they are the building blocks of a
 custom operator that has a backward of its own.
 
-Importing this package does not import Triton; the kernels in ``jit`` are imported when one runs.
+Importing this package does not import Triton; ``kernels`` is imported when one runs.
 """
 
-from gcp_mm.ops.triton_kernels.available import triton_status
-from gcp_mm.ops.triton_kernels.packed_product import packed_product
-from gcp_mm.ops.triton_kernels.packed_symmetric_matmul import packed_symmetric_matmul
-from gcp_mm.ops.triton_kernels.symmetric_baddbmm import symmetric_baddbmm
+from gcp_mm.ops.triton_kernels.fallback import triton_status
+from gcp_mm.ops.triton_kernels.products import (
+    packed_product,
+    packed_symmetric_matmul,
+    symmetric_baddbmm,
+)
 
 __all__ = [
     "packed_product",

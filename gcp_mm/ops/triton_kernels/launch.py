@@ -3,6 +3,13 @@
 Triton reads several elements at once only where it can prove that addresses are aligned, and by
 itself it proves multiples of 16 alone. Sizes such as 196 = 4 * 49 are therefore passed as a number
 of units and a constant, the unit, and strides in units of a common divisor.
+
+Block sizes of the kernels: a fixed table, so that a run is the same every time.
+
+Chosen by counting, not by timing: 64 wastes least at the two sizes that matter most, 10 blocks of
+64 x 64 on and above the diagonal for M = 208 (196 padded to a multiple of 16) and for M = 256.
+
+Checks before a launch: a kernel would read outside its tensors instead of complaining.
 """
 
 from __future__ import annotations
@@ -16,7 +23,54 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gcp_mm.ops.triton_kernels.tiles import Tile
+
+class Tile(NamedTuple):
+    """What one program computes, and with how many threads.
+
+    Attributes:
+        block: Rows and columns of the output block.
+        block_k: Depth of one step of the product; divides ``block``.
+        num_warps: Groups of 32 threads.
+        num_stages: Steps whose loads are in flight at once.
+    """
+
+    block: int
+    block_k: int
+    num_warps: int
+    num_stages: int
+
+    def num_blocks(self, size: int) -> int:
+        """Count the blocks along a dimension."""
+        return -(-size // self.block)
+
+    def num_upper_blocks(self, size: int) -> int:
+        """Count the blocks on and above the diagonal of a square matrix."""
+        blocks = self.num_blocks(size)
+        return blocks * (blocks + 1) // 2
+
+
+# Largest size of an output dimension, and the tile up to there.
+_SMALL = ((16, Tile(16, 16, 1, 2)), (32, Tile(32, 32, 2, 2)))
+_TENSOR_CORE = Tile(64, 32, 4, 3)
+# Without tensor cores the operands of a step live in registers: shallower steps, more threads.
+_IEEE = Tile(64, 16, 8, 3)
+
+
+def tile_for(size: int, dtype: torch.dtype, input_precision: str) -> Tile:
+    """Look up the tile.
+
+    Args:
+        size: The larger of the two output dimensions.
+        dtype: Dtype of the operands.
+        input_precision: 'ieee' or 'tf32', which matters for float32 operands.
+
+    Returns:
+        The tile.
+    """
+    for largest, tile in _SMALL:
+        if size <= largest:
+            return tile
+    return _IEEE if dtype == torch.float32 and input_precision == "ieee" else _TENSOR_CORE
 
 
 class Layout(NamedTuple):
@@ -116,4 +170,37 @@ def launch(
             num_warps=tile.num_warps,
             num_stages=tile.num_stages,
             **constants,
+        )
+
+
+def check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...], like: Tensor) -> None:
+    """Raise a ValueError unless a tensor has a shape and is on the device of another.
+
+    Args:
+        name: What the tensor is called in the message.
+        tensor: The tensor.
+        shape: The shape it needs.
+        like: A tensor on the right device.
+    """
+    if tensor.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {tuple(tensor.shape)}")
+    if tensor.device != like.device:
+        raise ValueError(f"{name} must be on {like.device}, got {tensor.device}")
+
+
+def check_matrices(name: str, tensor: Tensor) -> tuple[int, int, int]:
+    """Return the shape of a floating-point batch of matrices, or raise a ValueError."""
+    if tensor.dim() != 3 or not tensor.is_floating_point():
+        raise ValueError(
+            f"{name} must be a floating-point tensor of three dimensions, "
+            f"got {tuple(tensor.shape)} in {tensor.dtype}"
+        )
+    return tuple(tensor.shape)
+
+
+def check_same_dtype(name: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
+    """Raise a ValueError unless two tensors have one dtype."""
+    if tensor.dtype != other.dtype:
+        raise ValueError(
+            f"{name} and {other_name} must have one dtype, got {tensor.dtype} and {other.dtype}"
         )

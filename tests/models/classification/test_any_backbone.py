@@ -7,7 +7,7 @@ from random_weights import randomise
 
 import gcp_mm.registry  # noqa: F401
 from gcp_mm.errors import UserError
-from gcp_mm.ops.reference import reference_global_covariance_pool
+from gcp_mm.ops.plain import reference_global_covariance_pool
 
 CHANNELS = 16
 NARROW = dict(embed_dims=CHANNELS, num_layers=2, num_heads=2, feedforward_channels=32)

@@ -4,7 +4,7 @@ from torch import nn
 
 from gcp_mm.errors import UserError
 from gcp_mm.models.classification import GlobalCovariancePooling
-from gcp_mm.ops.reference import reference_global_covariance_pool
+from gcp_mm.ops.plain import reference_global_covariance_pool
 
 ACTIVATIONS = {"ReLU": nn.ReLU, "ReLU6": nn.ReLU6, "GELU": nn.GELU}
 

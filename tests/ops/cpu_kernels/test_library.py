@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gcp_mm.ops.cpu_kernels import available, cpu_kernel_status, library
+from gcp_mm.ops.cpu_kernels import cpu_kernel_status
+from gcp_mm.ops.cpu_kernels import kernels as available
+from gcp_mm.ops.cpu_kernels import kernels as library
 from gcp_mm.ops.cpu_kernels.digest import MARK, is_whole, seal, source_digest
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gcp_mm.ops.triton_kernels import triton_status
-from gcp_mm.ops.triton_kernels.available import interpreting
+from gcp_mm.ops.triton_kernels.fallback import interpreting
 
 # Relative to the largest number: rounding of the stored result, and of sums over 256 products.
 ERRORS = {torch.float16: 1e-3, torch.float32: 2e-6}

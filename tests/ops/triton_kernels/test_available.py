@@ -3,7 +3,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gcp_mm.ops.triton_kernels import available, triton_status
+from gcp_mm.ops.triton_kernels import fallback as available
+from gcp_mm.ops.triton_kernels import triton_status
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from gcp_mm.ops.triton_kernels import (
     packed_symmetric_matmul,
     symmetric_baddbmm,
 )
-from gcp_mm.ops.triton_kernels.available import interpreting
+from gcp_mm.ops.triton_kernels.fallback import interpreting
 
 triton = pytest.importorskip("triton", reason="Triton is not installed")
 pytestmark = pytest.mark.skipif(interpreting(), reason="the interpreter compiles nothing")

@@ -3,7 +3,8 @@ import warnings
 import pytest
 import torch
 
-from gcp_mm.ops.triton_kernels import available, packed_product, triton_status
+from gcp_mm.ops.triton_kernels import fallback as available
+from gcp_mm.ops.triton_kernels import packed_product, triton_status
 from gcp_mm.ops.triton_kernels.fallback import with_fallback
 
 

@@ -6,8 +6,8 @@ from gcp_mm.ops.triton_kernels.launch import (
     input_precision,
     layouts,
     split_size,
+    tile_for,
 )
-from gcp_mm.ops.triton_kernels.tiles import tile_for
 
 X = torch.arange(2 * 6 * 10).reshape(2, 6, 10)
 VIEWS = {

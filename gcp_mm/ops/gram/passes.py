@@ -38,12 +38,10 @@ import math
 import torch
 from torch import Tensor
 
-from gcp_mm.ops.carrier import Carrier, RootTrace
-from gcp_mm.ops.dual_blocks import DualBlocks
-from gcp_mm.ops.position_mixing import unmix_positions
-from gcp_mm.ops.root_polynomial import root_polynomial
-from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
-from gcp_mm.ops.triangle_index import triangle
+from gcp_mm.ops.gram.arithmetic import Carrier, RootTrace
+from gcp_mm.ops.gram.matrices import SymmetricBlocks
+from gcp_mm.ops.gram.polynomial import DualBlocks, root_polynomial
+from gcp_mm.ops.gram.tables import triangle, unmix_positions
 
 FEW_STEPS = 5
 """Up to these, which the published models use, float32 has digits to spare for D of A q(A)."""

@@ -1,4 +1,4 @@
-r"""How the matrices of the layer are stored and multiplied.
+"""How the matrices of the layer are stored and multiplied.
 
 float64 features are computed in float64 and everything else in float32, with one exception: half
 precision features on a GPU are carried by float16, with sums in float32 (in products of cuBLAS only
@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from gcp_mm.ops.position_mixing import mix_positions
-from gcp_mm.ops.symmetric_blocks import SymmetricBlocks
-from gcp_mm.ops.triangle_index import symmetric_from_triangle, triangle
+from gcp_mm.ops.gram.matrices import SymmetricBlocks
+from gcp_mm.ops.gram.tables import mix_positions, symmetric_from_triangle, triangle
 from gcp_mm.ops.triton_kernels import (
     packed_product,
     packed_symmetric_matmul,

@@ -1,7 +1,13 @@
-r"""The same layer evaluated on the smaller of the two Gram matrices.
+r"""The layer in plain operators, differentiated by autograd: the truth, and on Gram matrices.
 
-With :math:`\hat X = (X - \bar X) / \sqrt{N t}`, where :math:`t = \operatorname{tr} C`, the
-normalised covariance is :math:`A = \hat X \hat X^\top`, and n Newton-Schulz steps are
+.. math:: v = \operatorname{triu}\bigl(\operatorname{sqrt}_n(\operatorname{cov}(X))\bigr)
+
+:func:`reference_global_covariance_pool` computes the formulas as they are printed. Every other
+implementation is tested against it, in value and in gradient.
+
+:func:`gram_autograd_global_covariance_pool` computes the same on the smaller of the two Gram
+matrices. With :math:`\hat X = (X - \bar X) / \sqrt{N t}`, where :math:`t = \operatorname{tr} C`,
+the normalised covariance is :math:`A = \hat X \hat X^\top`, and n Newton-Schulz steps are
 :math:`Y_n = A\, q(A)` with a polynomial q. Because
 :math:`f(\hat X \hat X^\top) \hat X = \hat X f(\hat X^\top \hat X)` for every polynomial f,
 
@@ -17,10 +23,8 @@ All iterates commute, so the coupled recurrence reduces to R = Z Y alone:
 
 .. math:: T = (3 I - R)/2, \quad q \leftarrow q\,T, \quad R \leftarrow R\,T^2
 
-and T is never formed: q T = 1.5 q - 0.5 q R.
-
-Plain operators, differentiated by autograd: for exported graphs, for torch.func and for gradients
-of gradients. :mod:`gcp_mm.ops.gram_op` is the fast form.
+and T is never formed: q T = 1.5 q - 0.5 q R. It serves exported graphs, torch.func and gradients of
+gradients; :mod:`gcp_mm.ops.gram.operator` is the fast form.
 """
 
 from __future__ import annotations
@@ -28,7 +32,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gcp_mm.ops.covariance_pool import covariance_pool
+from gcp_mm.ops.newton_schulz import newton_schulz_sqrt
 from gcp_mm.ops.triu_vec import triu_vec
+
+
+def reference_global_covariance_pool(x: Tensor, num_iters: int) -> Tensor:
+    """Compose covariance, Newton-Schulz square root and upper triangle.
+
+    Args:
+        x: Features of shape (B, C, N) in float32 or float64.
+        num_iters: Number of Newton-Schulz steps.
+
+    Returns:
+        Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
+    """
+    return triu_vec(newton_schulz_sqrt(covariance_pool(x), num_iters))
 
 
 def _times_t(left: Tensor, r: Tensor) -> Tensor:

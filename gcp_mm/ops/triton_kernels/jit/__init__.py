@@ -1,1 +1,0 @@
-"""The kernels themselves: the only modules that import Triton."""
