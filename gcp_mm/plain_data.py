@@ -1,7 +1,8 @@
 """JSON files of people: read, compared with the form that they have to have, and told apart.
 
 A form is a :class:`Kind` of value, ``{"key": form, "optional?": form}``, :class:`ListOf` or
-:class:`TableOf`. Further keys may be there. The standard library alone is imported.
+:class:`TableOf`. Further keys may be there. :func:`differences` says in words in which settings two
+measurements differ. The standard library alone is imported.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,20 @@ def digest(value: Any) -> str:
         64 hexadecimal digits.
     """
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Name the settings in which two measurements differ.
+
+    Args:
+        found: Settings of an existing measurement.
+        wanted: Settings of the one that is asked for.
+
+    Returns:
+        A phrase for each differing key, with both values.
+    """
+    return [
+        f"{key} is {found.get(key)!r} there and {wanted.get(key)!r} here"
+        for key in sorted(found.keys() | wanted.keys())
+        if found.get(key) != wanted.get(key)
+    ]

@@ -38,19 +38,19 @@ LOG_PROCESSORS = Registry(
     "log processor",
     parent=MMENGINE_LOG_PROCESSORS,
     scope="gcp_mm",
-    locations=["gcp_mm.engine.throughput_log_processor"],
+    locations=["gcp_mm.engine.hooks.speed"],
 )
 OPTIM_WRAPPERS = Registry(
     "optimizer wrapper",
     parent=MMENGINE_OPTIM_WRAPPERS,
     scope="gcp_mm",
-    locations=["gcp_mm.engine.cpu_amp_optim_wrapper"],
+    locations=["gcp_mm.engine.amp"],
 )
 PARAM_SCHEDULERS = Registry(
     "parameter scheduler",
     parent=MMENGINE_PARAM_SCHEDULERS,
     scope="gcp_mm",
-    locations=["gcp_mm.engine.schedulers"],
+    locations=["gcp_mm.engine.poly_to_end_lr"],
 )
 METRICS = Registry(
     "metric",
@@ -62,7 +62,7 @@ RUNNERS = Registry(
     "runner",
     parent=MMENGINE_RUNNERS,
     scope="gcp_mm",
-    locations=["gcp_mm.engine.quiet_runner"],
+    locations=["gcp_mm.engine.output"],
 )
 TRANSFORMS = Registry(
     "transform",

@@ -205,6 +205,6 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture
 def impatient(monkeypatch):
     """Show a bar also of work that is short."""
-    from gcp_mm.engine import progress
+    from gcp_mm.console import progress
 
     monkeypatch.setattr(progress, "_PATIENCE", 0.0)

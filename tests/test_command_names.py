@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gcp_mm.cli.main import COMMANDS
-from gcp_mm.command_names import TOOLS, command_line, next_command
+from gcp_mm.console.command_names import TOOLS, command_line, next_command
 
 
 @pytest.fixture(autouse=True)

@@ -60,7 +60,7 @@ def test_work_cleans_up_after_an_interruption(run_tool, tmp_path):
     code = (
         "import os, signal, sys, time\n"
         "sys.argv = ['gcp-mm']\n"
-        "from gcp_mm.cli.run_command import run_command\n"
+        "from gcp_mm.console.run_command import run_command\n"
         "def work():\n"
         "    try:\n"
         "        os.kill(os.getpid(), signal.SIGINT); time.sleep(9)\n"

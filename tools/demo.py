@@ -2,7 +2,7 @@
 
 import argparse
 
-from gcp_mm.cli.run_command import run_command
+from gcp_mm.console.run_command import run_command
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from gcp_mm.cli.run_command import run_command
+from gcp_mm.console.run_command import run_command
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcp_mm.cli.run_command import run_command
+from gcp_mm.console.run_command import run_command
 from gcp_mm.files import atomic_write
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from gcp_mm.cli.run_command import run_command
-from gcp_mm.command_names import next_command
+from gcp_mm.console.command_names import next_command
+from gcp_mm.console.run_command import run_command
 
 _LAYOUT = """\
 what SRC may hold:

@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcp_mm.cli.run_command import run_command
-from gcp_mm.command_names import next_command
+from gcp_mm.console.command_names import next_command
+from gcp_mm.console.run_command import run_command
 from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS
 from gcp_mm.evaluation.perturbations import PERTURBATIONS
 
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parse(argv, prog)
 
     def command() -> None:
-        from gcp_mm.engine.progress import Stages
+        from gcp_mm.console.progress import Stages
         from gcp_mm.robustness.corrupt import make_corruptions
         from gcp_mm.robustness.corrupt.choose import choose_cells
 

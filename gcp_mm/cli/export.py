@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from gcp_mm.cli.run_command import run_command
+from gcp_mm.console.run_command import run_command
 from gcp_mm.engine.config import add_common_arguments, load_config
 
 

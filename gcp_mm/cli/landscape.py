@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from gcp_mm.cli.landscape_commands import curvature, plot, probe, run, surface
-from gcp_mm.cli.run_command import run_command
+from gcp_mm.console.run_command import run_command
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from gcp_mm.cli.run_command import run_command
+from gcp_mm.console.run_command import run_command
 from gcp_mm.robustness.commands import baseline, merge, report, run
 
 COMMANDS = {"run": run, "merge": merge, "baseline": baseline, "report": report}

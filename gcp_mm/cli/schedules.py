@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcp_mm.cli.run_command import run_command
+from gcp_mm.console.run_command import run_command
 from gcp_mm.engine.config import load_config
 from gcp_mm.errors import UserError
 from gcp_mm.zoo.rows import zoo_root

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from gcp_mm.cli.run_command import run_command
+from gcp_mm.console.run_command import run_command
 from gcp_mm.engine.config import EVALUATION, add_common_arguments, load_config
 
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
     def command() -> None:
         # Imported here, because it takes seconds and --help should not.
-        from gcp_mm.engine.next_step import print_after_test
+        from gcp_mm.engine.output import print_after_test
         from gcp_mm.engine.runner import test
 
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, EVALUATION)

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcp_mm.cli.run_command import run_command
-from gcp_mm.command_names import next_command
+from gcp_mm.console.command_names import next_command
+from gcp_mm.console.run_command import run_command
 from gcp_mm.zoo import find_row, load_rows
 from gcp_mm.zoo.describe import describe
 from gcp_mm.zoo.readme import update_readme

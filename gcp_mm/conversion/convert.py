@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gcp_mm.checkpoints.form import check_form, tensor_fault
 from gcp_mm.conversion.architecture import Architecture
 from gcp_mm.conversion.conversion import Conversion
 from gcp_mm.conversion.families import family_of
@@ -15,7 +16,6 @@ from gcp_mm.conversion.layout import Layout, check_layout, check_plain, unwrap, 
 from gcp_mm.conversion.name_rules import reform, rename_all
 from gcp_mm.conversion.recognise import find_family, recognise
 from gcp_mm.conversion.triangle_order import ORDERS, reorder_classifier
-from gcp_mm.engine.checkpoint_form import check_form, tensor_fault
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 

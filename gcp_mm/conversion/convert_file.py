@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gcp_mm.checkpoints import hub
+from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.conversion.conversion import Conversion
 from gcp_mm.conversion.convert import convert, restore
 from gcp_mm.conversion.source_file import read_source
 from gcp_mm.conversion.target_file import check_target, write_checkpoint
 from gcp_mm.conversion.verify import TOLERANCE, compare_logits
-from gcp_mm.engine import hub
-from gcp_mm.engine.checkpoint_loader import find_checkpoint
 from gcp_mm.errors import CheckpointMismatchError
 from gcp_mm.files import sha256
 from gcp_mm.version import __version__

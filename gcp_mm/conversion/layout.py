@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gcp_mm.engine.coverage import weights_of, wrapper_prefix
+from gcp_mm.checkpoints.coverage import weights_of, wrapper_prefix
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from gcp_mm.checkpoints.coverage import Coverage, compare
 from gcp_mm.conversion.architecture import Architecture
 from gcp_mm.conversion.families import FAMILIES, Family
 from gcp_mm.conversion.layout import CONVERTED
 from gcp_mm.conversion.plain_networks import plain_network
-from gcp_mm.engine.coverage import Coverage, compare
 from gcp_mm.errors import CheckpointMismatchError, UserError
 from gcp_mm.files import abbreviate
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gcp_mm.engine.checkpoint_loader import find_checkpoint, load_from_file
+from gcp_mm.checkpoints.loader import find_checkpoint, load_from_file
 from gcp_mm.errors import UserError
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from gcp_mm.engine import hub
-from gcp_mm.engine.file_kind import is_safetensors
-from gcp_mm.engine.safetensors_file import safetensors_bytes
+from gcp_mm.checkpoints import hub
+from gcp_mm.checkpoints.file_kind import is_safetensors
+from gcp_mm.checkpoints.safetensors_file import safetensors_bytes
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
 

@@ -11,10 +11,10 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
+from gcp_mm.console.progress import if_long
 from gcp_mm.conversion.conversion import Conversion
 from gcp_mm.conversion.model_config import model_config
 from gcp_mm.conversion.plain_networks import plain_network
-from gcp_mm.engine.progress import if_long
 from gcp_mm.errors import UserError
 from gcp_mm.images.read_image import ImageReadError, read_image
 

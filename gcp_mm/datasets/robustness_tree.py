@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
 
-from gcp_mm.command_names import command_line
+from gcp_mm.console.command_names import command_line
 from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.imagenet_classes import wnid_to_index
 from gcp_mm.datasets.text_list import read_class_names

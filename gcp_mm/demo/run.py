@@ -12,7 +12,7 @@ from pathlib import Path
 from gcp_mm.demo.digits import write_digits
 from gcp_mm.demo.montage import write_montage
 from gcp_mm.demo.scenes import write_scenes
-from gcp_mm.engine.latest_checkpoint import latest_checkpoint
+from gcp_mm.engine.runner import latest_checkpoint
 from gcp_mm.errors import UserError
 
 # The demo runs the tools of the source tree, from whatever folder it is started.

@@ -90,7 +90,7 @@ def _write_split(
 ) -> dict[str, int]:
     """Write the images and the annotation file of one split and return its counts."""
     # mmengine takes seconds to import, and this package needs nothing else of it.
-    from gcp_mm.engine.progress import if_long
+    from gcp_mm.console.progress import if_long
 
     image_folder = folder / f"{split}2017"
     image_folder.mkdir()

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from importlib import util
 
-from gcp_mm.cli.run_command import run_command
+from gcp_mm.console.run_command import run_command
 from gcp_mm.doctor import conflicts, machine, packages
 from gcp_mm.doctor.check import FAIL, OK, WARN, Check
 from gcp_mm.doctor.stack import install_command

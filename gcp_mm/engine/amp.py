@@ -1,16 +1,68 @@
-"""``--amp``: turn the optimizer wrapper of a config into one that computes in mixed precision."""
+"""``--amp``: turn the optimizer wrapper of a config into one that computes in mixed precision.
+
+On the CPU, where mmengine's ``AmpOptimWrapper`` refuses to work, that is
+:class:`CPUAmpOptimWrapper`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from torch import nn
 
 from gcp_mm.engine.config import AMP_DTYPES
-from gcp_mm.engine.cpu_amp_optim_wrapper import CPUAmpOptimWrapper
 from gcp_mm.errors import UserError
+from gcp_mm.registry import OPTIM_WRAPPERS
+
+
+@OPTIM_WRAPPERS.register_module()
+class CPUAmpOptimWrapper(OptimWrapper):
+    """Compute the forward pass under ``torch.autocast('cpu', torch.bfloat16)``.
+
+    bfloat16 has the range of float32, so that gradients need no loss scale.
+
+    Args:
+        dtype: 'bfloat16'. The CPU's autocast has float16 too, but its gradients would underflow
+            without a scale.
+        **kwargs: Arguments of mmengine's OptimWrapper.
+
+    Raises:
+        UserError: If ``dtype`` is another one.
+    """
+
+    def __init__(self, dtype: str | torch.dtype = "bfloat16", **kwargs: object) -> None:
+        if dtype not in ("bfloat16", torch.bfloat16):
+            raise UserError(
+                f"optim_wrapper.type=gcp_mm.CPUAmpOptimWrapper has no dtype={dtype}: on the CPU, "
+                "mixed precision is bfloat16"
+            )
+        super().__init__(**kwargs)
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Load a state; the loss scale of a run on a GPU is left out.
+
+        Args:
+            state_dict: State of this wrapper, or of an ``AmpOptimWrapper``.
+        """
+        state_dict.pop("loss_scaler", None)
+        super().load_state_dict(state_dict)
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Accumulate gradients as mmengine does, and compute in bfloat16.
+
+        Args:
+            model: The model, or its wrapper.
+        """
+        with super().optim_context(model), torch.autocast("cpu", torch.bfloat16):
+            yield
+
 
 # Strategies of a FlexibleRunner that train with the wrapper of the config as it is.
 _PLAIN_STRATEGIES = ("SingleDeviceStrategy", "DDPStrategy")
@@ -39,7 +91,7 @@ def _resolve(wrapper: ConfigDict) -> type:
             "each of them type='AmpOptimWrapper' in the config instead"
         )
     kind = wrapper.get("type") or "OptimWrapper"
-    found = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
+    found = MMENGINE_OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
     if found not in (OptimWrapper, AmpOptimWrapper, CPUAmpOptimWrapper):
         raise UserError(
             f"--amp does not go with optim_wrapper.type={_name(kind)}, whose settings it would "

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gcp_mm.console.noise import VERBOSE
 from gcp_mm.engine.cfg_options import OptionsAction, read_options
-from gcp_mm.engine.noise import VERBOSE
 from gcp_mm.errors import UserError
 from gcp_mm.files import why_absent
 from gcp_mm.zoo.rows import zoo_root

@@ -10,11 +10,11 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
-from gcp_mm.command_names import command_line
-from gcp_mm.engine.checkpoint_form import check_training
-from gcp_mm.engine.checkpoint_loader import UNSAFE_SWITCH, load_from_file
-from gcp_mm.engine.file_kind import is_safetensors
-from gcp_mm.engine.pretrained import check_pretrained_exists
+from gcp_mm.checkpoints.file_kind import is_safetensors
+from gcp_mm.checkpoints.form import check_training
+from gcp_mm.checkpoints.loader import UNSAFE_SWITCH, load_from_file
+from gcp_mm.checkpoints.pretrained import check_pretrained_exists
+from gcp_mm.console.command_names import command_line
 from gcp_mm.engine.run_hooks import name_of
 from gcp_mm.errors import CheckpointNotFoundError, FileWriteError, UserError
 from gcp_mm.files import why_absent

@@ -1,10 +1,16 @@
-"""Train and evaluate: one path for classification and detection."""
+"""Train and evaluate: one path for classification and detection.
+
+A run that an error or Ctrl-C cuts short closes its visualizer first and says where it was.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from contextlib import AbstractContextManager, nullcontext
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from mmengine.config import Config
@@ -14,13 +20,12 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch.distributed import DistNetworkError, DistStoreError
 
+from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.engine.amp import check_amp_device, enable_amp
-from gcp_mm.engine.checkpoint_loader import find_checkpoint
-from gcp_mm.engine.compiler import check_compile
-from gcp_mm.engine.cut_short import finished
 from gcp_mm.engine.distributed import prepare_distributed
 from gcp_mm.engine.gpu_driver import check_gpu_driver
-from gcp_mm.engine.latest_checkpoint import latest_checkpoint
+from gcp_mm.engine.hooks.work_folder_hook import only_training
+from gcp_mm.engine.output import QuietRunner
 from gcp_mm.engine.preflight import (
     check_annotations,
     check_data,
@@ -29,11 +34,88 @@ from gcp_mm.engine.preflight import (
     check_start,
     evaluate_every_image,
 )
-from gcp_mm.engine.quiet_runner import QuietRunner
 from gcp_mm.engine.rendezvous import explain_failure
 from gcp_mm.engine.run_hooks import add_hooks
-from gcp_mm.engine.work_folder import only_training
+from gcp_mm.engine.torch_backends import check_compile
 from gcp_mm.errors import UserError
+
+
+def latest_checkpoint(work_dir: str | Path) -> str | None:
+    """Find the checkpoint that ``--resume`` continues with.
+
+    mmengine writes the pointer file ``last_checkpoint`` with an absolute path and not atomically.
+    A pointer that is empty, or whose folder was moved, must not end a run that can go on.
+
+    Args:
+        work_dir: The work folder of the run.
+
+    Returns:
+        The checkpoint named by ``last_checkpoint`` if it exists, here or under the recorded path;
+        otherwise the newest ``epoch_N.pth`` or ``iter_N.pth``; None if there is no checkpoint.
+    """
+    folder = Path(work_dir)
+    pointer = folder / "last_checkpoint"
+    recorded = pointer.read_text().strip() if pointer.is_file() else ""
+    if recorded:
+        for path in (folder / Path(recorded).name, Path(recorded)):
+            if path.is_file():
+                return str(path)
+    numbered = {
+        int(match[1]): path
+        for path in folder.glob("*.pth")
+        if (match := re.fullmatch(r"(?:epoch|iter)_(\d+)\.pth", path.name))
+    }
+    return str(numbered[max(numbered)]) if numbered else None
+
+
+# Seconds that a visualizer has to write, or send, what it keeps back. Below what the other
+# processes of a launcher wait before they speak; see gcp_mm.console.run_command.
+_PATIENCE = 10
+
+
+@contextmanager
+def finished(runner: Runner) -> Iterator[None]:
+    """Close what a run has open, if the block ends with an error or is interrupted.
+
+    Hooks that have a method ``after_cut(runner)`` are called, and the visualizer is closed: that of
+    TensorBoard keeps up to two minutes of numbers back, those of services send theirs at the end.
+    The tools end without the handlers of ``atexit``.
+
+    Args:
+        runner: The runner of the run.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except BaseException:
+        runner.call_hook("after_cut")
+        _close_visualizer(runner)
+        raise
+
+
+def _close_visualizer(runner: Runner) -> None:
+    """Close it, within some seconds; another Ctrl-C ends the waiting."""
+    failed: list[str] = []
+
+    def close() -> None:
+        try:
+            runner.visualizer.close()
+        # Of whatever kind: it must not hide the error that ended the run.
+        except Exception as error:
+            failed.append(f"{type(error).__name__}: {error}")
+
+    thread = threading.Thread(target=close, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    if thread.is_alive():
+        failed.append(f"not within {_PATIENCE} s")
+    if failed:
+        print_log(
+            f"the visualizer could not be closed ({failed[0]}): its last numbers may be missing",
+            logger="current",
+        )
 
 
 def _build_runner(cfg: Config) -> Runner:

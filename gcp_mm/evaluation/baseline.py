@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from gcp_mm.command_names import command_line
+from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS, SEVERITIES
 from gcp_mm.evaluation.perturbations import DIFFICULTIES, PERTURBATIONS

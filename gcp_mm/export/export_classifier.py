@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from gcp_mm.engine.checkpoint_loader import find_checkpoint
-from gcp_mm.engine.trained_classifier import classifier_scope, load_model
+from gcp_mm.checkpoints.loader import find_checkpoint
+from gcp_mm.checkpoints.pretrained import classifier_scope, load_model
 from gcp_mm.errors import UserError
 from gcp_mm.export.exporter_errors import FIXED_BATCH_CURE, explain_errors, network_name
 from gcp_mm.export.formats import Format, format_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gcp_mm.engine.progress import if_long
+from gcp_mm.console.progress import if_long
 
 # Largest difference in float32, relative to the largest logit of the batch.
 TOLERANCE = 1e-5

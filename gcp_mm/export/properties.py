@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 import gcp_mm.registry  # noqa: F401  (its data sets)
-from gcp_mm.engine.checkpoint_loader import load_from_file
+from gcp_mm.checkpoints.loader import load_from_file
 from gcp_mm.export.images import swaps_channels
 from gcp_mm.export.logits import Logits
 from gcp_mm.files import sha256

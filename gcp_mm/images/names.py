@@ -14,7 +14,7 @@ from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 
 if TYPE_CHECKING:
-    from gcp_mm.engine.progress import Progress
+    from gcp_mm.console.progress import Progress
 
 #: Endings of image files, lower case.
 IMAGE_EXTENSIONS = (
@@ -182,7 +182,7 @@ def list_image_files(
 
 def _bar(number: int, root: Path) -> Progress:
     # mmengine takes seconds to import, and the rest of this module does without.
-    from gcp_mm.engine.progress import if_long
+    from gcp_mm.console.progress import if_long
 
     return if_long(number, f"listing the folders of {str(root)!r}")
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gcp_mm.engine.reproducible import reproducible_kernels
+from gcp_mm.engine.torch_backends import reproducible_kernels
 from gcp_mm.ops.precision import autocast_disabled
 
 
@@ -23,7 +23,7 @@ def frozen(model: nn.Module, batch_norm: str = "batch") -> Iterator[None]:
     TF32 are off, kernels are reproducible and gradients are enabled. Afterwards parameters,
     buffers, ``requires_grad``, ``training``, the random number generators of PyTorch, NumPy and
     Python and the states above are bit for bit as before (of precisions, see
-    :func:`gcp_mm.engine.reproducible.reproducible_kernels`).
+    :func:`gcp_mm.engine.torch_backends.reproducible_kernels`).
 
     Args:
         model: The network.

@@ -10,9 +10,9 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
 import gcp_mm.registry  # noqa: F401  (its data sets)
+from gcp_mm.checkpoints.pretrained import classifier_scope
+from gcp_mm.console.progress import if_long
 from gcp_mm.engine.preflight import check_data
-from gcp_mm.engine.progress import if_long
-from gcp_mm.engine.trained_classifier import classifier_scope
 from gcp_mm.errors import UserError
 
 SPLITS = ("train", "val", "test")

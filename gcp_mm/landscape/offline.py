@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from gcp_mm.engine.checkpoint_loader import find_checkpoint, load_from_file
-from gcp_mm.engine.progress import Progress
-from gcp_mm.engine.trained_classifier import load_model
+from gcp_mm.checkpoints.loader import find_checkpoint, load_from_file
+from gcp_mm.checkpoints.pretrained import load_model
+from gcp_mm.console.progress import Progress
 from gcp_mm.errors import UserError
 from gcp_mm.files import sha256
 from gcp_mm.landscape.load import fixed_batches

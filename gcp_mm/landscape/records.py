@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from gcp_mm.command_names import command_line
+from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import FileWriteError, UserError
 from gcp_mm.files import atomic_write
 from gcp_mm.landscape.result_file import differences, is_number

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, atomic_write, why_absent
+from gcp_mm.plain_data import differences
 
 
 def read_results(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:

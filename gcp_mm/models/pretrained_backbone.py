@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from mmengine.model.weight_init import PretrainedInit
 
-from gcp_mm.engine.pretrained import load_pretrained_backbone
+from gcp_mm.checkpoints.pretrained import load_pretrained_backbone
 
 
 class PretrainedBackbone:
     """Mixin for a backbone of mmpretrain or mmdet, first in the list of base classes.
 
     ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')`` keeps its meaning,
-    but goes through :func:`gcp_mm.engine.pretrained.load_pretrained_backbone`: it reports
+    but goes through :func:`gcp_mm.checkpoints.pretrained.load_pretrained_backbone`: it reports
     ``loaded N of M tensors`` and fails where mmengine's initialiser would load nothing in silence.
     """
 

@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 
 import gcp_mm.registry  # noqa: F401
-from gcp_mm.engine.progress import if_long
+from gcp_mm.console.progress import if_long
 from gcp_mm.errors import UserError
 from gcp_mm.plots.figure import as_text, new_figure, save_figure
 

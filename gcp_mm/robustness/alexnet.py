@@ -8,9 +8,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from gcp_mm.engine.checkpoint_form import check_form
-from gcp_mm.engine.checkpoint_loader import load_from_file
-from gcp_mm.engine.coverage import compare, weights_of
+from gcp_mm.checkpoints.coverage import compare, weights_of
+from gcp_mm.checkpoints.form import check_form
+from gcp_mm.checkpoints.loader import load_from_file
 from gcp_mm.errors import CheckpointMismatchError
 
 #: The name that stands for :func:`alexnet_config` in place of the path of a config.

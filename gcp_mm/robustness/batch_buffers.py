@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gcp_mm.engine.worker_limits import MORE, NO_WORKERS, SHARED
+from gcp_mm.engine.loader_workers import MORE, NO_WORKERS, SHARED
 from gcp_mm.errors import UserError
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from gcp_mm.engine.reproducible import reproducible_kernels
+from gcp_mm.engine.torch_backends import reproducible_kernels
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.normalise import Normaliser
 

@@ -12,13 +12,13 @@ from mmengine.dist import barrier, get_rank
 from mmengine.logging import print_log
 from torch import cuda, device
 
+from gcp_mm.checkpoints.loader import find_checkpoint
+from gcp_mm.console.progress import Progress
 from gcp_mm.datasets.video_clip import has_strict_decoder
-from gcp_mm.engine.checkpoint_loader import find_checkpoint
-from gcp_mm.engine.first_process import on_first_process
-from gcp_mm.engine.progress import Progress
 from gcp_mm.evaluation.baseline import load_baseline
 from gcp_mm.evaluation.perturbations import DIFFICULTIES, IS_NOISE, PERTURBATIONS, folder_name
 from gcp_mm.evaluation.sequences import measure_clips
+from gcp_mm.first_process import on_first_process
 from gcp_mm.robustness.clip_length import require_length
 from gcp_mm.robustness.loader import Batches, Part
 from gcp_mm.robustness.lock import only_writer

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from gcp_mm.engine.progress import if_long
+from gcp_mm.console.progress import if_long
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.images.names import LeftOut, list_image_files

@@ -13,8 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from gcp_mm.datasets import ImageNetP
 from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.robustness_tree import RobustnessTree
-from gcp_mm.engine.batch_transfer import prepare_workers
-from gcp_mm.engine.worker_limits import fit_to_shared_memory
+from gcp_mm.engine.loader_workers import fit_to_shared_memory, prepare_workers
 from gcp_mm.robustness.batch_buffers import BatchBuffers
 from gcp_mm.robustness.result_form import CLEAN
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gcp_mm.engine.first_process import on_first_process
+from gcp_mm.first_process import on_first_process
 from gcp_mm.locks import hold_file
 
 

@@ -8,9 +8,8 @@ from typing import Any
 from gcp_mm.datasets.fixed_size import RELEASED_SIZE
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
 from gcp_mm.datasets.robustness_tree import RELEASED_FILES
-from gcp_mm.engine.differences import differences
 from gcp_mm.evaluation.baseline import Baseline
-from gcp_mm.plain_data import digest
+from gcp_mm.plain_data import differences, digest
 
 CLASSES = 1000
 

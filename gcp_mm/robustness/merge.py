@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gcp_mm.engine.progress import if_long
+from gcp_mm.console.progress import if_long
 from gcp_mm.errors import FolderExistsError, UserError
 from gcp_mm.evaluation.baseline import Baseline, load_baseline
 from gcp_mm.robustness.evaluate import MEASURES, describe_clips

@@ -9,14 +9,14 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from gcp_mm.checkpoints.loader import find_checkpoint
+from gcp_mm.checkpoints.pretrained import classifier_scope, load_model
 from gcp_mm.datasets import ImageNetC, ImageNetP
 from gcp_mm.datasets.robustness_tree import RobustnessTree
-from gcp_mm.engine.checkpoint_loader import find_checkpoint
-from gcp_mm.engine.first_process import on_first_process
-from gcp_mm.engine.trained_classifier import classifier_scope, load_model
 from gcp_mm.errors import UserError
 from gcp_mm.evaluation.baseline import load_baseline
 from gcp_mm.files import abbreviate
+from gcp_mm.first_process import on_first_process
 from gcp_mm.robustness.alexnet import load_alexnet
 from gcp_mm.robustness.class_table import class_table, tested_dataset
 from gcp_mm.robustness.classifier import Classifier

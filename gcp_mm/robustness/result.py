@@ -15,12 +15,11 @@ import numpy as np
 import PIL
 import torch
 
-from gcp_mm.command_names import command_line
+from gcp_mm.console.command_names import command_line
 from gcp_mm.datasets.video_clip import has_strict_decoder
-from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, atomic_write, why_absent
-from gcp_mm.plain_data import read_json
+from gcp_mm.plain_data import differences, read_json
 from gcp_mm.robustness.result_form import FORMAT, VERSION, why_no_result
 from gcp_mm.version import __version__
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.plain_data import differences
 from gcp_mm.robustness.top5_file import Top5
 
 # Names of files say nothing, and each shard has its own number.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gcp_mm.command_names import command_line
+from gcp_mm.console.command_names import command_line
 from gcp_mm.zoo.rows import CLASSIFICATION, Row
 from gcp_mm.zoo.weights import default_checkpoint
 

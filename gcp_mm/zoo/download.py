@@ -7,7 +7,7 @@ from pathlib import Path
 
 import filelock
 
-from gcp_mm.command_names import command_line
+from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import UserError
 from gcp_mm.zoo.released_file import check_released_file
 from gcp_mm.zoo.rows import Row

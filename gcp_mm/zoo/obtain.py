@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gcp_mm.engine.checkpoint_loader import find_checkpoint
+from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.errors import UserError
 from gcp_mm.zoo.download import download_released
 from gcp_mm.zoo.released_file import check_released_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gcp_mm.command_names import command_line
+from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write, why_absent
 from gcp_mm.zoo.rows import load_rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gcp_mm.command_names import command_line
+from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import CheckpointMismatchError
 from gcp_mm.files import sha256
 from gcp_mm.zoo.rows import Row
@@ -31,10 +31,9 @@ def check_released_file(row: Row, path: str | Path) -> str:
         CheckpointMismatchError: If it cannot be the released file.
     """
     # mmengine takes seconds to import, and the other commands of the zoo have no use for it.
+    from gcp_mm.checkpoints.file_kind import begins_like_torch, check_file
+    from gcp_mm.checkpoints.loader import find_checkpoint
     from gcp_mm.conversion.source_file import is_web_page
-    from gcp_mm.engine.archive_checksums import check_file
-    from gcp_mm.engine.checkpoint_loader import find_checkpoint
-    from gcp_mm.engine.file_kind import begins_like_torch
 
     path = find_checkpoint(path)
     size = path.stat().st_size

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from gcp_mm.command_names import command_line
+from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import UserError
 
 CLASSIFICATION, DETECTION = "classification", "detection"

@@ -126,7 +126,7 @@ def _version(url: str) -> dict[str, Any] | None:
     """Ask which version of a file a server has, None if it does not say."""
     import requests
 
-    from gcp_mm.engine.http_file import within
+    from gcp_mm.checkpoints.http_file import within
 
     def ask() -> dict[str, Any] | None:
         headers = {"Accept-Encoding": "identity"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gcp_mm.command_names import command_line
+from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
 from gcp_mm.files import abbreviate, sha256, why_absent
 from gcp_mm.zoo.rows import Row, find_row
@@ -48,7 +48,7 @@ def load_from_zoo(filename: str, map_location: Any = None) -> Any:
     # Not above: this module is imported where only the place of the weights is asked for.
     from mmengine.logging import print_log
 
-    from gcp_mm.engine.checkpoint_loader import load_from_file
+    from gcp_mm.checkpoints.loader import load_from_file
 
     row = find_row(filename.removeprefix(SCHEME))
     path = default_checkpoint(row)
@@ -98,7 +98,7 @@ def origin(loaded: Mapping[str, Any], row: Row) -> str:
 
 def _check_row(loaded: Any, row: Row, path: Path) -> None:
     """Refuse a file that cannot hold the weights of a row."""
-    from gcp_mm.engine.checkpoint_form import check_form
+    from gcp_mm.checkpoints.form import check_form
 
     weights = check_form(loaded, path, on_meta=True)
     remedy = (

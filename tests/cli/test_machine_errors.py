@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from gcp_mm.cli import machine_errors
-from gcp_mm.cli.machine_errors import explain
+from gcp_mm.console import machine_errors
+from gcp_mm.console.machine_errors import explain
 from gcp_mm.errors import UserError
 
 

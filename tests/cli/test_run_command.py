@@ -9,7 +9,7 @@ import time
 import pytest
 from torch.utils.data import DataLoader
 
-from gcp_mm.cli.run_command import run_command
+from gcp_mm.console.run_command import run_command
 from gcp_mm.errors import CheckpointNotFoundError, UserError
 
 
@@ -139,6 +139,8 @@ def test_output_that_nobody_reads_ends_with_the_code_of_a_shell(exits, capsys):
 
 def test_name_that_is_no_text_is_printed(tmp_path):
     """A file name of other bytes than UTF-8 comes as half of a surrogate pair."""
-    code = r"from gcp_mm.cli.run_command import run_command; run_command(lambda: print('\udce9'))"
+    code = (
+        r"from gcp_mm.console.run_command import run_command; run_command(lambda: print('\udce9'))"
+    )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     assert output == rb"\udce9" + b"\n"

@@ -14,9 +14,9 @@ from mmengine.registry import MODELS, RUNNERS, DefaultScope, init_default_scope
 from mmengine.visualization import Visualizer
 
 import gcp_mm.registry  # noqa: F401
-from gcp_mm.engine.quiet_runner import QuietRunner
-from gcp_mm.zoo.rows import CLASSIFICATION, DETECTION, load_rows
+from gcp_mm.engine.output import QuietRunner
 from gcp_mm.engine.preflight import _datasets
+from gcp_mm.zoo.rows import CLASSIFICATION, DETECTION, load_rows
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 LEAVES = sorted(

@@ -12,9 +12,9 @@ from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 from tiny_runs import forget_runs, only_error, read_log, read_scalars, write_config
 
+from gcp_mm.checkpoints.coverage import compare
 from gcp_mm.conversion import Architecture, model_config
 from gcp_mm.engine.config import load_config
-from gcp_mm.engine.coverage import compare
 from gcp_mm.engine.hooks import PretrainedRequiredHook
 from gcp_mm.engine.runner import train
 from gcp_mm.errors import CheckpointMismatchError, UserError
@@ -144,7 +144,10 @@ REFUSED = {
     "nothing to resume": (["load_from=None", "resume=True"], ("no run to continue",)),
     "no such file": (
         ["load_from=checkpoints/absent.pth"],
-        ("absent.pth' of pretrained weights does not exist (load_from", "convert_checkpoint.py SRC checkpoints/absent.pth"),
+        (
+            "absent.pth' of pretrained weights does not exist (load_from",
+            "convert_checkpoint.py SRC checkpoints/absent.pth",
+        ),
     ),
 }
 

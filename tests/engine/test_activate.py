@@ -18,7 +18,7 @@ print(type(get_file_backend(backend_args=dict(backend="gcp_mm_atomic"))).__name_
 for prefix in ("", "https://", "torchvision://", "gcp_mm://"):
     print(loaders[prefix].__module__)
 """
-LOADER = "gcp_mm.engine.checkpoint_loader"
+LOADER = "gcp_mm.checkpoints.loader"
 CHANGED = ["gcp_mm", "AtomicLocalBackend", LOADER, LOADER, LOADER, "gcp_mm.zoo.weights"]
 
 
@@ -28,7 +28,7 @@ CHANGED = ["gcp_mm", "AtomicLocalBackend", LOADER, LOADER, LOADER, "gcp_mm.zoo.w
         "import gcp_mm",
         # These import a module of mmengine whose change they are themselves.
         f"import {LOADER}",
-        "import gcp_mm.engine.atomic_backend",
+        "import gcp_mm.engine.fileio",
     ],
 )
 def test_changes_are_there(run_tool, tmp_path, first):

@@ -5,7 +5,7 @@ import zipfile
 import pytest
 import torch
 
-from gcp_mm.engine.checkpoint_loader import load_from_file
+from gcp_mm.checkpoints.loader import load_from_file
 from gcp_mm.errors import UserError
 
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.fileio import get_file_backend
 
 import gcp_mm.registry  # noqa: F401  (registers the backend)
-from gcp_mm.engine.atomic_backend import AtomicLocalBackend
+from gcp_mm.engine.fileio import AtomicLocalBackend
 
 MEGABYTE = 2**20
 

@@ -12,8 +12,9 @@ from mmengine.dataset import default_collate, pseudo_collate
 from tiny_runs import forget_runs, only_error, read_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
-from gcp_mm.engine import batch_transfer, worker_limits
-from gcp_mm.engine.batch_transfer import prepare_workers
+from gcp_mm.engine import loader_workers as batch_transfer
+from gcp_mm.engine import loader_workers as worker_limits
+from gcp_mm.engine.loader_workers import prepare_workers
 from gcp_mm.errors import UserError
 
 Usage = namedtuple("Usage", "total used free")
@@ -126,7 +127,7 @@ SMALL = """
 import torch, sys
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
-from gcp_mm.engine.batch_transfer import prepare_workers
+from gcp_mm.engine.loader_workers import prepare_workers
 data = [torch.full((1 << 20,), index, dtype=torch.uint8) for index in range(24)]
 loader = DataLoader(data, batch_size=2, num_workers=2, collate_fn=pseudo_collate)
 prepare_workers(loader)

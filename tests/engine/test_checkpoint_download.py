@@ -12,7 +12,8 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from tiny_runs import Hostile
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
-from gcp_mm.engine import checkpoint_loader, http_file
+from gcp_mm.checkpoints import http_file
+from gcp_mm.checkpoints import loader as checkpoint_loader
 from gcp_mm.errors import UnsafeCheckpointError, UserError
 
 

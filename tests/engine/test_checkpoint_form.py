@@ -9,7 +9,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 from torch import nn
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
-from gcp_mm.engine.checkpoint_form import check_form, check_training
+from gcp_mm.checkpoints.form import check_form, check_training
 from gcp_mm.errors import UserError
 
 GOOD = {"w": torch.ones(2)}

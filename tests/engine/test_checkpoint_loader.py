@@ -14,7 +14,7 @@ from golden_files import load_fill, recorded
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from gcp_mm.engine.checkpoint_loader import UNSAFE_SWITCH, load_from_file
+from gcp_mm.checkpoints.loader import UNSAFE_SWITCH, load_from_file
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from gcp_mm.engine.compiler import check_compile
+from gcp_mm.engine.torch_backends import check_compile
 from gcp_mm.errors import UserError
 
 

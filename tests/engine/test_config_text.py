@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from gcp_mm.engine.config_text import differences, read_config_text
+from gcp_mm.checkpoints.config_text import differences, read_config_text
 
 VALUES = dict(
     model=dict(type="M", depth=18, mean=[1.5, -2.0], mode=None, wide=True, shape=(3, 4)),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gcp_mm.engine.coverage import ADAPTED, Coverage, compare, weights_of, wrapper_prefix
+from gcp_mm.checkpoints.coverage import ADAPTED, Coverage, compare, weights_of, wrapper_prefix
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from mmengine.registry import HOOKS, VISBACKENDS
 from mmengine.visualization import BaseVisBackend
 from tiny_runs import forget_runs
 
-from gcp_mm.engine import cut_short
+from gcp_mm.engine import runner as cut_short
 from gcp_mm.engine.config import load_config
-from gcp_mm.engine.cut_short import finished
-from gcp_mm.engine.runner import train
+from gcp_mm.engine.runner import finished, train
 
 
 @VISBACKENDS.register_module()

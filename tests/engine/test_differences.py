@@ -1,4 +1,4 @@
-from gcp_mm.engine.differences import differences
+from gcp_mm.plain_data import differences
 
 
 def test_equal_settings_do_not_differ():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from gcp_mm.engine.checkpoint_loader import load_from_file
+from gcp_mm.checkpoints.loader import load_from_file
 from gcp_mm.errors import UserError
 
 

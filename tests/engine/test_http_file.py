@@ -13,7 +13,7 @@ from local_server import serving
 from mmengine.runner.checkpoint import CheckpointLoader
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
-from gcp_mm.engine import http_file
+from gcp_mm.checkpoints import http_file
 from gcp_mm.errors import UserError
 
 

@@ -12,7 +12,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from tiny_runs import Hostile
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
-from gcp_mm.engine import hub
+from gcp_mm.checkpoints import hub
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
 
 WEIGHTS = {"backbone.w": torch.arange(6.0).reshape(2, 3), "head.fc.bias": torch.tensor([1.5, -2])}
@@ -209,7 +209,7 @@ def environment(server, tool_env, **more):
 
 SCRIPT = """
 import sys
-from gcp_mm.engine.hub import download
+from gcp_mm.checkpoints.hub import download
 from gcp_mm.errors import UserError
 try:
     print(download(sys.argv[1]).stat().st_size)

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.runner import find_latest_checkpoint
 
-from gcp_mm.engine.latest_checkpoint import latest_checkpoint
+from gcp_mm.engine.runner import latest_checkpoint
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.hooks import CheckpointHook
 
-from gcp_mm.engine import next_step
+from gcp_mm.engine import output as next_step
 
 
 @pytest.fixture

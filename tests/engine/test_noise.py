@@ -7,11 +7,11 @@ import sys
 import pytest
 from tiny_runs import read_log
 
-from gcp_mm.engine import noise
+from gcp_mm.console import noise
 
 WARN = """
 import warnings
-from gcp_mm.engine.noise import be_quiet
+from gcp_mm.console.noise import be_quiet
 be_quiet()
 be_quiet()
 warnings.warn("pkg_resources is deprecated as an API. See", UserWarning)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from gcp_mm.engine.checkpoint_loader import load_from_file
+from gcp_mm.checkpoints.loader import load_from_file
 from gcp_mm.errors import UnsafeCheckpointError
 
 CODES = ["?", "i1", "u1", "i4", ">i8", "f2", "f4", ">f8", "c8", "c16"]

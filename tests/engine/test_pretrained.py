@@ -2,7 +2,7 @@
 
 import pytest
 
-from gcp_mm.engine.pretrained import check_pretrained_exists
+from gcp_mm.checkpoints.pretrained import check_pretrained_exists
 from gcp_mm.errors import CheckpointNotFoundError
 
 

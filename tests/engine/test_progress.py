@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from gcp_mm.engine import progress
-from gcp_mm.engine.progress import Progress, Stages, if_long
+from gcp_mm.console import progress
+from gcp_mm.console.progress import Progress, Stages, if_long
 
 
 class Clock:

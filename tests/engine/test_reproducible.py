@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
 import json, torch
 from torch.backends import cudnn
-from gcp_mm.engine.reproducible import reproducible_kernels
+from gcp_mm.engine.torch_backends import reproducible_kernels
 
 matmul = torch.backends.cuda.matmul
 

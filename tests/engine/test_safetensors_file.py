@@ -11,7 +11,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
-from gcp_mm.engine.safetensors_file import safetensors_bytes
+from gcp_mm.checkpoints.safetensors_file import safetensors_bytes
 from gcp_mm.errors import CheckpointNotFoundError, UserError
 
 library = pytest.importorskip("safetensors.torch")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gcp_mm.engine.tensor_tree import decode, encode
+from gcp_mm.checkpoints.tensor_tree import decode, encode
 from gcp_mm.errors import UserError
 
 

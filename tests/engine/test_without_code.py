@@ -9,7 +9,7 @@ from mmengine.infer import BaseInferencer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
-from gcp_mm.engine.safetensors_file import safetensors_bytes
+from gcp_mm.checkpoints.safetensors_file import safetensors_bytes
 from gcp_mm.errors import UserError
 
 WEIGHTS = {"w": torch.ones(1)}

@@ -15,8 +15,8 @@ from mmengine.config import Config
 from tiny_runs import only_error
 
 from gcp_mm.engine.hooks import WorkFolderHook
+from gcp_mm.engine.hooks.work_folder_hook import only_training
 from gcp_mm.engine.runner import _only_training
-from gcp_mm.engine.work_folder import only_training
 from gcp_mm.errors import FileHeldError, UserError
 from gcp_mm.locks import hold_folder
 

@@ -5,8 +5,8 @@ from collections import namedtuple
 
 import pytest
 
-from gcp_mm.engine import worker_limits
-from gcp_mm.engine.worker_limits import fit_to_shared_memory, require_open_files
+from gcp_mm.engine import loader_workers as worker_limits
+from gcp_mm.engine.loader_workers import fit_to_shared_memory, require_open_files
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.batch_buffers import BatchBuffers
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gcp_mm.engine.trained_classifier import load_model
+from gcp_mm.checkpoints.pretrained import load_model
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.load import fixed_batches
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gcp_mm.engine.trained_classifier import load_model
+from gcp_mm.checkpoints.pretrained import load_model
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
 from gcp_mm.landscape import offline, probe
 from gcp_mm.landscape.load import fixed_batches

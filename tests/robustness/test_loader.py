@@ -91,7 +91,7 @@ def test_clips_of_any_length(tree_p, monkeypatch, workers, longest):
 def test_what_is_handed_over_apart_needs_no_room(tree_p, monkeypatch, room):
     """Only the buffers are counted when the workers are fitted to shared memory."""
     monkeypatch.setattr("gcp_mm.robustness.loader._FRAMES", 4)
-    monkeypatch.setattr("gcp_mm.engine.batch_transfer._has_room", lambda size: room)
+    monkeypatch.setattr("gcp_mm.engine.loader_workers._has_room", lambda size: room)
     tree = ImageNetP(tree_p, ["tilt"], classes=CLASSES, input_size=SIZE)
     shared = [batch.is_shared() for batch in Batches(tree, None, [Part("tilt", range(3), 1)], 1)]
     # Clips of 4, 5 and 6 frames; the first is in a buffer.

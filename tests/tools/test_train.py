@@ -5,7 +5,8 @@ import functools
 import pytest
 from tiny_runs import only_error, read_checkpoint, read_log, read_scalars
 
-from gcp_mm.engine import amp, compiler, runner
+from gcp_mm.engine import amp, runner
+from gcp_mm.engine import torch_backends as compiler
 from gcp_mm.engine.gpu_driver import check_gpu_driver
 
 OPTIONS = ("--resume", "--amp", "--auto-scale-lr", "--cfg-options", "--work-dir")

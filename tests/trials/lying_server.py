@@ -216,7 +216,7 @@ def _fetching(door: Callable[[str], bytes], url: str, out: Path) -> Callable[[],
     def work() -> None:
         import torch
 
-        from gcp_mm.engine import http_file
+        from gcp_mm.checkpoints import http_file
         from gcp_mm.zoo import transfer
 
         os.environ.update(GCP_MM_CACHE=str(out), no_proxy="*")

@@ -10,7 +10,7 @@ from gcp_mm.cli.landscape_commands.measurement import (
     add_measurement_arguments,
     prepare,
 )
-from gcp_mm.command_names import next_command
+from gcp_mm.console.command_names import next_command
 from gcp_mm.files import abbreviate
 from gcp_mm.locks import hold_file
 
@@ -68,7 +68,7 @@ def command(args: argparse.Namespace) -> None:
 
 def _measure(args: argparse.Namespace, measurement: Measurement) -> None:
     # Imported here, because they take seconds and --help should not.
-    from gcp_mm.engine.progress import Stages
+    from gcp_mm.console.progress import Stages
     from gcp_mm.landscape.curvature import curvature
     from gcp_mm.landscape.result_file import ResultFile
 

@@ -96,8 +96,8 @@ def prepare(args: argparse.Namespace, kind: str) -> Measurement:
         UserError: If something is missing or does not fit.
     """
     # Imported here, because they take seconds and --help should not.
-    from gcp_mm.engine.checkpoint_loader import find_checkpoint
-    from gcp_mm.engine.trained_classifier import load_model
+    from gcp_mm.checkpoints.loader import find_checkpoint
+    from gcp_mm.checkpoints.pretrained import load_model
     from gcp_mm.landscape.load import fixed_batches
 
     device = check_device(args, kind)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gcp_mm.cli.landscape_commands.choices import BATCH_NORMS, DIRECTIONS
 from gcp_mm.cli.landscape_commands.measurement import add_image_arguments, check_device
-from gcp_mm.command_names import next_command
+from gcp_mm.console.command_names import next_command
 from gcp_mm.engine.config import add_common_arguments, load_config
 
 

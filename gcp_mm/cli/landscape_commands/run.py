@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcp_mm.cli.landscape_commands.choices import RECORDS
-from gcp_mm.command_names import next_command
+from gcp_mm.console.command_names import next_command
 from gcp_mm.engine.config import TRAINING, add_amp_argument, add_common_arguments, load_config
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def command(args: argparse.Namespace) -> None:
         UserError: As :func:`gcp_mm.engine.runner.train` and the hook.
     """
     # Imported here, because they take seconds and --help should not.
-    from gcp_mm.engine.next_step import print_results_of_training, shown
+    from gcp_mm.engine.output import print_results_of_training, shown
     from gcp_mm.engine.runner import train
 
     cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, TRAINING)

@@ -11,7 +11,7 @@ from gcp_mm.cli.landscape_commands.measurement import (
     add_measurement_arguments,
     prepare,
 )
-from gcp_mm.command_names import next_command
+from gcp_mm.console.command_names import next_command
 from gcp_mm.locks import hold_file
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def command(args: argparse.Namespace) -> None:
 def _measure(args: argparse.Namespace, measurement: Measurement, grid: Grid) -> None:
     import numpy as np
 
-    from gcp_mm.engine.progress import Progress
+    from gcp_mm.console.progress import Progress
     from gcp_mm.landscape.result_file import ResultFile
     from gcp_mm.landscape.surface import losses_as_array, surface
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from gcp_mm.console.progress import if_long
 from gcp_mm.datasets.coco_annotations.fields import (
     TOLERANCE,
     FieldCheck,
@@ -12,7 +13,6 @@ from gcp_mm.datasets.coco_annotations.fields import (
     largest_area,
 )
 from gcp_mm.datasets.coco_annotations.findings import Findings
-from gcp_mm.engine.progress import if_long
 
 _BLOCK = 1000  # annotations between two looks at the clock
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from gcp_mm.console.progress import if_long
 from gcp_mm.datasets.coco_annotations.annotations import AnnotationCheck
 from gcp_mm.datasets.coco_annotations.findings import Findings
 from gcp_mm.datasets.coco_annotations.identifiers import as_id, check_ids
 from gcp_mm.datasets.coco_annotations.image_folder import ImageFolder
-from gcp_mm.engine.progress import if_long
 
 
 def inspect_content(content: dict, path: str, images: ImageFolder | None = None) -> Findings:

@@ -19,9 +19,9 @@ from torch.utils.data import get_worker_info
 from gcp_mm.datasets.coco_annotations.content import inspect_content
 from gcp_mm.datasets.coco_annotations.findings import Findings
 from gcp_mm.datasets.coco_annotations.image_folder import ImageFolder
-from gcp_mm.engine.first_process import on_first_process
 from gcp_mm.errors import UserError
 from gcp_mm.files import why_absent
+from gcp_mm.first_process import on_first_process
 
 # A training reads its file once, a validation twice: for the images and for the measure.
 _KEPT = 4

@@ -13,9 +13,9 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from gcp_mm.engine.first_process import on_first_process
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.first_process import on_first_process
 from gcp_mm.registry import HOOKS
 
 if TYPE_CHECKING:

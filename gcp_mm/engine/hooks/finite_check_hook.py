@@ -11,8 +11,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from gcp_mm.engine.coverage import abbreviate, weights_of
-from gcp_mm.engine.finite import check_finite, find_not_finite, weight_names
+from gcp_mm.checkpoints.coverage import abbreviate, weights_of
+from gcp_mm.checkpoints.form import check_finite, find_not_finite, weight_names
 from gcp_mm.errors import UserError
 from gcp_mm.registry import HOOKS
 

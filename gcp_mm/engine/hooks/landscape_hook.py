@@ -14,8 +14,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from gcp_mm.engine.first_process import on_first_process
 from gcp_mm.errors import UserError
+from gcp_mm.first_process import on_first_process
 from gcp_mm.landscape.probe import measure
 from gcp_mm.landscape.probe_point import find_preset
 from gcp_mm.landscape.records import FILENAME, RecordFile, make_header
@@ -120,7 +120,7 @@ class LandscapeHook(Hook):
         if self._lock is not None:
             self._lock.release()
 
-    # Called instead, of a run that was cut short; see gcp_mm.engine.cut_short.
+    # Called instead, of a run that was cut short; see gcp_mm.engine.runner.
     after_cut = after_train
 
     def before_train_iter(

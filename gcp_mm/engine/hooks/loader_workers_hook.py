@@ -6,15 +6,14 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
-from gcp_mm.engine.batch_transfer import prepare_workers
-from gcp_mm.engine.worker_limits import require_shared_memory
+from gcp_mm.engine.loader_workers import prepare_workers, require_shared_memory
 from gcp_mm.images.shared_flags import SharedFlags
 from gcp_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
 class LoaderWorkersHook(Hook):
-    """Call :func:`gcp_mm.engine.batch_transfer.prepare_workers` for each loader of the run."""
+    """Call :func:`gcp_mm.engine.loader_workers.prepare_workers` for each loader of the run."""
 
     def __init__(self) -> None:
         self._said: SharedFlags | None = None

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
-from gcp_mm.engine.config_text import differences, read_config_text
+from gcp_mm.checkpoints.config_text import differences, read_config_text
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.registry import HOOKS
@@ -28,7 +28,7 @@ class ResumeCheckHook(Hook):
     mmengine loads the state and says nothing: a new learning rate has no effect, because the
     optimizer's state holds the old one, and neither has a new schedule, for the same reason. The
     text of the config in the checkpoint comes here as data, see
-    :func:`gcp_mm.engine.without_code.without_code`.
+    :func:`gcp_mm.checkpoints.without_code.without_code`.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

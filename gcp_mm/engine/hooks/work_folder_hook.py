@@ -1,16 +1,53 @@
-"""One training at a time in a work folder, for runners that other tools start."""
+"""One training at a time in a work folder, whoever starts it."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import weakref
+from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from gcp_mm.engine.first_process import on_first_process
-from gcp_mm.engine.work_folder import only_training
+from gcp_mm.first_process import on_first_process
+from gcp_mm.locks import hold_folder
 from gcp_mm.registry import HOOKS
+
+# Of this process: the tool that builds a runner may hold what the runner's hook asks for.
+_held: set[str] = set()
+
+
+@contextlib.contextmanager
+def only_training(work_dir: str | Path) -> Iterator[None]:
+    """Hold a work folder while a training is at work in it; once in a process, not twice.
+
+    Args:
+        work_dir: The folder; it is made if needed.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UserError: If another process trains in it; names that process. If it cannot be written to.
+    """
+    key = os.path.realpath(work_dir)
+    if key in _held:
+        yield
+        return
+    lock = hold_folder(
+        work_dir,
+        "is being trained in",
+        "wait for it, stop it, or choose another folder (--work-dir)",
+    )
+    with lock:
+        _held.add(key)
+        try:
+            yield
+        finally:
+            _held.discard(key)
 
 
 @HOOKS.register_module()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gcp_mm.command_names import next_command
+from gcp_mm.console.command_names import next_command
 from gcp_mm.engine.config import add_common_arguments
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.commands.arguments import add_arguments, read_arguments

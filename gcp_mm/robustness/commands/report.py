@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gcp_mm.command_names import next_command
+from gcp_mm.console.command_names import next_command
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcp_mm.command_names import next_command
+from gcp_mm.console.command_names import next_command
 from gcp_mm.engine.config import add_common_arguments
 from gcp_mm.robustness.commands.arguments import add_arguments, read_arguments, shard_file
 

@@ -9,9 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gcp_mm.engine.differences import differences
 from gcp_mm.errors import FolderExistsError, UserError
 from gcp_mm.files import abbreviate, atomic_write
+from gcp_mm.plain_data import differences
 from gcp_mm.robustness.seal import SEAL
 
 MANIFEST_NAME = "manifest.json"

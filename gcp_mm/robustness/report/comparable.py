@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gcp_mm.engine.differences import differences
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.plain_data import differences
 from gcp_mm.robustness.report.models import Model, results_of
 
 # Which images, and what their errors are divided by.

@@ -12,11 +12,11 @@ from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.vision_transformer import VisionTransformer
 
+from gcp_mm.checkpoints.coverage import compare
 from gcp_mm.conversion import Architecture, convert, model_config, recognise, restore
 from gcp_mm.conversion.families import family_of
 from gcp_mm.conversion.name_rules import reform, rename_all
 from gcp_mm.conversion.verify import logits_before_and_after
-from gcp_mm.engine.coverage import compare
 from gcp_mm.errors import UserError
 
 # Torchvision's class, mmpretrain's settings, channels behind it, and a size of the images.

@@ -9,7 +9,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.optim import SGD
 
-from gcp_mm.engine.hooks import BatchSizeCheckHook, batch_size_check_hook
+from gcp_mm.engine.hooks import BatchSizeCheckHook
+from gcp_mm.engine.hooks import model_checks as batch_size_check_hook
 
 
 @pytest.fixture

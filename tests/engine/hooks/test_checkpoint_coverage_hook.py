@@ -7,7 +7,8 @@ import torch
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
-from gcp_mm.engine.hooks import CheckpointCoverageHook, checkpoint_coverage_hook
+from gcp_mm.engine.hooks import CheckpointCoverageHook
+from gcp_mm.engine.hooks import pretrained_hooks as checkpoint_coverage_hook
 from gcp_mm.errors import CheckpointMismatchError
 
 

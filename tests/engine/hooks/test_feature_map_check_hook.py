@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from gcp_mm.engine.hooks import FeatureMapCheckHook, feature_map_check_hook
+from gcp_mm.engine.hooks import FeatureMapCheckHook
+from gcp_mm.engine.hooks import model_checks as feature_map_check_hook
 from gcp_mm.models.classification import GlobalCovariancePooling
 
 

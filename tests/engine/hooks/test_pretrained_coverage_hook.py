@@ -9,7 +9,8 @@ from mmengine.runner import EpochBasedTrainLoop
 from mmpretrain.registry import MODELS as CLASSIFICATION
 from torch import nn
 
-from gcp_mm.engine.hooks import PretrainedCoverageHook, pretrained_coverage_hook
+from gcp_mm.engine.hooks import PretrainedCoverageHook
+from gcp_mm.engine.hooks import pretrained_hooks as pretrained_coverage_hook
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
 
 NARROW = dict(depth=18, base_channels=8, stem_channels=8)

@@ -8,7 +8,8 @@ from mmengine.config import Config
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
-from gcp_mm.engine.hooks import PretrainedRequiredHook, pretrained_required_hook
+from gcp_mm.engine.hooks import PretrainedRequiredHook
+from gcp_mm.engine.hooks import pretrained_hooks as pretrained_required_hook
 from gcp_mm.errors import CheckpointMismatchError, UserError
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gcp_mm.engine.schedulers import PolyToEndLR
+from gcp_mm.engine.poly_to_end_lr import PolyToEndLR
 
 
 def rates(power, epochs, epoch_length, eta_min=0.0):

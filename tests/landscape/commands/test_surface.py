@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_runs import only_error
 
-from gcp_mm.engine.trained_classifier import load_model
+from gcp_mm.checkpoints.pretrained import load_model
 from gcp_mm.landscape.load import fixed_batches
 
 TOOL = "tools/landscape.py"

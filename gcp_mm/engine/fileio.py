@@ -1,18 +1,22 @@
-"""Cures mmengine's reading of YAML, which makes any Python object that a tag names.
+"""Cures two habits of mmengine's file layer: YAML that runs code, and files that are half written.
 
 mmengine 0.10 reads with ``yaml.Loader``, and so a config ``x.yml`` runs what ``!!python/object``
 says (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/fileio/handlers/yaml_handler.py).
+Its local backend writes in place, so that a killed run leaves a part of a checkpoint. Both are
+replaced through mmengine's registries of handlers and backends.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TextIO
 
 import yaml
-from mmengine.fileio import register_handler
+from mmengine.fileio import LocalBackend, register_backend, register_handler
 from mmengine.fileio.handlers.yaml_handler import YamlHandler
 
 from gcp_mm.errors import UserError
+from gcp_mm.files import atomic_write
 
 _Safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -56,3 +60,24 @@ class PlainYamlHandler(YamlHandler):
         """
         kwargs.setdefault("Loader", _PlainLoader)
         return super().load_from_fileobj(file, **kwargs)
+
+
+@register_backend("gcp_mm_atomic", force=True)
+class AtomicLocalBackend(LocalBackend):
+    """Local files, written beside their final place and then renamed.
+
+    A training run that is killed while it writes a checkpoint leaves the previous one as it was.
+    Configs choose it with ``default_hooks.checkpoint.backend_args=dict(backend='gcp_mm_atomic')``.
+    """
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write ``obj`` to ``filepath`` atomically.
+
+        Args:
+            obj: The content.
+            filepath: The final path; its folder is made if needed.
+
+        Raises:
+            FileWriteError: If it cannot be written.
+        """
+        atomic_write(filepath, obj)

@@ -20,14 +20,13 @@ def _allow_prefix(module: ModuleType) -> None:
 
 
 def _install_backend(_: ModuleType) -> None:
-    importlib.import_module("gcp_mm.engine.atomic_backend")
-    importlib.import_module("gcp_mm.engine.plain_yaml")
+    importlib.import_module("gcp_mm.engine.fileio")
 
 
 def _install_loaders(module: ModuleType) -> None:
-    importlib.import_module("gcp_mm.engine.checkpoint_loader")
+    importlib.import_module("gcp_mm.checkpoints.loader")
 
-    from gcp_mm.engine.without_code import without_code
+    from gcp_mm.checkpoints.without_code import without_code
     from gcp_mm.zoo.weights import SCHEME, load_from_zoo
 
     module.CheckpointLoader.register_scheme(SCHEME, without_code(load_from_zoo), force=True)
@@ -78,7 +77,7 @@ def _tell_errors_in_one_line() -> None:
     before = sys.excepthook
 
     def excepthook(kind: type[BaseException], error: BaseException, traceback: object) -> None:
-        from gcp_mm.cli.machine_errors import explain
+        from gcp_mm.console.machine_errors import explain
 
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
-from gcp_mm.cli.machine_errors import explain
-from gcp_mm.engine.noise import be_quiet
+from gcp_mm.console.machine_errors import explain
+from gcp_mm.console.noise import be_quiet
 from gcp_mm.errors import UserError
 from gcp_mm.interruption import INTERRUPTED, work_begins
 
@@ -80,5 +80,5 @@ def _leave(message: str, code: int) -> NoReturn:
         print(message, file=sys.stderr, flush=True)
     # Not sys.exit, which waits for worker processes, threads and a process group whose members wait
     # for us. It leaves out the handlers of atexit too: what a run keeps back until its end has been
-    # written before, by gcp_mm.engine.cut_short.
+    # written before, by gcp_mm.engine.runner.
     os._exit(code)

@@ -1,10 +1,12 @@
-"""Polynomial decay over all iterations of a training."""
+"""A learning-rate schedule that mmengine cannot express: polynomial decay over all iterations."""
 
 from typing import Any
 
 from mmengine.optim import PolyLR
 
 from gcp_mm.registry import PARAM_SCHEDULERS
+
+__all__ = ["PolyToEndLR"]
 
 
 @PARAM_SCHEDULERS.register_module()

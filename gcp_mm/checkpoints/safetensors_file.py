@@ -2,7 +2,7 @@
 
 The tensors of ``state_dict`` have their own names, so that every program that reads safetensors
 finds them. What else a checkpoint holds (``meta``, the layout for the way back) is JSON in the
-file's metadata, one text by entry (:mod:`gcp_mm.engine.tensor_tree`). A file without such texts is
+file's metadata, one text by entry (:mod:`gcp_mm.checkpoints.tensor_tree`). A file without such texts is
 a bare state dict. The format has no checksums; those of this module stand in the metadata as well.
 """
 
@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gcp_mm.engine.file_kind import other_kind
-from gcp_mm.engine.tensor_tree import decode, encode
+from gcp_mm.checkpoints.file_kind import other_kind
+from gcp_mm.checkpoints.tensor_tree import decode, encode
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 

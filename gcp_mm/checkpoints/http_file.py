@@ -27,7 +27,7 @@ from urllib.parse import urlparse
 import torch
 from mmengine.logging import print_log
 
-from gcp_mm.engine.progress import if_long
+from gcp_mm.console.progress import if_long
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_open, atomic_write, sha256
 

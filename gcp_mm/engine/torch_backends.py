@@ -1,4 +1,4 @@
-"""What ``compile=True`` needs at run time: a compiler, which torch does not bring."""
+"""What a run asks of torch's backends: equal numbers every time, and a compiler."""
 
 from __future__ import annotations
 
@@ -6,12 +6,46 @@ import os
 import shutil
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 
 from gcp_mm.errors import UserError
+
+
+@contextmanager
+def reproducible_kernels(tf32: bool = False) -> Iterator[None]:
+    """Take deterministic convolutions, chosen without timing them, and one precision for all.
+
+    Afterwards each switch has the value that it had. (A precision that was inherited from a more
+    general one is then set by itself: PyTorch does not tell the two apart.) Through the newer
+    ``fp32_precision``, because the older ``allow_tf32`` and ``torch.backends.cudnn.flags`` raise in
+    a program that has used it; inside, they may.
+
+    Args:
+        tf32: Whether products, convolutions and recurrent layers of float32 use TensorFloat-32.
+    """
+    cudnn = torch.backends.cudnn
+    operators = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
+    wanted = [
+        # Another algorithm in another process would round differently.
+        (cudnn, "benchmark", False),
+        (cudnn, "deterministic", True),
+        *((operator, "fp32_precision", "tf32" if tf32 else "ieee") for operator in operators),
+    ]
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
+    try:
+        for owner, name, value in wanted:
+            setattr(owner, name, value)
+        yield
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)
+
 
 _WITHOUT = "or train without it (--cfg-options compile=False)"
 

@@ -21,7 +21,7 @@ TOOLS = {
 }
 
 
-def command_line(name: str, folder: Path = Path(__file__).parents[1]) -> str:
+def command_line(name: str, folder: Path = Path(__file__).parents[2]) -> str:
     """Return what starts a command, for a message.
 
     Args:

@@ -31,18 +31,17 @@ from mmengine.runner.checkpoint import (
 )
 from torch import Tensor
 
-from gcp_mm.engine import http_file, hub
-from gcp_mm.engine.archive_checksums import check_archive
-from gcp_mm.engine.file_kind import (
+from gcp_mm.checkpoints import http_file, hub
+from gcp_mm.checkpoints.file_kind import (
     MAGIC,
     begins_like_torch,
+    check_archive,
     is_safetensors,
     other_kind,
     several_files,
 )
-from gcp_mm.engine.plain_numpy import plain, stand_ins
-from gcp_mm.engine.safetensors_file import load_safetensors
-from gcp_mm.engine.without_code import without_code
+from gcp_mm.checkpoints.safetensors_file import load_safetensors
+from gcp_mm.checkpoints.without_code import plain, stand_ins, without_code
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
 from gcp_mm.files import why_absent
 
@@ -190,7 +189,7 @@ def _first_reason(error: pickle.UnpicklingError) -> str:
 def load_from_url(filename: str, map_location: Any = None) -> Any:
     """Download a checkpoint into torch's hub folder and load it safely.
 
-    Only the first process of a node downloads; see :mod:`gcp_mm.engine.http_file`.
+    Only the first process of a node downloads; see :mod:`gcp_mm.checkpoints.http_file`.
 
     Args:
         filename: An http or https address.
@@ -227,7 +226,7 @@ def load_from_hub(filename: str, map_location: Any = None) -> Any:
     """Load ``hf://OWNER/NAME/FILE``, from the cache of huggingface_hub or through it.
 
     Args:
-        filename: See :func:`gcp_mm.engine.hub.parse`.
+        filename: See :func:`gcp_mm.checkpoints.hub.parse`.
         map_location: As in ``torch.load``.
 
     Returns:
