@@ -32,7 +32,7 @@ HOOKS = Registry(
     "hook",
     parent=MMENGINE_HOOKS,
     scope="gcp_mm",
-    locations=["gcp_mm.engine.hooks"],
+    locations=["gcp_mm.engine.hooks", "gcp_mm.landscape.hook"],
 )
 LOG_PROCESSORS = Registry(
     "log processor",

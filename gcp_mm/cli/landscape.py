@@ -3,10 +3,340 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gcp_mm.cli.landscape_commands import curvature, plot, probe, run, surface
+from gcp_mm.cli._landscape_measure import (
+    BATCH_NORMS,
+    DIRECTIONS,
+    RECORDS,
+    add_curvature_parser,
+    add_image_arguments,
+    add_surface_parser,
+    check_device,
+)
+from gcp_mm.console.command_names import next_command
 from gcp_mm.console.run_command import run_command
+from gcp_mm.engine.config import TRAINING, add_amp_argument, add_common_arguments, load_config
+from gcp_mm.errors import UserError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from gcp_mm.landscape.bands import RunBands
+
+HOOK = "gcp_mm.LandscapeHook"
+
+
+def add_run_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command.
+
+    Args:
+        subparsers: Those of the tool.
+    """
+    parser = subparsers.add_parser(
+        "run",
+        help="train and probe",
+        description="Train a config; its hook, or one with the published settings if it has none, "
+        "writes WORK_DIR/landscape.jsonl.",
+    )
+    add_common_arguments(parser)
+    parser.add_argument(
+        "--resume", action="store_true", help="continue with the latest checkpoint of the folder"
+    )
+    add_amp_argument(parser)
+    parser.set_defaults(command=train_and_probe)
+
+
+def with_hook(cfg: Config) -> Config:
+    """Add the landscape hook to a config that has none.
+
+    Args:
+        cfg: A classification config; changed in place.
+
+    Returns:
+        The config.
+    """
+    hooks = cfg.get("custom_hooks") or []
+    if not any(hook["type"] in (HOOK, "LandscapeHook") for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type=HOOK)]
+    return cfg
+
+
+def train_and_probe(args: argparse.Namespace) -> None:
+    """Train.
+
+    Args:
+        args: The parsed command line.
+
+    Raises:
+        UserError: As :func:`gcp_mm.engine.runner.train` and the hook.
+    """
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.engine.output import print_results_of_training, shown
+    from gcp_mm.engine.runner import train
+
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, TRAINING)
+    runner = train(with_hook(cfg), resume=args.resume, amp=args.amp)
+    records = Path(runner.work_dir, RECORDS)
+    found = [f"probes in {shown(records)}"] if records.is_file() else []
+    if print_results_of_training(runner, *found) and found:
+        folder = shown(runner.work_dir)
+        out = Path(folder, Path(RECORDS).stem)
+        print(next_command("landscape", "plot", folder, "--out", out), flush=True)
+
+
+def add_probe_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command.
+
+    Args:
+        subparsers: Those of the tool.
+    """
+    parser = subparsers.add_parser(
+        "probe",
+        help="probe checkpoints on the same images",
+        description="Measure loss and gradient along the gradient for each checkpoint, on images "
+        "without augmentation. Started again, it measures only what the file lacks.",
+    )
+    add_common_arguments(parser)
+    parser.add_argument("checkpoints", nargs="+", help="files, in the order of training")
+    parser.add_argument("--out", help="records (default WORK_DIR/landscape/probe.jsonl)")
+    parser.add_argument("--at", help="module whose output is moved (default: end of the stem)")
+    parser.add_argument(
+        "--etas",
+        type=float,
+        nargs=3,
+        metavar=("FROM", "TO", "NUMBER"),
+        help="steps (default: the 50 published ones of the backbone)",
+    )
+    parser.add_argument("--direction", choices=DIRECTIONS, default="ascent")
+    parser.add_argument(
+        "--batch-norm", choices=BATCH_NORMS, default="batch", help="statistics (default: batch)"
+    )
+    parser.add_argument(
+        "--rescale",
+        type=int,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="B_REF",
+        help="multiply the steps by batch size / B_REF (default: the published batch)",
+    )
+    add_image_arguments(parser)
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of the images")
+    parser.set_defaults(command=probe_files)
+
+
+def probe_files(args: argparse.Namespace) -> None:
+    """Probe the checkpoints that the file lacks; each measurement is written when it is done.
+
+    Args:
+        args: The parsed command line.
+
+    Raises:
+        UserError: If something is missing, does not fit, or belongs to another measurement.
+    """
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.landscape.offline import probe_checkpoints
+
+    check_device(args, "probe")
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, needs=["model"])
+    etas = None
+    if args.etas:
+        etas = dict(start=args.etas[0], stop=args.etas[1], num=int(args.etas[2]))
+    out = Path(args.out or Path(cfg.work_dir) / "landscape" / "probe.jsonl")
+    records = probe_checkpoints(
+        cfg,
+        args.checkpoints,
+        out,
+        num_batches=args.batches,
+        batch_size=args.batch_size,
+        split=args.split,
+        seed=args.seed,
+        device=args.device,
+        at=args.at,
+        etas=etas,
+        direction=args.direction,
+        batch_norm=args.batch_norm,
+        rescale=args.rescale,
+    )
+    for record in records:
+        print(
+            f"{record['checkpoint']}, batch {record['batch']}: loss {record['loss']:.4f}, "
+            f"{min(record['losses']):.4f} to {max(record['losses']):.4f} along the gradient, whose "
+            f"change is at most {max(record['grad_diffs']):.4g}"
+        )
+    print(f"results: {out}")
+    print(next_command("landscape", "plot", out, "--out", out.with_suffix("")))
+
+
+def add_plot_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command.
+
+    Args:
+        subparsers: Those of the tool.
+    """
+    parser = subparsers.add_parser(
+        "plot",
+        help="draw runs, surfaces or spectra",
+        description="Draw the bands of loss and of gradient change of several runs and write them "
+        "as CSV, or draw results of `surface` or of `curvature`.",
+    )
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help=f"work folder with {RECORDS}, file of records, or result file (.json); all of a kind",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="figure, such as figures/landscape")
+    parser.add_argument(
+        "--formats", nargs="+", default=["png", "pdf"], help="of the figure (default: png pdf)"
+    )
+    parser.add_argument("--names", nargs="+", help="names in the figure, one for each RUN")
+    runs = parser.add_argument_group("bands of runs")
+    runs.add_argument("--smooth", type=int, default=1, metavar="N", help="mean over N probes, odd")
+    runs.add_argument("--log", action="store_true", help="logarithmic vertical axes")
+    runs.add_argument(
+        "--zoom", type=float, nargs=2, metavar=("FIRST", "LAST"), help="steps of an inset"
+    )
+    parser.set_defaults(command=draw)
+
+
+def draw(args: argparse.Namespace) -> None:
+    """Read the files, draw, and print the mean widths of runs.
+
+    Args:
+        args: The parsed command line.
+
+    Raises:
+        UserError: If a file is missing or of another kind than the first one.
+    """
+    paths = [path / RECORDS if path.is_dir() else path for path in args.files]
+    if args.names and len(args.names) != len(paths):
+        raise UserError(f"{len(args.names)} --names for {len(paths)} files: give one for each")
+    if args.out.suffix[1:] in args.formats:
+        args.out = args.out.with_suffix("")
+    figures = [args.out.with_name(f"{args.out.name}.{suffix}") for suffix in args.formats]
+    kinds = {_kind(path) for path in paths}
+    unknown = kinds - {"run", "surface", "curvature"}
+    if unknown:
+        raise UserError(f"no figure is made of files of the kind {sorted(unknown)[0]!r}")
+    if len(kinds) > 1:
+        raise UserError(f"files of different kinds do not go into one figure: {sorted(kinds)}")
+    written = {"run": _runs, "surface": _surfaces, "curvature": _spectra}[kinds.pop()](
+        args, paths, figures
+    )
+    # The last station: the numbers are printed above, and the figure is looked at.
+    print(f"results: {', '.join(map(str, written))}")
+
+
+def _kind(path: Path) -> str:
+    """Tell result files from records, which are several JSON objects."""
+    if path.is_fifo():
+        # It is read twice, and the first time would wait for a writer, which may never come.
+        raise UserError(f"{str(path)!r} is a pipe: write it to a file first")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["kind"].replace("header", "run")
+    except OSError as error:
+        raise UserError(f"{str(path)!r} cannot be read: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return "run"
+
+
+def _names(args: argparse.Namespace, default: Sequence[str]) -> Sequence[str]:
+    return args.names or default
+
+
+def _configs(paths: Sequence[Path], read: Sequence[tuple[dict, dict]]) -> list[str]:
+    """Return the configs that results were made with, or the names of their files."""
+    return [
+        str(settings.get("config", path.stem))
+        for path, (settings, _) in zip(paths, read, strict=True)
+    ]
+
+
+def _runs(args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]) -> list[Path]:
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.landscape.bands import incomparable, run_bands, write_csv
+    from gcp_mm.landscape.plot import plot_bands
+    from gcp_mm.landscape.records import read_records
+
+    read = [read_records(path) for path in paths]
+    names = _names(args, [header["run"] for header, _ in read])
+    runs = [
+        run_bands(name, header["settings"], records)
+        for name, (header, records) in zip(names, read, strict=True)
+    ]
+    for sentence in incomparable(runs):
+        print(f"warning: {sentence}. Their widths mean different things", file=sys.stderr)
+    written = plot_bands(runs, figures, args.smooth, args.log, args.zoom)
+    table = write_csv(runs, args.out.with_name(f"{args.out.name}.csv"))
+    for run in runs:
+        print(_widths(run, runs[0]))
+    return [*written, table]
+
+
+def _widths(run: RunBands, first: RunBands) -> str:
+    from gcp_mm.landscape.bands import mean_widths
+
+    found = mean_widths(run, first)
+    text = (
+        f"{run.name}: mean width of the loss band {found['loss_width']:.4g}, of the gradient band "
+        f"{found['grad_width']:.4g}, over {found['probes']} probes"
+    )
+    if found["gaps"]:
+        text += f" ({found['gaps']} left out, not finite)"
+    if run is not first:
+        ratios = f"{found['loss_ratio']:.3f} and {found['grad_ratio']:.3f}"
+        text += f"; {ratios} times those of {first.name} at the same steps"
+    return text
+
+
+def _surfaces(
+    args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]
+) -> list[Path]:
+    from gcp_mm.landscape.plot import plot_surfaces
+    from gcp_mm.landscape.records import read_results
+    from gcp_mm.landscape.surface import losses_as_array
+
+    read = [read_results(path, "surface") for path in paths]
+    for path, (_, results) in zip(paths, read, strict=True):
+        if not {"losses", "alphas", "betas"} <= set(results):
+            raise UserError(f"{str(path)!r} has no losses yet; start `surface` again to finish")
+    names = _names(args, _configs(paths, read))
+    return plot_surfaces(
+        [
+            {
+                "name": name,
+                "alphas": results["alphas"],
+                "betas": results["betas"],
+                "losses": losses_as_array(results),
+            }
+            for name, (_, results) in zip(names, read, strict=True)
+        ],
+        figures,
+    )
+
+
+def _spectra(
+    args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]
+) -> list[Path]:
+    from gcp_mm.landscape.plot import plot_spectra
+    from gcp_mm.landscape.records import read_results
+
+    read = [read_results(path, "curvature") for path in paths]
+    for path, (_, results) in zip(paths, read, strict=True):
+        if "density" not in results:
+            raise UserError(f"{str(path)!r} has no density yet; start `curvature` again to finish")
+    names = _names(args, _configs(paths, read))
+    return plot_spectra(
+        [{"name": name, **results} for name, (_, results) in zip(names, read, strict=True)],
+        figures,
+    )
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -18,7 +348,13 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (run, probe, plot, surface, curvature):
-        module.add_parser(subparsers)
+    for add_parser in (
+        add_run_parser,
+        add_probe_parser,
+        add_plot_parser,
+        add_surface_parser,
+        add_curvature_parser,
+    ):
+        add_parser(subparsers)
     args = parser.parse_args(argv)
     run_command(lambda: args.command(args))

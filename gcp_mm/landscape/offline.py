@@ -15,7 +15,7 @@ from gcp_mm.checkpoints.pretrained import load_model
 from gcp_mm.console.progress import Progress
 from gcp_mm.errors import UserError
 from gcp_mm.files import sha256
-from gcp_mm.landscape.load import fixed_batches
+from gcp_mm.landscape.loss import fixed_batches
 from gcp_mm.landscape.probe import measure
 from gcp_mm.landscape.records import RecordFile, make_header
 from gcp_mm.landscape.settings import Settings, resolve

@@ -14,7 +14,7 @@ from tiny_runs import forget_runs
 
 from gcp_mm.cli import main as program
 from gcp_mm.engine.config import load_config
-from gcp_mm.landscape import spectrum
+from gcp_mm.landscape import curvature as spectrum
 
 __all__ = ["checkpoint", "clean", "config", "network", "tree_c"]
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from gcp_mm.cli import _landscape_measure as choices
 from gcp_mm.cli import main as program
-from gcp_mm.cli.landscape_commands import choices
 from gcp_mm.robustness.commands import arguments
 
 CALL = """
@@ -52,7 +52,8 @@ def test_command(repo, name):
 
 
 def test_choices_are_those_of_the_modules():
-    from gcp_mm.landscape import curvature, load, records, settings
+    from gcp_mm.landscape import curvature, records, settings
+    from gcp_mm.landscape import loss as load
 
     assert choices.SPLITS == load.SPLITS
     assert choices.DIRECTIONS == tuple(settings.DIRECTIONS)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.band_table import CSV_COLUMNS, incomparable, mean_widths, write_csv
-from gcp_mm.landscape.bands import run_bands
+from gcp_mm.landscape.bands import CSV_COLUMNS, incomparable, mean_widths, run_bands, write_csv
 
 SETTINGS = {"at": "backbone.maxpool", "batch_size": 256}
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from gcp_mm.landscape.directions import cosine, filter_normalised_direction
+from gcp_mm.landscape.surface import cosine, filter_normalised_direction
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from PIL import Image
 
 from gcp_mm.checkpoints.pretrained import load_model
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.load import fixed_batches
+from gcp_mm.landscape.loss import fixed_batches
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

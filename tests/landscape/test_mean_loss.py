@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.mean_loss import finite_mean_loss, mean_loss
+from gcp_mm.landscape.loss import finite_mean_loss, mean_loss
 
 
 def batches(*sizes):

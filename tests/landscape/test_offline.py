@@ -9,7 +9,7 @@ import torch
 from gcp_mm.checkpoints.pretrained import load_model
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
 from gcp_mm.landscape import offline, probe
-from gcp_mm.landscape.load import fixed_batches
+from gcp_mm.landscape.loss import fixed_batches
 from gcp_mm.landscape.offline import probe_checkpoints
 from gcp_mm.landscape.records import read_records
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.result_file import ResultFile, read_results
+from gcp_mm.landscape.records import ResultFile, read_results
 
 SETTINGS = {"checkpoint": "abc", "range": (-1.0, 1.0), "seed": 0}
 

@@ -7,8 +7,7 @@ from mmpretrain.models import build_backbone
 from torch import nn
 
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.probe_point import find_preset
-from gcp_mm.landscape.settings import resolve
+from gcp_mm.landscape.settings import find_preset, resolve
 from landscape.networks import plain
 
 # Path, first and last step, batch that they belong to, and interval.

@@ -9,8 +9,13 @@ from scipy.special import logsumexp
 from torch import nn
 
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.directions import filter_normalised_direction
-from gcp_mm.landscape.surface import Grid, losses_as_array, make_grid, surface
+from gcp_mm.landscape.surface import (
+    Grid,
+    filter_normalised_direction,
+    losses_as_array,
+    make_grid,
+    surface,
+)
 
 
 @pytest.fixture

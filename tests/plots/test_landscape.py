@@ -3,7 +3,7 @@ import pytest
 
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.bands import run_bands
-from gcp_mm.plots.landscape import plot_bands, plot_spectra, plot_surfaces
+from gcp_mm.landscape.plot import plot_bands, plot_spectra, plot_surfaces
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def captured(monkeypatch):
         figures.append(figure)
         return path
 
-    monkeypatch.setattr("gcp_mm.plots.landscape.save_figure", save)
+    monkeypatch.setattr("gcp_mm.landscape.plot.save_figure", save)
     return figures
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gcp_mm.landscape.bands import run_bands
-from gcp_mm.plots.landscape import plot_bands, plot_spectra, plot_surfaces
+from gcp_mm.landscape.plot import plot_bands, plot_spectra, plot_surfaces
 from gcp_mm.plots.learning_rates import plot_learning_rates
 from gcp_mm.plots.robustness import plot_bars, plot_severities
 from gcp_mm.plots.training_curves import TrainingCurves, plot_curves

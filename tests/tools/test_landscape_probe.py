@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 from tiny_runs import only_error
 
-from gcp_mm.cli.landscape_commands.run import HOOK, with_hook
+from gcp_mm.cli.landscape import HOOK, with_hook
 from gcp_mm.landscape.records import read_records
 
 SMALL = ("--etas", 0.1, 2, 3, "--batch-size", 4)

@@ -3,7 +3,6 @@
 from gcp_mm.engine.hooks.checkpoint_hook import CheckpointHook
 from gcp_mm.engine.hooks.coco_check_hook import CocoCheckHook
 from gcp_mm.engine.hooks.finite_check_hook import FiniteCheckHook
-from gcp_mm.engine.hooks.landscape_hook import LandscapeHook
 from gcp_mm.engine.hooks.loader_workers_hook import LoaderWorkersHook
 from gcp_mm.engine.hooks.model_checks import (
     BatchSizeCheckHook,
@@ -28,7 +27,6 @@ __all__ = [
     "CocoCheckHook",
     "FeatureMapCheckHook",
     "FiniteCheckHook",
-    "LandscapeHook",
     "LoaderWorkersHook",
     "LogIntervalHook",
     "NumClassesCheckHook",

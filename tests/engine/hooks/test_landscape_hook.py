@@ -13,9 +13,9 @@ from mmengine.registry import OPTIM_WRAPPERS
 from tiny_runs import ITERATIONS, forget_runs, read_checkpoint, read_scalars, write_config
 
 from gcp_mm.engine.config import load_config
-from gcp_mm.engine.hooks import LandscapeHook
 from gcp_mm.engine.runner import train
 from gcp_mm.errors import FileHeldError, UserError
+from gcp_mm.landscape.hook import LandscapeHook
 from gcp_mm.landscape.offline import probe_checkpoints
 from gcp_mm.landscape.records import RecordFile, read_records
 from gcp_mm.locks import hold_file

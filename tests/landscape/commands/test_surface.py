@@ -5,7 +5,7 @@ import torch
 from tiny_runs import only_error
 
 from gcp_mm.checkpoints.pretrained import load_model
-from gcp_mm.landscape.load import fixed_batches
+from gcp_mm.landscape.loss import fixed_batches
 
 TOOL = "tools/landscape.py"
 

@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from gcp_mm.errors import UserError
 from gcp_mm.first_process import on_first_process
 from gcp_mm.landscape.probe import measure
-from gcp_mm.landscape.probe_point import find_preset
 from gcp_mm.landscape.records import FILENAME, RecordFile, make_header
-from gcp_mm.landscape.settings import resolve
+from gcp_mm.landscape.settings import find_preset, resolve
 from gcp_mm.locks import Lock, hold_file
 from gcp_mm.registry import HOOKS
 

@@ -1,0 +1,350 @@
+"""`surface CONFIG CKPT` and `curvature CONFIG CKPT`: the loss around a checkpoint, and its Hessian.
+
+Both take a checkpoint and fixed images, and continue the file that they write. What their arguments
+may be stands here as in the modules that take them, which need seconds to import; a test compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gcp_mm.console.command_names import next_command
+from gcp_mm.engine.config import add_common_arguments, load_config
+from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate, sha256
+from gcp_mm.locks import hold_file
+from gcp_mm.plain_data import digest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from gcp_mm.landscape.surface import Grid
+
+SPLITS = ("train", "val", "test")
+"""Data loaders of a config that fixed images come from."""
+
+DIRECTIONS = ("ascent", "descent")
+BATCH_NORMS = ("batch", "eval")
+"""Whether batch norms take the statistics of the batch, or the running ones."""
+
+EXACT_BELOW = 1000
+"""Parameters up to which the whole Hessian is formed."""
+
+RECORDS = "landscape.jsonl"
+"""Records of a run in its work folder."""
+
+
+def add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which images are measured, and where.
+
+    Args:
+        parser: The parser of a command.
+    """
+    parser.add_argument("--split", choices=SPLITS, default="train", help="where images come from")
+    parser.add_argument("--batches", type=int, default=1, help="number of batches")
+    parser.add_argument("--batch-size", type=int, default=256, help="images in a batch")
+    parser.add_argument("--device", default="cpu", help="such as cuda:0")
+
+
+def check_device(args: argparse.Namespace, command: str) -> torch.device:
+    """Return the device that the arguments name.
+
+    Args:
+        args: The parsed command line.
+        command: Its name, for the messages.
+
+    Raises:
+        UserError: If there is no such device, or several processes are asked for.
+    """
+    if args.launcher != "none":
+        raise UserError(f"{command} runs in one process; leave out --launcher {args.launcher}")
+    import torch
+
+    try:
+        return torch.empty(0, device=args.device).device
+    except (RuntimeError, AssertionError) as error:  # an unknown one, or one that is absent
+        raise UserError(f"--device {args.device}: {str(error).splitlines()[0]}") from error
+
+
+def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what is measured on which images.
+
+    Args:
+        parser: The parser of a command.
+    """
+    add_common_arguments(parser)
+    parser.add_argument("checkpoint", help="weights to measure around")
+    parser.add_argument("--out", type=Path, help="result file (.json); an unfinished one continues")
+    add_image_arguments(parser)
+    parser.add_argument("--data-seed", type=int, default=0, help="chooses the images")
+    parser.add_argument("--seed", type=int, default=0, help="of directions and random vectors")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A network and images, ready to be measured.
+
+    Attributes:
+        model: The classifier.
+        batches: Images and classes on its device.
+        settings: What the numbers depend on, for the result file.
+        out: The result file.
+    """
+
+    model: nn.Module
+    batches: list[tuple[Tensor, Tensor]]
+    settings: dict[str, Any]
+    out: Path
+
+
+def prepare(args: argparse.Namespace, kind: str) -> Measurement:
+    """Load what the arguments name.
+
+    Args:
+        args: From :func:`add_measurement_arguments`.
+        kind: 'surface' or 'curvature'.
+
+    Returns:
+        The measurement; its settings hold digests of model, checkpoint and images.
+
+    Raises:
+        UserError: If something is missing or does not fit.
+    """
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.checkpoints.loader import find_checkpoint
+    from gcp_mm.checkpoints.pretrained import load_model
+    from gcp_mm.landscape.loss import fixed_batches
+
+    device = check_device(args, kind)
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, needs=["model"])
+    checkpoint = find_checkpoint(args.checkpoint)
+    model = load_model(cfg, checkpoint).to(device)
+    batches = fixed_batches(cfg, args.batches, args.batch_size, args.data_seed, args.split)
+    settings = {
+        "config": Path(args.config).stem,
+        "model": digest(cfg.model.to_dict()),
+        "checkpoint": sha256(checkpoint)[:16],
+        "split": args.split,
+        "batches": args.batches,
+        "batch_size": args.batch_size,
+        "data_seed": args.data_seed,
+        "images": _digest(b"".join(inputs.numpy().tobytes() for inputs, _ in batches)),
+        "seed": args.seed,
+    }
+    name = f"{kind}_{checkpoint.stem}.json"
+    out = args.out or Path(cfg.work_dir) / "landscape" / name
+    return Measurement(
+        model, [(x.to(device), y.to(device)) for x, y in batches], settings, Path(out)
+    )
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def add_surface_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command.
+
+    Args:
+        subparsers: Those of the tool.
+    """
+    parser = subparsers.add_parser(
+        "surface",
+        help="loss on a line or a plane through the weights",
+        description="Evaluate the loss on a grid of filter-normalised random directions around a "
+        "checkpoint. Started again, it continues.",
+    )
+    add_measurement_arguments(parser)
+    parser.add_argument("--dimensions", type=int, choices=[1, 2], default=1, help="line or plane")
+    parser.add_argument(
+        "--range",
+        type=float,
+        nargs=2,
+        default=[-1.0, 1.0],
+        metavar=("LOW", "HIGH"),
+        help="of both coordinates; 1 is the norm of the weights",
+    )
+    parser.add_argument("--points", type=int, default=51, help="grid points in each direction")
+    parser.add_argument(
+        "--batch-norm",
+        choices=BATCH_NORMS,
+        default="batch",
+        help="statistics of each batch (default), or the running ones of the checkpoint, which "
+        "do not belong to the weights elsewhere",
+    )
+    parser.add_argument(
+        "--include-vectors", action="store_true", help="also move biases and normalisations"
+    )
+    parser.set_defaults(command=measure_surface)
+
+
+def measure_surface(args: argparse.Namespace) -> None:
+    """Measure the points that the result file lacks; each one is written when it is done.
+
+    Args:
+        args: The parsed command line.
+
+    Raises:
+        UserError: If something is missing, does not fit, or belongs to another measurement.
+    """
+    # Imported here, because it takes seconds and --help should not.
+    from gcp_mm.landscape.surface import make_grid
+
+    grid = make_grid(*args.range, args.points, args.dimensions)
+    measurement = prepare(args, "surface")
+    with hold_file(measurement.out, "is being written", "wait for it, or choose another --out"):
+        _measure_points(args, measurement, grid)
+
+
+def _measure_points(args: argparse.Namespace, measurement: Measurement, grid: Grid) -> None:
+    import numpy as np
+
+    from gcp_mm.console.progress import Progress
+    from gcp_mm.landscape.records import ResultFile
+    from gcp_mm.landscape.surface import losses_as_array, surface
+
+    settings = {
+        **measurement.settings,
+        "dimensions": args.dimensions,
+        "range": args.range,
+        "points": args.points,
+        "batch_norm": args.batch_norm,
+        "include_vectors": args.include_vectors,
+    }
+    file = ResultFile(measurement.out, "surface", settings)
+    done = sum(loss is not None for row in file.results.get("losses", ()) for loss in row)
+    total = len(grid.alphas) * len(grid.betas)
+    print(f"{measurement.out}: {done} of {total} points are there")
+    file.results.update(
+        checkpoint=str(args.checkpoint), alphas=list(grid.alphas), betas=list(grid.betas)
+    )
+    with Progress(total - done) as progress:
+
+        def on_point() -> None:
+            file.save()
+            progress.update()
+
+        surface(
+            measurement.model,
+            measurement.batches,
+            grid,
+            seed=args.seed,
+            batch_norm=args.batch_norm,
+            include_vectors=args.include_vectors,
+            results=file.results,
+            on_point=on_point,
+        )
+    losses = losses_as_array(file.results)
+    gaps = int(np.isnan(losses).sum())
+    low, high = np.nanmin(losses), np.nanmax(losses)
+    print(
+        f"loss {file.results['loss']:.4f} at the checkpoint, {low:.4f} to {high:.4f} on the grid"
+        f"{f', not finite at {gaps} points' if gaps else ''}"
+    )
+    print(f"results: {measurement.out}")
+    print(
+        next_command("landscape", "plot", measurement.out, "--out", measurement.out.with_suffix(""))
+    )
+
+
+# What is above the bar of a stage; its steps are batches that have passed through the network.
+_STAGES = {
+    "start": "loss, gradient and first products with the Hessian, in batches",
+    "eigenvalues": "eigenvalues, in batches (as many as it takes)",
+    "trace": "trace, in batches",
+    "density": "density, in batches",
+}
+
+
+def add_curvature_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command.
+
+    Args:
+        subparsers: Those of the tool.
+    """
+    parser = subparsers.add_parser(
+        "curvature",
+        help="Hessian eigenvalues, trace and spectral density",
+        description="Measure the Hessian of the loss at a checkpoint, with the running statistics "
+        "of its batch norms. Needs curvlinops (pip install curvlinops-for-pytorch). Started again, "
+        "it continues with the stage that was interrupted.",
+    )
+    add_measurement_arguments(parser)
+    parser.add_argument("--top", type=int, default=5, help="number of the largest eigenvalues")
+    parser.add_argument("--trace-samples", type=int, default=30, help="random vectors of the trace")
+    parser.add_argument(
+        "--lanczos-steps", type=int, default=80, help="Lanczos vectors of the density"
+    )
+    parser.add_argument(
+        "--exact-below",
+        type=int,
+        default=EXACT_BELOW,
+        metavar="P",
+        help=f"form the whole matrix for at most P parameters (default {EXACT_BELOW})",
+    )
+    parser.set_defaults(command=measure_curvature)
+
+
+def measure_curvature(args: argparse.Namespace) -> None:
+    """Measure what the result file lacks; each stage is written when it is done.
+
+    Args:
+        args: The parsed command line.
+
+    Raises:
+        UserError: If something is missing, does not fit, or belongs to another measurement.
+    """
+    measurement = prepare(args, "curvature")
+    with hold_file(measurement.out, "is being written", "wait for it, or choose another --out"):
+        _measure_spectrum(args, measurement)
+
+
+def _measure_spectrum(args: argparse.Namespace, measurement: Measurement) -> None:
+    # Imported here, because they take seconds and --help should not.
+    from gcp_mm.console.progress import Stages
+    from gcp_mm.landscape.curvature import curvature
+    from gcp_mm.landscape.records import ResultFile
+
+    options = {
+        "top": args.top,
+        "trace_samples": args.trace_samples,
+        "lanczos_steps": args.lanczos_steps,
+        "exact_below": args.exact_below,
+    }
+    file = ResultFile(measurement.out, "curvature", {**measurement.settings, **options})
+    file.results["checkpoint"] = str(args.checkpoint)
+
+    with Stages(_STAGES) as stages:
+
+        def on_stage(stage: str) -> None:
+            file.save()
+            stages.end()
+            print(f"{stage}: done", flush=True)
+
+        found = curvature(
+            measurement.model,
+            measurement.batches,
+            seed=args.seed,
+            results=file.results,
+            on_stage=on_stage,
+            on_pass=stages,
+            **options,
+        )
+    if found["unused"]:
+        names = abbreviate(found["unused"])
+        print(f"left out, because the loss does not depend on them: {names}")
+    print(
+        f"{found['parameters']} parameters, {'exact' if found['exact'] else 'estimated'}\n"
+        f"largest eigenvalues {', '.join(f'{value:.4g}' for value in found['eigenvalues'])}\n"
+        f"smallest eigenvalue {found['smallest_eigenvalue']:.4g}\n"
+        f"trace {found['trace']:.4g}, standard error {found['trace_standard_error']:.2g}"
+    )
+    print(f"results: {measurement.out}")
+    print(
+        next_command("landscape", "plot", measurement.out, "--out", measurement.out.with_suffix(""))
+    )
