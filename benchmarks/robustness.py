@@ -27,12 +27,12 @@ from peak_memory import peak_memory
 from tiny_network import TinyNetwork
 
 from gcp_mm.datasets import ImageNetC, ImageNetP
-from gcp_mm.evaluation.perturbations import IS_NOISE, PERTURBATIONS
-from gcp_mm.robustness.classifier import Classifier
-from gcp_mm.robustness.evaluate import Evaluation
-from gcp_mm.robustness.options import Options
-from gcp_mm.robustness.prepare import Prepared
-from gcp_mm.robustness.result import ResultFile
+from gcp_mm.robustness.evaluation.classifier import Classifier
+from gcp_mm.robustness.evaluation.evaluate import Evaluation
+from gcp_mm.robustness.evaluation.options import Options
+from gcp_mm.robustness.evaluation.prepare import Prepared
+from gcp_mm.robustness.evaluation.result import ResultFile
+from gcp_mm.robustness.names import IS_NOISE, PERTURBATIONS
 from gcp_mm.version import __version__
 
 COUNTS = ("correct", "total", "flips", "pairs")

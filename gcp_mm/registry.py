@@ -56,7 +56,7 @@ METRICS = Registry(
     "metric",
     parent=MMENGINE_METRICS,
     scope="gcp_mm",
-    locations=["gcp_mm.evaluation.metrics"],
+    locations=["gcp_mm.robustness.metrics", "gcp_mm.datasets.register"],
 )
 RUNNERS = Registry(
     "runner",

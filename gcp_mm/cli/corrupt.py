@@ -9,8 +9,7 @@ from pathlib import Path
 
 from gcp_mm.console.command_names import next_command
 from gcp_mm.console.run_command import run_command
-from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS
-from gcp_mm.evaluation.perturbations import PERTURBATIONS
+from gcp_mm.robustness.names import ALL_CORRUPTIONS, PERTURBATIONS
 
 
 def parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -72,7 +71,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     def command() -> None:
         from gcp_mm.console.progress import Stages
         from gcp_mm.robustness.corrupt import make_corruptions
-        from gcp_mm.robustness.corrupt.choose import choose_cells
+        from gcp_mm.robustness.corrupt.cells import choose_cells
 
         cells = choose_cells(args.dataset, args.corruptions, args.severities, args.perturbations)
         with Stages() as stages:

@@ -6,11 +6,11 @@ A class is imported when it is used, so that each needs the package that it buil
 import importlib
 
 _MODULES = {
-    "ClassFolder": "class_folder",
-    "CocoDataset": "coco_dataset",
-    "ImageNet": "imagenet",
-    "ImageNetC": "imagenet_c",
-    "ImageNetP": "imagenet_p",
+    "ClassFolder": "gcp_mm.datasets.class_folder",
+    "CocoDataset": "gcp_mm.datasets.coco_dataset",
+    "ImageNet": "gcp_mm.datasets.imagenet",
+    "ImageNetC": "gcp_mm.robustness.data.imagenet_c",
+    "ImageNetP": "gcp_mm.robustness.data.imagenet_p",
 }
 __all__ = [*_MODULES]
 
@@ -19,4 +19,4 @@ def __getattr__(name: str) -> object:
     """Import a data set."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -1,8 +1,13 @@
-"""Import every data set, for the registry; what cannot be imported is left out with a warning."""
+"""Import every data set and its metric, for the registries; what lacks a package is left out."""
 
 from gcp_mm.optional_import import import_available
 
 import_available(
-    [f"gcp_mm.datasets.{name}" for name in ("class_folder", "imagenet", "imagenet_c", "imagenet_p")]
+    [
+        "gcp_mm.datasets.class_folder",
+        "gcp_mm.datasets.imagenet",
+        "gcp_mm.robustness.data.imagenet_c",
+        "gcp_mm.robustness.data.imagenet_p",
+    ]
 )
-import_available(["gcp_mm.datasets.coco_dataset"])
+import_available(["gcp_mm.datasets.coco_dataset", "gcp_mm.datasets.coco_metric"])

@@ -1,10 +1,16 @@
-"""Robustness measures of ImageNet-C and ImageNet-P; they need numpy and nothing else."""
+"""The robustness measures under the name that OpenMMLab's packages have for such a room.
 
-from gcp_mm.evaluation.baseline import Baseline, load_baseline
-from gcp_mm.evaluation.corruption_error import corruption_error
-from gcp_mm.evaluation.flip_probability import flip_probability
-from gcp_mm.evaluation.perturbation_robustness import perturbation_robustness
-from gcp_mm.evaluation.top5_distance import top5_distance
+They live in :mod:`gcp_mm.robustness.measures` and need numpy and nothing else.
+"""
+
+from gcp_mm.robustness.measures import (
+    Baseline,
+    corruption_error,
+    flip_probability,
+    load_baseline,
+    perturbation_robustness,
+    top5_distance,
+)
 
 __all__ = [
     "Baseline",

@@ -7,7 +7,7 @@ import pytest
 
 from gcp_mm.cli import _landscape_measure as choices
 from gcp_mm.cli import main as program
-from gcp_mm.robustness.commands import arguments
+from gcp_mm.cli import robustness as arguments
 
 CALL = """
 import runpy, sys
@@ -64,7 +64,8 @@ def test_choices_are_those_of_the_modules():
 
 def test_choices_of_robustness_are_those_of_the_modules():
     from gcp_mm.images import read_image
-    from gcp_mm.robustness import alexnet, classifier
+    from gcp_mm.robustness.evaluation import baselines as alexnet
+    from gcp_mm.robustness.evaluation import classifier
 
     assert arguments.BACKENDS == read_image.BACKENDS
     assert arguments.DTYPES == classifier.DTYPES

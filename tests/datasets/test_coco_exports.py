@@ -9,8 +9,8 @@ from pycocotools import mask as mask_utils
 
 from gcp_mm.datasets import CocoDataset
 from gcp_mm.datasets.coco_annotations import load
+from gcp_mm.datasets.coco_metric import CocoMetric
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation.metrics.coco_metric import CocoMetric
 
 
 @pytest.fixture(autouse=True)

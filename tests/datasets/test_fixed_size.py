@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gcp_mm.datasets.fixed_size import RELEASED_SIZE, fit, read_fixed
 from gcp_mm.errors import UserError
+from gcp_mm.robustness.data.fixed_size import RELEASED_SIZE, fit, read_fixed
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from gcp_mm.datasets import video_clip
-from gcp_mm.datasets.video_clip import count_frames, read_clip
 from gcp_mm.errors import UserError
+from gcp_mm.robustness.data import video_clip
+from gcp_mm.robustness.data.video_clip import count_frames, read_clip
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from gcp_mm.engine import loader_workers as worker_limits
 from gcp_mm.engine.loader_workers import fit_to_shared_memory, require_open_files
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.batch_buffers import BatchBuffers
+from gcp_mm.robustness.evaluation.loader import BatchBuffers
 
 MEGABYTE = 2**20
 BATCH = 128 * 224 * 224 * 3

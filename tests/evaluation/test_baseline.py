@@ -5,10 +5,9 @@ import json
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation import corruption_error, load_baseline
-from gcp_mm.evaluation.baseline import FORMAT, VERSION
-from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS
-from gcp_mm.evaluation.perturbations import PERTURBATIONS
+from gcp_mm.robustness.measures import corruption_error, load_baseline
+from gcp_mm.robustness.measures.baseline import FORMAT, VERSION
+from gcp_mm.robustness.names import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS, PERTURBATIONS
 
 HEAD = {"format": FORMAT, "version": VERSION, "name": "mine"}
 ROWS = {name: [0.1, 0.2, 0.3, 0.4, 0.5] for name in BENCHMARK_CORRUPTIONS}

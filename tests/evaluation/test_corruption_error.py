@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation import corruption_error, load_baseline
-from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, EXTRA_CORRUPTIONS
+from gcp_mm.robustness.measures import corruption_error, load_baseline
+from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, EXTRA_CORRUPTIONS
 
 ALEXNET = load_baseline("alexnet", "imagenet-c")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation import flip_probability
+from gcp_mm.robustness.measures import flip_probability
 
 from .ranks import pairs, random_logits, top5_of
 

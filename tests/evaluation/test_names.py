@@ -1,12 +1,14 @@
 """Names of corruptions and perturbations, and what is imported for them."""
 
-from gcp_mm.evaluation.corruptions import (
+from gcp_mm.robustness.names import (
     ALL_CORRUPTIONS,
     BENCHMARK_CORRUPTIONS,
     EXTRA_CORRUPTIONS,
+    IS_NOISE,
+    PERTURBATIONS,
     SEVERITIES,
+    folder_name,
 )
-from gcp_mm.evaluation.perturbations import IS_NOISE, PERTURBATIONS, folder_name
 
 
 def test_corruptions_and_their_order(published):
@@ -31,7 +33,7 @@ def test_stronger_noise_is_in_another_folder():
 
 def test_formulas_need_no_framework(run_tool):
     code = (
-        "import sys, gcp_mm.evaluation as e; e.corruption_error({'fog': 0.5});"
+        "import sys, gcp_mm.robustness.measures as e; e.corruption_error({'fog': 0.5});"
         "print([m for m in ('torch', 'mmengine', 'mmpretrain', 'cv2') if m in sys.modules])"
     )
     process = run_tool("-c", code)

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation import load_baseline, perturbation_robustness
-from gcp_mm.evaluation.perturbations import PERTURBATIONS
+from gcp_mm.robustness.measures import load_baseline, perturbation_robustness
+from gcp_mm.robustness.names import PERTURBATIONS
 
 ALEXNET = load_baseline("alexnet", "imagenet-p")
 # Flip probabilities in the order of the benchmark and the published mFR.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation import flip_probability, top5_distance
-from gcp_mm.evaluation.sequences import measure_clips
+from gcp_mm.robustness.measures import flip_probability, top5_distance
+from gcp_mm.robustness.measures.clips import measure_clips
 
 from .ranks import random_logits, top5_of
 

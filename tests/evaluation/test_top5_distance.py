@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gcp_mm.evaluation import top5_distance
+from gcp_mm.robustness.measures import top5_distance
 
 from .ranks import distance, pairs, random_logits, top5_of
 

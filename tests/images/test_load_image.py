@@ -16,7 +16,7 @@ from gcp_mm.datasets import ClassFolder, ImageNetC
 from gcp_mm.errors import UserError
 from gcp_mm.images.load_image import LoadImage
 from gcp_mm.images.read_image import read_image
-from gcp_mm.robustness.corrupt.prepare import read_source
+from gcp_mm.robustness.corrupt.images import read_source
 
 SIDE = 48
 RAMP = np.linspace(0, 1, SIDE)[:, None] * np.linspace(0.2, 1, SIDE)

@@ -9,8 +9,8 @@ import pytest
 from gcp_mm.landscape.bands import run_bands
 from gcp_mm.landscape.plot import plot_bands, plot_spectra, plot_surfaces
 from gcp_mm.plots.learning_rates import plot_learning_rates
-from gcp_mm.plots.robustness import plot_bars, plot_severities
 from gcp_mm.plots.training_curves import TrainingCurves, plot_curves
+from gcp_mm.robustness.report.plot import plot_bars, plot_severities
 
 NAMES = ["$x^2$", "_run", r"a\b", "cost $5", r"$\frac{", r"\$1\$ & 50%", "__$_{a}$", "a_b^c"]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from gcp_mm.plots.robustness import plot_bars, plot_severities
+from gcp_mm.robustness.report.plot import plot_bars, plot_severities
 
 TABLE = {"one": {"fog": 1.0, "snow": 2.0, "tilt": 9.0}, "two": {"snow": 4.0}, "three": {"tilt": 1}}
 
@@ -14,7 +14,7 @@ def figures(monkeypatch):
         kept.append(figure)
         return path
 
-    monkeypatch.setattr("gcp_mm.plots.robustness.save_figure", save)
+    monkeypatch.setattr("gcp_mm.robustness.report.plot.save_figure", save)
     return kept
 
 

@@ -12,8 +12,7 @@ from PIL import Image
 from random_weights import randomise
 from tiny_runs import write_config
 
-from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, SEVERITIES
-from gcp_mm.evaluation.perturbations import PERTURBATIONS
+from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, PERTURBATIONS, SEVERITIES
 
 SIZE = 32
 CLASSES = [f"class_{index}" for index in range(6)]

@@ -10,9 +10,9 @@ from PIL import Image
 from random_weights import randomise
 
 from gcp_mm.errors import CheckpointMismatchError
-from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, SEVERITIES
-from gcp_mm.robustness.alexnet import load_alexnet
-from gcp_mm.robustness.classifier import Classifier
+from gcp_mm.robustness.evaluation.baselines import load_alexnet
+from gcp_mm.robustness.evaluation.classifier import Classifier
+from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, SEVERITIES
 
 torchvision = pytest.importorskip("torchvision")
 

@@ -7,8 +7,8 @@ import pytest
 from tiny_runs import only_error
 
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, SEVERITIES
-from gcp_mm.robustness.baseline_file import write_baseline
+from gcp_mm.robustness.evaluation.baselines import write_baseline
+from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, SEVERITIES
 
 from .conftest import SIZE
 
@@ -105,7 +105,7 @@ def test_result_of_a_part_is_no_baseline(perfect, tmp_path):
 
 def test_copy_of_the_published_numbers_is_refused_like_them(tool, part_c, tmp_path):
     copy = tmp_path / "copy.json"
-    shipped = files("gcp_mm.evaluation") / "baselines" / "alexnet_imagenet_c.json"
+    shipped = files("gcp_mm.robustness.measures") / "baselines" / "alexnet_imagenet_c.json"
     copy.write_text(shipped.read_text())
     found = []
     for baseline in ("alexnet", copy):
@@ -118,7 +118,7 @@ def test_copy_of_the_published_numbers_is_refused_like_them(tool, part_c, tmp_pa
 
 
 def test_path_of_a_baseline_does_not_matter_and_its_content_does(tool, part_c, tmp_path):
-    shipped = files("gcp_mm.evaluation") / "baselines" / "alexnet_imagenet_c.json"
+    shipped = files("gcp_mm.robustness.measures") / "baselines" / "alexnet_imagenet_c.json"
     content = json.loads(shipped.read_text())
     (tmp_path / "other").mkdir()
     settings = []

@@ -3,14 +3,13 @@
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS
-from gcp_mm.evaluation.perturbations import PERTURBATIONS
-from gcp_mm.robustness.cells import (
+from gcp_mm.robustness.data.cells import (
     choose_corruptions,
     choose_perturbations,
     corruption_cells,
     perturbation_cells,
 )
+from gcp_mm.robustness.names import ALL_CORRUPTIONS, BENCHMARK_CORRUPTIONS, PERTURBATIONS
 
 
 @pytest.mark.parametrize(

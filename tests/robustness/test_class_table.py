@@ -6,8 +6,8 @@ import pytest
 from mmengine.config import Config
 
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
-from gcp_mm.robustness.alexnet import alexnet_config
-from gcp_mm.robustness.class_table import class_table
+from gcp_mm.robustness.evaluation.baselines import alexnet_config
+from gcp_mm.robustness.evaluation.clean import class_table
 
 
 @pytest.fixture

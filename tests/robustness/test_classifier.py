@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.classifier import Classifier, ordered_top5
+from gcp_mm.robustness.evaluation.classifier import Classifier, ordered_top5
 
 from .conftest import SIZE
 
@@ -71,7 +71,7 @@ def test_unfit_size_is_named():
     from mmengine.registry import DefaultScope
     from mmpretrain.registry import MODELS
 
-    from gcp_mm.robustness.alexnet import alexnet_config
+    from gcp_mm.robustness.evaluation.baselines import alexnet_config
 
     cfg = alexnet_config()
     with DefaultScope.overwrite_default_scope("mmpretrain"):

@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from gcp_mm.engine.config import load_config
-from gcp_mm.robustness.clean import clean_images
-from gcp_mm.robustness.options import Options
+from gcp_mm.robustness.evaluation.clean import clean_images
+from gcp_mm.robustness.evaluation.options import Options
 
 from .conftest import CLASSES
 

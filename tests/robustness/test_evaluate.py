@@ -7,12 +7,12 @@ import pytest
 
 from gcp_mm.engine.config import load_config
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation import flip_probability, top5_distance
-from gcp_mm.evaluation.perturbations import IS_NOISE, PERTURBATIONS
-from gcp_mm.robustness.evaluate import evaluate
-from gcp_mm.robustness.options import Options
-from gcp_mm.robustness.result import read_result
-from gcp_mm.robustness.top5_file import read_top5, top5_path
+from gcp_mm.robustness.evaluation.evaluate import evaluate
+from gcp_mm.robustness.evaluation.options import Options
+from gcp_mm.robustness.evaluation.result import read_result
+from gcp_mm.robustness.evaluation.top5_file import read_top5, top5_path
+from gcp_mm.robustness.measures import flip_probability, top5_distance
+from gcp_mm.robustness.names import IS_NOISE, PERTURBATIONS
 
 from .conftest import CLASSES, SIZE, write_clip
 from .plain_loop import count_right, top5_of_clips

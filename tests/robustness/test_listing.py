@@ -3,7 +3,7 @@
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.listing import Listing, common_listing
+from gcp_mm.robustness.data.listing import Listing, common_listing
 
 
 @pytest.fixture

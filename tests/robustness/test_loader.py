@@ -7,13 +7,12 @@ import pytest
 from PIL import Image
 
 from gcp_mm.datasets import ImageNetC, ImageNetP
-from gcp_mm.datasets.video_clip import read_clip
 from gcp_mm.engine.config import load_config
-from gcp_mm.robustness.batch_buffers import BatchBuffers
-from gcp_mm.robustness.clean import clean_images
-from gcp_mm.robustness.loader import Batches, Part, Request, Requests
-from gcp_mm.robustness.options import Options
-from gcp_mm.robustness.result_form import CLEAN
+from gcp_mm.robustness.data.video_clip import read_clip
+from gcp_mm.robustness.evaluation.clean import clean_images
+from gcp_mm.robustness.evaluation.loader import BatchBuffers, Batches, Part, Request, Requests
+from gcp_mm.robustness.evaluation.options import Options
+from gcp_mm.robustness.evaluation.result_form import CLEAN
 
 from .conftest import CLASSES, SIZE
 
@@ -78,7 +77,7 @@ def test_more_batches_than_buffers(tree_c, workers):
 @pytest.mark.parametrize("longest", [41, 4])
 def test_clips_of_any_length(tree_p, monkeypatch, workers, longest):
     """Clips that do not fit into a buffer are handed over too."""
-    monkeypatch.setattr("gcp_mm.robustness.loader._FRAMES", longest)
+    monkeypatch.setattr("gcp_mm.robustness.evaluation.loader._FRAMES", longest)
     tree = ImageNetP(tree_p, ["tilt"], classes=CLASSES, input_size=SIZE)
     batches = Batches(tree, None, [Part("tilt", range(6), 1)], workers)
     found = [batch.numpy().copy() for batch in batches]
@@ -90,7 +89,7 @@ def test_clips_of_any_length(tree_p, monkeypatch, workers, longest):
 @pytest.mark.parametrize("room", [True, False])
 def test_what_is_handed_over_apart_needs_no_room(tree_p, monkeypatch, room):
     """Only the buffers are counted when the workers are fitted to shared memory."""
-    monkeypatch.setattr("gcp_mm.robustness.loader._FRAMES", 4)
+    monkeypatch.setattr("gcp_mm.robustness.evaluation.loader._FRAMES", 4)
     monkeypatch.setattr("gcp_mm.engine.loader_workers._has_room", lambda size: room)
     tree = ImageNetP(tree_p, ["tilt"], classes=CLASSES, input_size=SIZE)
     shared = [batch.is_shared() for batch in Batches(tree, None, [Part("tilt", range(3), 1)], 1)]

@@ -7,12 +7,12 @@ import pytest
 from tiny_runs import only_error
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.lock import only_writer
+from gcp_mm.robustness.evaluation.processes import only_writer
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from gcp_mm.robustness.lock import only_writer
+from gcp_mm.robustness.evaluation.processes import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -6,13 +6,15 @@ from dataclasses import replace
 import pytest
 
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
-from gcp_mm.evaluation import load_baseline
-from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, SEVERITIES
-from gcp_mm.evaluation.perturbations import PERTURBATIONS
 from gcp_mm.plain_data import digest
-from gcp_mm.robustness.measured_data import measured_data
-from gcp_mm.robustness.measures import corruption_measures, perturbation_measures
-from gcp_mm.robustness.summary import summary
+from gcp_mm.robustness.evaluation.comparability import (
+    corruption_measures,
+    measured_data,
+    perturbation_measures,
+)
+from gcp_mm.robustness.measures import load_baseline
+from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, PERTURBATIONS, SEVERITIES
+from gcp_mm.robustness.report.write import summary
 
 RELEASED = {
     "regenerated": False,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_runs import only_error
 
-from gcp_mm.evaluation import load_baseline
+from gcp_mm.robustness.measures import load_baseline
 
 CELL = {"correct": 1, "total": 3, "seconds": 0.5}
 SETTINGS = {

@@ -6,7 +6,7 @@ from mmengine.model import ImgDataPreprocessor
 from mmpretrain.models import ClsDataPreprocessor
 from torchvision.models import AlexNet_Weights
 
-from gcp_mm.robustness.normalise import Normaliser
+from gcp_mm.robustness.evaluation.classifier import Normaliser
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 

@@ -8,8 +8,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from gcp_mm.robustness.clean import CleanImages
-from gcp_mm.robustness.prepare import _compare_reading
+from gcp_mm.robustness.evaluation.clean import CleanImages
+from gcp_mm.robustness.evaluation.prepare import _compare_reading
 
 
 @pytest.fixture

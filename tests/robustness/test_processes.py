@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from gcp_mm.robustness import processes
+from gcp_mm.robustness.evaluation import processes
 
 
 @pytest.mark.parametrize("worlds", [(1, 1), (2, 1), (1, 3), (3, 2), (2, 2, 5), (4,)])
@@ -17,6 +17,6 @@ def test_shards_of_any_number_of_processes_take_each_file_once(monkeypatch, worl
             monkeypatch.setattr(processes, "get_rank", lambda rank=rank: rank)
             taken.append(list(processes.share(number, (shard, len(worlds)))))
     assert sorted(itertools.chain(*taken)) == list(range(number))
-    # A shard is the same files for any number of processes, see gcp_mm.robustness.shards.
+    # A shard is the same files for any number of processes, see gcp_mm.robustness.evaluation.merge.
     first = sorted(itertools.chain(*taken[: worlds[0]]))
     assert first == list(range(0, number, len(worlds)))

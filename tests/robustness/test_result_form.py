@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.baseline_file import write_baseline
-from gcp_mm.robustness.merge import merge
+from gcp_mm.robustness.evaluation.baselines import write_baseline
+from gcp_mm.robustness.evaluation.merge import merge
+from gcp_mm.robustness.evaluation.result import ResultFile, read_result
+from gcp_mm.robustness.evaluation.top5_file import Top5, top5_path, write_top5
 from gcp_mm.robustness.report import read_models
-from gcp_mm.robustness.report.comparable import check_comparable
-from gcp_mm.robustness.report.csv_file import csv_text
+from gcp_mm.robustness.report.models import check_comparable
 from gcp_mm.robustness.report.tables import markdown
-from gcp_mm.robustness.result import ResultFile, read_result
-from gcp_mm.robustness.top5_file import Top5, top5_path, write_top5
+from gcp_mm.robustness.report.values import csv_text
 
 from .report.conftest import SETTINGS, TOTAL, clips, images
 

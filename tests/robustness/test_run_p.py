@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gcp_mm.robustness.run_p import rechunk
+from gcp_mm.robustness.evaluation.predictions import rechunk
 
 
 @pytest.mark.parametrize("lengths", [[3, 4, 5], [12], [1] * 11, [4, 4], [2, 17, 1], []])

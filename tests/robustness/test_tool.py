@@ -10,7 +10,7 @@ from hub_server import hub_files
 from tiny_runs import only_error
 
 from gcp_mm.conversion.target_file import write_checkpoint
-from gcp_mm.robustness import evaluate, result
+from gcp_mm.robustness.evaluation import evaluate, result
 
 from .conftest import CLASSES, SIZE
 

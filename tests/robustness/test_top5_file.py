@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.top5_file import Top5, join, read_top5, top5_path, write_top5
+from gcp_mm.robustness.evaluation.top5_file import Top5, join, read_top5, top5_path, write_top5
 
 
 def some(clips: list[int]) -> Top5:

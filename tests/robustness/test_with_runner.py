@@ -8,12 +8,11 @@ import torch
 from mmengine.registry import DATASETS, METRICS
 
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation import Baseline, corruption_error, perturbation_robustness
-from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, SEVERITIES
-from gcp_mm.evaluation.metrics import relative_metric
-from gcp_mm.evaluation.perturbations import PERTURBATIONS
-from gcp_mm.evaluation.sequences import measure_clips
-from gcp_mm.robustness.measured_data import measured_data
+from gcp_mm.robustness import metrics as relative_metric
+from gcp_mm.robustness.evaluation.comparability import measured_data
+from gcp_mm.robustness.measures import Baseline, corruption_error, perturbation_robustness
+from gcp_mm.robustness.measures.clips import measure_clips
+from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, PERTURBATIONS, SEVERITIES
 
 from .conftest import CLASSES, SIZE
 from .plain_loop import count_right, top5_of_clips

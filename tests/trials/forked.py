@@ -145,7 +145,7 @@ def import_everything() -> None:
         "mmpretrain.models",
         "gcp_mm.registry",
         "gcp_mm.engine.runner",
-        "gcp_mm.robustness.evaluate",
+        "gcp_mm.robustness.evaluation.evaluate",
         "gcp_mm.landscape.probe",
     ):
         importlib.import_module(name)

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS
-from gcp_mm.zoo.robustness import MEANS, find_robustness, load_robustness
+from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS
+from gcp_mm.robustness.report.published import MEANS, find_robustness, load_robustness
 from gcp_mm.zoo.rows import find_row
 
 

@@ -1,7 +1,11 @@
-"""What is made from one image: its file in every cell of the tree."""
+"""Which cells of a tree are asked for, and what is made in them from one image.
+
+Each file has a seed of its own, so that no other file and no other process changes it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,13 +16,28 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from gcp_mm.evaluation.perturbations import IS_NOISE
-from gcp_mm.robustness.corrupt.image_corruption import corrupt_image
-from gcp_mm.robustness.corrupt.prepare import crop
-from gcp_mm.robustness.corrupt.seeds import derive_seed
+from gcp_mm.errors import UserError
+from gcp_mm.robustness.corrupt.images import corrupt_image, crop
 from gcp_mm.robustness.corrupt.sequences import SEQUENCES
 from gcp_mm.robustness.corrupt.sources import SourceImage
 from gcp_mm.robustness.corrupt.video import encode_mp4
+from gcp_mm.robustness.data.cells import choose_corruptions, choose_perturbations
+from gcp_mm.robustness.names import IS_NOISE, SEVERITIES
+
+
+def derive_seed(seed: int, *parts: object) -> int:
+    """Mix a seed with the name of what is made.
+
+    Args:
+        seed: The seed of the whole tree.
+        *parts: The names, such as corruption, severity, class and file.
+
+    Returns:
+        A number from 0 to 2^32 - 1, the range of ``numpy.random.seed``.
+    """
+    text = "\0".join(map(str, (seed, *parts)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
 
 JPEG_QUALITY = 85
 
@@ -117,3 +136,42 @@ class SequenceCell(Cell):
 
 
 Cells = Sequence[Cell]
+
+
+def choose_cells(
+    dataset: str,
+    corruptions: Sequence[str] | None = None,
+    severities: Sequence[int] | None = None,
+    perturbations: Sequence[str] | None = None,
+) -> Cells:
+    """Turn names into cells, each once and in canonical order.
+
+    Args:
+        dataset: 'imagenet-c' or 'imagenet-p'.
+        corruptions: See :func:`gcp_mm.robustness.data.cells.choose_corruptions`; None for all 19.
+        severities: From 1 to 5; None for all.
+        perturbations: See :func:`gcp_mm.robustness.data.cells.choose_perturbations`; None for all ten.
+
+    Returns:
+        The cells.
+
+    Raises:
+        UserError: If a name or a severity is unknown, or belongs to the other data set.
+    """
+    stills = dataset == "imagenet-c"
+    foreign = {"perturbations": perturbations} if stills else {}
+    if not stills:
+        foreign = {"corruptions": corruptions, "severities": severities}
+    for option, value in foreign.items():
+        if value is not None:
+            raise UserError(f"--{option} does not belong to --dataset {dataset}")
+    if not stills:
+        return [SequenceCell(name) for name in choose_perturbations(perturbations or "all")]
+    severities = SEVERITIES if severities is None else sorted(set(severities))
+    if wrong := set(severities) - set(SEVERITIES):
+        raise UserError(f"severity {min(wrong)}: expected are {SEVERITIES[0]} to {SEVERITIES[-1]}")
+    return [
+        CorruptionCell(name, severity)
+        for name in choose_corruptions(corruptions or "all")
+        for severity in severities
+    ]

@@ -20,9 +20,13 @@ from gcp_mm.files import atomic_write
 from gcp_mm.images.read_image import REMARKS
 from gcp_mm.locks import hold_folder
 from gcp_mm.robustness.corrupt.cells import JPEG_QUALITY, Cells, CorruptionCell
-from gcp_mm.robustness.corrupt.image_corruption import MIN_SIDE, require_imagecorruptions
+from gcp_mm.robustness.corrupt.images import (
+    MIN_SIDE,
+    read_source,
+    require_imagecorruptions,
+    resized_side,
+)
 from gcp_mm.robustness.corrupt.manifest import Manifest, library_versions
-from gcp_mm.robustness.corrupt.prepare import read_source, resized_side
 from gcp_mm.robustness.corrupt.sources import (
     SourceImage,
     classes_of,
@@ -31,7 +35,7 @@ from gcp_mm.robustness.corrupt.sources import (
     unusual_reading,
 )
 from gcp_mm.robustness.corrupt.video import PARAMS, PRESET, require_encoder
-from gcp_mm.robustness.seal import SEAL, seal
+from gcp_mm.robustness.data.seal import SEAL, seal
 
 _Result = TypeVar("_Result")
 _Item = TypeVar("_Item")

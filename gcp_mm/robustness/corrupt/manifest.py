@@ -12,7 +12,7 @@ from typing import Any
 from gcp_mm.errors import FolderExistsError, UserError
 from gcp_mm.files import abbreviate, atomic_write
 from gcp_mm.plain_data import differences
-from gcp_mm.robustness.seal import SEAL
+from gcp_mm.robustness.data.seal import SEAL
 
 MANIFEST_NAME = "manifest.json"
 FORMAT, VERSION = "gcp_mm corruptions", 1

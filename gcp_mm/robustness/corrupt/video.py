@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.seal import seal
+from gcp_mm.robustness.data.seal import seal
 
 PRESET = "medium"
 # By default the macroblock tree is computed by functions that differ between processors, and on
@@ -47,7 +47,7 @@ def encode_mp4(frames: Iterable[np.ndarray], noisy: bool) -> bytes:
             of crf 23.
 
     Returns:
-        The content of the file, with a digest (:mod:`gcp_mm.robustness.seal`). The same
+        The content of the file, with a digest (:mod:`gcp_mm.robustness.data.seal`). The same
         frames give the same bytes, in every process and with every instruction set that libx264
         finds.
     """

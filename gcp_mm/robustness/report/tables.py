@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from gcp_mm.evaluation.corruptions import (
+from gcp_mm.robustness.names import (
     ALL_CORRUPTIONS,
     BENCHMARK_CORRUPTIONS,
     EXTRA_CORRUPTIONS,
+    PERTURBATIONS,
     SEVERITIES,
 )
-from gcp_mm.evaluation.perturbations import PERTURBATIONS
 from gcp_mm.robustness.report.models import Model
+from gcp_mm.robustness.report.published import PublishedRobustness
 from gcp_mm.robustness.report.values import (
     Table,
     corruption_errors,
@@ -22,7 +23,6 @@ from gcp_mm.robustness.report.values import (
     perturbation_values,
     single_cells,
 )
-from gcp_mm.zoo.robustness import PublishedRobustness
 
 _CELLS = tuple(f"{name}/{severity}" for name in ALL_CORRUPTIONS for severity in SEVERITIES)
 

@@ -1,27 +1,26 @@
-"""Write the files of a report."""
+"""Write the files of a report, and the measures of one result in a few lines."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS
-from gcp_mm.evaluation.perturbations import PERTURBATIONS
 from gcp_mm.files import atomic_write
-from gcp_mm.plots.robustness import plot_bars, plot_severities
-from gcp_mm.robustness.report.comparable import check_comparable
-from gcp_mm.robustness.report.csv_file import csv_text
-from gcp_mm.robustness.report.models import Model, results_of
+from gcp_mm.robustness.names import ALL_CORRUPTIONS, PERTURBATIONS
+from gcp_mm.robustness.report.models import Model, check_comparable, results_of
+from gcp_mm.robustness.report.plot import plot_bars, plot_severities
+from gcp_mm.robustness.report.published import MEANS, PublishedRobustness
 from gcp_mm.robustness.report.tables import markdown
 from gcp_mm.robustness.report.values import (
     Table,
     corruption_errors,
+    csv_text,
     mean_errors,
     means,
     perturbation_values,
     severity_errors,
 )
-from gcp_mm.zoo.robustness import MEANS, PublishedRobustness
 
 
 def write_report(
@@ -95,3 +94,47 @@ def _bars(
             perturbation_values(models, "top5_distance"),
         ),
     ]
+
+
+def summary(content: Mapping[str, Any]) -> str:
+    """Say what a result file holds, and what it does not allow to say.
+
+    Args:
+        content: Of the file.
+
+    Returns:
+        Lines of text. A mean that needs more cells or a baseline is named with the reason.
+    """
+    metrics = content["metrics"]
+    lines = _corruptions(metrics) if content["dataset"] == "imagenet-c" else _flips(metrics)
+    if reasons := metrics["not_comparable"]:
+        lines.append(f"not comparable with published numbers: {', '.join(reasons)}")
+    if content["settings"]["transform"][1].startswith("resize"):
+        lines.append(f"images: {content['settings']['transform'][1]}")
+    return "\n".join([f"{content['name']}, {len(content['cells'])} cells measured", *lines])
+
+
+def _corruptions(metrics: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if metrics["mean_error"] is not None:
+        lines.append(f"mean error of 15 corruptions {metrics['mean_error']:.2%}")
+    if metrics["clean_error"] is not None:
+        lines.append(f"clean error {metrics['clean_error']:.2%}")
+    if metrics["mCE"] is None:
+        return [*lines, f"no mCE: {metrics['mCE_reason']}"]
+    lines.append(f"mCE {metrics['mCE']:.2f}")
+    if metrics["relative_mCE"] is not None:
+        lines.append(f"relative mCE {metrics['relative_mCE']:.2f}")
+    return lines
+
+
+def _flips(metrics: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, probability in metrics["flip_probability"].items():
+        distance = metrics["top5_distance"][name]
+        lines.append(f"{name}: flip probability {probability:.5f}, top-5 distance {distance:.4f}")
+    for mean in ("mFR", "mT5D"):
+        value = metrics[mean]
+        reason = metrics[f"{mean}_reason"]
+        lines.append(f"{mean} {value:.2f}" if value is not None else f"no {mean}: {reason}")
+    return lines

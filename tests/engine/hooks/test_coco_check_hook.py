@@ -11,9 +11,9 @@ from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 from mmengine.evaluator import Evaluator
 
 from gcp_mm.datasets import CocoDataset
+from gcp_mm.datasets.coco_metric import CocoMetric
 from gcp_mm.engine.hooks import CocoCheckHook, coco_check_hook
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation.metrics.coco_metric import CocoMetric
 
 
 @pytest.fixture

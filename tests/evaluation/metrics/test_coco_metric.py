@@ -11,8 +11,8 @@ from mmdet.registry import TRANSFORMS
 
 from gcp_mm.datasets import CocoDataset
 from gcp_mm.datasets.coco_annotations import load
+from gcp_mm.datasets.coco_metric import CocoMetric
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation.metrics.coco_metric import CocoMetric
 
 NUMBERS = [f"coco/{kind}_mAP" for kind in ("bbox", "segm")]
 

@@ -2,15 +2,15 @@ import argparse
 
 import pytest
 
+from gcp_mm.cli import robustness as report
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.commands import report
 
 from ..report.conftest import constant, result  # noqa: F401
 
 
 def call(*arguments):
     parser = argparse.ArgumentParser()
-    report.add_parser(parser.add_subparsers())
+    report.add_report_parser(parser.add_subparsers())
     args = parser.parse_args(["report", *map(str, arguments)])
     args.command(args)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.corrupt.choose import choose_cells
+from gcp_mm.robustness.corrupt.cells import choose_cells
 
 
 def keys(*args, **kwargs):

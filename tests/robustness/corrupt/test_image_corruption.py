@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS
-from gcp_mm.robustness.corrupt.image_corruption import corrupt_image, require_imagecorruptions
+from gcp_mm.robustness.corrupt.images import corrupt_image, require_imagecorruptions
+from gcp_mm.robustness.names import ALL_CORRUPTIONS
 
 from .conftest import smooth
 

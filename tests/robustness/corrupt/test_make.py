@@ -20,11 +20,9 @@ from gcp_mm.datasets import ImageNetC, ImageNetP
 from gcp_mm.errors import FileHeldError, FolderExistsError, UserError
 from gcp_mm.locks import hold_folder
 from gcp_mm.robustness.corrupt import make_corruptions
-from gcp_mm.robustness.corrupt.cells import CorruptionCell, SequenceCell
-from gcp_mm.robustness.corrupt.image_corruption import corrupt_image
+from gcp_mm.robustness.corrupt.cells import CorruptionCell, SequenceCell, derive_seed
+from gcp_mm.robustness.corrupt.images import corrupt_image, read_source
 from gcp_mm.robustness.corrupt.manifest import read_manifest
-from gcp_mm.robustness.corrupt.prepare import read_source
-from gcp_mm.robustness.corrupt.seeds import derive_seed
 from gcp_mm.robustness.corrupt.sequences import SEQUENCES
 from gcp_mm.robustness.corrupt.video import encode_mp4
 

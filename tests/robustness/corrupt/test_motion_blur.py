@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gcp_mm.robustness.corrupt.motion_blur import motion_blur
+from gcp_mm.robustness.corrupt.sequences import motion_blur
 
 from .conftest import smooth
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.corrupt.prepare import crop, read_source
+from gcp_mm.robustness.corrupt.images import crop, read_source
 
 from .conftest import smooth
 

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from gcp_mm.robustness.corrupt.seeds import derive_seed
+from gcp_mm.robustness.corrupt.cells import derive_seed
 
 PARTS = (0, "fog/1", "cat/one")
 

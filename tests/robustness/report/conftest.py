@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gcp_mm.evaluation.corruptions import ALL_CORRUPTIONS, SEVERITIES
-from gcp_mm.evaluation.perturbations import PERTURBATIONS
+from gcp_mm.robustness.names import ALL_CORRUPTIONS, PERTURBATIONS, SEVERITIES
 
 SETTINGS = {
     "config": "resnet50",
@@ -68,7 +67,7 @@ def clips(flip: float, distance: float, names=PERTURBATIONS) -> dict:
 @pytest.fixture
 def result(tmp_path) -> Callable[..., Path]:
     """Write a result file; its measures are computed from the cells and settings."""
-    measures = pytest.importorskip("gcp_mm.robustness.measures")
+    measures = pytest.importorskip("gcp_mm.robustness.evaluation.comparability")
 
     def write(dataset: str, name: str, cells: dict, **changed: object) -> Path:
         settings = {**SETTINGS, **changed}

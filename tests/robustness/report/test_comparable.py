@@ -1,8 +1,7 @@
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.report.comparable import check_comparable
-from gcp_mm.robustness.report.models import read_models
+from gcp_mm.robustness.report.models import check_comparable, read_models
 
 from .conftest import clips
 

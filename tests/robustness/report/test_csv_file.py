@@ -3,9 +3,9 @@ import io
 
 import pytest
 
-from gcp_mm.robustness.report.csv_file import COLUMNS, csv_text
 from gcp_mm.robustness.report.models import read_models
-from gcp_mm.zoo.robustness import find_robustness
+from gcp_mm.robustness.report.published import find_robustness
+from gcp_mm.robustness.report.values import COLUMNS, csv_text
 
 from .conftest import TOTAL, clips
 

@@ -3,11 +3,10 @@ import re
 
 import pytest
 
-from gcp_mm.evaluation.corruptions import BENCHMARK_CORRUPTIONS, EXTRA_CORRUPTIONS
-from gcp_mm.evaluation.perturbations import PERTURBATIONS
+from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, EXTRA_CORRUPTIONS, PERTURBATIONS
 from gcp_mm.robustness.report.models import read_models
+from gcp_mm.robustness.report.published import find_robustness
 from gcp_mm.robustness.report.tables import markdown, overview
-from gcp_mm.zoo.robustness import find_robustness
 
 from .conftest import clips, images
 

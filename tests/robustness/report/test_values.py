@@ -1,6 +1,7 @@
 import pytest
 
 from gcp_mm.robustness.report.models import read_models
+from gcp_mm.robustness.report.published import find_robustness
 from gcp_mm.robustness.report.values import (
     corruption_errors,
     mean_errors,
@@ -8,7 +9,6 @@ from gcp_mm.robustness.report.values import (
     perturbation_values,
     severity_errors,
 )
-from gcp_mm.zoo.robustness import find_robustness
 
 from .conftest import clips, images
 

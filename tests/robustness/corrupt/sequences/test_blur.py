@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from gcp_mm.robustness.corrupt.prepare import crop
-from gcp_mm.robustness.corrupt.sequences.blur import motion_blur_sequence, zoom_blur_sequence
-from gcp_mm.robustness.corrupt.sequences.geometry import transformed
+from gcp_mm.robustness.corrupt.frames import transformed
+from gcp_mm.robustness.corrupt.images import crop
+from gcp_mm.robustness.corrupt.sequences import motion_blur_sequence, zoom_blur_sequence
 
 
 def test_the_motion_turns_from_minus_120_to_0_degrees(picture):

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gcp_mm.robustness.corrupt.prepare import crop
-from gcp_mm.robustness.corrupt.sequences import geometry
+from gcp_mm.robustness.corrupt import frames as geometry
+from gcp_mm.robustness.corrupt.images import crop
 
 
 def frames(name, image, size=48):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gcp_mm.robustness.corrupt.prepare import crop
+from gcp_mm.robustness.corrupt.images import crop
 from gcp_mm.robustness.corrupt.sequences import SEQUENCES
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gcp_mm.robustness.corrupt.prepare import crop
-from gcp_mm.robustness.corrupt.sequences.weather import brightness_sequence, snow_sequence
+from gcp_mm.robustness.corrupt.images import crop
+from gcp_mm.robustness.corrupt.sequences import brightness_sequence, snow_sequence
 
 
 @pytest.mark.parametrize(("index", "added"), [(0, -0.3), (14, -0.02), (15, 0), (30, 0.3)])

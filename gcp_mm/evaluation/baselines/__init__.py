@@ -1,1 +1,0 @@
-"""Measurements that errors are divided by, as JSON files."""

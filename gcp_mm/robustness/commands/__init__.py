@@ -1,1 +1,0 @@
-"""The subcommands of tools/test_robustness.py."""

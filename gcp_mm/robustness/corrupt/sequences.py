@@ -1,0 +1,180 @@
+"""The ten perturbation sequences of ImageNet-P; the geometric ones are in ``frames``.
+
+The constants are those of the script that made ImageNet-P (hendrycks/robustness,
+``ImageNet-P/create_p/make_imagenet_p.py``; arXiv 1903.12261). Values are rounded where the script
+cuts digits off. Every sequence is a function ``(image, size, rng)`` that yields RGB frames, uint8,
+(H, W, 3):
+
+    image: The resized image.
+    size: Side of the square crop, in pixels; None for the whole image.
+    rng: Draws what is random: the noises and the snow. The others do not use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from gcp_mm.robustness.corrupt.frames import (
+    FRAMES,
+    clean_frame,
+    rotate_sequence,
+    scale_sequence,
+    tilt_sequence,
+    to_pixels,
+    transformed,
+    translate_sequence,
+)
+from gcp_mm.robustness.corrupt.images import crop
+
+__all__ = ["SEQUENCES"]
+
+# Of difficulty 1, the only one that was released.
+_SIGMA = 0.03
+_PHOTONS = 300
+
+
+def _noisy(clean: np.ndarray, noise: Callable[[np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
+    yield to_pixels(clean)
+    for _ in range(FRAMES - 1):
+        yield to_pixels(noise(clean))
+
+
+def gaussian_noise_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Add Gaussian noise with standard deviation 0.03.
+
+    Yields:
+        31 frames; the first one is clean.
+    """
+    return _noisy(
+        clean_frame(image, size),
+        lambda clean: clean + _SIGMA * rng.standard_normal(clean.shape, dtype=np.float32),
+    )
+
+
+def shot_noise_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Replace every value x by Poisson(300 x) / 300.
+
+    Yields:
+        31 frames; the first one is clean.
+    """
+    return _noisy(clean_frame(image, size), lambda clean: rng.poisson(_PHOTONS * clean) / _PHOTONS)
+
+
+def motion_blur(image: np.ndarray, radius: int, sigma: float, angle: float) -> np.ndarray:
+    r"""Average an image along a half line.
+
+    With w = 2 ``radius`` + 1 and :math:`k_i \propto \exp(-i^2 / 2 \sigma^2)`, i = 0 .. w - 1, the
+    result at a pixel is the sum of :math:`k_i` times the image i pixels further along the
+    direction ``angle``, rounded to whole pixels. Beyond the border the image goes on with its last
+    pixels. ``imagecorruptions`` has this too, but only with an angle that it draws at random.
+
+    Args:
+        image: (H, W) or (H, W, C), uint8 or float.
+        radius: Of the kernel in pixels.
+        sigma: Standard deviation in pixels.
+        angle: In degrees.
+
+    Returns:
+        The blurred image, of the same type and shape.
+    """
+    width = 2 * radius + 1
+    steps = np.arange(width)
+    weights = np.exp(-(steps**2) / (2 * sigma**2))
+    # ImageMagick rounds halves down: ceil(x - 0.5).
+    right = np.ceil(steps * np.cos(np.deg2rad(angle)) - 0.5).astype(int)
+    down = np.ceil(steps * np.sin(np.deg2rad(angle)) - 0.5).astype(int)
+    kernel = np.zeros((2 * width - 1, 2 * width - 1))
+    np.add.at(kernel, (down + width - 1, right + width - 1), weights / weights.sum())
+    return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+
+
+def _flakes(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw flakes of 3 pixels: noise around 0.05, of which what is above 0.5 remains."""
+    from scipy.ndimage import zoom
+
+    coarse = rng.normal(loc=0.05, scale=0.3, size=(-(-height // 3), -(-width // 3)))
+    layer = zoom(coarse, 3, order=1)[:height, :width]
+    return to_pixels(np.where(layer < 0.5, 0, layer)) / np.float32(255)
+
+
+def snow_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Brighten the image a little and let the same flakes fall along -150 to -30 degrees.
+
+    Yields:
+        31 frames.
+    """
+    clean = clean_frame(image, size)
+    grey = cv2.cvtColor(clean, cv2.COLOR_RGB2GRAY)[..., None]
+    whitened = 0.85 * clean + 0.15 * np.maximum(clean, 1.5 * grey + 0.5)
+    flakes = _flakes(*clean.shape[:2], rng)
+    for index in range(FRAMES):
+        falling = motion_blur(flakes, radius=14, sigma=4, angle=4 * index - 150)[..., None]
+        yield to_pixels(whitened + falling + np.rot90(falling, k=2))
+
+
+def brightness_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Add -0.3 to 0.3 to the value (the largest channel); hue and saturation stay.
+
+    Yields:
+        31 frames; the 16th is clean.
+    """
+    clean = clean_frame(image, size)
+    value = clean.max(axis=-1, keepdims=True)
+    # Black has no hue: it becomes grey.
+    ratios = np.divide(clean, value, out=np.ones_like(clean), where=value > 0)
+    for index in range(FRAMES):
+        yield to_pixels(ratios * np.clip(value + 0.02 * (index - 15), 0, 1))
+
+
+def motion_blur_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Blur with radius 10 and sigma 3 along -120 to 0 degrees.
+
+    Yields:
+        31 frames.
+    """
+    pixels = np.asarray(crop(image, size))
+    for index in range(FRAMES):
+        yield motion_blur(pixels, radius=10, sigma=3, angle=4 * (index - 30))
+
+
+def zoom_blur_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Average the image over zooms of 1, 1.004, 1.008 and so on, one more in each frame.
+
+    Yields:
+        31 frames; the first one is clean.
+    """
+    total = clean_frame(image, size)
+    yield to_pixels(total)
+    for index in range(1, FRAMES):
+        total = total + clean_frame(transformed(image, scale=1 + 0.004 * index), size)
+        yield to_pixels(total / (index + 1))
+
+
+SEQUENCES = {
+    "gaussian_noise": gaussian_noise_sequence,
+    "shot_noise": shot_noise_sequence,
+    "motion_blur": motion_blur_sequence,
+    "zoom_blur": zoom_blur_sequence,
+    "snow": snow_sequence,
+    "brightness": brightness_sequence,
+    "translate": translate_sequence,
+    "rotate": rotate_sequence,
+    "tilt": tilt_sequence,
+    "scale": scale_sequence,
+}

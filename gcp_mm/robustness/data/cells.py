@@ -1,0 +1,136 @@
+"""Cells of an evaluation: the folders of a corruption and severity, or of a perturbation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate, why_absent
+from gcp_mm.robustness.names import (
+    ALL_CORRUPTIONS,
+    BENCHMARK_CORRUPTIONS,
+    GROUPS,
+    PERTURBATIONS,
+    SEVERITIES,
+    folder_name,
+)
+
+_SETS = {"benchmark": BENCHMARK_CORRUPTIONS, "all": ALL_CORRUPTIONS, **GROUPS}
+
+
+def choose_corruptions(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Expand groups into corruptions.
+
+    Args:
+        names: 'benchmark' (15), 'all' (19), a group ('noise', 'blur', 'weather', 'digital',
+            'extra') or a corruption, or several of them.
+
+    Returns:
+        The corruptions in the order of the paper, each once.
+
+    Raises:
+        UserError: If a name is none of these.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    if unknown := [name for name in names if name not in _SETS and name not in ALL_CORRUPTIONS]:
+        raise UserError(
+            f"unknown corruption {', '.join(map(repr, unknown))}; one of {', '.join(_SETS)}, "
+            f"{', '.join(ALL_CORRUPTIONS)}"
+        )
+    chosen = {name for part in names for name in _SETS.get(part, (part,))}
+    return tuple(name for name in ALL_CORRUPTIONS if name in chosen)
+
+
+def choose_perturbations(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Expand 'benchmark' or 'all' into the ten perturbations.
+
+    Args:
+        names: 'benchmark', 'all' or names.
+
+    Returns:
+        The perturbations in the order of the paper, each once.
+
+    Raises:
+        UserError: If a name is none of these.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    if {"benchmark", "all"} & set(names):
+        return PERTURBATIONS
+    if unknown := [name for name in names if name not in PERTURBATIONS]:
+        raise UserError(
+            f"unknown perturbation {', '.join(map(repr, unknown))}; 'benchmark' or "
+            f"{', '.join(PERTURBATIONS)}"
+        )
+    return tuple(name for name in PERTURBATIONS if name in names)
+
+
+def corruption_cells(
+    root: str | Path, corruptions: Sequence[str], severities: Sequence[int] = SEVERITIES
+) -> dict[str, Path]:
+    """Find the folder of each corruption and severity.
+
+    Args:
+        root: Holds ``<corruption>/<severity>`` or ``<group>/<corruption>/<severity>``.
+        corruptions: Names.
+        severities: 1 to 5.
+
+    Returns:
+        The folders by ``<corruption>/<severity>``.
+
+    Raises:
+        UserError: If a corruption or severity is missing; names its folder.
+    """
+    if wrong := sorted(set(severities) - set(SEVERITIES)):
+        raise UserError(f"severity {wrong[0]}: expected are {SEVERITIES[0]} to {SEVERITIES[-1]}")
+    cells = {}
+    for name in corruptions:
+        folder = _find(Path(root), name)
+        for severity in sorted(set(severities)):
+            cells[f"{name}/{severity}"] = folder / str(severity)
+            if not (folder / str(severity)).is_dir():
+                raise UserError(
+                    f"severity {severity} of {name} is missing: {str(folder / str(severity))!r} "
+                    "is no folder. Unpack it, or choose others with --severities"
+                )
+    return cells
+
+
+def perturbation_cells(
+    root: str | Path, perturbations: Sequence[str], difficulty: int = 1
+) -> dict[str, Path]:
+    """Find the folder of each perturbation.
+
+    Args:
+        root: Holds ``<perturbation>`` or ``<group>/<perturbation>``.
+        perturbations: Names.
+        difficulty: From 2 on noises are in folders of their own, such as ``shot_noise_2``.
+
+    Returns:
+        The folders by their names.
+
+    Raises:
+        UserError: If a folder is missing.
+    """
+    names = [folder_name(name, difficulty) for name in perturbations]
+    return {name: _find(Path(root), name) for name in names}
+
+
+def _find(root: Path, name: str) -> Path:
+    if (root / name).is_dir():
+        return root / name
+    if not root.is_dir():
+        raise UserError(
+            f"--data-root {str(root)!r} {why_absent(root, 'folder')} (working folder: {Path.cwd()})"
+        )
+    found = sorted(path for path in root.glob(f"*/{name}") if path.is_dir())
+    if len(found) > 1:
+        raise UserError(f"{name} is there several times: {', '.join(map(str, found))}; keep one")
+    if not found:
+        there = sorted(path.name for path in root.iterdir() if path.is_dir())
+        raise UserError(
+            f"{name} is missing: neither {str(root / name)!r} nor a folder {name!r} one level "
+            f"deeper exists. In {str(root)!r} are {abbreviate(there, 20) or 'no folders'}. "
+            "Unpack it, or choose others with --corruptions"
+        )
+    return found[0]

@@ -1,0 +1,83 @@
+"""Images that are used as they are, because they have been resized and cropped already."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import mmcv
+import numpy as np
+
+from gcp_mm.errors import UserError
+from gcp_mm.images.read_image import ImageReadError, read_image
+from gcp_mm.robustness.data.seal import NOT_AS_WRITTEN, is_intact
+
+#: Height and width of the released images and clips of ImageNet-C and ImageNet-P.
+RELEASED_SIZE = 224
+
+
+def fit(image: np.ndarray, size: int | None, path: str | Path) -> np.ndarray:
+    """Check the size of an image, or resize it if that was asked for.
+
+    Nothing is cropped: resizing to 256 and cropping 224 again, as for other images, zooms by 14 %
+    and changes the score.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: None requires 224 x 224. A number resizes images of another size to it, by Pillow's
+            bilinear filter.
+        path: Where it comes from, for the message.
+
+    Returns:
+        The image, (224, 224, 3) or (size, size, 3).
+
+    Raises:
+        UserError: If the image is not 224 x 224 and no size was asked for.
+    """
+    wanted = size or RELEASED_SIZE
+    if image.shape[:2] == (wanted, wanted):
+        return image
+    if size is None:
+        height, width = image.shape[:2]
+        raise UserError(
+            f"{str(path)!r} is {width} x {height}, and the released images are {wanted} x {wanted} "
+            "and used without any resizing. Check the data, or resize on purpose: --input-size "
+            f"{wanted} (input_size={wanted} of the data set)"
+        )
+    return mmcv.imresize(image, (size, size), interpolation="bilinear", backend="pillow")
+
+
+def read_fixed(
+    path: str | Path, size: int | None = None, decoder: str = "pillow", sealed: bool = False
+) -> np.ndarray:
+    """Read an image that has its final size.
+
+    Args:
+        path: The file.
+        size: See :func:`fit`.
+        decoder: 'pillow', as for published numbers, or 'cv2'.
+        sealed: Whether the file was written with a digest; see :mod:`gcp_mm.robustness.data.seal`.
+
+    Returns:
+        (H, W, 3) uint8, channels blue, green, red, contiguous.
+
+    Raises:
+        UserError: If the file cannot be read, is not what was written, or has another size.
+    """
+    content: str | Path | bytes = path
+    with contextlib.suppress(OSError):  # whatever it is, reading names it
+        content = Path(path).read_bytes()
+        if not is_intact(content, sealed):
+            raise UserError(_broken(path, NOT_AS_WRITTEN))
+    try:
+        image = read_image(content, name=str(path), backend=decoder, order="bgr")
+    except ImageReadError as error:
+        raise UserError(_broken(path, error.reason)) from error
+    return fit(image, size, path)
+
+
+def _broken(path: str | Path, reason: str) -> str:
+    return (
+        f"image {str(path)!r} cannot be read ({reason}). Evaluation skips no image: replace the "
+        "file and start again; finished cells are kept"
+    )

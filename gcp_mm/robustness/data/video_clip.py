@@ -1,0 +1,207 @@
+"""The frames of a short video, all of them as they were encoded, or an error.
+
+A decoder hides damage: it fills what it cannot read with what it read before. PyAV can be told to
+stop instead, where it notices; clips that were made here are sealed besides. Without PyAV, OpenCV
+reads the clips, and of released ones only damage that changes the number of frames is seen.
+
+Whether clips are long enough for the difficulty that is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from gcp_mm.errors import UserError
+from gcp_mm.files import why_absent
+from gcp_mm.robustness.data.fixed_size import RELEASED_SIZE, fit
+from gcp_mm.robustness.data.seal import NOT_AS_WRITTEN, is_intact
+from gcp_mm.robustness.names import IS_NOISE
+
+
+def _open(path: str | Path) -> tuple[cv2.VideoCapture, int]:
+    """Open a clip; return it with the number of frames that its container states."""
+    # OpenCV's own choice of a backend ends at a camera interface for some broken files. One thread:
+    # the workers of a data loader are the parallelism.
+    # Absolute: FFmpeg takes what stands before a colon for a protocol.
+    source = str(Path(path).absolute())
+    video = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    if not video.isOpened():
+        reason = "is no video that FFmpeg can open" if Path(path).is_file() else why_absent(path)
+        raise UserError(_broken(path, reason))
+    stated = round(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    if stated < 2:
+        video.release()
+        raise UserError(_broken(path, f"has {stated} frames, and flips need at least 2"))
+    return video, stated
+
+
+def count_frames(path: str | Path) -> int:
+    """Return the number of frames that the container of a clip states, at least 2.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        UserError: If the file is missing, no video or has fewer than 2 frames.
+    """
+    video, stated = _open(path)
+    video.release()
+    return stated
+
+
+def read_clip(
+    path: str | Path,
+    size: int | None = None,
+    out: np.ndarray | None = None,
+    sealed: bool = False,
+) -> np.ndarray:
+    """Decode a clip with FFmpeg on one thread.
+
+    Args:
+        path: The file, such as .mp4.
+        size: None requires frames of 224 x 224, a number resizes others to it; see
+            :func:`gcp_mm.robustness.data.fixed_size.fit`.
+        out: (at least T, H, W, 3) uint8 that the frames are decoded into; None, or an array of
+            another size, gives a new one.
+        sealed: Whether the clip was written with a digest; see :mod:`gcp_mm.robustness.data.seal`.
+
+    Returns:
+        (T, H, W, 3) uint8, channels blue, green, red; T is the clip's own number of frames.
+
+    Raises:
+        UserError: If the file is missing, no video, damaged as far as the decoder can tell, has
+            fewer than 2 frames, another number of frames than its container states, or frames of
+            another size.
+    """
+    with contextlib.suppress(OSError):  # whatever it is, the decoder names it
+        if not is_intact(Path(path).read_bytes(), sealed):
+            raise UserError(_broken(path, f"is damaged ({NOT_AS_WRITTEN})"))
+    stated, decoded = _decode_strictly(path) if has_strict_decoder() else _decode(path)
+    side = size or RELEASED_SIZE
+    fits = out is not None and len(out) >= stated and out.shape[1:] == (side, side, 3)
+    frames: list[np.ndarray] = []
+    for frame in decoded:
+        fitted = fit(frame, size, path)
+        if fits and len(frames) < stated:
+            out[len(frames)] = fitted
+        frames.append(fitted)
+    if len(frames) != stated:
+        raise UserError(
+            _broken(path, f"gives {len(frames)} frames, and its container states {stated}")
+        )
+    return out[:stated] if fits else np.stack(frames)
+
+
+@functools.cache
+def has_strict_decoder() -> bool:
+    """Say whether PyAV is there, which finds damage inside of clips."""
+    return find_spec("av") is not None
+
+
+def _decode(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
+    """Return the stated number of frames, and the frames as OpenCV reads them."""
+    video, stated = _open(path)
+
+    def frames() -> Iterator[np.ndarray]:
+        try:
+            while (read := video.read())[0]:
+                yield read[1]
+        finally:
+            video.release()
+
+    return stated, frames()
+
+
+def _decode_strictly(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
+    """Return the stated number of frames, and the frames up to the first damage."""
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    try:
+        # Text that is no UTF-8 is no reason to stop. Absolute as above.
+        container = av.open(str(Path(path).absolute()), metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError):
+        container = None
+    stream = container.streams.video[0] if container and container.streams.video else None
+    if stream is None or stream.codec_context is None:
+        reason = "is no video that FFmpeg can open" if Path(path).is_file() else why_absent(path)
+        raise UserError(_broken(path, reason))
+    stated = stream.frames or count_frames(path)
+    if stated < 2:
+        container.close()
+        raise UserError(_broken(path, f"has {stated} frames, and flips need at least 2"))
+    context = stream.codec_context
+    context.thread_count = 1
+    context.options = {"err_detect": _STRICT}
+
+    # One of each clip: that of each frame is made anew every time.
+    reformatter = VideoReformatter()
+
+    def frames() -> Iterator[np.ndarray]:
+        last = -1
+        with container:
+            try:
+                for packet in container.demux(stream):
+                    for frame in packet.decode():
+                        if packet.is_corrupt or frame.is_corrupt:
+                            raise UserError(_broken(path, "is damaged (a frame is incomplete)"))
+                        if frame.pts is not None and frame.pts <= last:
+                            raise UserError(_broken(path, "is damaged (frames out of order)"))
+                        last = last if frame.pts is None else frame.pts
+                        yield reformatter.reformat(frame, format="bgr24").to_ndarray()
+            except av.error.FFmpegError as error:
+                reason = error.strerror or type(error).__name__
+                raise UserError(_broken(path, f"is damaged ({reason})")) from error
+
+    return stated, frames()
+
+
+# Every check that FFmpeg has, and no concealment.
+_STRICT = "crccheck+bitstream+buffer+explode+careful+compliant+aggressive"
+
+
+def _broken(path: str | Path, reason: str) -> str:
+    return (
+        f"clip {str(path)!r} {reason}. Evaluation skips no clip: replace the file and start "
+        "again; finished cells are kept"
+    )
+
+
+def require_length(
+    clips: Iterator[Tensor], paths: Iterable[Path], perturbation: str, difficulty: int
+) -> Iterator[Tensor]:
+    """Pass clips on, and stop at one that has nothing to compare.
+
+    Args:
+        clips: Frames (N, H, W, 3) of one clip after the other.
+        paths: Of their files.
+        perturbation: Its folder; a noise is compared with the first frame at any difficulty.
+        difficulty: Distance of the frames that are compared otherwise.
+
+    Yields:
+        The clips.
+
+    Raises:
+        UserError: If a clip has not more frames than the distance; names its file.
+    """
+    # Stronger noises have folders of other names.
+    step = 1 if IS_NOISE.get(perturbation, True) else difficulty
+    for path in paths:
+        frames = next(clips)
+        if len(frames) <= step:
+            raise UserError(
+                f"clip {str(path)!r} has {len(frames)} frames, and --difficulty {difficulty} "
+                f"compares frames {step} apart: ask for a lower --difficulty, or replace the file"
+            )
+        yield frames

@@ -1,0 +1,177 @@
+"""What other results are divided by: a complete result as a file, and torchvision's AlexNet.
+
+Published robustness measures are relative to AlexNet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from gcp_mm.checkpoints.coverage import compare, weights_of
+from gcp_mm.checkpoints.form import check_form
+from gcp_mm.checkpoints.loader import load_from_file
+from gcp_mm.errors import CheckpointMismatchError, UserError
+from gcp_mm.files import atomic_write
+from gcp_mm.robustness.data.cells import choose_corruptions, choose_perturbations
+from gcp_mm.robustness.evaluation.comparability import measured_data
+from gcp_mm.robustness.evaluation.options import Options
+from gcp_mm.robustness.measures.baseline import FORMAT, VERSION, parse_baseline
+from gcp_mm.robustness.names import (
+    ALL_CORRUPTIONS,
+    BENCHMARK_CORRUPTIONS,
+    PERTURBATIONS,
+    SEVERITIES,
+)
+
+
+def check_options(options: Options) -> None:
+    """Require that an evaluation will measure all that a baseline needs.
+
+    Args:
+        options: Of the evaluation.
+
+    Raises:
+        UserError: If it leaves out files or cells.
+    """
+    _require_files(options.shard, options.num_samples)
+    if options.dataset == "imagenet-p":
+        _require_cells(PERTURBATIONS, choose_perturbations(options.names))
+        return
+    _require_cells(BENCHMARK_CORRUPTIONS, choose_corruptions(options.names))
+    _require_cells(SEVERITIES, options.severities, "severity ")
+
+
+def write_baseline(content: Mapping[str, Any], path: Path) -> None:
+    """Write the measurements of a network as a baseline.
+
+    Args:
+        content: Of a result file: all fifteen corruptions at all severities, or all ten
+            perturbations, of the whole data.
+        path: The file.
+
+    Raises:
+        UserError: If the result is not complete, nothing can be divided by it, or the file cannot
+            be written. An existing file stays as it is.
+    """
+    settings, dataset = content["settings"], content["dataset"]
+    _require_files(settings["shard"], settings["num_samples"])
+    measured = _errors(content) if dataset == "imagenet-c" else _sequences(content)
+    baseline = {
+        "format": FORMAT,
+        "version": VERSION,
+        "dataset": dataset,
+        "name": content["name"],
+        "data": measured_data(settings),
+        "source": [f"measured: {json.dumps(settings, sort_keys=True)}"],
+        **measured,
+    }
+    text = json.dumps(baseline, indent=1, allow_nan=False) + "\n"
+    # A network without any error cannot be divided by.
+    parse_baseline(text, str(path), dataset)
+    atomic_write(path, text, "baseline")
+
+
+def _errors(content: Mapping[str, Any]) -> dict[str, Any]:
+    cells = content["cells"]
+    rows = {
+        name: [cells.get(f"{name}/{severity}") for severity in SEVERITIES]
+        for name in ALL_CORRUPTIONS
+    }
+    complete = {name: row for name, row in rows.items() if None not in row}
+    _require_cells(BENCHMARK_CORRUPTIONS, complete)
+    return {
+        "clean_error": content["metrics"].get("clean_error"),
+        "error": {
+            name: [(cell["total"] - cell["correct"]) / cell["total"] for cell in row]
+            for name, row in complete.items()
+        },
+    }
+
+
+def _sequences(content: Mapping[str, Any]) -> dict[str, Any]:
+    metrics = content["metrics"]
+    measured = {name: metrics.get(name) or {} for name in ("flip_probability", "top5_distance")}
+    for values in measured.values():
+        _require_cells(PERTURBATIONS, values)
+    return {"difficulty": metrics.get("difficulty", 1), **measured}
+
+
+def _require_files(shard: object, num_samples: int | None) -> None:
+    if shard or num_samples is not None:
+        raise UserError("a baseline needs all files of each cell: no --shard, no --num-samples")
+
+
+def _require_cells(names: Iterable[object], found: Iterable[object], prefix: str = "") -> None:
+    if missing := [f"{prefix}{name}" for name in names if name not in set(found)]:
+        raise UserError(f"a baseline needs all cells; not measured: {', '.join(missing)}")
+
+
+#: The name that stands for :func:`alexnet_config` in place of the path of a config.
+NAME = "alexnet"
+
+
+def alexnet_config() -> Config:
+    """Return a config of AlexNet for 1000 classes, with ImageNet's normalisation.
+
+    Only torchvision's weights (``AlexNet_Weights.IMAGENET1K_V1``, alexnet-owt-7be5be79.pth) give
+    the published baseline.
+    """
+    return Config(
+        dict(
+            default_scope="mmpretrain",
+            model=dict(
+                type="ImageClassifier",
+                backbone=dict(type="AlexNet", num_classes=1000),
+                neck=None,
+                head=dict(type="ClsHead"),
+            ),
+            # No pipeline: the table of classes is what counts, whatever part of it a tree has.
+            test_dataloader=dict(dataset=dict(type="ImageNet")),
+            data_preprocessor=dict(
+                num_classes=1000,
+                mean=[123.675, 116.28, 103.53],
+                std=[58.395, 57.12, 57.375],
+                to_rgb=True,
+            ),
+        )
+    )
+
+
+def load_alexnet(checkpoint: str | Path) -> nn.Module:
+    """Build AlexNet with weights that are named as in torchvision or in mmpretrain.
+
+    Args:
+        checkpoint: The file.
+
+    Returns:
+        The classifier on the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointNotFoundError: If there is no such file.
+        CheckpointMismatchError: If it holds another network.
+        UserError: If it cannot be read.
+    """
+    cfg = alexnet_config()
+    loaded = load_from_file(checkpoint, "cpu")
+    check_form(loaded, checkpoint)
+    weights = {
+        f"backbone.{name.removeprefix('backbone.')}": tensor
+        for name, tensor in weights_of(loaded).items()
+    }
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        network = MODELS.build({"data_preprocessor": cfg.data_preprocessor, **cfg.model})
+    coverage = compare(network.state_dict(), weights)
+    if not coverage.complete or coverage.unused:
+        raise CheckpointMismatchError(
+            f"checkpoint {str(checkpoint)!r} is not torchvision's AlexNet: {coverage}; "
+            f"{coverage.details()}. Use alexnet-owt-7be5be79.pth, or name the config of the network"
+        )
+    network.load_state_dict(weights)
+    return network.eval()

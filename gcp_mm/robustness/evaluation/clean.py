@@ -1,0 +1,148 @@
+"""The images without corruption, prepared as the config prepares its test images.
+
+Which class folder is which output of the network is decided here, too, by :func:`class_table`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope
+from torch.utils.data import Dataset, Subset
+
+from gcp_mm.datasets.imagenet_classes import imagenet_wnids
+from gcp_mm.datasets.text_list import check_class_names, read_class_names
+from gcp_mm.engine.preflight import check_data
+from gcp_mm.errors import UserError
+from gcp_mm.files import why_absent
+from gcp_mm.images.names import list_class_folders
+from gcp_mm.plain_data import digest
+from gcp_mm.robustness.evaluation.options import Options
+
+
+def tested_dataset(cfg: Config) -> dict[str, Any]:
+    """Return the innermost data set of a config's test loader; empty without one.
+
+    Args:
+        cfg: The config.
+    """
+    dataset = (cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}).get("dataset", {})
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    return dataset
+
+
+def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[str] | None:
+    """Find the class folders in the order of a network's outputs.
+
+    Never from the folders of a cell: where one is missing, all labels behind it would shift. In
+    this order: ``classes`` of the config's test data, ImageNet's table if these are ImageNet, the
+    class folders that they have, those of the clean images.
+
+    Args:
+        cfg: Config of the network.
+        clean_root: Class folders with images without corruption.
+
+    Returns:
+        Names of the folders; None leaves it to the tree, whose manifest may name them, see
+        :class:`gcp_mm.robustness.data.tree.RobustnessTree`.
+    """
+    dataset = tested_dataset(cfg)
+    kind = str(dataset.get("type")).rpartition(".")[2]
+    classes = dataset.get("classes")
+    if kind == "ClassFolder" and not classes:
+        classes = (dataset.get("metainfo") or {}).get("classes")
+    if classes:
+        return read_classes(classes)
+    if kind == "ImageNet":
+        return imagenet_wnids()
+    prefix = dataset.get("data_prefix") or ""
+    if isinstance(prefix, Mapping):
+        prefix = prefix.get("img_path") or ""
+    own = Path(dataset.get("data_root") or "", prefix)
+    has_folder = dataset.get("data_root") and not dataset.get("ann_file")
+    for folder in (own if has_folder else None, clean_root):
+        if folder is not None and Path(folder).is_dir():
+            if names := list_class_folders(folder):
+                return names
+    return None
+
+
+def read_classes(classes: str | Sequence[object]) -> list[str]:
+    """Return the names of classes that a config gives, or a file with one a line."""
+    if isinstance(classes, str):
+        return read_class_names(classes)
+    return check_class_names(classes, "classes of the data set")
+
+
+@dataclass(frozen=True)
+class CleanImages:
+    """Images without corruption.
+
+    Attributes:
+        data: A data set of mmpretrain.
+        labels: (images,) their classes.
+        sha256: Digest of how they are prepared, their names and their classes.
+    """
+
+    data: Dataset
+    labels: np.ndarray
+    sha256: str
+
+
+def clean_images(cfg: Config, options: Options, table: Mapping[str, int]) -> CleanImages | None:
+    """Build the data set of the images without corruption.
+
+    Args:
+        cfg: Config of the network; its test pipeline resizes and crops.
+        options: Say where the images are.
+        table: Class index of each class folder.
+
+    Returns:
+        The images, or None if none are asked for.
+
+    Raises:
+        UserError: If the config has no test data, or they do not belong to the table.
+    """
+    if options.clean_source is None:
+        return None
+    dataset = dict(tested_dataset(cfg))
+    if "pipeline" not in dataset:
+        raise UserError(
+            "the config has no test_dataloader with a pipeline, which prepares clean images; "
+            "give the error as --clean-error"
+        )
+    if options.clean:
+        check_data(cfg, ("test_dataloader",))
+    else:
+        if not options.clean_root.is_dir():
+            reason = why_absent(options.clean_root, "folder")
+            raise UserError(f"--clean-root {str(options.clean_root)!r} {reason}")
+        dataset = {
+            "type": "gcp_mm.ClassFolder",
+            "data_root": str(options.clean_root),
+            "classes": list(table),
+            "allow_missing": options.num_samples is not None,
+            "pipeline": dataset["pipeline"],
+        }
+    if str(dataset["type"]).startswith("gcp_mm."):
+        dataset["test_mode"] = True
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmpretrain")):
+        built = DATASETS.build(dataset)
+        built.full_init()
+    labels = np.asarray(built.get_gt_labels())
+    number = min(options.num_samples or len(labels), len(labels))
+    chosen = np.arange(number) * len(labels) // number
+    names = [_name(built.get_data_info(int(index))) for index in chosen]
+    sha256 = digest([dataset["pipeline"], names, labels[chosen].tolist()])
+    return CleanImages(Subset(built, chosen.tolist()), labels[chosen], sha256)
+
+
+def _name(info: Mapping) -> str:
+    # Where the data set lies does not matter.
+    return "/".join(Path(info.get("img_path", "")).parts[-2:])

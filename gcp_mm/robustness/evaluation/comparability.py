@@ -1,0 +1,217 @@
+"""From finished cells to mCE, mFR and mT5D, as far as they may be stated.
+
+They may not if the result or the baseline was measured on other data than the benchmark's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gcp_mm.datasets.imagenet_classes import imagenet_wnids
+from gcp_mm.plain_data import differences, digest
+from gcp_mm.robustness.data.fixed_size import RELEASED_SIZE
+from gcp_mm.robustness.data.tree import RELEASED_FILES
+from gcp_mm.robustness.evaluation.result_form import CLEAN
+from gcp_mm.robustness.measures.baseline import Baseline, load_baseline
+from gcp_mm.robustness.measures.corruption_error import corruption_error
+from gcp_mm.robustness.measures.perturbation_robustness import perturbation_robustness
+from gcp_mm.robustness.names import (
+    ALL_CORRUPTIONS,
+    BENCHMARK_CORRUPTIONS,
+    EXTRA_CORRUPTIONS,
+    PERTURBATIONS,
+    SEVERITIES,
+    folder_name,
+)
+
+CLASSES = 1000
+
+#: Settings of a result file that say which images were seen, and at which size.
+DATA = (
+    "classes_sha256",
+    "files_per_cell",
+    "input_size",
+    "listing_sha256",
+    "manifest_sha256",
+    "num_classes",
+    "regenerated",
+)
+
+
+def measured_data(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the settings that say which data were measured.
+
+    Args:
+        settings: Of a result file, or the ``data`` of a baseline.
+
+    Returns:
+        A value, or None, for each of :data:`DATA`.
+    """
+    return {key: settings.get(key) for key in DATA}
+
+
+def not_released(settings: Mapping[str, Any]) -> list[str]:
+    """Say what tells the data from those that were released.
+
+    Args:
+        settings: Of a result file, or the ``data`` of a baseline.
+
+    Returns:
+        The reasons. None for a part of the released data, or for these at another size.
+    """
+    reasons = []
+    if settings.get("regenerated"):
+        reasons.append("regenerated data")
+    number, table = settings.get("num_classes"), settings.get("classes_sha256")
+    if number != CLASSES:
+        reasons.append(f"{number} classes, not {CLASSES}")
+    elif table not in (None, digest(imagenet_wnids())):
+        reasons.append("other classes than those of ImageNet")
+    return reasons
+
+
+def is_released(baseline: Baseline) -> bool:
+    """Tell whether a baseline was measured on the whole released data at their own size.
+
+    Args:
+        baseline: The baseline.
+    """
+    data = baseline.data or {}
+    whole = data.get("files_per_cell") == RELEASED_FILES and data.get("input_size") == RELEASED_SIZE
+    return whole and not not_released(data)
+
+
+def why_other_data(baseline: Baseline, settings: Mapping[str, Any]) -> str | None:
+    """Say why the measurements of a result may not be divided by a baseline.
+
+    Args:
+        baseline: The baseline.
+        settings: Of the result file.
+
+    Returns:
+        A sentence, or None if both are of the same data. Parts of the released data count as
+        these; they are not comparable for another reason.
+    """
+    if is_released(baseline):
+        different = not_released(settings)
+    elif baseline.data is None:
+        different = ["its file does not state 'data'"]
+    else:
+        different = differences(measured_data(baseline.data), measured_data(settings))
+    if not different:
+        return None
+    return (
+        f"baseline {baseline.name!r} was not measured on these data ({'; '.join(different)}); "
+        "measure one on the same tree (`baseline`) and name it with --baseline"
+    )
+
+
+def not_comparable(settings: Mapping[str, Any], baseline: Baseline) -> list[str]:
+    """Say why results cannot be compared with published ones.
+
+    Args:
+        settings: Of a result file.
+        baseline: What errors are divided by.
+
+    Returns:
+        The reasons; none for the whole released data and a baseline that was measured on them.
+    """
+    reasons = not_released(settings)
+    if settings["num_samples"] is not None:
+        reasons.append(f"--num-samples {settings['num_samples']}")
+    size = settings.get("input_size", RELEASED_SIZE)
+    if size != RELEASED_SIZE:
+        reasons.append(f"images of {size} x {size}")
+    if not is_released(baseline):
+        reasons.append(f"baseline {baseline.name}")
+    return reasons
+
+
+def _unsuited(settings: Mapping[str, Any], baseline: Baseline) -> str | None:
+    """Say why nothing may be divided by the baseline."""
+    if settings.get("shard"):
+        return f"shard {'/'.join(map(str, settings['shard']))}: merge the shards first"
+    return why_other_data(baseline, settings)
+
+
+def corruption_measures(
+    cells: Mapping[str, Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    baseline: str | Path | Baseline = "alexnet",
+) -> dict[str, Any]:
+    """Compute what ImageNet-C's finished cells allow.
+
+    Args:
+        cells: ``correct`` and ``total`` by ``<corruption>/<severity>``, and of ``clean``.
+        settings: Of the result file.
+        baseline: See :func:`gcp_mm.robustness.measures.corruption_error`.
+
+    Returns:
+        What :func:`gcp_mm.robustness.measures.corruption_error` gives, with None in place of what is
+        relative to an unsuited baseline; ``clean_error``, ``mCE_reason`` (why there is no mCE, or
+        None) and ``not_comparable`` (reasons).
+    """
+    errors = {
+        name: [_error(cells[f"{name}/{severity}"]) for severity in SEVERITIES]
+        for name in ALL_CORRUPTIONS
+        if all(f"{name}/{severity}" in cells for severity in SEVERITIES)
+    }
+    clean = settings.get("clean_error")
+    if clean is None and CLEAN in cells:
+        clean = _error(cells[CLEAN])
+    reference = load_baseline(baseline, "imagenet-c")
+    known = {name: row for name, row in errors.items() if name in reference.error}
+    found = corruption_error(known, clean, reference)
+    missing = [name for name in BENCHMARK_CORRUPTIONS if name not in errors]
+    reason = _unsuited(settings, reference)
+    if reason:
+        relative = ("CE", "mCE", "relative_CE", "relative_mCE")
+        found.update(dict.fromkeys(relative))
+    elif missing:
+        reason = f"not complete: {', '.join(missing)}"
+    extra = [sum(errors[name]) / len(SEVERITIES) for name in EXTRA_CORRUPTIONS if name in errors]
+    complete = len(extra) == len(EXTRA_CORRUPTIONS)
+    return {
+        **found,
+        "mean_error_extra": sum(extra) / len(extra) if complete else None,
+        "clean_error": clean,
+        "mCE_reason": reason,
+        "not_comparable": not_comparable(settings, reference),
+    }
+
+
+def perturbation_measures(
+    cells: Mapping[str, Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    baseline: str | Path | Baseline = "alexnet",
+) -> dict[str, Any]:
+    """Compute what ImageNet-P's finished cells allow at the difficulty of the settings.
+
+    Args:
+        cells: ``difficulty`` by folder of the perturbation.
+        settings: Of the result file.
+        baseline: See :func:`gcp_mm.robustness.measures.perturbation_robustness`.
+
+    Returns:
+        What :func:`gcp_mm.robustness.measures.perturbation_robustness` gives, with None in place of what is
+        relative to an unsuited baseline, and ``not_comparable`` (reasons).
+    """
+    difficulty = settings.get("difficulty", 1)
+    flips, distances = {}, {}
+    for name in PERTURBATIONS:
+        cell = cells.get(folder_name(name, difficulty), {})
+        found = cell.get("difficulty", {}).get(str(difficulty))
+        if found:
+            flips[name], distances[name] = found["flip_probability"], found["top5_distance"]
+    reference = load_baseline(baseline, "imagenet-p")
+    measures = perturbation_robustness(flips, distances, difficulty, reference)
+    if reason := _unsuited(settings, reference):
+        for mean, ratios in (("mFR", "flip_rate"), ("mT5D", "top5_ratio")):
+            measures.update({mean: None, ratios: None, f"{mean}_reason": reason})
+    return {**measures, "not_comparable": not_comparable(settings, reference)}
+
+
+def _error(cell: Mapping[str, int]) -> float:
+    return (cell["total"] - cell["correct"]) / cell["total"]

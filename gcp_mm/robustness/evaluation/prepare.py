@@ -1,0 +1,145 @@
+"""Everything that an evaluation needs before its first image, checked in the order of its cost."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from gcp_mm.checkpoints.loader import find_checkpoint
+from gcp_mm.checkpoints.pretrained import classifier_scope, load_model
+from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
+from gcp_mm.first_process import on_first_process
+from gcp_mm.robustness.data.imagenet_c import ImageNetC
+from gcp_mm.robustness.data.imagenet_p import ImageNetP
+from gcp_mm.robustness.data.listing import Listing
+from gcp_mm.robustness.data.tree import RobustnessTree
+from gcp_mm.robustness.evaluation.baselines import load_alexnet
+from gcp_mm.robustness.evaluation.classifier import Classifier
+from gcp_mm.robustness.evaluation.clean import (
+    CleanImages,
+    class_table,
+    clean_images,
+    tested_dataset,
+)
+from gcp_mm.robustness.evaluation.options import Options
+from gcp_mm.robustness.evaluation.processes import set_up
+from gcp_mm.robustness.measures.baseline import load_baseline
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is evaluated.
+
+    Attributes:
+        tree: The data.
+        classifier: The network.
+        clean: Images without corruption, if they are measured.
+    """
+
+    tree: RobustnessTree
+    classifier: Classifier
+    clean: CleanImages | None
+
+
+def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
+    """Find data and weights and check that they go together.
+
+    Args:
+        cfg: Config of the network, with ``launcher``.
+        checkpoint: Its weights.
+        options: Of the evaluation.
+
+    Returns:
+        The prepared evaluation.
+
+    Raises:
+        UserError: If something is missing or does not fit.
+    """
+    find_checkpoint(checkpoint)
+    load_baseline(options.baseline, options.dataset)
+    classifier_scope(cfg)
+    device = set_up(cfg, options.device)
+    table = class_table(cfg, options.clean_root)
+    # Listed by one process: on a network file system this takes a while.
+    listing = on_first_process(lambda: _tree(options, table, None).complete)
+    tree = _tree(options, table, listing)
+    if options.shard and options.shard[1] > tree.num_items:
+        raise UserError(
+            f"--shard: {options.shard[1]} shards for {tree.num_items} files; ask for fewer"
+        )
+    clean = clean_images(cfg, options, tree.class_to_index)
+    _compare_reading(cfg, tree, clean)
+    load = load_alexnet if cfg.filename is None else lambda path: load_model(cfg, path)
+    classifier = Classifier(load(checkpoint), device, options.dtype)
+    _check_classes(classifier, tree, options)
+    return Prepared(tree, classifier, clean)
+
+
+def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | None) -> None:
+    """Say what makes the network's images and those of the tree different ones."""
+    if clean is not None and tree.num_samples is None and len(clean.labels) != tree.num_items:
+        print_log(
+            f"{len(clean.labels)} images without corruption, and {tree.num_items} in each cell of "
+            f"{str(tree.root)!r}: the errors are of different images",
+            logger="current",
+            level=logging.WARNING,
+        )
+    if tree.manifest is not None and not tree.manifest.get("states_reading"):
+        print_log(
+            f"{str(tree.root)!r} was made by an earlier version, which ignored orientation tags "
+            "and whitened 16-bit images: if the source has any, make the tree again, or the errors "
+            "are of other pixels than the clean one",
+            logger="current",
+            level=logging.WARNING,
+        )
+    if tree.manifest is not None and not tree.sealed:
+        print_log(
+            f"{str(tree.root)!r} was made by an earlier version, without digests of its files: "
+            "damage that a decoder takes for right is not noticed",
+            logger="current",
+            level=logging.WARNING,
+        )
+    reading = ((tree.manifest or {}).get("settings") or {}).get("reading") or {}
+    load = next(iter(tested_dataset(cfg).get("pipeline") or ()), {})
+    ignores = load.get("ignore_orientation", False) or "ignore" in str(load.get("color_type"))
+    network = "ignored" if ignores else "applied"
+    if (made := reading.get("orientation", network)) != network:
+        print_log(
+            f"the orientation tags of {reading['with_orientation_tag']} images were {made} when "
+            f"{str(tree.root)!r} was made, and are {network} by the config's test pipeline: make "
+            f"the tree {'with' if ignores else 'without'} --ignore-orientation, or change "
+            "ignore_orientation of the pipeline's gcp_mm.LoadImage",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+
+def _tree(options: Options, table: list[str] | None, listing: Listing | None) -> RobustnessTree:
+    common = dict(
+        classes=table,
+        num_samples=options.num_samples,
+        input_size=options.input_size,
+        listing=listing,
+    )
+    if options.dataset == "imagenet-c":
+        return ImageNetC(
+            options.data_root, options.names, options.severities, decoder=options.decoder, **common
+        )
+    return ImageNetP(options.data_root, options.names, options.difficulty, **common)
+
+
+def _check_classes(classifier: Classifier, tree: RobustnessTree, options: Options) -> None:
+    found, wanted = classifier.num_classes(options.input_size or 224), len(tree.class_to_index)
+    if found != wanted:
+        raise UserError(
+            f"the model has {found} classes, and {str(tree.root)!r} is labelled with {wanted} "
+            f"({abbreviate(tree.class_to_index)}): choose a model that was trained on these "
+            "classes, or set test_dataloader.dataset.classes to the model's class folders"
+        )
+    if options.dataset == "imagenet-p" and found < 5:
+        raise UserError(f"top-5 distances need 5 classes, and the model has {found}")

@@ -1,0 +1,250 @@
+"""What both metrics share: means relative to a baseline, as far as they may be stated.
+
+Results with the index of their sample, so that what a sampler repeats counts once.
+
+CE and mCE as a metric of mmengine.
+
+FP, mFR, T5D and mT5D as a metric of mmengine.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from gcp_mm.errors import UserError
+from gcp_mm.registry import METRICS
+from gcp_mm.robustness.evaluation.comparability import corruption_measures, perturbation_measures
+from gcp_mm.robustness.measures.baseline import Baseline
+from gcp_mm.robustness.measures.clips import measure_clips
+from gcp_mm.robustness.names import PERTURBATIONS, folder_name
+
+
+class RelativeMetric(BaseMetric):
+    """A metric of :class:`gcp_mm.robustness.data.tree.RobustnessTree`.
+
+    Args:
+        baseline: See :func:`gcp_mm.robustness.measures.load_baseline`.
+        collect_device: As in mmengine's ``BaseMetric``.
+        prefix: As there.
+        collect_dir: As there.
+    """
+
+    def __init__(
+        self,
+        baseline: str | Path | Baseline = "alexnet",
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+        collect_dir: str | None = None,
+    ) -> None:
+        super().__init__(collect_device, prefix, collect_dir)
+        self.baseline = baseline
+        self._said: set[str] = set()
+
+    def measure(
+        self, measures: Callable[..., dict[str, Any]], cells: Mapping[str, Any], **settings: Any
+    ) -> dict[str, Any]:
+        """Compute what the data allow, and log once what they do not.
+
+        Args:
+            measures: A function of :mod:`gcp_mm.robustness.evaluation.comparability`.
+            cells: Of a result file.
+            settings: That only this metric knows.
+
+        Returns:
+            What the function gives.
+        """
+        found = measures(cells, {**self.dataset_meta["settings"], **settings}, self.baseline)
+        for mean in ("mCE", "mFR", "mT5D"):
+            if reason := found.get(f"{mean}_reason"):
+                self._say(f"no {mean}: {reason}")
+        if found["not_comparable"]:
+            reasons = ", ".join(found["not_comparable"])
+            self._say(f"not comparable with published numbers: {reasons}")
+        return found
+
+    def means(self, found: Mapping[str, Any], *names: str) -> dict[str, float]:
+        """Choose the means that may be stated.
+
+        Args:
+            found: From :meth:`measure`.
+            names: Of the means.
+
+        Returns:
+            Their values by name; that of a sample ends with ``_num_samples_<n>``.
+        """
+        number = self.dataset_meta["settings"]["num_samples"]
+        mark = "" if number is None else f"_num_samples_{number}"
+        return {f"{name}{mark}": found[name] for name in names if found[name] is not None}
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            print_log(f"{type(self).__name__}: {text}", "current", logging.WARNING)
+
+
+def once_per_sample(results: Sequence[Sequence[int]], size: int) -> np.ndarray:
+    """Order results by sample and drop repetitions.
+
+    Samplers of several processes repeat samples until each process has equally many.
+
+    Args:
+        results: Rows of integers, the first of which is the index of the sample.
+        size: Number of samples of the data set.
+
+    Returns:
+        (size, ...) int64, the rows without their index.
+
+    Raises:
+        UserError: If a sample has no result.
+    """
+    rows = np.asarray(results, np.int64).reshape(len(results), -1)
+    indices, first = np.unique(rows[:, 0], return_index=True)
+    if len(indices) != size:
+        raise UserError(
+            f"{len(indices)} of {size} samples were evaluated: a part gives no robustness measure. "
+            "Choose fewer cells or num_samples in the data set instead"
+        )
+    return rows[first, 1:]
+
+
+@METRICS.register_module()
+class CorruptionError(RelativeMetric):
+    """Count right predictions in each cell of :class:`gcp_mm.datasets.ImageNetC`.
+
+    Results are ``<corruption>/<severity>``, the top-1 error of each cell, ``CE/<corruption>`` for
+    corruptions with all five severities, and with all fifteen ``mCE`` and ``mean_error``; all in
+    percent. The counts are integers, the same for any number of processes. Of tied classes the
+    first one is predicted.
+
+    CE and mCE relative to the published AlexNet are of the released 1000 classes only: for other
+    data they are left out and the reason is logged, unless ``baseline`` is a network that was
+    measured on the same data. With ``num_samples`` n the name is ``mCE_num_samples_<n>``.
+
+    Args:
+        clean_error: Error without corruption, a fraction; adds ``relative_mCE``.
+        baseline: See :func:`gcp_mm.robustness.measures.corruption_error`.
+        kwargs: Of mmengine's ``BaseMetric``; ``prefix`` defaults to 'imagenet_c'.
+    """
+
+    default_prefix = "imagenet_c"
+
+    def __init__(
+        self, clean_error: float | None = None, baseline: str = "alexnet", **kwargs: Any
+    ) -> None:
+        super().__init__(baseline, **kwargs)
+        self.clean_error = clean_error
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Compare predictions with classes.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Predictions, with ``pred_score``, ``gt_label`` and ``sample_idx``.
+        """
+        for sample in data_samples:
+            right = int(sample["pred_score"].argmax()) == int(sample["gt_label"])
+            self.results.append((int(sample["sample_idx"]), int(right)))
+
+    def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
+        """Turn counts into errors.
+
+        Args:
+            results: Index and correctness of each sample.
+
+        Returns:
+            The results by name, in percent.
+
+        Raises:
+            UserError: If a sample was not evaluated.
+        """
+        names, number = self.dataset_meta["cells"], self.dataset_meta["files_per_cell"]
+        right = once_per_sample(results, len(names) * number).reshape(len(names), number)
+        cells = {
+            name: {"correct": int(row.sum()), "total": number}
+            for name, row in zip(names, right, strict=True)
+        }
+        found = self.measure(corruption_measures, cells, clean_error=self.clean_error)
+        metrics = {
+            name: 100 * (cell["total"] - cell["correct"]) / cell["total"]
+            for name, cell in cells.items()
+        }
+        metrics.update({f"CE/{name}": value for name, value in (found["CE"] or {}).items()})
+        if found["mean_error"] is not None:
+            metrics["mean_error"] = 100 * found["mean_error"]
+        return {**metrics, **self.means(found, "mCE", "relative_mCE")}
+
+
+@METRICS.register_module()
+class FlipRate(RelativeMetric):
+    """Compare the ordered top-5 of the frames of :class:`gcp_mm.datasets.ImageNetP`.
+
+    Results are ``FP/<perturbation>`` and ``T5D/<perturbation>``, and with all ten ``mFR``, with
+    a baseline that has top-5 distances also ``mT5D``. Of tied classes the lower one comes first.
+    The counts are integers, the same for any number of processes.
+
+    mFR relative to the published AlexNet is of the released 1000 classes only: for other data it is
+    left out and the reason is logged, unless ``baseline`` is a network that was measured on the
+    same data. With ``num_samples`` n the names are ``mFR_num_samples_<n>`` and so on.
+
+    Args:
+        baseline: See :func:`gcp_mm.robustness.measures.perturbation_robustness`.
+        collect_device: As in mmengine's ``BaseMetric``.
+        prefix: As there. Defaults to 'imagenet_p'.
+        collect_dir: As there.
+    """
+
+    default_prefix = "imagenet_p"
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Keep the five most likely classes of each frame.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Predictions, with ``pred_score`` and ``sample_idx``.
+
+        Raises:
+            UserError: If there are fewer than five classes.
+        """
+        scores = torch.stack([sample["pred_score"] for sample in data_samples])
+        if scores.shape[1] < 5:
+            raise UserError(f"top-5 distances need 5 classes, and the model has {scores.shape[1]}")
+        top5 = scores.sort(dim=1, descending=True, stable=True).indices[:, :5].tolist()
+        for sample, classes in zip(data_samples, top5, strict=True):
+            self.results.append((int(sample["sample_idx"]), *classes))
+
+    def compute_metrics(self, results: list[tuple[int, ...]]) -> dict[str, float]:
+        """Compare the frames of each clip.
+
+        Args:
+            results: Index and top-5 of each frame.
+
+        Returns:
+            The results by name.
+
+        Raises:
+            UserError: If a frame was not evaluated.
+        """
+        ends, difficulty = self.dataset_meta["clip_ends"], self.dataset_meta["difficulty"]
+        clips = np.split(once_per_sample(results, int(ends[-1])), ends[:-1])
+        number = self.dataset_meta["files_per_cell"]
+        cells = {}
+        for name in PERTURBATIONS:
+            folder = folder_name(name, difficulty)
+            if folder not in self.dataset_meta["cells"]:
+                continue
+            first = self.dataset_meta["cells"].index(folder) * number
+            measures = measure_clips(clips[first : first + number], name, difficulty)
+            cells[folder] = {"difficulty": {str(difficulty): asdict(measures)}}
+        found = self.measure(perturbation_measures, cells, difficulty=difficulty)
+        metrics = {f"FP/{name}": value for name, value in found["flip_probability"].items()}
+        metrics.update({f"T5D/{name}": value for name, value in found["top5_distance"].items()})
+        return {**metrics, **self.means(found, "mFR", "mT5D")}
