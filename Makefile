@@ -33,7 +33,7 @@ lint: install ## style rules, and no code copied from file to file
 	$(venv)/bin/ruff check .
 	@$(python) tools/model_zoo.py readme --check
 	$(venv)/bin/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 \
-		--recursive=y $(wildcard gcp_mm tools)
+		--recursive=y $(wildcard gcp_mm tools demo)
 
 bench: install ## time the pooling layer, and what it adds to a training step
 	$(python) benchmarks/layer.py --out benchmarks/results/layer.json

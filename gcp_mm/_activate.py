@@ -45,13 +45,13 @@ def _answer_distutils(_: ModuleType) -> None:
 
 
 def _register_models(module: ModuleType) -> None:
-    from gcp_mm.zoo.register import register_models
+    from gcp_mm.zoo.weights import register_models
 
     register_models(module)
 
 
 def _load_by_pipeline(module: ModuleType) -> None:
-    from gcp_mm.images.inferencer_loading import read_by_the_pipeline
+    from gcp_mm.images.load_image import read_by_the_pipeline
 
     read_by_the_pipeline(module)
 

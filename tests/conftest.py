@@ -170,7 +170,7 @@ def class_folders(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory) -> Path:
     """A detection data set in COCO's layout: 4 images to train on, 2 to evaluate."""
-    demo = pytest.importorskip("gcp_mm.demo")
+    demo = pytest.importorskip("demo")
     root = tmp_path_factory.mktemp("coco") / "scenes"
     demo.write_scenes(root, num_train=4, num_val=2, image_size=(96, 96))
     return root

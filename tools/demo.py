@@ -1,6 +1,8 @@
 """Train a GCP classifier and a Mask R-CNN that starts from it, small enough for two CPU cores."""
 
 import argparse
+import sys
+from pathlib import Path
 
 from gcp_mm.console.run_command import run_command
 
@@ -13,8 +15,10 @@ def main() -> None:
     args = parser.parse_args()
 
     def command() -> None:
-        # Imported here, because it takes seconds and --help should not.
-        from gcp_mm.demo.run import run_demo
+        # Beside this folder and not in the package, and imported here, because it takes seconds
+        # and --help should not.
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+        from demo.run import run_demo
 
         run_demo(args.data_root, args.work_dir)
 

@@ -18,8 +18,10 @@ def main() -> None:
     args = parser.parse_args()
 
     def command() -> None:
-        # Imported here, because it takes seconds and --help should not.
-        from gcp_mm.demo import write_digits, write_scenes
+        # Beside this folder and not in the package, and imported here, because it takes seconds
+        # and --help should not.
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+        from demo import write_digits, write_scenes
 
         for name, write in (("digits", write_digits), ("scenes", write_scenes)):
             print(f"{args.root / name}: {write(args.root / name, seed=args.seed)}")

@@ -194,3 +194,16 @@ def check_archive(path: Path) -> None:
                     f"({error}), so that a tensor would hold wrong numbers. Use an earlier "
                     "checkpoint or fetch the file again"
                 ) from error
+
+
+def is_web_page(path: Path) -> bool:
+    """Say whether a file begins like HTML or XML, which no checkpoint does.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Whether its first character other than white space is ``<``.
+    """
+    with path.open("rb") as file:
+        return file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")

@@ -2,7 +2,8 @@
 
 The tensors of ``state_dict`` have their own names, so that every program that reads safetensors
 finds them. What else a checkpoint holds (``meta``, the layout for the way back) is JSON in the
-file's metadata, one text by entry (:mod:`gcp_mm.checkpoints.tensor_tree`). A file without such texts is
+file's metadata, one text by entry (:mod:`gcp_mm.checkpoints.tensor_tree`). A file without such
+texts is
 a bare state dict. The format has no checksums; those of this module stand in the metadata as well.
 """
 

@@ -9,11 +9,8 @@ from pathlib import Path
 from gcp_mm.console.command_names import next_command
 from gcp_mm.console.run_command import run_command
 from gcp_mm.zoo import find_row, load_rows
-from gcp_mm.zoo.describe import describe
-from gcp_mm.zoo.readme import update_readme
-from gcp_mm.zoo.rows import CLASSIFICATION
-from gcp_mm.zoo.select import FIELDS, select_rows
-from gcp_mm.zoo.tables import list_table
+from gcp_mm.zoo.rows import CLASSIFICATION, FIELDS, select_rows
+from gcp_mm.zoo.tables import describe, list_table, update_readme
 from gcp_mm.zoo.weights import default_checkpoint
 
 
@@ -27,7 +24,7 @@ def _show(args: argparse.Namespace) -> str:
 
 def _download(args: argparse.Namespace) -> str:
     # mmengine takes seconds to import, and the other commands should not.
-    from gcp_mm.zoo.obtain import obtain
+    from gcp_mm.conversion.obtain import obtain
 
     row = find_row(args.row)
     told = obtain(row, args.out, args.from_file, args.url, args.retries)

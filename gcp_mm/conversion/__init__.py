@@ -1,11 +1,9 @@
 """Checkpoints of the original code and of torchvision, as mmpretrain checkpoints and back."""
 
-from gcp_mm.conversion.architecture import Architecture
-from gcp_mm.conversion.conversion import Conversion
+from gcp_mm.conversion.conversion import Architecture, Conversion
 from gcp_mm.conversion.convert import convert, restore
 from gcp_mm.conversion.convert_file import Report, convert_file, restore_file
-from gcp_mm.conversion.model_config import model_config
-from gcp_mm.conversion.recognise import recognise
+from gcp_mm.conversion.recognise import model_config, recognise
 from gcp_mm.conversion.weights_only import extract_weights
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The result of a conversion, and the file that is made of it."""
+"""What a checkpoint's names and shapes say of its network, and the result of its conversion."""
 
 from __future__ import annotations
 
@@ -7,8 +7,66 @@ from typing import Any
 
 from torch import Tensor
 
-from gcp_mm.conversion.architecture import Architecture
 from gcp_mm.conversion.layout import Layout
+from gcp_mm.zoo.rows import CLASSIFICATION, load_rows
+
+# torchvision's names of networks, and those of the rows.
+_PUBLISHED = {
+    "resnet18": "resnet18",
+    "resnet34": "resnet34",
+    "resnet50": "resnet50",
+    "resnet101": "resnet101",
+    "mobilenet_v2": "mobilenetv2",
+    "shufflenet_v2_x1_0": "shufflenetv2",
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A classifier, as far as its weights determine it.
+
+    The learning-rate setting and the order of the triangle are not in the weights.
+
+    Attributes:
+        network: The trunk, under its name in ``torchvision.models``, for example ``'resnet50'``.
+        num_classes: Number of classes.
+        reduced_channels: Channels d before the covariance; None for average pooling.
+    """
+
+    network: str
+    num_classes: int
+    reduced_channels: int | None = None
+
+    @property
+    def covariance(self) -> bool:
+        """Whether the network has covariance pooling."""
+        return self.reduced_channels is not None
+
+    @property
+    def vector_length(self) -> int:
+        """Length d (d + 1) / 2 of the pooled covariance; 0 with average pooling."""
+        width = self.reduced_channels or 0
+        return width * (width + 1) // 2
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Rows of the metafiles with this architecture, such as ``resnet50_gcp_lrnorm_128``."""
+        backbone = _PUBLISHED.get(self.network)
+        return tuple(
+            row.name
+            for row in load_rows()
+            if row.task == CLASSIFICATION
+            and (row.backbone, row.reduced_channels) == (backbone, self.reduced_channels)
+            and self.num_classes == 1000
+        )
+
+    def __str__(self) -> str:
+        """Describe it in words."""
+        if self.covariance:
+            pooling = f"covariance pooling of {self.reduced_channels} channels"
+        else:
+            pooling = "average pooling"
+        return f"{self.network} with {pooling}, {self.num_classes} classes"
 
 
 @dataclass

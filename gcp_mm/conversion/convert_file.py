@@ -1,21 +1,92 @@
-"""Convert checkpoint files, all of a file or nothing."""
+"""Convert checkpoint files from wherever they come, all of a file or nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from gcp_mm.checkpoints import hub
-from gcp_mm.checkpoints.loader import find_checkpoint
+from gcp_mm.checkpoints.file_kind import is_safetensors, is_web_page
+from gcp_mm.checkpoints.loader import find_checkpoint, load_from_file
+from gcp_mm.checkpoints.safetensors_file import safetensors_bytes
 from gcp_mm.conversion.conversion import Conversion
 from gcp_mm.conversion.convert import convert, restore
-from gcp_mm.conversion.source_file import read_source
-from gcp_mm.conversion.target_file import check_target, write_checkpoint
 from gcp_mm.conversion.verify import TOLERANCE, compare_logits
-from gcp_mm.errors import CheckpointMismatchError
-from gcp_mm.files import sha256
+from gcp_mm.errors import CheckpointMismatchError, UserError
+from gcp_mm.files import atomic_write, sha256
 from gcp_mm.version import __version__
+
+
+def read_source(filename: str | Path) -> Any:
+    """Load a file on the CPU, without executing anything in it.
+
+    Args:
+        filename: Path of the file, in either of torch's formats or ``.safetensors``, or an address
+            ``hf://OWNER/NAME/FILE``.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        CheckpointNotFoundError: If there is no such file.
+        UnsafeCheckpointError: If it refers to code.
+        UserError: If it is truncated, a web page, or not a checkpoint.
+    """
+    path = find_checkpoint(filename)
+    if is_web_page(path):
+        raise UserError(
+            f"{str(path)!r} is a web page, not a checkpoint. Google Drive answers with one before "
+            "it hands out a large file, and when its quota is used up: open the link in a browser "
+            "and confirm the download, or fetch the file from the mirror"
+        )
+    return load_from_file(path, map_location="cpu")
+
+
+def check_target(source: str | Path, target: str | Path, force: bool) -> None:
+    """Refuse a target that is the source, an address, a folder, or there already.
+
+    Args:
+        source: What is read, a path or an address.
+        target: What is about to be written.
+        force: Accept one that is there.
+
+    Raises:
+        UserError: If it is refused.
+    """
+    if "://" in str(target):
+        raise UserError(f"the destination {str(target)!r} is an address; name a file")
+    target = Path(target).expanduser()
+    if not hub.is_address(source) and Path(source).expanduser().resolve() == target.resolve():
+        raise UserError(f"source and destination are the same file: {str(target)!r}")
+    if target.is_dir():
+        raise UserError(f"the destination {str(target)!r} is a folder; name a file in it")
+    if target.exists() and not force:
+        raise UserError(f"the destination {str(target)!r} exists; --force replaces it")
+
+
+def write_checkpoint(content: Mapping[str, Any], target: str | Path) -> None:
+    """Write a checkpoint, as safetensors if the name ends so and with ``torch.save`` otherwise.
+
+    Args:
+        content: Tensors and plain data.
+        target: The file; its folder is made if needed.
+
+    Raises:
+        UserError: If it cannot be written; an existing file stays as it is then.
+    """
+    path = Path(target).expanduser()
+    if is_safetensors(path):
+        data = safetensors_bytes(content)
+    else:
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        data = buffer.getvalue()
+    atomic_write(path, data, "checkpoint")
 
 
 @dataclass(frozen=True)

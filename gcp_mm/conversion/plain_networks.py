@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from gcp_mm.conversion.architecture import Architecture
+from gcp_mm.conversion.conversion import Architecture
 from gcp_mm.conversion.families import family_of
 from gcp_mm.ops.covariance_pool import covariance_pool
 from gcp_mm.ops.newton_schulz import newton_schulz_sqrt

@@ -1,4 +1,4 @@
-"""Recognise a network by the names and shapes of its tensors."""
+"""Recognise a network by the names and shapes of its tensors, and write its config."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gcp_mm.checkpoints.coverage import Coverage, compare
-from gcp_mm.conversion.architecture import Architecture
-from gcp_mm.conversion.families import FAMILIES, Family
+from gcp_mm.conversion.conversion import Architecture
+from gcp_mm.conversion.families import FAMILIES, Family, family_of
 from gcp_mm.conversion.layout import CONVERTED
 from gcp_mm.conversion.plain_networks import plain_network
 from gcp_mm.errors import CheckpointMismatchError, UserError
@@ -99,3 +99,41 @@ def _compare(architecture: Architecture, state_dict: Mapping[str, Tensor]) -> Co
 
 def _differences(coverage: Coverage) -> int:
     return len(coverage.missing) + len(coverage.mismatched) + len(coverage.unused)
+
+
+def model_config(architecture: Architecture) -> dict:
+    """Write the ``model`` of a config for an architecture.
+
+    The configs in configs/imagenet hold the same for the published rows; this also covers other
+    widths, depths and numbers of classes.
+
+    Args:
+        architecture: What :func:`gcp_mm.conversion.recognise` found.
+
+    Returns:
+        Config of an ``ImageClassifier`` whose tensor names are those of the converted checkpoint.
+    """
+    family = family_of(architecture.network)
+    form = family.covariance
+    backbone = dict(family.backbones[architecture.network])
+    channels = family.channels[architecture.network]
+    if architecture.covariance:
+        backbone["type"] = form.backbone_type or backbone["type"]
+        neck = dict(
+            type="gcp_mm.GlobalCovariancePooling",
+            in_channels=channels,
+            reduced_channels=architecture.reduced_channels,
+            act_cfg=dict(type=form.activation),
+            **form.neck,
+        )
+        channels = architecture.vector_length
+    else:
+        neck = dict(family.neck) if family.neck else None
+    head = dict(
+        **family.head,
+        num_classes=architecture.num_classes,
+        in_channels=channels,
+        loss=dict(type="CrossEntropyLoss", loss_weight=1.0),
+        topk=tuple(k for k in (1, 5) if k <= architecture.num_classes),
+    )
+    return dict(type="ImageClassifier", backbone=backbone, neck=neck, head=head)

@@ -13,8 +13,8 @@ from torchvision import transforms
 
 from gcp_mm.console.progress import if_long
 from gcp_mm.conversion.conversion import Conversion
-from gcp_mm.conversion.model_config import model_config
 from gcp_mm.conversion.plain_networks import plain_network
+from gcp_mm.conversion.recognise import model_config
 from gcp_mm.errors import UserError
 from gcp_mm.images.read_image import ImageReadError, read_image
 

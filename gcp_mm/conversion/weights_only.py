@@ -13,10 +13,8 @@ from gcp_mm.checkpoints import hub
 from gcp_mm.checkpoints.coverage import wrapper_prefix
 from gcp_mm.checkpoints.form import check_form
 from gcp_mm.checkpoints.loader import find_checkpoint
-from gcp_mm.conversion.convert_file import Report
+from gcp_mm.conversion.convert_file import Report, check_target, read_source, write_checkpoint
 from gcp_mm.conversion.layout import check_plain
-from gcp_mm.conversion.source_file import read_source
-from gcp_mm.conversion.target_file import check_target, write_checkpoint
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, sha256
 from gcp_mm.version import __version__

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data._utils.collate import collate_tensor_fn, default_collate_fn_map
 
 from gcp_mm.errors import UserError
-from gcp_mm.images.shared_flags import SharedFlags
+from gcp_mm.images.load_image import SharedFlags
 
 SHARED = Path("/dev/shm")
 MORE = "give the container more of it (docker run --ipc=host, or --shm-size=1g)"

@@ -16,8 +16,7 @@ from gcp_mm.errors import UserError
 from gcp_mm.export.exporter_errors import FIXED_BATCH_CURE, explain_errors, network_name
 from gcp_mm.export.formats import Format, format_of
 from gcp_mm.export.images import fit, prepare_image, random_images, size_of_test_images
-from gcp_mm.export.logits import Logits
-from gcp_mm.export.numeric_check import TOLERANCE, Difference, compare, worst
+from gcp_mm.export.numeric_check import TOLERANCE, Difference, Logits, compare, worst
 from gcp_mm.export.properties import class_names, properties
 
 # Batches of the check when the size is open. The middle one is the exporter's example.

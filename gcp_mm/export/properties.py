@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS
 import gcp_mm.registry  # noqa: F401  (its data sets)
 from gcp_mm.checkpoints.loader import load_from_file
 from gcp_mm.export.images import swaps_channels
-from gcp_mm.export.logits import Logits
+from gcp_mm.export.numeric_check import Logits
 from gcp_mm.files import sha256
 from gcp_mm.version import __version__
 

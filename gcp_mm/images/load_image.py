@@ -1,18 +1,85 @@
-"""The transform with which pipelines read images."""
+"""The transform with which pipelines read images, mmpretrain's inferencer included.
+
+``ImageClassificationInferencer`` drops ``LoadImageFromFile`` from the pipeline and reads paths with
+mmcv's default decoder, whatever the config says: an image gets other pixels than in evaluation if
+the config ignores orientation tags or reads with Pillow. It offers no hook for the reading, but
+takes arrays as they are. No issue about it is known.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
+import torch
+import wrapt
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import get
 from mmengine.logging import print_log
 
 from gcp_mm.errors import UserError
 from gcp_mm.images.read_image import BACKENDS, REMARKS, read_image
-from gcp_mm.images.shared_flags import SharedFlags
 from gcp_mm.registry import TRANSFORMS
+
+
+def read_by_the_pipeline(module: ModuleType) -> None:
+    """Change the inferencer, for configs whose first transform is ``gcp_mm.LoadImage``.
+
+    Args:
+        module: ``mmpretrain.apis.image_classification``.
+    """
+    cls = module.ImageClassificationInferencer
+
+    @wrapt.decorator
+    def preprocess(wrapped, inferencer, args, kwargs):
+        return wrapped(*_loaded(inferencer, *args), **kwargs)
+
+    cls.preprocess = preprocess(cls.preprocess)
+
+
+def _loaded(inferencer: object, inputs: list, *others: object) -> tuple:
+
+    first = next(iter(inferencer.pipeline.transforms), None)
+    if not isinstance(first, LoadImage):
+        return inputs, *others
+
+    def read() -> Iterator:
+        for image in inputs:
+            yield first({"img_path": image})["img"] if isinstance(image, str) else image
+
+    return read(), *others
+
+
+class SharedFlags:
+    """Flags in shared memory. Setting one twice changes nothing, so that no lock is needed.
+
+    A copy and an unpickled object have flags of their own. Only torch's pickler, which hands the
+    data set to workers that are spawned, keeps the memory in common.
+
+    Args:
+        size: Number of flags; none is set.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._flags = torch.zeros(size, dtype=torch.bool).share_memory_()
+
+    def __setstate__(self, state: dict) -> None:
+        """Restore the flags, in shared memory again."""
+        self.__dict__.update(state)
+        self._flags.share_memory_()
+
+    def set(self, index: int) -> bool:
+        """Set a flag; return whether it was clear before."""
+        was_clear = not self._flags[index]
+        self._flags[index] = True
+        return was_clear
+
+    def indices(self) -> list[int]:
+        """Return the indices whose flag is set."""
+        return self._flags.nonzero().flatten().tolist()
+
 
 _KINDS = list(REMARKS)
 

@@ -23,7 +23,8 @@ def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") ->
     """Pool a feature map into the vectorised square root of its covariance.
 
     The computation leaves autocast and runs in float32 (float64 for float64 inputs; half precision
-    inputs on a GPU are carried by float16, see :mod:`gcp_mm.ops.gram.arithmetic`). With the usual number of
+    inputs on a GPU are carried by float16, see :mod:`gcp_mm.ops.gram.arithmetic`). With the usual
+    number of
     steps the result is finite for every input whose magnitudes are at most half of the largest
     float: a sample without any variation over its positions gives zeros, and a zero gradient. The
     gradient of 'gram' is finite there too; plain operators, which are also what torch.func and

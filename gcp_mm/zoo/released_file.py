@@ -31,9 +31,8 @@ def check_released_file(row: Row, path: str | Path) -> str:
         CheckpointMismatchError: If it cannot be the released file.
     """
     # mmengine takes seconds to import, and the other commands of the zoo have no use for it.
-    from gcp_mm.checkpoints.file_kind import begins_like_torch, check_file
+    from gcp_mm.checkpoints.file_kind import begins_like_torch, check_file, is_web_page
     from gcp_mm.checkpoints.loader import find_checkpoint
-    from gcp_mm.conversion.source_file import is_web_page
 
     path = find_checkpoint(path)
     size = path.stat().st_size

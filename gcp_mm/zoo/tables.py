@@ -1,12 +1,18 @@
-"""The model zoo as tables: plain text for a terminal, Markdown for the README."""
+"""The model zoo as text: tables for a terminal and for the README, and everything about one row."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from tabulate import tabulate
 
-from gcp_mm.zoo.rows import CLASSIFICATION, DETECTION, Row
+from gcp_mm.console.command_names import command_line
+from gcp_mm.errors import UserError
+from gcp_mm.files import atomic_write, why_absent
+from gcp_mm.zoo.rows import CLASSIFICATION, DETECTION, Row, load_rows
+from gcp_mm.zoo.weights import default_checkpoint
 
 _SCHEDULES = {"lrnorm": "LRnorm", "lrfast": "LRfast", "lradju": "LRadju"}
 _AP = ("AP", "AP50", "AP75", "APS", "APM", "APL")
@@ -141,3 +147,110 @@ def _link(text: str, row: Row) -> str:
 def _text(headers: Sequence, body: Sequence[Sequence], style: str) -> str:
     # Without disable_numparse, 89.00 would lose its zeros.
     return tabulate(body, headers=headers, tablefmt=style, disable_numparse=True)
+
+
+SECTIONS = {"imagenet": imagenet_section, "coco": coco_section}
+
+
+def update_readme(path: str | Path, check: bool = False) -> bool:
+    """Write the tables of the metafiles into a Markdown file.
+
+    A table stands between ``<!-- zoo:NAME -->`` and ``<!-- /zoo:NAME -->``, NAME being one of
+    :data:`SECTIONS`. The rest of the file is left as it is.
+
+    Args:
+        path: The file.
+        check: Write nothing, and fail if the file would change.
+
+    Returns:
+        Whether the file was changed.
+
+    Raises:
+        UserError: If the file or a marker is missing, or with ``check`` if a table is out of date.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"{str(path)!r} {why_absent(path)} (working folder: {Path.cwd()}); run this in the "
+            "source tree, whose README has the tables, or name a file with --path"
+        )
+    text = updated = path.read_text(encoding="utf-8")
+    stale = []
+    for name, render in SECTIONS.items():
+        before, updated = updated, _replace(updated, name, render(load_rows()), path)
+        if updated != before:
+            stale.append(name)
+    if check and stale:
+        raise UserError(
+            f"{path}: the tables {', '.join(stale)} are not what the metafiles below configs/ say; "
+            f"run `{command_line('zoo')} readme`"
+        )
+    if stale:
+        atomic_write(path, updated)
+    return updated != text
+
+
+def _replace(text: str, name: str, table: str, path: Path) -> str:
+    """Put a table between the markers of its name."""
+    start, end = f"<!-- zoo:{name} -->", f"<!-- /zoo:{name} -->"
+    pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    if len(pattern.findall(text)) != 1:
+        raise UserError(f"{path}: expected one section between {start} and {end}")
+    return pattern.sub(lambda _: f"{start}\n\n{table}\n\n{end}", text)
+
+
+def describe(row: Row) -> str:
+    """Describe a row: what it is, its numbers, its file and the commands that use it.
+
+    Args:
+        row: The row.
+
+    Returns:
+        Lines of text.
+    """
+    channels = f", {row.reduced_channels} channels" if row.reduced_channels else ""
+    network = f"{row.detector}, {row.backbone}" if row.detector else row.backbone
+    flops = f"{row.flops / 1e9:.2f} G multiply-adds"
+    if row.pooling_flops:
+        flops += f", and {row.pooling_flops / 1e9:.2f} G in the covariance layer"
+    lines = [
+        row.name,
+        f"  task        {row.task}",
+        f"  network     {network}, {row.pooling}{channels}",
+        f"  schedule    {row.schedule}, {row.epochs} epochs",
+        f"  size        {row.parameters:,} parameters, {flops}",
+        f"  config      {row.config}",
+        f"  published   {_numbers(row.published)}",
+    ]
+    for entry in row.measured:
+        lines += [
+            f"  measured    {_numbers(entry.metrics)}",
+            f"              {entry.command} ({entry.commit}, {entry.date}, {entry.machine})",
+        ]
+    if not row.measured:
+        lines.append("  measured    not by this project")
+    return "\n".join([*lines, *_release(row), *_commands(row)])
+
+
+def _numbers(metrics: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in metrics.items())
+
+
+def _release(row: Row) -> list[str]:
+    release = row.release
+    if release is None:
+        return ["  released    no file"]
+    return [
+        f"  released    {release.url}",
+        f"              {release.baidu_url} (extraction code {release.baidu_code})",
+        f"  sha256      {release.sha256 or 'not recorded yet'}",
+    ]
+
+
+def _commands(row: Row) -> list[str]:
+    lines = [f"  train       tools/dist_train.sh {row.config} 8"]
+    checkpoint = default_checkpoint(row) if row.task == CLASSIFICATION else "CHECKPOINT"
+    lines.append(f"  evaluate    {command_line('test')} {row.typed_config} {checkpoint}")
+    if row.release is not None:
+        lines.append(f"  download    {command_line('zoo')} download {row.name}")
+    return lines

@@ -1,15 +1,20 @@
-"""``gcp_mm://ROW``: the weights of a row, where this project keeps them."""
+"""``gcp_mm://ROW``: the weights of a row, where this project keeps them.
+
+The classification rows are in mmpretrain's ``ModelHub`` as well.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from gcp_mm.console.command_names import command_line
-from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError
+from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
 from gcp_mm.files import abbreviate, sha256, why_absent
-from gcp_mm.zoo.rows import Row, find_row
+from gcp_mm.zoo.rows import Row, find_row, zoo_root
 
 SCHEME = "gcp_mm://"
 
@@ -129,3 +134,32 @@ def _part(content: Any, key: str) -> Mapping[str, Any]:
     """Return an entry, nothing if it is absent or of another form."""
     entry = content.get(key) if isinstance(content, Mapping) else None
     return entry if isinstance(entry, Mapping) else {}
+
+
+METAFILE = "configs/imagenet/metafile.yml"
+
+
+def register_models(module: ModuleType) -> None:
+    """Make ``mmpretrain.list_models``, ``get_model`` and the inferencers know the rows.
+
+    The detectors stay out, because mmpretrain can build but not run them. Calling it again does
+    nothing.
+
+    Args:
+        module: ``mmpretrain.apis.model``, which has no discovery of plugins of its own.
+    """
+    try:
+        root = zoo_root()
+    except UserError as error:
+        # An `import mmpretrain` must not fail for that.
+        warnings.warn(f"the models of gcp_mm are not registered: {error}", stacklevel=2)
+        return
+    models, metafile = module.ModelHub._models_dict, str(root / METAFILE)
+    if any(model.filepath == metafile for model in models.values()):
+        return
+    module.ModelHub.register_model_index(metafile, config_prefix=root)
+    for name, model in models.items():
+        if model.filepath == metafile:
+            # Without weights, get_model(name, pretrained=True) and the inferencers warn and go on
+            # with random numbers. The scheme loads a file that is there, or says how to get it.
+            model.weights = SCHEME + name

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from gcp_mm.conversion import convert_file, restore_file
-from gcp_mm.conversion.source_file import read_source
-from gcp_mm.conversion.target_file import write_checkpoint
+from gcp_mm.conversion.convert_file import read_source, write_checkpoint
 from gcp_mm.errors import UserError
 
 library = pytest.importorskip("safetensors.torch")

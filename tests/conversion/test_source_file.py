@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_runs import Hostile
 
-from gcp_mm.conversion.source_file import read_source
+from gcp_mm.conversion.convert_file import read_source
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
 from gcp_mm.files import sha256
 

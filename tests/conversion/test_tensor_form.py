@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torchvision.models.swin_transformer import _patch_merging_pad
 
-from gcp_mm.conversion.tensor_form import CHANNEL_VECTOR, MERGED_PATCH, POSITION_PAIRS
+from gcp_mm.conversion.name_rules import CHANNEL_VECTOR, MERGED_PATCH, POSITION_PAIRS
 
 FORMS = {
     "channel vector": (CHANNEL_VECTOR, (5, 1, 1), (5,)),

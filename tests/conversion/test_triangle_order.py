@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gcp_mm.conversion.triangle_order import column_positions, reorder_classifier
+from gcp_mm.conversion.convert import column_positions, reorder_classifier
 from gcp_mm.ops import triu_vec
 
 

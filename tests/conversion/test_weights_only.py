@@ -9,7 +9,7 @@ from mmengine.logging import HistoryBuffer
 from torch import nn
 
 from gcp_mm.conversion import convert_file, extract_weights, restore_file
-from gcp_mm.conversion.source_file import read_source
+from gcp_mm.conversion.convert_file import read_source
 from gcp_mm.errors import UserError
 
 pytest.importorskip("safetensors")

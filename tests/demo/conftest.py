@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pycocotools.coco import COCO
 
-from gcp_mm.demo import write_scenes
+from demo import write_scenes
 
 
 def file_hashes(root: Path) -> dict[str, str]:

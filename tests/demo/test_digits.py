@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from gcp_mm.demo import write_digits
+from demo import write_digits
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from gcp_mm.demo.mask_polygons import mask_polygons
+from demo.coco_writer import mask_polygons
 
 
 @pytest.mark.parametrize("blobs", [False, True])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gcp_mm.demo import scenes, write_scenes
-from gcp_mm.demo.scene import render_scene
+from demo import scenes, write_scenes
+from demo.scene import render_scene
 
 
 def write(root: Path, seed: int = 3, **numbers: int) -> dict:

@@ -13,8 +13,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from gcp_mm.demo import write_scenes
-from gcp_mm.demo.scene import render_scene
+from demo import write_scenes
+from demo.scene import render_scene
 
 NUMBERS = {"train": 14, "val": 7}
 SIZE = (256, 192)

@@ -6,7 +6,7 @@ from mmengine.config import Config
 from small_classifier import cfg, checkpoint
 
 from gcp_mm.checkpoints.pretrained import load_model
-from gcp_mm.conversion.target_file import write_checkpoint
+from gcp_mm.conversion.convert_file import write_checkpoint
 from gcp_mm.errors import CheckpointMismatchError, UserError
 
 __all__ = ["cfg", "checkpoint"]

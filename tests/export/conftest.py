@@ -9,7 +9,7 @@ from tiny_runs import forget_runs
 from torch import nn
 
 import gcp_mm.registry  # noqa: F401
-from gcp_mm.export.logits import Logits
+from gcp_mm.export.numeric_check import Logits
 
 SIZE = 32
 NETWORKS = {

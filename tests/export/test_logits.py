@@ -2,7 +2,7 @@
 
 import torch
 
-from gcp_mm.export.logits import Logits
+from gcp_mm.export.numeric_check import Logits
 
 
 def test_logits_and_scores(small_network, images):

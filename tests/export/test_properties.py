@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from gcp_mm.export.logits import Logits
+from gcp_mm.export.numeric_check import Logits
 from gcp_mm.export.properties import class_names, properties
 
 

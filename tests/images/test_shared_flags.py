@@ -5,7 +5,7 @@ from multiprocessing.reduction import ForkingPickler
 import pytest
 from torch import multiprocessing
 
-from gcp_mm.images.shared_flags import SharedFlags
+from gcp_mm.images.load_image import SharedFlags
 
 
 def copied(flags):

@@ -8,7 +8,7 @@ from mmdet.registry import MODELS as DETECTION
 from mmengine.model.weight_init import PretrainedInit
 from mmpretrain.registry import MODELS as CLASSIFICATION
 
-from gcp_mm.conversion.target_file import write_checkpoint
+from gcp_mm.conversion.convert_file import write_checkpoint
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
 
 BACKBONES = {

@@ -9,7 +9,7 @@ import torch
 from hub_server import hub_files
 from tiny_runs import only_error
 
-from gcp_mm.conversion.target_file import write_checkpoint
+from gcp_mm.conversion.convert_file import write_checkpoint
 from gcp_mm.robustness.evaluation import evaluate, result
 
 from .conftest import CLASSES, SIZE

@@ -8,7 +8,7 @@ from hub_server import hub_files
 from tiny_runs import only_error
 
 from gcp_mm.conversion import extract_weights
-from gcp_mm.conversion.source_file import read_source
+from gcp_mm.conversion.convert_file import read_source
 from gcp_mm.landscape.records import read_records
 
 pytest.importorskip("safetensors")

@@ -217,7 +217,7 @@ def _fetching(door: Callable[[str], bytes], url: str, out: Path) -> Callable[[],
         import torch
 
         from gcp_mm.checkpoints import http_file
-        from gcp_mm.zoo import transfer
+        from gcp_mm.zoo import download as transfer
 
         os.environ.update(GCP_MM_CACHE=str(out), no_proxy="*")
         torch.hub.set_dir(out / "hub")

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from gcp_mm.zoo import find_row
-from gcp_mm.zoo.describe import describe
+from gcp_mm.zoo.tables import describe
 
 from .test_tables import MEASURED
 

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.zoo import find_row, transfer
+from gcp_mm.zoo import download as transfer
+from gcp_mm.zoo import find_row
 from gcp_mm.zoo.download import download_released
 
 pytest.importorskip("mmengine")

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hub_server import hub_files
 
+from gcp_mm.conversion.obtain import obtain
 from gcp_mm.errors import UserError
 from gcp_mm.zoo import find_row
-from gcp_mm.zoo.obtain import obtain
 
 pytest.importorskip("mmengine")
 torchvision = pytest.importorskip("torchvision")

@@ -3,7 +3,7 @@
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.zoo.readme import update_readme
+from gcp_mm.zoo.tables import update_readme
 
 BEFORE = "Head.\n\n<!-- zoo:imagenet -->\nold\n<!-- /zoo:imagenet -->\n\nBetween.\n\n"
 AFTER = "<!-- zoo:coco --><!-- /zoo:coco -->\n\nTail.\n"

@@ -2,10 +2,10 @@
 
 import pytest
 
-import gcp_mm.zoo.register
+import gcp_mm.zoo.weights
 from gcp_mm.errors import UserError
 from gcp_mm.zoo import load_rows
-from gcp_mm.zoo.register import register_models
+from gcp_mm.zoo.weights import register_models
 
 mmpretrain = pytest.importorskip("mmpretrain")
 from mmpretrain.apis import model as model_module  # noqa: E402
@@ -47,6 +47,6 @@ def test_without_metafiles_mmpretrain_can_still_be_imported(monkeypatch):
     def absent():
         raise UserError("the model zoo is not here")
 
-    monkeypatch.setattr(gcp_mm.zoo.register, "zoo_root", absent)
+    monkeypatch.setattr(gcp_mm.zoo.weights, "zoo_root", absent)
     with pytest.warns(UserWarning, match="not registered: the model zoo is not here"):
         register_models(model_module)

@@ -4,7 +4,7 @@ import pytest
 
 from gcp_mm.errors import UserError
 from gcp_mm.zoo import load_rows
-from gcp_mm.zoo.select import select_rows
+from gcp_mm.zoo.rows import select_rows
 
 
 @pytest.mark.parametrize(

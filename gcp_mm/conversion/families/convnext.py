@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gcp_mm.conversion.families.family import Family
-from gcp_mm.conversion.name_rules import Rule
-from gcp_mm.conversion.tensor_form import CHANNEL_VECTOR
+from gcp_mm.conversion.name_rules import CHANNEL_VECTOR, Rule
 
 _CHANNELS = {"tiny": 768, "small": 768, "base": 1024, "large": 1536}
 

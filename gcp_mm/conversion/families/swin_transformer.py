@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gcp_mm.conversion.families.family import Family
-from gcp_mm.conversion.name_rules import Rule
-from gcp_mm.conversion.tensor_form import MERGED_PATCH, POSITION_PAIRS
+from gcp_mm.conversion.name_rules import MERGED_PATCH, POSITION_PAIRS, Rule
 
 _ARCHS = {"swin_t": "tiny", "swin_s": "small", "swin_b": "base"}
 

@@ -7,8 +7,7 @@ from collections import Counter
 
 from gcp_mm.console.progress import if_long
 from gcp_mm.datasets.coco_annotations.annotations import AnnotationCheck
-from gcp_mm.datasets.coco_annotations.findings import Findings
-from gcp_mm.datasets.coco_annotations.identifiers import as_id, check_ids
+from gcp_mm.datasets.coco_annotations.findings import Findings, as_id, check_ids
 from gcp_mm.datasets.coco_annotations.image_folder import ImageFolder
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gcp_mm.datasets.coco_annotations.findings import Findings
-from gcp_mm.datasets.coco_annotations.identifiers import as_id
+from gcp_mm.datasets.coco_annotations.findings import Findings, as_id
 from gcp_mm.datasets.coco_annotations.segmentation import (
     InvalidMaskError,
     area,

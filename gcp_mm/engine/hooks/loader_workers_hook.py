@@ -7,7 +7,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
 from gcp_mm.engine.loader_workers import prepare_workers, require_shared_memory
-from gcp_mm.images.shared_flags import SharedFlags
+from gcp_mm.images.load_image import SharedFlags
 from gcp_mm.registry import HOOKS
 
 

@@ -150,7 +150,8 @@ def choose_cells(
         dataset: 'imagenet-c' or 'imagenet-p'.
         corruptions: See :func:`gcp_mm.robustness.data.cells.choose_corruptions`; None for all 19.
         severities: From 1 to 5; None for all.
-        perturbations: See :func:`gcp_mm.robustness.data.cells.choose_perturbations`; None for all ten.
+        perturbations: See :func:`gcp_mm.robustness.data.cells.choose_perturbations`; None for all
+            ten.
 
     Returns:
         The cells.

@@ -149,7 +149,8 @@ def corruption_measures(
         baseline: See :func:`gcp_mm.robustness.measures.corruption_error`.
 
     Returns:
-        What :func:`gcp_mm.robustness.measures.corruption_error` gives, with None in place of what is
+        What :func:`gcp_mm.robustness.measures.corruption_error` gives, with None in place of what
+        is
         relative to an unsuited baseline; ``clean_error``, ``mCE_reason`` (why there is no mCE, or
         None) and ``not_comparable`` (reasons).
     """
@@ -195,8 +196,8 @@ def perturbation_measures(
         baseline: See :func:`gcp_mm.robustness.measures.perturbation_robustness`.
 
     Returns:
-        What :func:`gcp_mm.robustness.measures.perturbation_robustness` gives, with None in place of what is
-        relative to an unsuited baseline, and ``not_comparable`` (reasons).
+        What :func:`gcp_mm.robustness.measures.perturbation_robustness` gives, with None in place
+        of what is relative to an unsuited baseline, and ``not_comparable`` (reasons).
     """
     difficulty = settings.get("difficulty", 1)
     flips, distances = {}, {}

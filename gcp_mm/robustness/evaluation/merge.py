@@ -103,7 +103,7 @@ def _check_settings(first: Shard, shard: Shard, own: Sequence[str]) -> None:
 
 
 def _share(shard: Shard, files: int) -> range:
-    """Return the files of a shard, as :func:`gcp_mm.robustness.evaluation.processes.share` gives them."""
+    """Return the files of a shard, as ``processes.share`` gives them."""
     first, shards = shard.content["settings"]["shard"]
     return range(first, files, shards)
 

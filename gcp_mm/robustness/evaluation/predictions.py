@@ -28,7 +28,8 @@ def count_right(
 
     Args:
         classifier: The network.
-        batches: Images (N, H, W, 3) uint8, as :class:`gcp_mm.robustness.evaluation.loader.Part` orders them.
+        batches: Images (N, H, W, 3) uint8, as :class:`gcp_mm.robustness.evaluation.loader.Part`
+            orders them.
         part: What this process reads of the cell.
         labels: (files,) class of each file of the cell.
         batch: Images that the network is given at a time, the same in every process.

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import cv2
 
-from gcp_mm.demo._atomic import build_folder
-from gcp_mm.demo.coco_writer import (
+from demo.coco_writer import (
     MAX_IMAGES,
     coco_annotations,
     coco_dataset,
     coco_image,
     coco_image_id,
 )
-from gcp_mm.demo.scene import render_scene
+from demo.folders import build_folder
+from demo.scene import render_scene
 
 _VERSION = 2
 _MIN_SIDE = 96

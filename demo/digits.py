@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_digits
 
-from gcp_mm.demo._atomic import build_folder
+from demo.folders import build_folder
 
 _VERSION = 1
 _SOURCE_SIZE = 8

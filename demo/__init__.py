@@ -6,7 +6,7 @@ COCO 2017. Both are deterministic given their arguments, write atomically, and r
 where the requested data set is already on disk.
 """
 
-from gcp_mm.demo.digits import write_digits
-from gcp_mm.demo.scenes import write_scenes
+from demo.digits import write_digits
+from demo.scenes import write_scenes
 
 __all__ = ["write_digits", "write_scenes"]

@@ -1,4 +1,7 @@
-"""The main job at small scale: pretrain a GCP classifier, then train a detector from it."""
+"""The main job at small scale: pretrain a GCP classifier, then train a detector from it.
+
+Several pictures in one file.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,46 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from gcp_mm.demo.digits import write_digits
-from gcp_mm.demo.montage import write_montage
-from gcp_mm.demo.scenes import write_scenes
+import cv2
+import numpy as np
+
+from demo.digits import write_digits
+from demo.scenes import write_scenes
 from gcp_mm.engine.runner import latest_checkpoint
 from gcp_mm.errors import UserError
 
+
+def write_montage(pictures: Sequence[Path], target: Path, columns: int = 2) -> Path:
+    """Put pictures of one size side by side, row by row.
+
+    Args:
+        pictures: Image files of equal size; a last incomplete row is left out.
+        target: The file to write.
+        columns: Pictures in a row.
+
+    Returns:
+        ``target``.
+
+    Raises:
+        UserError: If there are fewer pictures than one row has.
+    """
+    if len(pictures) < columns:
+        raise UserError(f"a row of {columns} pictures is needed, got {len(pictures)}")
+    images = [cv2.imread(str(path)) for path in pictures]
+    rows = [
+        np.hstack(images[start : start + columns])
+        for start in range(0, len(images) - columns + 1, columns)
+    ]
+    if not cv2.imwrite(str(target), np.vstack(rows)):
+        raise UserError(f"could not write {target}; is its folder writable?")
+    return target
+
+
 # The demo runs the tools of the source tree, from whatever folder it is started.
-TREE = Path(os.path.relpath(Path(__file__).resolve().parents[2]))
+TREE = Path(os.path.relpath(Path(__file__).resolve().parents[1]))
 TRAIN, TEST = str(TREE / "tools" / "train.py"), str(TREE / "tools" / "test.py")
 CLASSIFIER = str(TREE / "configs" / "demo" / "resnet18_gcp_digits.py")
 DETECTOR = str(TREE / "configs" / "demo" / "mask_rcnn_r18_gcpm_scenes.py")
