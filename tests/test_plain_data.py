@@ -12,6 +12,7 @@ from gcp_mm.plain_data import (
     ListOf,
     Maybe,
     TableOf,
+    differences,
     read_json,
     why_unfit,
 )
@@ -67,3 +68,16 @@ def test_byte_order_mark_and_pairs_of_escapes_are_text(tmp_path):
     path = tmp_path / "x.json"
     path.write_bytes(b'\xef\xbb\xbf["\\ud83d\\ude00"]')
     assert read_json(path) == ["\U0001f600"]
+
+
+def test_equal_settings_do_not_differ():
+    assert differences({"a": [1], "b": 2}, {"b": 2, "a": [1]}) == []
+
+
+def test_each_difference_has_both_values():
+    found = differences({"a": 1, "b": 2, "c": 3}, {"b": 4, "c": 3, "d": "x"})
+    assert found == [
+        "a is 1 there and None here",
+        "b is 2 there and 4 here",
+        "d is None there and 'x' here",
+    ]

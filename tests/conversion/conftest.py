@@ -6,6 +6,7 @@ import pytest
 import torch
 from random_weights import randomise
 from torch import nn
+from zoo.conftest import cache, content, server, small_row  # noqa: F401
 
 from gcp_mm.conversion import Architecture
 from gcp_mm.conversion.plain_networks import plain_network
@@ -49,12 +50,12 @@ def alive(network):
 @pytest.fixture(scope="session")
 def state_dict():
     """Return the state dict of a source network with random weights; it may be changed."""
-    cache = {}
+    made = {}
 
     def of(architecture=SMALL):
-        if architecture not in cache:
-            cache[architecture] = alive(randomise(plain_network(architecture))).state_dict()
-        return copy.deepcopy(cache[architecture])
+        if architecture not in made:
+            made[architecture] = alive(randomise(plain_network(architecture))).state_dict()
+        return copy.deepcopy(made[architecture])
 
     return of
 

@@ -9,10 +9,9 @@ from mmengine.logging import MMLogger
 from tiny_runs import only_error, read_log
 from torch.utils.data import DataLoader
 
+from datasets.conftest import BROKEN
 from gcp_mm.datasets import ClassFolder, ImageNet
 from gcp_mm.errors import UserError
-
-from .conftest import BROKEN
 
 BACKENDS = ["pillow", "cv2"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .stand_ins import FORKS, STACK
+from doctor.stand_ins import FORKS, STACK
 
 
 @dataclass

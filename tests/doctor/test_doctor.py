@@ -4,9 +4,8 @@ import re
 
 import pytest
 
+from doctor.stand_ins import COMPILED, MMDET, distribution
 from gcp_mm.doctor.stack import DISTRIBUTIONS
-
-from .stand_ins import COMPILED, MMDET, distribution
 
 TRANSFORMERS_GONE = 'raise ImportError("cannot import name X from transformers.modeling_utils")'
 NMS_GONE = 'raise RuntimeError("operator torchvision::nms does not exist")'

@@ -5,11 +5,10 @@ import pytest
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
+from export.conftest import NETWORKS
 from gcp_mm.errors import UserError
 from gcp_mm.export.formats import FORMATS
 from gcp_mm.export.numeric_check import TOLERANCE, compare, worst
-
-from .conftest import NETWORKS
 
 DYNAMIC = [name for name in NETWORKS if name != "swin"]
 # An ONNX file is made from the graph of torch.export, and takes ten seconds.

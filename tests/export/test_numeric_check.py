@@ -1,4 +1,7 @@
-"""The comparison of an exported function with its network."""
+"""The comparison of an exported function with its network.
+
+The exported function.
+"""
 
 import math
 
@@ -6,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from gcp_mm.export.numeric_check import Difference, compare, relative_difference, worst
+from gcp_mm.export.numeric_check import Difference, Logits, compare, relative_difference, worst
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,29 @@ def test_long_comparison_shows_how_far_it_is(impatient, capsys):
     network = nn.Linear(3, 2)
     compare(network, network, {"one": torch.ones(1, 3), "two": torch.ones(2, 3)})
     assert "] 2/2, " in capsys.readouterr().err
+
+
+def test_logits_and_scores(small_network, images):
+    network = small_network("resnet50")
+    logits = Logits(network)(images(3))
+    assert torch.equal(logits, network.eval()(images(3)))
+    exponentials = (logits - logits.amax(1, keepdim=True)).exp()
+    expected = exponentials / exponentials.sum(1, keepdim=True)
+    torch.testing.assert_close(Logits(network, scores=True)(images(3)), expected)
+    assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_normalisation_is_that_of_the_preprocessor(small_network, images):
+    network = small_network("resnet50")
+    pixels = (40 * images(2) + 128).round().clamp(0, 255)
+    prepared = network.data_preprocessor({"inputs": pixels.flip(1)})["inputs"]
+    expected = network.eval()(prepared)
+    torch.testing.assert_close(Logits(network, normalise=True)(pixels), expected)
+
+
+def test_network_without_mean_is_not_normalised(small_network, images):
+    network = small_network("resnet50")
+    del network.data_preprocessor.mean
+    logits = Logits(network, normalise=True)
+    assert not logits.normalise
+    assert torch.equal(logits(images(2)), network(images(2)))

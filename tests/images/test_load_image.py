@@ -1,6 +1,9 @@
 """The transform, and that every part of the package sees the pixels that it gives."""
 
+import copy
 import logging
+import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -10,11 +13,12 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import TRANSFORMS, DefaultScope
 from PIL import Image
+from torch import multiprocessing
 from torch.utils.data import DataLoader
 
 from gcp_mm.datasets import ClassFolder, ImageNetC
 from gcp_mm.errors import UserError
-from gcp_mm.images.load_image import LoadImage
+from gcp_mm.images.load_image import LoadImage, SharedFlags
 from gcp_mm.images.read_image import read_image
 from gcp_mm.robustness.corrupt.images import read_source
 
@@ -201,3 +205,57 @@ def test_a_plain_loader_that_reads_otherwise_is_told(saved, tmp_path, warnings, 
 def test_another_backend_is_refused():
     with pytest.raises(UserError, match="imdecode_backend='turbojpeg' is none of pillow, cv2"):
         LoadImage(imdecode_backend="turbojpeg")
+
+
+def copied(flags):
+    return copy.deepcopy(flags)
+
+
+def pickled(flags):
+    return pickle.loads(pickle.dumps(flags))
+
+
+def same(flags):
+    return flags
+
+
+def set_two(flags, index):
+    flags.set(index)
+    flags.set(7)
+
+
+def test_a_flag_is_new_once():
+    flags = SharedFlags(5)
+    assert flags.indices() == []
+    assert [flags.set(3), flags.set(1), flags.set(3)] == [True, True, False]
+    assert flags.indices() == [1, 3]
+
+
+@pytest.mark.parametrize("prepare", [same, copied, pickled])
+def test_forked_processes_set_the_same_flags(prepare):
+    flags = SharedFlags(10)
+    flags.set(0)
+    flags = prepare(flags)
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=set_two, args=(flags, index)) for index in (2, 5)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert flags.indices() == [0, 2, 5, 7]
+
+
+def test_torch_hands_over_the_same_flags_to_spawned_processes():
+    flags = SharedFlags(3)
+    other = ForkingPickler.loads(ForkingPickler.dumps(flags))
+    other.set(1)
+    assert flags.indices() == [1]
+
+
+@pytest.mark.parametrize("prepare", [copied, pickled])
+def test_a_copy_has_flags_of_its_own(prepare):
+    flags = SharedFlags(3)
+    other = prepare(flags)
+    other.set(1)
+    assert flags.indices() == []

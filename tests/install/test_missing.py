@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from .conftest import TOOLS
+from install.conftest import TOOLS
 
 OLD = "3.9.2 CPython 64 gil glibc-2.31 headers venv"
 RELEASES = {

@@ -8,7 +8,7 @@ import torch
 
 pytest.importorskip("mmcv.ops")
 
-from .operator_cases import DOUBLE, GOLDEN, HALF, MAPS, _random, cases, roi_align
+from mmcv_ext.operator_cases import DOUBLE, GOLDEN, HALF, MAPS, _random, cases, roi_align
 
 # Largest difference relative to the largest number. RoIAlign and nms are the same arithmetic;
 # deformable convolutions are summed up in another order.
@@ -79,7 +79,7 @@ def exact_roi_align(shape, number, output_size, scale, sampling_ratio, aligned):
     """RoIAlign in float64 of inputs that were rounded to float16."""
     from mmcv.ops import RoIAlign
 
-    from .operator_cases import _boxes
+    from mmcv_ext.operator_cases import _boxes
 
     features = _random(0, *shape, dtype=HALF).double()
     boxes = _boxes(1, number, max(shape[2:]) / scale, HALF).double()
@@ -94,7 +94,7 @@ def test_gradient_of_roi_align_is_that_of_differences(operators):
     gradient = roi_align(*settings)["features"]
     from mmcv.ops import RoIAlign
 
-    from .operator_cases import _boxes
+    from mmcv_ext.operator_cases import _boxes
 
     features, direction = _random(0, *MAPS[0], dtype=DOUBLE), _random(21, *MAPS[0], dtype=DOUBLE)
     boxes = _boxes(1, 9, MAPS[0][3] / 0.25, DOUBLE)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_runs import only_error
 
-from .conftest import SIZE, write_clip
+from robustness.conftest import SIZE, write_clip
 
 
 def damage_c(part, what):

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from .conftest import SIZE
+from robustness.conftest import SIZE
 
 
 def contents(path) -> dict:

@@ -11,8 +11,7 @@ from tiny_runs import only_error
 
 from gcp_mm.conversion.convert_file import write_checkpoint
 from gcp_mm.robustness.evaluation import evaluate, result
-
-from .conftest import CLASSES, SIZE
+from robustness.conftest import CLASSES, SIZE
 
 TOOL = "tools/test_robustness.py"
 __all__ = ["hub_files"]
@@ -154,7 +153,7 @@ def test_dataset_and_files_are_required(call_tool, config, checkpoint, tmp_path)
 
 
 def test_clean_test_data_of_the_config(tool, part_c, tmp_path, network, clean):
-    from .plain_loop import count_right
+    from robustness.plain_loop import count_right
 
     code, output, errors = tool("imagenet-c", part_c, "--severities", 1, "--clean")
     assert code == 0, errors

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny_runs import free_port
 
-from .conftest import SIZE
+from robustness.conftest import SIZE
 
 # No multiple of the number of processes or shards, so that one of them has a file more.
 ASKED = {

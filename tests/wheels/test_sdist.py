@@ -6,8 +6,7 @@ import tarfile
 import pytest
 
 import gcp_mm
-
-from .conftest import FOLDERS, below
+from wheels.conftest import FOLDERS, below
 
 
 @pytest.fixture(scope="module")

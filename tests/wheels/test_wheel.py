@@ -17,8 +17,7 @@ from PIL import Image
 import gcp_mm
 import gcp_mm.ops
 from gcp_mm.zoo import load_rows
-
-from .conftest import below
+from wheels.conftest import below
 
 KERNELS = "gcp_mm/ops/cpu_kernels"
 CONFIG = "resnet18_gcp_lrnorm"

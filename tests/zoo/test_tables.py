@@ -1,11 +1,17 @@
-"""Rows as text and as Markdown."""
+"""Rows as text and as Markdown.
+
+One row in words.
+
+The tables of the README.
+"""
 
 import dataclasses
 
 import pytest
 
+from gcp_mm.errors import UserError
 from gcp_mm.zoo import Measurement, find_row, load_rows
-from gcp_mm.zoo.tables import coco_section, imagenet_section, list_table
+from gcp_mm.zoo.tables import coco_section, describe, imagenet_section, list_table, update_readme
 
 MEASURED = Measurement(
     metrics={"Top 1 Accuracy": 78.4, "Top 5 Accuracy": 94.0},
@@ -79,3 +85,85 @@ def test_list_is_aligned_and_says_what_its_columns_are():
     start = head.index("published")
     assert rule[start - 1] == " " and {line[start - 1] for line in lines} == {" "}
     assert lines[0][start:].startswith("70.47 / 89.59")
+
+
+def test_classifier():
+    text = describe(find_row("resnet50_gcp_lradju_128"))
+    for part in (
+        "resnet50, gcp, 128 channels",
+        "lradju, 50 epochs",
+        "32,027,432 parameters, 6.27 G multiply-adds, and 0.02 G in the covariance layer",
+        "Top 1 Accuracy 77.72, Top 5 Accuracy 93.73",
+        "not by this project",
+        "https://drive.google.com/open?id=1t6r70Vx4J7ev6Lhm0SAalptyF3gQ_5Qk",
+        "https://pan.baidu.com/s/1GxiLO3RTBZoV-3IfIZnupQ (extraction code xf7g)",
+        "tools/dist_train.sh configs/imagenet/resnet50_gcp_lradju_128.py 8",
+        "tools/test.py configs/imagenet/resnet50_gcp_lradju_128.py "
+        "checkpoints/resnet50_gcp_lradju_128.pth",
+        "tools/model_zoo.py download resnet50_gcp_lradju_128",
+    ):
+        assert part in text
+
+
+def test_detector_without_a_file():
+    text = describe(find_row("mask_rcnn_r101_gap"))
+    assert "Mask R-CNN, resnet101, gap\n" in text
+    assert "mask APL 53.6" in text
+    assert "no file" in text and "download" not in text
+
+
+@pytest.mark.parametrize("part", ["Top 1 Accuracy 78.4", MEASURED.command, "abc1234"])
+def test_our_numbers(part):
+    row = dataclasses.replace(find_row("resnet50_gcp_lrnorm"), measured=(MEASURED,))
+    assert part in describe(row) and "not by this project" not in describe(row)
+
+
+BEFORE = "Head.\n\n<!-- zoo:imagenet -->\nold\n<!-- /zoo:imagenet -->\n\nBetween.\n\n"
+AFTER = "<!-- zoo:coco --><!-- /zoo:coco -->\n\nTail.\n"
+
+
+@pytest.fixture
+def readme(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(BEFORE + AFTER)
+    return path
+
+
+def test_readme_of_the_project_is_up_to_date(repo):
+    assert update_readme(repo / "README.md", check=True) is False
+
+
+def test_only_the_tables_are_written(readme):
+    assert update_readme(readme) is True
+    text = readme.read_text()
+    assert "78.56 / 94.09" in text and "faster_rcnn_r50_gcpm" in text
+    assert text.startswith("Head.\n\n<!-- zoo:imagenet -->\n\n") and text.endswith("\n\nTail.\n")
+    assert "<!-- /zoo:imagenet -->\n\nBetween.\n\n<!-- zoo:coco -->" in text
+    assert "old" not in text
+    assert [path.name for path in readme.parent.iterdir()] == ["README.md"]
+    assert update_readme(readme) is False
+    assert update_readme(readme, check=True) is False
+
+
+def test_check_names_the_stale_table_and_writes_nothing(readme):
+    update_readme(readme)
+    text = readme.read_text().replace("| 59.1 ", "| 59.2 ")
+    readme.write_text(text)
+    with pytest.raises(UserError, match=f"{readme}: the tables coco are not .*model_zoo.py readme"):
+        update_readme(readme, check=True)
+    assert readme.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "text", [BEFORE, BEFORE + AFTER + AFTER, BEFORE + AFTER.replace("/zoo", "zoo")]
+)
+def test_sections_have_to_be_there_once(readme, text):
+    readme.write_text(text)
+    with pytest.raises(UserError, match="one section between <!-- zoo:coco -->"):
+        update_readme(readme)
+    assert readme.read_text() == text
+
+
+def test_absent_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="gone.md' does not exist"):
+        update_readme(tmp_path / "gone.md")

@@ -1,4 +1,5 @@
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -78,3 +79,66 @@ def test_a_product_survives_a_launch_that_fails(calls):
     with pytest.warns(RuntimeWarning, match="a Triton kernel failed"):
         found = packed_product(x, x, torch.ones(1, 1))
     assert found.tolist() == [[1, 2, 4]]
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """What triton_status looks at, on an H100 in a process where nothing has happened yet."""
+    monkeypatch.delenv("GCP_MM_TRITON", raising=False)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(available, "_failures", [])
+    monkeypatch.setattr(available, "_installed", lambda: True)
+    monkeypatch.setattr(available, "_capability", lambda device: (9, 0))
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    return SimpleNamespace(dtype=torch.float16, device=torch.device("cuda:0"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("capability", [(8, 0), (8, 6), (10, 0)])
+def test_usable(gpu, monkeypatch, dtype, capability):
+    monkeypatch.setattr(available, "_capability", lambda device: capability)
+    gpu.dtype = dtype
+    assert triton_status(gpu) is None
+
+
+def test_usable_on_the_cpu_in_the_interpreter(gpu, monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert triton_status(torch.ones(1)) is None
+    assert "float64" in triton_status(torch.ones(1).double())
+
+
+def test_switch(gpu, monkeypatch):
+    monkeypatch.setenv("GCP_MM_TRITON", "0")
+    assert triton_status(gpu) == "switched off by GCP_MM_TRITON=0"
+    monkeypatch.setenv("GCP_MM_TRITON", "1")
+    assert triton_status(gpu) is None
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value", "reason"),
+    [
+        (available, "_installed", lambda: False, "Triton is not installed"),
+        (available, "_capability", lambda device: (7, 5), "cuda:0 has compute capability 7.5"),
+        (torch.version, "cuda", None, "the kernels run on NVIDIA GPUs"),
+    ],
+    ids=["not installed", "old", "not NVIDIA"],
+)
+def test_reason(gpu, monkeypatch, where, name, value, reason):
+    monkeypatch.setattr(where, name, value)
+    assert triton_status(gpu).startswith(reason)
+
+
+@pytest.mark.parametrize("place", ["cpu", "meta"])
+def test_other_devices(gpu, place):
+    assert triton_status(torch.empty(1, device=place)).endswith(f"the tensor is on {place}")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int32])
+def test_other_dtypes(gpu, dtype):
+    gpu.dtype = dtype
+    assert triton_status(gpu) == f"no kernel computes in {dtype}"
+
+
+def test_importing_does_not_import_triton(run_tool):
+    result = run_tool("-c", "import gcp_mm.ops.triton_kernels, sys; print('triton' in sys.modules)")
+    assert result.stdout.strip() == "False", result.stderr

@@ -10,8 +10,7 @@ import pytest
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.corrupt import video
 from gcp_mm.robustness.corrupt.video import encode_mp4, require_encoder
-
-from .conftest import smooth
+from robustness.corrupt.conftest import smooth
 
 
 def frames(number=7, height=48, width=64):

@@ -3,9 +3,8 @@ import json
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.report.models import read_models
-
-from .conftest import clips
+from gcp_mm.robustness.report.models import check_comparable, read_models
+from robustness.report.conftest import clips
 
 
 def test_files_of_one_name_are_one_network(constant, result):
@@ -42,3 +41,51 @@ def test_other_files_are_named(tmp_path):
     path.write_text(json.dumps({"format": "gcp_mm corruptions"}))
     with pytest.raises(UserError, match=r"x\.json' is not"):
         read_models([path])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("listing_sha256", "22"),
+        ("manifest_sha256", "33"),
+        ("baseline_sha256", "55"),
+        ("classes_sha256", "66"),
+        ("num_classes", 10),
+        ("num_samples", 100),
+        ("regenerated", True),
+    ],
+)
+def test_other_data_are_refused(constant, key, value):
+    models = read_models([constant("a"), constant("b", **{key: value})])
+    with pytest.raises(UserError, match=f"cannot be compared.*{key} is .* there and {value!r} her"):
+        check_comparable(models)
+
+
+def test_another_difficulty_is_refused(result):
+    cells = clips(0.1, 2.0)
+    for cell in cells.values():
+        cell["difficulty"]["2"] = cell["difficulty"]["1"]
+    files = [
+        result("imagenet-p", "a", cells),
+        result("imagenet-p", "b", cells, difficulty=2),
+    ]
+    with pytest.raises(UserError, match="difficulty is 1 there and 2 here"):
+        check_comparable(read_models(files))
+
+
+def test_a_shard_is_refused(constant):
+    with pytest.raises(UserError, match=r"json' is one shard.*`merge`"):
+        check_comparable(read_models([constant("a", shard=[0, 2])]))
+
+
+def test_another_processing_is_told(constant):
+    files = [constant("a"), constant("b"), constant("c", dtype="bfloat16", input_size=64)]
+    (note,) = check_comparable(read_models(files))
+    assert note.startswith("imagenet-c: c (here) and a (there)")
+    assert "dtype is 'float32' there and 'bfloat16' here" in note
+    assert "input_size is 224 there and 64 here" in note
+
+
+def test_the_data_sets_are_compared_apart(constant, result):
+    files = [constant("a"), result("imagenet-p", "b", clips(0.1, 2.0), listing_sha256="44")]
+    assert check_comparable(read_models(files)) == []

@@ -7,8 +7,7 @@ from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, EXTRA_CORRUPTIONS, PE
 from gcp_mm.robustness.report.models import read_models
 from gcp_mm.robustness.report.published import find_robustness
 from gcp_mm.robustness.report.tables import markdown, overview
-
-from .conftest import clips, images
+from robustness.report.conftest import clips, images
 
 
 def cells(text, name):

@@ -5,8 +5,7 @@ import pytest
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.report import read_models, write_report
 from gcp_mm.robustness.report.published import find_robustness
-
-from .conftest import clips
+from robustness.report.conftest import clips
 
 # A panel for each corruption takes its time.
 FEW = ("fog", "snow", "saturate")

@@ -1,0 +1,300 @@
+"""Batches of workers where shared memory has no room: the same, by another way.
+
+What workers need, and what the machine has.
+"""
+
+import pickle
+import resource
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+
+import pytest
+import torch
+from mmengine.dataset import default_collate, pseudo_collate
+from tiny_runs import forget_runs, only_error, read_checkpoint
+from torch.utils.data import DataLoader, Dataset
+
+from gcp_mm.engine import loader_workers as batch_transfer
+from gcp_mm.engine import loader_workers as worker_limits
+from gcp_mm.engine.loader_workers import fit_to_shared_memory, prepare_workers, require_open_files
+from gcp_mm.errors import UserError
+from gcp_mm.robustness.evaluation.loader import BatchBuffers
+
+Usage = namedtuple("Usage", "total used free")
+MEGABYTE = 2**20
+SIDE = 64
+
+
+class Squares(Dataset):
+    """Images of one colour with labels, and with their axes in the order of a file."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        image = torch.full((SIDE, SIDE, 3), index, dtype=torch.uint8).permute(2, 0, 1)
+        return {"inputs": image, "label": torch.tensor([index]).expand(1)}
+
+
+def batches_of(collate, prepared=True):
+    loader = DataLoader(Squares(), batch_size=4, num_workers=2, collate_fn=collate)
+    if prepared:
+        prepare_workers(loader)
+    found = []
+    for batch in loader:
+        inputs, labels = batch["inputs"], batch["label"]
+        if isinstance(inputs, list):
+            assert {image.stride() for image in inputs} == {(1, SIDE * 3, 3)}
+            inputs, labels = torch.stack(inputs), torch.stack(labels)
+        found.append((inputs, labels, batch["inputs"][0].is_shared()))
+    return found
+
+
+@pytest.mark.parametrize("collate", [default_collate, pseudo_collate])
+@pytest.mark.parametrize(("free", "shared"), [(0, False), (10 * MEGABYTE, True)])
+def test_batches_are_the_same_by_either_way(monkeypatch, capfd, collate, free, shared):
+    expected = batches_of(collate, prepared=False)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(64 * MEGABYTE, 0, free))
+    found = batches_of(collate)
+    for (inputs, labels, is_shared), (images, classes, _) in zip(found, expected, strict=True):
+        assert inputs.equal(images) and labels.equal(classes)
+        assert is_shared == shared
+    forget_runs()
+    said = capfd.readouterr()
+    said = said.out + said.err
+    # Once for both workers and all batches.
+    assert said.count("/dev/shm (64 MB) is full: batches that find no room") == (not shared)
+    assert said.count("docker run --ipc=host, or --shm-size=1g") == (not shared)
+
+
+@pytest.mark.parametrize(
+    ("collate", "replaced"),
+    [(pseudo_collate, "reduce_tensor"), (default_collate, "collate_tensor_fn")],
+)
+def test_memory_that_another_process_has_taken_meanwhile(monkeypatch, collate, replaced):
+    expected = batches_of(collate, prepared=False)
+    monkeypatch.setattr(batch_transfer, "_has_room", lambda size: True)
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>")
+
+    monkeypatch.setattr(batch_transfer, replaced, fail)
+    found = batches_of(collate)
+    assert all(x[0].equal(y[0]) for x, y in zip(found, expected, strict=True))
+
+
+TENSORS = {
+    "number": torch.tensor(3),
+    "none": torch.zeros(0, 4),
+    "transposed": torch.rand(4, 5).t(),
+    "channels last": torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
+    "part": torch.rand(6, 8)[::2, 1:5],
+    "expanded": torch.rand(1, 1).expand(3, 4),
+    "expanded to one": torch.tensor([5, 6])[1:].expand(1),
+    "bfloat16": torch.rand(5).bfloat16(),
+    "flags": torch.tensor([True, False]),
+}
+
+
+@pytest.mark.parametrize("name", TENSORS)
+@pytest.mark.filterwarnings("error")
+def test_tensor_by_value(name):
+    tensor = TENSORS[name]
+    rebuild, arguments = batch_transfer._by_value(tensor)
+    found = rebuild(*pickle.loads(pickle.dumps(arguments)))
+    assert found.dtype == tensor.dtype and found.equal(tensor)
+    # Of a tensor with gaps there is no form without them that has its strides.
+    if name not in ("part", "expanded"):
+        assert found.stride() == tensor.stride()
+
+
+def test_function_of_the_loader_is_called_as_well():
+    seen = torch.zeros(2).share_memory_()
+    loader = DataLoader(
+        Squares(), num_workers=2, worker_init_fn=lambda worker: seen[worker].fill_(worker + 1)
+    )
+    prepare_workers(loader)
+    prepare_workers(loader)
+    list(loader)
+    assert seen.tolist() == [1, 2]
+
+
+def test_what_no_worker_can_do_without(monkeypatch, tmp_path):
+    monkeypatch.setattr(worker_limits, "SHARED", tmp_path / "shm")
+    with pytest.raises(UserError, match=r"there is no .*shm .*--shm-size=1g\), or use x=0$"):
+        prepare_workers(DataLoader(Squares(), num_workers=1), "x=0")
+    prepare_workers(DataLoader(Squares()))
+
+
+SMALL = """
+import torch, sys
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
+from gcp_mm.engine.loader_workers import prepare_workers
+data = [torch.full((1 << 20,), index, dtype=torch.uint8) for index in range(24)]
+loader = DataLoader(data, batch_size=2, num_workers=2, collate_fn=pseudo_collate)
+prepare_workers(loader)
+kept = list(loader)  # 24 MB
+print([int(image[7]) for batch in kept for image in batch])
+"""
+
+
+def test_small_file_system(tool_env, repo):
+    """All batches are held at a time, three times as much as fits."""
+    mount = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=8m tmpfs /dev/shm && exec "$@"']
+    try:
+        subprocess.run([*mount, "sh", "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting in a namespace of one's own is not allowed here")
+    process = subprocess.run(
+        [*mount, "sh", sys.executable, "-c", SMALL],
+        cwd=repo,
+        env=tool_env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert process.stdout.splitlines()[-1] == str(list(range(24)))
+    assert "/dev/shm (8 MB) is full" in process.stdout + process.stderr
+
+
+@pytest.fixture
+def flipping(classifier, tmp_path):
+    path = tmp_path / "flipping.py"
+    path.write_text(
+        f"_base_ = '{classifier}'\n"
+        "pipeline = [dict(type='LoadImageFromFile'), dict(type='RandomFlip', prob=0.5),\n"
+        "            dict(type='PackInputs')]\n"
+        "loader = dict(num_workers=2, persistent_workers=True)\n"
+        "train_dataloader = dict(dataset=dict(pipeline=pipeline), **loader)\n"
+        "val_dataloader = dict(**loader)\n"
+        "train_cfg = dict(max_epochs=1)\n"
+    )
+    return path
+
+
+def test_training_is_the_same_without_room(call_tool, flipping, tmp_path, monkeypatch):
+    states, said = [], []
+    for name, free in (("room", 1 << 40), ("none", 0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "disk_usage", lambda path, free=free: Usage(1 << 40, 0, free))
+            code, output, errors = call_tool(
+                "tools/train.py", flipping, "--work-dir", tmp_path / name
+            )
+        assert code == 0, errors
+        states.append(read_checkpoint(tmp_path / name / "epoch_1.pth")["state_dict"])
+        said.append((output + errors).count("batches that find no room"))
+    assert all(states[0][name].equal(states[1][name]) for name in states[0])
+    # For the training's loader and the validation's together.
+    assert said == [0, 1]
+
+
+def test_training_with_too_few_open_files(call_tool, flipping, tmp_path, monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda which: (24, 24))
+    monkeypatch.setattr("resource.setrlimit", lambda which, limits: None)
+    error = only_error(*call_tool("tools/train.py", flipping, "--work-dir", tmp_path / "work"))
+    assert error.startswith("error: 24 open files are allowed (ulimit -n), and 2 workers need")
+    assert error.endswith(
+        "--cfg-options train_dataloader.num_workers=0 train_dataloader.persistent_workers=False"
+    )
+
+
+WORKER_LIMITS_MEGABYTE = 2**20
+BATCH = 128 * 224 * 224 * 3
+Usage_of_worker_limits = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """Set how much shared memory there is."""
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_NNODES"):
+        monkeypatch.delenv(name, raising=False)
+
+    def set_free(size):
+        monkeypatch.setattr(
+            "shutil.disk_usage", lambda path: Usage_of_worker_limits(1 << 40, 0, size)
+        )
+
+    return set_free
+
+
+@pytest.mark.parametrize(
+    ("size", "asked", "found"),
+    [
+        (1024 * WORKER_LIMITS_MEGABYTE, 4, (4, 2)),
+        # Docker's default has room for 3 of the 9 default batches.
+        (64 * WORKER_LIMITS_MEGABYTE, 4, (2, 1)),
+        (64 * WORKER_LIMITS_MEGABYTE, 1, (1, 2)),
+        (45 * WORKER_LIMITS_MEGABYTE, 4, (1, 1)),
+        (20 * WORKER_LIMITS_MEGABYTE, 4, (0, 1)),
+        (0, 4, (0, 1)),
+        (0, 0, (0, 2)),
+    ],
+)
+def test_workers_fit_into_shared_memory(free, size, asked, found):
+    free(size)
+    workers, ahead = fit_to_shared_memory(asked, 2, BATCH)
+    assert (workers, ahead) == found
+    assert workers == 0 or (workers * ahead + 1) * BATCH < size
+
+
+def test_processes_of_a_launcher_share_it(free, monkeypatch):
+    free(256 * WORKER_LIMITS_MEGABYTE)
+    assert fit_to_shared_memory(4, 2, BATCH) == (4, 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert fit_to_shared_memory(4, 2, BATCH) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ({"SLURM_NTASKS": "4"}, (2, 1)),
+        ({"SLURM_NTASKS": "4", "SLURM_NNODES": "4"}, (4, 2)),
+        ({"SLURM_NTASKS": "5", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "4"}, (2, 1)),
+        ({"SLURM_NTASKS": "16", "SLURM_NNODES": "4"}, (2, 1)),
+    ],
+)
+def test_tasks_of_other_nodes_do_not_count(free, monkeypatch, variables, found):
+    free(256 * WORKER_LIMITS_MEGABYTE)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert fit_to_shared_memory(4, 2, BATCH) == found
+
+
+def test_memory_without_a_limit(monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage_of_worker_limits(0, 0, 0))
+    assert fit_to_shared_memory(4, 2, BATCH) == (4, 2)
+
+
+def test_what_a_container_lacks_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(worker_limits, "SHARED", tmp_path / "shm")
+    with pytest.raises(UserError, match=r"there is no .*shm .*--ipc=host.*--shm-size.*--workers 0"):
+        fit_to_shared_memory(1, 2, BATCH)
+    assert fit_to_shared_memory(0, 2, BATCH) == (0, 2)
+
+
+def test_memory_that_is_gone_meanwhile_is_named(monkeypatch):
+    def fail(tensor):
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>")
+
+    monkeypatch.setattr("torch.Tensor.share_memory_", fail)
+    with pytest.raises(UserError, match=r"no room for the 3 MB .*torch_1.*--ipc=host.*--shm-size"):
+        BatchBuffers(1, (1024, 32, 32, 3))
+    assert BatchBuffers(1, (4, 32, 32, 3), shared=False)[0].shape == (4, 32, 32, 3)
+
+
+def test_limit_on_open_files_is_raised_or_named(monkeypatch):
+    limits = [(24, 4096)]
+    monkeypatch.setattr(resource, "getrlimit", lambda which: limits[0])
+    monkeypatch.setattr(resource, "setrlimit", lambda which, new: limits.insert(0, new))
+    require_open_files(0)
+    assert limits == [(24, 4096)]
+    require_open_files(2)
+    assert 48 < limits[0][0] < 4096 and limits[0][1] == 4096
+    limits[:] = [(24, 24)]
+    with pytest.raises(UserError, match=r"^24 open files are allowed .ulimit -n., and 1 workers"):
+        require_open_files(1)

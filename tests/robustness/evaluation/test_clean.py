@@ -1,0 +1,94 @@
+"""Images without corruption are told apart by their names, classes and preparation.
+
+Which class folder is which output.
+"""
+
+import json
+import shutil
+
+import pytest
+from mmengine.config import Config
+
+from gcp_mm.datasets.imagenet_classes import imagenet_wnids
+from gcp_mm.engine.config import load_config
+from gcp_mm.robustness.evaluation.baselines import alexnet_config
+from gcp_mm.robustness.evaluation.clean import class_table, clean_images
+from gcp_mm.robustness.evaluation.options import Options
+from robustness.conftest import CLASSES
+
+TABLE = {name: index for index, name in enumerate(CLASSES)}
+
+
+@pytest.fixture
+def sha256(config, tmp_path):
+    def compute(root, table=TABLE, pipeline=None, **options):
+        cfg = load_config(str(config))
+        if pipeline:
+            cfg.test_dataloader.dataset.pipeline.insert(1, pipeline)
+        asked = Options("imagenet-c", root, tmp_path / "o.json", "net", clean_root=root, **options)
+        return clean_images(cfg, asked, table).sha256
+
+    return compute
+
+
+def test_place_does_not_matter_and_all_else_does(sha256, clean, tmp_path):
+    shutil.copytree(clean, tmp_path / "moved")
+    expected = sha256(clean)
+    assert sha256(tmp_path / "moved") == expected
+    resize = dict(type="Resize", scale=(32, 32), backend="pillow")
+    swapped = {**TABLE, CLASSES[0]: 1, CLASSES[1]: 0}
+    swapped = dict(sorted(swapped.items(), key=lambda item: item[1]))
+    others = [
+        sha256(clean, pipeline=resize),
+        sha256(clean, table=swapped),
+        sha256(clean, num_samples=6),
+    ]
+    (tmp_path / "moved" / CLASSES[2] / "0.png").rename(tmp_path / "moved" / CLASSES[2] / "9.png")
+    others.append(sha256(tmp_path / "moved"))
+    assert len({expected, *others}) == 5
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for root, names in (("own", "ba"), ("clean", "dc")):
+        for name in (*names, ".hidden"):
+            (tmp_path / root / name).mkdir(parents=True)
+    (tmp_path / "names.txt").write_text("h\ng\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("dataset", "clean", "expected"),
+    [
+        (dict(classes=["z", "y"], data_root="{own}"), True, ["z", "y"]),
+        (dict(classes="{names.txt}"), True, ["h", "g"]),
+        (dict(type="gcp_mm.ImageNet", data_root="{own}"), True, list(imagenet_wnids())),
+        (dict(type="ImageNet"), False, list(imagenet_wnids())),
+        (dict(type="gcp_mm.ClassFolder", data_root="{own}"), True, ["a", "b"]),
+        (
+            dict(type="RepeatDataset", dataset=dict(data_root="{}", data_prefix="own")),
+            0,
+            ["a", "b"],
+        ),
+        (dict(type="CustomDataset", data_root="/absent"), True, ["c", "d"]),
+        (dict(data_root="{}", data_prefix=dict(img_path="own")), True, ["a", "b"]),
+        (dict(type="ClassFolder", data_root="{own}", data_prefix=dict(img="x")), 0, ["a", "b"]),
+    ],
+)
+def test_table_is_that_of_the_config_before_that_of_the_data(folders, dataset, clean, expected):
+    text = json.dumps(dataset)
+    for name in ("own", "names.txt", ""):
+        text = text.replace(f"{{{name}}}", str(folders / name)) if name else text
+    text = text.replace('"data_root": "{}"', f'"data_root": "{folders}"')
+    cfg = Config(dict(test_dataloader=dict(dataset=json.loads(text))))
+    found = class_table(cfg, folders / "clean" if clean else None)
+    assert list(found) == expected
+
+
+def test_alexnet_has_the_classes_of_imagenet():
+    assert list(class_table(alexnet_config())) == list(imagenet_wnids())
+
+
+@pytest.mark.parametrize("dataset", [{}, dict(type="CustomDataset", data_root="/absent")])
+def test_no_table_leaves_it_to_the_tree(dataset):
+    assert class_table(Config(dict(test_dataloader=dict(dataset=dataset)))) is None

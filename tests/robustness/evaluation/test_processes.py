@@ -1,0 +1,81 @@
+"""Which files each process of each shard takes.
+
+Two evaluations never write one file at the same time.
+"""
+
+import itertools
+import subprocess
+import sys
+
+import pytest
+from tiny_runs import only_error
+
+from gcp_mm.errors import UserError
+from gcp_mm.robustness.evaluation import processes
+from gcp_mm.robustness.evaluation.processes import only_writer
+
+
+@pytest.mark.parametrize("worlds", [(1, 1), (2, 1), (1, 3), (3, 2), (2, 2, 5), (4,)])
+@pytest.mark.parametrize("number", [1, 7, 40])
+def test_shards_of_any_number_of_processes_take_each_file_once(monkeypatch, worlds, number):
+    taken = []
+    for shard, world in enumerate(worlds):
+        monkeypatch.setattr(processes, "get_world_size", lambda world=world: world)
+        for rank in range(world):
+            monkeypatch.setattr(processes, "get_rank", lambda rank=rank: rank)
+            taken.append(list(processes.share(number, (shard, len(worlds)))))
+    assert sorted(itertools.chain(*taken)) == list(range(number))
+    # A shard is the same files for any number of processes, see gcp_mm.robustness.evaluation.merge.
+    first = sorted(itertools.chain(*taken[: worlds[0]]))
+    assert first == list(range(0, number, len(worlds)))
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from gcp_mm.robustness.evaluation.processes import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path, tool_env):
+    """Return a process that writes out.json."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "out.json"], stdout=subprocess.PIPE, env=tool_env
+    )
+    assert process.stdout.readline() == b"held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_other_process_is_named_until_it_ends(holder, tool, part_c, tmp_path):
+    error = only_error(*tool("imagenet-c", part_c, "--severities", 1))
+    assert f"{str(tmp_path / 'out.json')!r} is being written by process {holder.pid} on" in error
+    assert error.endswith("): wait for it, or choose another --out")
+    assert not (tmp_path / "out.json").exists()
+    # Killed, so that the lock is left behind.
+    holder.kill()
+    holder.wait()
+    assert (tmp_path / ".out.json.lock").exists()
+    code, _, errors = tool("imagenet-c", part_c, "--severities", 1)
+    assert code == 0, errors
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_lock_is_removed_after_an_error(tmp_path):
+    with pytest.raises(ZeroDivisionError), only_writer(tmp_path / "new" / "out.json"):
+        assert (tmp_path / "new" / ".out.json.lock").exists()
+        raise ZeroDivisionError
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    named = r"file/\.out\.json\.lock' cannot be written"
+    with pytest.raises(UserError, match=named), only_writer(tmp_path / "file" / "out.json"):
+        pass
