@@ -77,15 +77,7 @@ _MAX_OBJECTS_PER_IMAGE = 100
 
 
 def coco_image_id(split: str, index: int) -> int:
-    """Return the image id of a scene, unique across both splits.
-
-    Args:
-        split: `train` or `val`.
-        index: Index of the scene in the split, from 0 to `MAX_IMAGES - 1`.
-
-    Returns:
-        Positive image id, independent of the number of scenes.
-    """
+    """Return the image id of a scene, unique across both splits."""
     return SPLIT_NAMES.index(split) * MAX_IMAGES + index + 1
 
 
@@ -94,13 +86,6 @@ def coco_annotations(scene: Scene, image_id: int) -> list[dict[str, Any]]:
 
     Objects are given by polygons, crowds by an uncompressed run-length encoding. `bbox` is
     `[x, y, width, height]` and `area` the number of pixels, both of the visible mask.
-
-    Args:
-        scene: Rendered scene.
-        image_id: Id of its image.
-
-    Returns:
-        One annotation per object, in painting order, with ids that are unique across images.
     """
     annotations = []
     for number, item in enumerate(scene.objects):
@@ -122,15 +107,7 @@ def coco_annotations(scene: Scene, image_id: int) -> list[dict[str, Any]]:
 
 
 def coco_image(scene: Scene, image_id: int) -> dict[str, Any]:
-    """Describe the image of a scene as in COCO.
-
-    Args:
-        scene: Rendered scene.
-        image_id: Id of its image.
-
-    Returns:
-        Entry of the `images` list; `file_name` is the id with 12 digits and `.jpg`.
-    """
+    """Describe the image of a scene as in COCO."""
     height, width = scene.image.shape[:2]
     return {
         "license": 1,
@@ -147,17 +124,7 @@ def coco_image(scene: Scene, image_id: int) -> dict[str, Any]:
 def coco_dataset(
     images: list[dict[str, Any]], annotations: list[dict[str, Any]], split: str
 ) -> dict[str, Any]:
-    """Assemble the content of an `instances_*.json` file.
-
-    Args:
-        images: Entries made by `coco_image`.
-        annotations: Entries made by `coco_annotations`.
-        split: `train` or `val`, for the description.
-
-    Returns:
-        Dictionary with the keys of COCO: `info`, `licenses`, `images`, `annotations` and
-        `categories`, the last with ids from 1 in the order of `SHAPE_NAMES`.
-    """
+    """Assemble the content of an `instances_*.json` file."""
     # Constant dates keep the file a function of the arguments alone.
     return {
         "info": {

@@ -17,16 +17,7 @@ _MIN_COLOR_DISTANCE = 0.35
 
 
 def sample_color(rng: np.random.Generator, taken: Sequence[np.ndarray] = ()) -> np.ndarray:
-    """Draw a colour that differs visibly from the colours in use.
-
-    Args:
-        rng: Source of randomness.
-        taken: RGB colours to keep a distance from; none by default. Where 32 draws find no colour
-            far enough from all of them, the farthest one drawn is taken.
-
-    Returns:
-        RGB colour of shape `(3,)`, float in [0, 1].
-    """
+    """Draw a colour that differs visibly from the colours in use."""
     best, best_distance = np.zeros(3), -1.0
     for _ in range(32):
         hue, saturation, value = rng.uniform([0.0, 0.15, 0.25], [1.0, 0.95, 0.95])

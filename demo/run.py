@@ -23,19 +23,7 @@ from gcp_mm.errors import UserError
 
 
 def write_montage(pictures: Sequence[Path], target: Path, columns: int = 2) -> Path:
-    """Put pictures of one size side by side, row by row.
-
-    Args:
-        pictures: Image files of equal size; a last incomplete row is left out.
-        target: The file to write.
-        columns: Pictures in a row.
-
-    Returns:
-        ``target``.
-
-    Raises:
-        UserError: If there are fewer pictures than one row has.
-    """
+    """Put pictures of one size side by side, row by row."""
     if len(pictures) < columns:
         raise UserError(f"a row of {columns} pictures is needed, got {len(pictures)}")
     images = [cv2.imread(str(path)) for path in pictures]
@@ -86,14 +74,6 @@ def run_demo(data_root: str, work_dir: str) -> None:
     """Make the data, train both networks, evaluate and draw; every step is a tool's command line.
 
     A run that was interrupted is continued, a finished one is only evaluated again.
-
-    Args:
-        data_root: Folder for the digits and the scenes.
-        work_dir: Folder for checkpoints, metrics and the picture.
-
-    Raises:
-        UserError: If a step fails, or if the detector stays below box AP50 0.60 or mask AP50
-            0.50 on the held-out images.
     """
     start = time.monotonic()
     data, work = Path(data_root), Path(work_dir)

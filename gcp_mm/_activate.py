@@ -96,9 +96,6 @@ def activate() -> None:
     Each change happens when the module that it changes has been imported, at once if it has been
     already. So the order of imports does not matter, and no OpenMMLab package is imported here.
     Calling it again does nothing.
-
-    Raises:
-        ModuleNotFoundError: If mmengine is installed and wrapt is not.
     """
     try:
         import wrapt

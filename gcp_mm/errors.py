@@ -34,15 +34,7 @@ class FileWriteError(SystemUserError):
 
     @classmethod
     def of(cls, error: OSError, what: str) -> FileWriteError:
-        """Explain an error of the system.
-
-        Args:
-            error: What the system said.
-            what: Which file cannot be written, as a clause.
-
-        Returns:
-            The error with a reason and, where there is one, a remedy. It has the same ``errno``.
-        """
+        """Explain an error of the system."""
         # One of ours has its reason beside its message: what is said of the file is said once.
         whole = isinstance(error, UserError) and not isinstance(error, cls)
         reason = str(error) if whole else error.strerror or str(error)

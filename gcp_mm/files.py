@@ -24,14 +24,7 @@ _LONGEST = 230
 
 
 def sha256(filename: str | os.PathLike[str]) -> str:
-    """Compute the sha256 of a file.
-
-    Args:
-        filename: Path of the file.
-
-    Returns:
-        64 hexadecimal digits.
-    """
+    """Compute the sha256 of a file."""
     digest = hashlib.sha256()
     with Path(filename).expanduser().open("rb") as file:
         while block := file.read(1 << 20):
@@ -40,16 +33,7 @@ def sha256(filename: str | os.PathLike[str]) -> str:
 
 
 def why_absent(path: str | os.PathLike[str], wanted: str = "file") -> str:
-    """Say why there is nothing to use at a path that somebody has given.
-
-    Args:
-        path: The path.
-        wanted: 'file' or 'folder'.
-
-    Returns:
-        The end of a sentence: 'does not exist', or what is in the way, such as a link to nothing, a
-        loop of links, a folder without rights, a file where a folder has to be.
-    """
+    """Say why there is nothing to use at a path that somebody has given."""
     path = Path(path).expanduser()
     try:
         path.stat()
@@ -83,19 +67,7 @@ def abbreviate(names: Iterable[str], limit: int = 4) -> str:
 
 
 def path_below(folder: str | os.PathLike[str], name: str, source: str) -> Path:
-    """Return where a name that comes out of a file leads, if that is below a folder.
-
-    Args:
-        folder: The folder.
-        name: With slashes, such as a cell, or ``file_name`` of an annotation.
-        source: What it comes from, for the message.
-
-    Returns:
-        ``folder/name``.
-
-    Raises:
-        UserError: If the name is absolute, has a part ``..``, or is none of a file at all.
-    """
+    """Return where a name that comes out of a file leads, if that is below a folder."""
     # Backslashes and drives, because files come from other systems.
     parts = re.split(r"[/\\]", name) if isinstance(name, str) else []
     wrong = not parts or not all(parts) or {".", ".."} & set(parts) or ":" in parts[0]
@@ -108,19 +80,7 @@ def path_below(folder: str | os.PathLike[str], name: str, source: str) -> Path:
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes | str, what: str = "file") -> Path:
-    """Write a file that is complete or, whatever happens, as it was before.
-
-    Args:
-        path: The file; its folder is made if needed.
-        content: What it holds. Text is written as UTF-8.
-        what: What it is to the user, such as 'result file', for the message.
-
-    Returns:
-        The path.
-
-    Raises:
-        FileWriteError: If it cannot be written, an OSError and a UserError.
-    """
+    """Write a file that is complete or, whatever happens, as it was before."""
     path = Path(path)
     try:
         with atomic_open(path) as file:
@@ -137,16 +97,6 @@ def atomic_open(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     It is written beside its place as ``.<name>.part``, under a lock that ends with the process, so
     that several writers have a file each and what a killed one left is used up by the next. After
     an error it is removed. The mode is that of the file it replaces, or of any new file.
-
-    Args:
-        path: The file; its folder is made if needed. A link is replaced, not followed; a device or
-            a pipe is written to.
-
-    Yields:
-        A binary file.
-
-    Raises:
-        OSError: If it cannot be written.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

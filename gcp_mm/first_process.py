@@ -16,17 +16,6 @@ def on_first_process(function: Callable[[], _Result]) -> _Result:
     """Call a function in the first process and give its result, or its error, to all.
 
     So a folder is listed once, and no process waits for one that has met an error.
-
-    Args:
-        function: Returns something that can be pickled.
-
-    Returns:
-        What it returns.
-
-    Raises:
-        UserError: In every process, if the function raises it.
-        Exception: In the first process what the function raises, and in the others a RuntimeError
-            that names it: they must not wait for what will not come.
     """
     box: list = [None, None]
     if get_rank() == 0:

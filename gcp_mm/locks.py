@@ -33,14 +33,7 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.E
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file, without waiting.
-
-    Args:
-        descriptor: The file.
-
-    Returns:
-        False if another process has it locked, None if the file system has no locks.
-    """
+    """Lock an open file, without waiting."""
     if fcntl is None:
         return None
     try:
@@ -55,12 +48,7 @@ def try_lock(descriptor: int) -> bool | None:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Say whether an open file still has this name.
-
-    Args:
-        descriptor: The file.
-        path: The name.
-    """
+    """Say whether an open file still has this name."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
@@ -100,12 +88,7 @@ class Lock:
         self._descriptor: int | None = None
 
     def acquire(self) -> Lock:
-        """Take the lock, or say who has it.
-
-        Raises:
-            FileHeldError: If another process, or this one, holds it; names it.
-            FileWriteError: If the lock file cannot be written.
-        """
+        """Take the lock, or say who has it."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for tries in itertools.count(1):

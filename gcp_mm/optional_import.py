@@ -10,11 +10,7 @@ from mmengine.logging import print_log
 
 
 def import_available(modules: Iterable[str]) -> None:
-    """Import modules for what they register, up to the first that cannot be imported.
-
-    Args:
-        modules: Their names; a warning names the one that is not available, and the reason.
-    """
+    """Import modules for what they register, up to the first that cannot be imported."""
     for module in modules:
         try:
             importlib.import_module(module)

@@ -74,16 +74,7 @@ POSITIVE = Kind("a whole number from 1", lambda value: _is_count(value) and valu
 
 
 def why_unfit(value: Any, form: Any, where: str = "") -> str | None:
-    """Say where a value has another form than it should have.
-
-    Args:
-        value: As ``json.loads`` gives it.
-        form: See the module.
-        where: Path of the value in its file.
-
-    Returns:
-        A clause such as ``cells/fog/1/total is -3, not a whole number from 1``; None if it fits.
-    """
+    """Say where a value has another form than it should have."""
     if isinstance(form, Maybe):
         return None if value is None else why_unfit(value, form.form, where)
     if isinstance(form, Kind):
@@ -114,19 +105,7 @@ def why_unfit(value: Any, form: Any, where: str = "") -> str | None:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Plain data.
-
-    Raises:
-        OSError: If the file cannot be read.
-        UserError: If it is no JSON, which has no NaN and no infinity either; says why, without the
-            path.
-    """
+    """Read a JSON file."""
     text = Path(path).read_bytes()
     try:
         content = json.loads(
@@ -161,27 +140,12 @@ def _short(value: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """Return the SHA-256 of plain data.
-
-    Args:
-        value: Of mappings, sequences, texts and numbers; the order of keys does not matter.
-
-    Returns:
-        64 hexadecimal digits.
-    """
+    """Return the SHA-256 of plain data."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Name the settings in which two measurements differ.
-
-    Args:
-        found: Settings of an existing measurement.
-        wanted: Settings of the one that is asked for.
-
-    Returns:
-        A phrase for each differing key, with both values.
-    """
+    """Name the settings in which two measurements differ."""
     return [
         f"{key} is {found.get(key)!r} there and {wanted.get(key)!r} here"
         for key in sorted(found.keys() | wanted.keys())

@@ -11,14 +11,7 @@ _LONGEST = 1_000_000
 
 
 def read_config_text(text: Any) -> dict[str, Any] | None:
-    """Read what ``Config.pretty_text`` writes, which every checkpoint of mmengine holds.
-
-    Args:
-        text: Assignments of literals and ``dict(...)``.
-
-    Returns:
-        The values by name; names such as ``inf`` as text. None if it is something else.
-    """
+    """Read what ``Config.pretty_text`` writes, which every checkpoint of mmengine holds."""
     if not isinstance(text, str) or not 0 < len(text) <= _LONGEST:
         return None
     try:
@@ -52,16 +45,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def differences(old: Any, new: Any, key: str) -> Iterator[str]:
-    """Yield ``key: old, now new`` for each value of a setting that differs.
-
-    Args:
-        old: The setting of a checkpoint.
-        new: That of a config.
-        key: Its dotted name.
-
-    Yields:
-        One text for each.
-    """
+    """Yield ``key: old, now new`` for each value of a setting that differs."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in {**old, **new}:
             # Pretrained weights are not looked at by a run that continues.

@@ -61,12 +61,6 @@ def wrapper_prefix(names: Iterable[str]) -> str:
     """Find what wrappers of a network have put before every name.
 
     DataParallel and DistributedDataParallel call it ``module``, ``torch.compile`` ``_orig_mod``.
-
-    Args:
-        names: Names of a state dict.
-
-    Returns:
-        For example ``'module.'`` or ``'module._orig_mod.'``; '' if some names have none.
     """
     names = list(names)
     prefix = _WRAPPERS.match(names[0])[0] if names else ""
@@ -76,14 +70,7 @@ def wrapper_prefix(names: Iterable[str]) -> str:
 
 
 def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
-    """Take the weights out of a checkpoint and drop the prefix of wrappers.
-
-    Args:
-        checkpoint: A training checkpoint with ``state_dict``, or a state dict itself.
-
-    Returns:
-        The tensors by their names in the network.
-    """
+    """Take the weights out of a checkpoint and drop the prefix of wrappers."""
     state_dict = checkpoint.get("state_dict", checkpoint)
     prefix = wrapper_prefix(state_dict) or "module."
     return {name.removeprefix(prefix): tensor for name, tensor in state_dict.items()}
@@ -102,15 +89,6 @@ def compare(
 
     ``num_batches_tracked`` counters do not count: checkpoints before torch 1.0 have none, and
     nothing depends on them.
-
-    Args:
-        network: State dict of the network.
-        checkpoint: State dict from a file, with the same naming.
-        any_shape: Ends of names that count as loaded whatever their shape is, such as
-            :data:`ADAPTED` where mmpretrain does the loading.
-
-    Returns:
-        The coverage of the network by the checkpoint.
     """
     loaded, missing, mismatched = [], [], []
     for name, tensor in network.items():

@@ -57,11 +57,7 @@ def begins_like_torch(beginning: bytes) -> bool:
 
 
 def is_safetensors(path: str | Path) -> bool:
-    """Say whether a file is read and written as safetensors: whether its suffix says so.
-
-    Args:
-        path: A path or an address.
-    """
+    """Say whether a file is read and written as safetensors: whether its suffix says so."""
     return str(path).lower().endswith(SUFFIX)
 
 
@@ -97,14 +93,7 @@ def other_kind(path: Path) -> str | None:
 
 
 def several_files(path: Path) -> str | None:
-    """Say why a path is no single checkpoint, if it is a folder or the index of shards.
-
-    Args:
-        path: The path.
-
-    Returns:
-        The end of a sentence that begins with the path, None if it is a single file or nothing.
-    """
+    """Say why a path is no single checkpoint, if it is a folder or the index of shards."""
     shards = path.is_dir() and next(iter(sorted(path.glob(f"*{INDEX_SUFFIX}"))), None)
     if path.name.lower().endswith(INDEX_SUFFIX) or shards:
         return (
@@ -128,14 +117,7 @@ _BLOCK = 1 << 20
 
 
 def check_file(path: Path) -> None:
-    """Compare a file with the checksums in it, if it has the form that has some.
-
-    Args:
-        path: A file of ``torch.save``.
-
-    Raises:
-        UserError: If it is damaged or truncated.
-    """
+    """Compare a file with the checksums in it, if it has the form that has some."""
     with path.open("rb") as file:
         if file.read(len(MAGIC[0])) != MAGIC[0]:
             return
@@ -150,13 +132,6 @@ def check_archive(path: Path) -> None:
 
     An archive all of whose checksums are 0 was written without them
     (``torch.serialization.set_crc32_options(False)``) and passes.
-
-    Args:
-        path: A file that begins as a zip archive.
-
-    Raises:
-        UserError: If a record is damaged, or the archive is not one of ``torch.save``.
-        zipfile.BadZipFile, OSError, EOFError: If it is no complete archive.
     """
     where = f"checkpoint {str(path)!r} ({path.stat().st_size} bytes)"
     with zipfile.ZipFile(path) as archive:
@@ -197,13 +172,6 @@ def check_archive(path: Path) -> None:
 
 
 def is_web_page(path: Path) -> bool:
-    """Say whether a file begins like HTML or XML, which no checkpoint does.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Whether its first character other than white space is ``<``.
-    """
+    """Say whether a file begins like HTML or XML, which no checkpoint does."""
     with path.open("rb") as file:
         return file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")

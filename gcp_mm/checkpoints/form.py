@@ -22,19 +22,7 @@ _MANY = 1 << 28
 
 
 def check_form(loaded: Any, filename: str | Path, on_meta: bool = False) -> Mapping[str, Tensor]:
-    """Check that a checkpoint holds a state dict of dense real tensors.
-
-    Args:
-        loaded: What the file holds: a dict with ``state_dict``, or a state dict itself.
-        filename: The file, for the message.
-        on_meta: Whether it was loaded to the meta device, for its names and shapes alone.
-
-    Returns:
-        The state dict, as it is in the file.
-
-    Raises:
-        UserError: If it holds something else; names the entry.
-    """
+    """Check that a checkpoint holds a state dict of dense real tensors."""
     where = f"checkpoint {str(filename)!r}"
     if not isinstance(loaded, Mapping):
         raise UserError(
@@ -69,15 +57,7 @@ def check_form(loaded: Any, filename: str | Path, on_meta: bool = False) -> Mapp
 
 
 def check_training(loaded: Mapping[str, Any], filename: str | Path) -> None:
-    """Check that a checkpoint has what mmengine's runner continues a training with.
-
-    Args:
-        loaded: What the file holds, with ``message_hub``.
-        filename: The file, for the message.
-
-    Raises:
-        UserError: If something is missing or of another form; names the entry.
-    """
+    """Check that a checkpoint has what mmengine's runner continues a training with."""
     expected = {
         "meta": {"epoch": int, "iter": int},
         "message_hub": dict.fromkeys(("log_scalars", "runtime_info", "resumed_keys"), Mapping),
@@ -116,12 +96,7 @@ def _check_classes(loaded: Mapping[str, Any], where: str) -> None:
 
 
 def tensor_fault(tensor: Tensor, on_meta: bool = False) -> str | None:
-    """Say why a tensor cannot be the weight of a network, None if it can.
-
-    Args:
-        tensor: The tensor.
-        on_meta: Whether the file was loaded to the meta device.
-    """
+    """Say why a tensor cannot be the weight of a network, None if it can."""
     if tensor.is_nested or tensor.layout != torch.strided:
         return f"a tensor of the layout {tensor.layout}"
     if tensor.is_quantized:
@@ -160,28 +135,13 @@ _STATISTICS = ("running_mean", "running_var")
 
 
 def weight_names(network: nn.Module) -> list[str]:
-    """List the parameters and the running statistics of a network.
-
-    Args:
-        network: The network.
-
-    Returns:
-        Their names in its state dict.
-    """
+    """List the parameters and the running statistics of a network."""
     buffers = [name for name, _ in network.named_buffers() if name.endswith(_STATISTICS)]
     return [name for name, _ in network.named_parameters()] + buffers
 
 
 def find_not_finite(tensors: Mapping[str, Tensor], names: Iterable[str]) -> list[str]:
-    """List the tensors that hold a NaN or an infinity.
-
-    Args:
-        tensors: A state dict.
-        names: Which of them to look at; absent ones are left out.
-
-    Returns:
-        The names, in the order given.
-    """
+    """List the tensors that hold a NaN or an infinity."""
     return [
         name
         for name in names
@@ -192,16 +152,7 @@ def find_not_finite(tensors: Mapping[str, Tensor], names: Iterable[str]) -> list
 
 
 def check_finite(network: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> None:
-    """Refuse a file whose weights are not finite: whatever is measured with them is wrong.
-
-    Args:
-        network: The network that is about to get them.
-        weights: The state dict of the file.
-        source: Where it comes from.
-
-    Raises:
-        UserError: If a parameter or a running statistic is not finite.
-    """
+    """Refuse a file whose weights are not finite: whatever is measured with them is wrong."""
     names = weight_names(network)
     if bad := find_not_finite(weights, names):
         raise UserError(

@@ -40,11 +40,7 @@ _BLOCK, _MEGABYTE = 1 << 16, 1_000_000
 
 
 def place(url: str) -> Path:
-    """Return where the file of an address is kept, below torch's hub folder.
-
-    Args:
-        url: An http or https address.
-    """
+    """Return where the file of an address is kept, below torch's hub folder."""
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     name = Path(urlparse(url).path).name
     name = name if name not in ("", ".", "..") else "checkpoint"
@@ -55,17 +51,7 @@ def place(url: str) -> Path:
 
 
 def fetch(url: str) -> tuple[Path, bool]:
-    """Make sure that the file of an address is there, and log which one it is.
-
-    Args:
-        url: An http or https address.
-
-    Returns:
-        Its path, and whether it was downloaded now.
-
-    Raises:
-        UserError: If it cannot be had, or is not what its name says.
-    """
+    """Make sure that the file of an address is there, and log which one it is."""
     target = place(url)
     digits = _digits(target.name)
     known = sha256(target) if target.is_file() else None
@@ -120,11 +106,7 @@ def _agrees(path: Path, digits: str) -> bool:
 
 
 def forget(target: Path) -> None:
-    """Remove a file that :func:`fetch` downloaded and that turned out to be no checkpoint.
-
-    Args:
-        target: Its path.
-    """
+    """Remove a file that :func:`fetch` downloaded and that turned out to be no checkpoint."""
     for path in (target, _record(target)):
         path.unlink(missing_ok=True)
 

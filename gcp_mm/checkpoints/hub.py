@@ -47,27 +47,12 @@ class Address:
 
 
 def is_address(filename: object) -> bool:
-    """Say whether a checkpoint is named by an address of the hub.
-
-    Args:
-        filename: A path or an address.
-    """
+    """Say whether a checkpoint is named by an address of the hub."""
     return isinstance(filename, str) and filename.startswith(SCHEME)
 
 
 def parse(address: str) -> Address:
-    """Take an address apart.
-
-    Args:
-        address: ``hf://OWNER/NAME/FILE`` or ``hf://OWNER/NAME@REVISION/FILE``; FILE may lie in
-            folders.
-
-    Returns:
-        Its parts.
-
-    Raises:
-        UserError: If it is none, or could name a place outside of the repository.
-    """
+    """Take an address apart."""
     match = _ADDRESS.fullmatch(address)
     parts = match["file"].split("/") if match else [""]
     names = [match["repository"], match["revision"] or ""] if match else []
@@ -89,17 +74,6 @@ def download(address: str) -> Path:
 
     Of several processes one downloads: huggingface_hub locks the file in the cache, and the others
     wait for it.
-
-    Args:
-        address: See :func:`parse`.
-
-    Returns:
-        The path in the cache, which ends in FILE.
-
-    Raises:
-        CheckpointNotFoundError: If there is no such repository, revision or file.
-        UserError: If the package is missing, the file cannot be had, or what came is not the file;
-            it is not kept then.
     """
     parsed = parse(address)
     library = _library(parsed)

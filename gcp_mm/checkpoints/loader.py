@@ -75,18 +75,7 @@ def _allowed_globals() -> list:
 
 
 def find_checkpoint(filename: str | Path) -> Path:
-    """Find a checkpoint on disk, or fetch it from the Hugging Face Hub.
-
-    Args:
-        filename: Path of the file, where ``~`` is the home folder, or ``hf://OWNER/NAME/FILE``.
-
-    Returns:
-        The path; of a file of the hub, that in its cache.
-
-    Raises:
-        CheckpointNotFoundError: If there is no such file.
-        UserError: If it is one of several files, or cannot be fetched.
-    """
+    """Find a checkpoint on disk, or fetch it from the Hugging Face Hub."""
     if hub.is_address(filename):
         return hub.download(str(filename))
     path = Path(filename).expanduser()
@@ -107,18 +96,6 @@ def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
     A file is read as safetensors if its name ends so, and as one of ``torch.save`` otherwise.
     Setting the environment variable ``GCP_MM_ALLOW_UNSAFE_CHECKPOINTS=1`` allows arbitrary
     pickles, for files whose origin is trusted.
-
-    Args:
-        filename: What :func:`find_checkpoint` takes.
-        map_location: As in ``torch.load``.
-
-    Returns:
-        What the file holds, usually a dict with ``state_dict`` and ``meta``.
-
-    Raises:
-        CheckpointNotFoundError: If there is no such file.
-        UnsafeCheckpointError: If the file refers to code.
-        UserError: If the file is truncated or is not a checkpoint.
     """
     path = find_checkpoint(filename)
     if is_safetensors(path):
@@ -190,17 +167,6 @@ def load_from_url(filename: str, map_location: Any = None) -> Any:
     """Download a checkpoint into torch's hub folder and load it safely.
 
     Only the first process of a node downloads; see :mod:`gcp_mm.checkpoints.http_file`.
-
-    Args:
-        filename: An http or https address.
-        map_location: As in ``torch.load``.
-
-    Returns:
-        What the file holds.
-
-    Raises:
-        UserError: If the download fails, is incomplete or does not match the digest; the file is
-            not kept then.
     """
     rank, world_size = get_dist_info()
     local_rank = int(os.environ.get("LOCAL_RANK", rank))
@@ -223,34 +189,12 @@ def load_from_url(filename: str, map_location: Any = None) -> Any:
 
 
 def load_from_hub(filename: str, map_location: Any = None) -> Any:
-    """Load ``hf://OWNER/NAME/FILE``, from the cache of huggingface_hub or through it.
-
-    Args:
-        filename: See :func:`gcp_mm.checkpoints.hub.parse`.
-        map_location: As in ``torch.load``.
-
-    Returns:
-        What the file holds.
-
-    Raises:
-        UserError: If it cannot be had or read.
-    """
+    """Load ``hf://OWNER/NAME/FILE``, from the cache of huggingface_hub or through it."""
     return load_from_file(hub.download(filename), map_location)
 
 
 def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
-    """Load ``torchvision://NAME``, the weights that torchvision publishes for a model.
-
-    Args:
-        filename: For example ``torchvision://resnet50`` or ``torchvision://resnet50.imagenet1k_v2``.
-        map_location: As in ``torch.load``.
-
-    Returns:
-        The state dict.
-
-    Raises:
-        UserError: If torchvision has no weights of that name, or the download fails.
-    """
+    """Load ``torchvision://NAME``, the weights that torchvision publishes for a model."""
     name = filename.partition("://")[2]
     urls = get_torchvision_models()
     if name not in urls:
@@ -259,18 +203,7 @@ def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
 
 
 def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
-    """Load ``open-mmlab://NAME`` or ``mmcls://NAME`` from where mmengine's tables say it is.
-
-    Args:
-        filename: The name with its scheme.
-        map_location: As in ``torch.load``.
-
-    Returns:
-        What the file holds; of ``mmcls://`` the weights of the backbone.
-
-    Raises:
-        UserError: If the tables have no such name, or the file cannot be had.
-    """
+    """Load ``open-mmlab://NAME`` or ``mmcls://NAME`` from where mmengine's tables say it is."""
     scheme, _, name = filename.partition("://")
     if scheme == "mmcls":
         places = get_mmcls_models()

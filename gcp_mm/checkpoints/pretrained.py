@@ -23,15 +23,7 @@ CLASSIFIER_PARTS = ("fc.", "head.", "neck.", "classifier.")
 
 
 def check_pretrained_exists(checkpoint: str, key: str = "model.backbone.init_cfg") -> None:
-    """Check that a pretrained file is there, and say how to get one if not.
-
-    Args:
-        checkpoint: A path or an address; addresses are not looked at.
-        key: The config key of the initialiser that names it.
-
-    Raises:
-        CheckpointNotFoundError: If it is a path without a file.
-    """
+    """Check that a pretrained file is there, and say how to get one if not."""
     if "://" in checkpoint or Path(checkpoint).expanduser().is_file():
         return
     name = Path(checkpoint).stem
@@ -51,27 +43,7 @@ def load_pretrained_backbone(
     map_location: str = "cpu",
     strict: bool = True,
 ) -> Coverage:
-    """Load the backbone of a classification checkpoint and report ``loaded N of M tensors``.
-
-    Args:
-        backbone: The network that receives the weights.
-        checkpoint: A path, an http(s) address, ``torchvision://NAME`` or
-            ``hf://OWNER/NAME/FILE``.
-        prefix: What the names of the backbone's tensors begin with in the file: ``'backbone.'``
-            for a classifier of mmpretrain, None for a bare backbone (a classifier's last layers
-            in the file are then left out).
-        map_location: Where the file's tensors are put first.
-        strict: If True, every tensor of the backbone has to be in the file with the same shape,
-            and the file may hold no further one of a backbone. If False, what fits is loaded and
-            the rest is logged.
-
-    Returns:
-        What was loaded and what was not.
-
-    Raises:
-        CheckpointNotFoundError: If the file does not exist.
-        CheckpointMismatchError: If nothing fits, or with ``strict`` if anything does not.
-    """
+    """Load the backbone of a classification checkpoint and report ``loaded N of M tensors``."""
     fitting, coverage = cover(backbone, checkpoint, prefix, strict, map_location)
     backbone.load_state_dict(fitting, strict=False)
     details = coverage.details()
@@ -92,24 +64,7 @@ def cover(
     any_shape: tuple[str, ...] = (),
     switch: str = "init_cfg.strict=False",
 ) -> tuple[dict[str, Tensor], Coverage]:
-    """Read a file and check that it belongs to a network, which stays as it is.
-
-    Args:
-        network: The network that is to get the weights.
-        checkpoint: See :func:`load_pretrained_backbone`, as the following three.
-        prefix: What the names of the network's tensors begin with in the file.
-        strict: Whether everything has to fit; if False, something.
-        map_location: Where the file's tensors are put.
-        any_shape: See :func:`gcp_mm.checkpoints.coverage.compare`.
-        switch: The setting that loads what fits, for the message.
-
-    Returns:
-        The tensors that fit by their names, and what does and what does not.
-
-    Raises:
-        CheckpointNotFoundError: If the file does not exist.
-        CheckpointMismatchError: If it belongs to another network.
-    """
+    """Read a file and check that it belongs to a network, which stays as it is."""
     check_pretrained_exists(checkpoint)
     state_dict = weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location))
     if prefix:
@@ -145,14 +100,7 @@ def cover(
 
 
 def classifier_scope(cfg: Config) -> str:
-    """Return the default scope of a config, which has to be that of classifiers.
-
-    Args:
-        cfg: The config.
-
-    Raises:
-        UserError: If it is the config of something else.
-    """
+    """Return the default scope of a config, which has to be that of classifiers."""
     scope = cfg.get("default_scope", "mmpretrain")
     if scope != "mmpretrain":
         raise UserError(
@@ -167,21 +115,6 @@ def load_model(cfg: Config, checkpoint: str | Path) -> nn.Module:
 
     The initialisation of the config does not run, so that pretrained files it names need not be
     there. Every tensor of the network has to be in the file.
-
-    Args:
-        cfg: A classification config.
-        checkpoint: A file with ``state_dict``, or a state dict itself, ``.pth`` or
-            ``.safetensors``; or an address ``hf://OWNER/NAME/FILE``.
-
-    Returns:
-        The classifier on the CPU, in evaluation mode; called with images it returns logits.
-
-    Raises:
-        CheckpointNotFoundError: If there is no such file.
-        CheckpointMismatchError: If the file lacks a tensor of the network, has one of another
-            shape, or one that the network has not.
-        UserError: If the config is none of a classifier, or the file cannot be read or holds
-            weights that are not finite.
     """
     scope = classifier_scope(cfg)
     loaded = load_from_file(checkpoint, "cpu")

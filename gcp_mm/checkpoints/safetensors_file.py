@@ -34,21 +34,7 @@ _ORDER, _FORMAT = "gcp_mm.entries", {"format": "pt"}
 
 
 def load_safetensors(path: Path, map_location: Any = None) -> dict[str, Any]:
-    """Load a file; the tensors do not depend on it afterwards.
-
-    Args:
-        path: The file.
-        map_location: As in ``torch.load``. None is the CPU: the file does not say where its
-            tensors were.
-
-    Returns:
-        What was written, usually with ``state_dict`` and ``meta``; for a file of another program
-        the tensors by name.
-
-    Raises:
-        UserError: If the package safetensors is missing, or the file is damaged or is none. Damage
-            inside the numbers is seen in files of this module alone.
-    """
+    """Load a file; the tensors do not depend on it afterwards."""
     library = _library("safetensors")
     try:
         with library.safe_open(str(path), framework="pt", device="cpu") as file:
@@ -79,20 +65,7 @@ def load_safetensors(path: Path, map_location: Any = None) -> dict[str, Any]:
 
 
 def safetensors_bytes(checkpoint: Mapping[str, Any]) -> bytes:
-    """Serialise a checkpoint.
-
-    Args:
-        checkpoint: With ``state_dict``, tensors by name, and entries of plain data; or tensors by
-            name, which make a file as other programs write it.
-
-    Returns:
-        The content of the file. :func:`load_safetensors` gives the checkpoint back, equal in
-        every bit, key, order and type; of a bare state dict, tensors and names alone.
-
-    Raises:
-        UserError: If the package safetensors is missing, or something in the checkpoint is
-            neither plain data nor a tensor that the format has.
-    """
+    """Serialise a checkpoint."""
     library = _library("safetensors.torch")
     tensors: dict[str, Tensor] = {}
     texts = dict(_FORMAT)

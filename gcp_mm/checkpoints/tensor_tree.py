@@ -34,20 +34,7 @@ _DTYPES = {
 
 
 def encode(value: Any, tensors: dict[str, Tensor], name: str, inline: bool = True) -> Any:
-    """Replace the tensors of nested data by their names.
-
-    Args:
-        value: Tensors, numbers, texts, None, and dicts, lists and tuples of them.
-        tensors: Receives the tensors by name.
-        name: Name of the value; what is in it is called ``name/key``, or ``key`` if that is empty.
-        inline: Write tensors of one number into the data.
-
-    Returns:
-        What ``json.dumps`` takes, equal in every bit, key, order and type after :func:`decode`.
-
-    Raises:
-        UserError: If there is anything else in it.
-    """
+    """Replace the tensors of nested data by their names."""
     if isinstance(value, Tensor):
         return _encode_tensor(value, tensors, name, inline)
     if value is None or type(value) in (bool, int, float, str):
@@ -88,20 +75,7 @@ def _encode_tensor(value: Tensor, tensors: dict[str, Tensor], name: str, inline:
 
 
 def decode(data: Any, tensors: Mapping[str, Tensor], left: set[str]) -> Any:
-    """Put tensors back into nested data: the inverse of :func:`encode`.
-
-    Args:
-        data: From ``json.loads``.
-        tensors: By name.
-        left: Names of tensors; those that are used are taken out.
-
-    Returns:
-        The nested data.
-
-    Raises:
-        LookupError, TypeError, ValueError, RuntimeError, AttributeError: If the data were not made
-            by :func:`encode`, or name a tensor that is not there.
-    """
+    """Put tensors back into nested data: the inverse of :func:`encode`."""
     if isinstance(data, list):
         return [decode(item, tensors, left) for item in data]
     if not isinstance(data, dict):

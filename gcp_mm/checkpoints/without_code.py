@@ -51,12 +51,6 @@ def without_code(load: Callable) -> Callable:
     """Wrap a loader: leave out the texts that mmengine runs as Python.
 
     A training that is resumed has its own config, and writes that into its next checkpoint.
-
-    Args:
-        load: A loader of ``CheckpointLoader``.
-
-    Returns:
-        One of the same name, which mmengine logs. It refuses what holds no weights.
     """
 
     @functools.wraps(load)
@@ -201,15 +195,7 @@ def stand_ins() -> list[tuple[Callable, str]]:
 
 
 def plain(value: Any, seen: dict[int, Any] | None = None) -> Any:
-    """Put NumPy's arrays and dtypes in the place of the stand-ins, in nested containers.
-
-    Args:
-        value: What was loaded; dicts, lists and history buffers are changed in place.
-        seen: What was met already, by id: containers can be shared, or hold themselves.
-
-    Returns:
-        The same with NumPy's own types.
-    """
+    """Put NumPy's arrays and dtypes in the place of the stand-ins, in nested containers."""
     seen = {} if seen is None else seen
     if isinstance(value, PlainArray):
         return value.view(np.ndarray)

@@ -40,11 +40,7 @@ RECORDS = "landscape.jsonl"
 
 
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say which images are measured, and where.
-
-    Args:
-        parser: The parser of a command.
-    """
+    """Add the arguments that say which images are measured, and where."""
     parser.add_argument("--split", choices=SPLITS, default="train", help="where images come from")
     parser.add_argument("--batches", type=int, default=1, help="number of batches")
     parser.add_argument("--batch-size", type=int, default=256, help="images in a batch")
@@ -52,15 +48,7 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_device(args: argparse.Namespace, command: str) -> torch.device:
-    """Return the device that the arguments name.
-
-    Args:
-        args: The parsed command line.
-        command: Its name, for the messages.
-
-    Raises:
-        UserError: If there is no such device, or several processes are asked for.
-    """
+    """Return the device that the arguments name."""
     if args.launcher != "none":
         raise UserError(f"{command} runs in one process; leave out --launcher {args.launcher}")
     import torch
@@ -72,11 +60,7 @@ def check_device(args: argparse.Namespace, command: str) -> torch.device:
 
 
 def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say what is measured on which images.
-
-    Args:
-        parser: The parser of a command.
-    """
+    """Add the arguments that say what is measured on which images."""
     add_common_arguments(parser)
     parser.add_argument("checkpoint", help="weights to measure around")
     parser.add_argument("--out", type=Path, help="result file (.json); an unfinished one continues")
@@ -103,18 +87,7 @@ class Measurement:
 
 
 def prepare(args: argparse.Namespace, kind: str) -> Measurement:
-    """Load what the arguments name.
-
-    Args:
-        args: From :func:`add_measurement_arguments`.
-        kind: 'surface' or 'curvature'.
-
-    Returns:
-        The measurement; its settings hold digests of model, checkpoint and images.
-
-    Raises:
-        UserError: If something is missing or does not fit.
-    """
+    """Load what the arguments name."""
     # Imported here, because they take seconds and --help should not.
     from gcp_mm.checkpoints.loader import find_checkpoint
     from gcp_mm.checkpoints.pretrained import load_model
@@ -148,11 +121,7 @@ def _digest(content: bytes) -> str:
 
 
 def add_surface_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command.
-
-    Args:
-        subparsers: Those of the tool.
-    """
+    """Add the command."""
     parser = subparsers.add_parser(
         "surface",
         help="loss on a line or a plane through the weights",
@@ -184,14 +153,7 @@ def add_surface_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def measure_surface(args: argparse.Namespace) -> None:
-    """Measure the points that the result file lacks; each one is written when it is done.
-
-    Args:
-        args: The parsed command line.
-
-    Raises:
-        UserError: If something is missing, does not fit, or belongs to another measurement.
-    """
+    """Measure the points that the result file lacks; each one is written when it is done."""
     # Imported here, because it takes seconds and --help should not.
     from gcp_mm.landscape.surface import make_grid
 
@@ -262,11 +224,7 @@ _STAGES = {
 
 
 def add_curvature_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command.
-
-    Args:
-        subparsers: Those of the tool.
-    """
+    """Add the command."""
     parser = subparsers.add_parser(
         "curvature",
         help="Hessian eigenvalues, trace and spectral density",
@@ -291,14 +249,7 @@ def add_curvature_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def measure_curvature(args: argparse.Namespace) -> None:
-    """Measure what the result file lacks; each stage is written when it is done.
-
-    Args:
-        args: The parsed command line.
-
-    Raises:
-        UserError: If something is missing, does not fit, or belongs to another measurement.
-    """
+    """Measure what the result file lacks; each stage is written when it is done."""
     measurement = prepare(args, "curvature")
     with hold_file(measurement.out, "is being written", "wait for it, or choose another --out"):
         _measure_spectrum(args, measurement)

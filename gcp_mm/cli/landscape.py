@@ -32,11 +32,7 @@ HOOK = "gcp_mm.LandscapeHook"
 
 
 def add_run_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command.
-
-    Args:
-        subparsers: Those of the tool.
-    """
+    """Add the command."""
     parser = subparsers.add_parser(
         "run",
         help="train and probe",
@@ -52,14 +48,7 @@ def add_run_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def with_hook(cfg: Config) -> Config:
-    """Add the landscape hook to a config that has none.
-
-    Args:
-        cfg: A classification config; changed in place.
-
-    Returns:
-        The config.
-    """
+    """Add the landscape hook to a config that has none."""
     hooks = cfg.get("custom_hooks") or []
     if not any(hook["type"] in (HOOK, "LandscapeHook") for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type=HOOK)]
@@ -67,14 +56,7 @@ def with_hook(cfg: Config) -> Config:
 
 
 def train_and_probe(args: argparse.Namespace) -> None:
-    """Train.
-
-    Args:
-        args: The parsed command line.
-
-    Raises:
-        UserError: As :func:`gcp_mm.engine.runner.train` and the hook.
-    """
+    """Train."""
     # Imported here, because they take seconds and --help should not.
     from gcp_mm.engine.output import print_results_of_training, shown
     from gcp_mm.engine.runner import train
@@ -90,11 +72,7 @@ def train_and_probe(args: argparse.Namespace) -> None:
 
 
 def add_probe_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command.
-
-    Args:
-        subparsers: Those of the tool.
-    """
+    """Add the command."""
     parser = subparsers.add_parser(
         "probe",
         help="probe checkpoints on the same images",
@@ -131,14 +109,7 @@ def add_probe_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def probe_files(args: argparse.Namespace) -> None:
-    """Probe the checkpoints that the file lacks; each measurement is written when it is done.
-
-    Args:
-        args: The parsed command line.
-
-    Raises:
-        UserError: If something is missing, does not fit, or belongs to another measurement.
-    """
+    """Probe the checkpoints that the file lacks; each measurement is written when it is done."""
     # Imported here, because they take seconds and --help should not.
     from gcp_mm.landscape.offline import probe_checkpoints
 
@@ -174,11 +145,7 @@ def probe_files(args: argparse.Namespace) -> None:
 
 
 def add_plot_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command.
-
-    Args:
-        subparsers: Those of the tool.
-    """
+    """Add the command."""
     parser = subparsers.add_parser(
         "plot",
         help="draw runs, surfaces or spectra",
@@ -207,14 +174,7 @@ def add_plot_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def draw(args: argparse.Namespace) -> None:
-    """Read the files, draw, and print the mean widths of runs.
-
-    Args:
-        args: The parsed command line.
-
-    Raises:
-        UserError: If a file is missing or of another kind than the first one.
-    """
+    """Read the files, draw, and print the mean widths of runs."""
     paths = [path / RECORDS if path.is_dir() else path for path in args.files]
     if args.names and len(args.names) != len(paths):
         raise UserError(f"{len(args.names)} --names for {len(paths)} files: give one for each")

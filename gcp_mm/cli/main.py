@@ -64,16 +64,7 @@ def _install_command(package: str, extra: str) -> str:
 
 
 def run_named(name: str, arguments: Sequence[str], prog: str) -> int | None:
-    """Import the module of a command and run it.
-
-    Args:
-        name: The command.
-        arguments: Its command line.
-        prog: How the program is called.
-
-    Returns:
-        Exit status of the command; None is 0, and 2 that a package it needs is not installed.
-    """
+    """Import the module of a command and run it."""
     command = COMMANDS[name]
     try:
         main = importlib.import_module(command.module).main

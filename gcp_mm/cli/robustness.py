@@ -27,11 +27,7 @@ DTYPES = ("float32", "tf32", "bfloat16", "float16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what says how cells are measured.
-
-    Args:
-        parser: The parser of a command.
-    """
+    """Add what says how cells are measured."""
     parser.add_argument("--dataset", choices=DATASETS, help="what is evaluated")
     parser.add_argument("--data-root", type=Path, help="the tree (default: data/DATASET)")
     parser.add_argument("--name", help="name in tables (default: that of the config)")
@@ -76,18 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_arguments(args: argparse.Namespace, out: Path | None) -> tuple[Config, Options]:
-    """Turn the command line into a config and options.
-
-    Args:
-        args: From :func:`add_arguments` and ``add_common_arguments``.
-        out: The result file; None for ``WORK_DIR/robustness/DATASET.json``.
-
-    Returns:
-        The config, with ``launcher``, and the options.
-
-    Raises:
-        UserError: If the config cannot be read or an option is wrong.
-    """
+    """Turn the command line into a config and options."""
     from gcp_mm.robustness.evaluation.baselines import alexnet_config
     from gcp_mm.robustness.evaluation.options import Options, parse_shard
 
@@ -131,11 +116,7 @@ def shard_file(dataset: str, shard: tuple[int, int] | None) -> str:
 
 
 def add_baseline_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command.
-
-    Args:
-        subparsers: Those of the tool.
-    """
+    """Add the command."""
     parser = subparsers.add_parser(
         "baseline",
         help="measure AlexNet or another network as a baseline",
@@ -155,14 +136,7 @@ def add_baseline_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def measure_baseline(args: argparse.Namespace) -> None:
-    """Measure, or take a result, and write the baseline.
-
-    Args:
-        args: The parsed command line.
-
-    Raises:
-        UserError: If something is missing or does not fit, or cells are missing.
-    """
+    """Measure, or take a result, and write the baseline."""
     # Imported here, because they take seconds and --help should not.
     from mmengine.dist import get_rank
 
@@ -187,11 +161,7 @@ def measure_baseline(args: argparse.Namespace) -> None:
 
 
 def add_merge_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command.
-
-    Args:
-        subparsers: Those of the tool.
-    """
+    """Add the command."""
     parser = subparsers.add_parser(
         "merge",
         help="add up result files of --shard",
@@ -205,14 +175,7 @@ def add_merge_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def merge_shards(args: argparse.Namespace) -> None:
-    """Merge and print the measures.
-
-    Args:
-        args: The parsed command line.
-
-    Raises:
-        UserError: If the files are not all shards of one evaluation.
-    """
+    """Merge and print the measures."""
     # Imported here, because they take seconds and --help should not.
     from gcp_mm.robustness.evaluation.merge import merge
     from gcp_mm.robustness.report.write import summary
@@ -222,11 +185,7 @@ def merge_shards(args: argparse.Namespace) -> None:
 
 
 def add_report_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command.
-
-    Args:
-        subparsers: Those of the tool.
-    """
+    """Add the command."""
     parser = subparsers.add_parser(
         "report",
         help="tables, CSV and figures; compares networks",
@@ -260,14 +219,7 @@ def add_report_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def compare_networks(args: argparse.Namespace) -> None:
-    """Write the report and print its first table.
-
-    Args:
-        args: The parsed command line.
-
-    Raises:
-        UserError: If a file cannot be read or written, or results do not go together.
-    """
+    """Write the report and print its first table."""
     # Imported here, because they take seconds and --help should not.
     from gcp_mm.robustness.report import read_models, write_report
     from gcp_mm.robustness.report.published import find_robustness
@@ -287,11 +239,7 @@ def compare_networks(args: argparse.Namespace) -> None:
 
 
 def add_run_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command.
-
-    Args:
-        subparsers: Those of the tool.
-    """
+    """Add the command."""
     parser = subparsers.add_parser(
         "run",
         help="evaluate CONFIG CHECKPOINT; the word may be left out",
@@ -308,14 +256,7 @@ def add_run_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def evaluate_network(args: argparse.Namespace) -> None:
-    """Evaluate and print the measures.
-
-    Args:
-        args: The parsed command line.
-
-    Raises:
-        UserError: If something is missing, unreadable or does not fit.
-    """
+    """Evaluate and print the measures."""
     # Imported here, because they take seconds and --help should not.
     from mmengine.dist import get_rank
 

@@ -22,16 +22,7 @@ TOOLS = {
 
 
 def command_line(name: str, folder: Path = Path(__file__).parents[2]) -> str:
-    """Return what starts a command, for a message.
-
-    Args:
-        name: The command, as ``gcp-mm`` knows it.
-        folder: Where ``tools`` may be.
-
-    Returns:
-        ``python tools/NAME.py`` in a source tree; elsewhere the file as the one that runs was
-        typed, or ``gcp-mm NAME``.
-    """
+    """Return what starts a command, for a message."""
     file = Path("tools", f"{TOOLS[name]}.py")
     tool = folder / file
     if tool.is_file():
@@ -44,13 +35,5 @@ def command_line(name: str, folder: Path = Path(__file__).parents[2]) -> str:
 
 
 def next_command(name: str, *arguments: object) -> str:
-    """Return the last line of a command: what one would type next.
-
-    Args:
-        name: The next command, as ``gcp-mm`` knows it.
-        *arguments: Its arguments; what only the user knows in capitals, such as CONFIG.
-
-    Returns:
-        ``next: ...``, with quotes where a shell needs them.
-    """
+    """Return the last line of a command: what one would type next."""
     return f"next: {command_line(name)} {shlex.join(map(str, arguments))}"

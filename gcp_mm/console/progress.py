@@ -53,11 +53,7 @@ class Progress:
             print(file=sys.stderr, flush=True)
 
     def update(self, steps: int = 1) -> None:
-        """Move on.
-
-        Args:
-            steps: Steps that have been done since.
-        """
+        """Move on."""
         if not self._bar:
             return
         self._done += steps
@@ -70,11 +66,7 @@ class Progress:
             self._next = now + (_EVERY if sys.stderr.isatty() else _EVERY_IN_FILE)
 
     def say(self, line: str) -> None:
-        """Print a line to the standard output, beside the bar.
-
-        Args:
-            line: The line.
-        """
+        """Print a line to the standard output, beside the bar."""
         if self._bar:
             if self._begun:
                 print(file=sys.stderr)
@@ -99,12 +91,7 @@ class Progress:
 
 
 def if_long(total: int | None, what: str) -> Progress:
-    """Return a bar for work that is usually short: it is shown after three seconds.
-
-    Args:
-        total: Steps of the work; None if nobody knows.
-        what: What is done, for a line above the bar.
-    """
+    """Return a bar for work that is usually short: it is shown after three seconds."""
     return Progress(total, what, _PATIENCE)
 
 

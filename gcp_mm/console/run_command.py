@@ -39,12 +39,6 @@ def run_command(command: Callable[[], _Result]) -> _Result:
     output that nobody reads with 141.
     Several processes usually meet the same error: the first prints at once, and its end
     makes the launcher stop the others, which wait a moment so that one message appears, not N.
-
-    Args:
-        command: The work of the tool.
-
-    Returns:
-        What ``command`` returns.
     """
     # Names of files that are no text in this locale are printed with escapes.
     with contextlib.suppress(AttributeError):  # not under a test that captures the output

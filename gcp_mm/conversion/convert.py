@@ -31,12 +31,6 @@ def column_positions(width: int) -> Tensor:
     Element (i, j), i <= j, of the upper triangle is number j (j + 1) / 2 + i when the triangle is
     read column by column, which is the lower triangle row by row.
 
-    Args:
-        width: Number of rows d of the matrix.
-
-    Returns:
-        int64 positions of shape (d (d + 1) / 2,), in row order.
-
     Example:
         >>> column_positions(3).tolist()
         [0, 1, 3, 2, 4, 5]

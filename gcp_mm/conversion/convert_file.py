@@ -23,20 +23,7 @@ from gcp_mm.version import __version__
 
 
 def read_source(filename: str | Path) -> Any:
-    """Load a file on the CPU, without executing anything in it.
-
-    Args:
-        filename: Path of the file, in either of torch's formats or ``.safetensors``, or an address
-            ``hf://OWNER/NAME/FILE``.
-
-    Returns:
-        What it holds.
-
-    Raises:
-        CheckpointNotFoundError: If there is no such file.
-        UnsafeCheckpointError: If it refers to code.
-        UserError: If it is truncated, a web page, or not a checkpoint.
-    """
+    """Load a file on the CPU, without executing anything in it."""
     path = find_checkpoint(filename)
     if is_web_page(path):
         raise UserError(
@@ -48,16 +35,7 @@ def read_source(filename: str | Path) -> Any:
 
 
 def check_target(source: str | Path, target: str | Path, force: bool) -> None:
-    """Refuse a target that is the source, an address, a folder, or there already.
-
-    Args:
-        source: What is read, a path or an address.
-        target: What is about to be written.
-        force: Accept one that is there.
-
-    Raises:
-        UserError: If it is refused.
-    """
+    """Refuse a target that is the source, an address, a folder, or there already."""
     if "://" in str(target):
         raise UserError(f"the destination {str(target)!r} is an address; name a file")
     target = Path(target).expanduser()
@@ -70,15 +48,7 @@ def check_target(source: str | Path, target: str | Path, force: bool) -> None:
 
 
 def write_checkpoint(content: Mapping[str, Any], target: str | Path) -> None:
-    """Write a checkpoint, as safetensors if the name ends so and with ``torch.save`` otherwise.
-
-    Args:
-        content: Tensors and plain data.
-        target: The file; its folder is made if needed.
-
-    Raises:
-        UserError: If it cannot be written; an existing file stays as it is then.
-    """
+    """Write a checkpoint, as safetensors if the name ends so and with ``torch.save`` otherwise."""
     path = Path(target).expanduser()
     if is_safetensors(path):
         data = safetensors_bytes(content)

@@ -47,14 +47,7 @@ class Layout:
 
 
 def check_layout(layout: Layout) -> None:
-    """Check the kinds of what a file says of its layout.
-
-    Args:
-        layout: The layout.
-
-    Raises:
-        TypeError: If an attribute is of another kind; names it.
-    """
+    """Check the kinds of what a file says of its layout."""
     expected = {
         "entries": list | None,
         "prefix": str,
@@ -72,19 +65,7 @@ def check_layout(layout: Layout) -> None:
 
 
 def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:
-    """Take the weights out of a file of the original scripts, or out of a bare state dict.
-
-    Args:
-        checkpoint: ``{'epoch', 'arch', 'state_dict', 'best_acc1', 'optimizer'}``, of which only
-            ``state_dict`` has to be there, or names and tensors directly. fast-MPN-COV, and older
-            scripts of PyTorch, call the accuracy ``best_prec1``.
-
-    Returns:
-        The tensors by name without the prefix of wrappers, and the layout.
-
-    Raises:
-        UserError: If the file holds anything else.
-    """
+    """Take the weights out of a file of the original scripts, or out of a bare state dict."""
     if not isinstance(checkpoint, Mapping) or not checkpoint:
         raise UserError(
             f"the file holds a {type(checkpoint).__name__} "
@@ -128,16 +109,7 @@ def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:
 
 
 def wrap(state_dict: Mapping[str, Tensor], layout: Layout, optimizer: Any = None) -> dict:
-    """Put weights back into their container: the inverse of :func:`unwrap`.
-
-    Args:
-        state_dict: Tensors by name without prefix.
-        layout: The container.
-        optimizer: State of the optimizer; without it, its entry is left out.
-
-    Returns:
-        What the original file held.
-    """
+    """Put weights back into their container: the inverse of :func:`unwrap`."""
     container = OrderedDict if layout.ordered else dict
     state_dict = container((layout.prefix + name, value) for name, value in state_dict.items())
     if layout.metadata is not None:
@@ -151,15 +123,7 @@ def wrap(state_dict: Mapping[str, Tensor], layout: Layout, optimizer: Any = None
 
 
 def check_plain(value: Any, where: str = "") -> None:
-    """Check that something loads again with ``weights_only=True`` and nothing allowed besides.
-
-    Args:
-        value: What is about to be saved.
-        where: Its place, for the message.
-
-    Raises:
-        UserError: If it holds more than tensors, numbers, text and containers of them.
-    """
+    """Check that something loads again with ``weights_only=True`` and nothing allowed besides."""
     if isinstance(value, Mapping):
         children = value.items()
     elif isinstance(value, list | tuple):

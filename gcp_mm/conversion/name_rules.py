@@ -29,15 +29,7 @@ class TensorForm:
     restore: Callable[[Tensor], Tensor]
 
     def apply(self, tensor: Tensor, inverse: bool = False) -> Tensor:
-        """Change a tensor; a Parameter, which some published files hold, remains one.
-
-        Args:
-            tensor: A tensor in the source's form, or with ``inverse`` in mmpretrain's.
-            inverse: Whether to go back.
-
-        Returns:
-            The tensor in the other form.
-        """
+        """Change a tensor; a Parameter, which some published files hold, remains one."""
         changed = (self.restore if inverse else self.convert)(tensor.detach()).contiguous()
         if isinstance(tensor, nn.Parameter):
             return nn.Parameter(changed, tensor.requires_grad)
@@ -103,19 +95,7 @@ def _compile(template: str) -> re.Pattern:
 def rename_all(
     names: Iterable[str], rules: tuple[Rule, ...], inverse: bool = False
 ) -> dict[str, str]:
-    """Rename every tensor.
-
-    Args:
-        names: Names in the source layout, or with ``inverse`` in the target layout.
-        rules: The table.
-        inverse: Whether to read the table from right to left.
-
-    Returns:
-        The new name of each old one, in the given order.
-
-    Raises:
-        UserError: If there is not exactly one rule for a name, or two names become one.
-    """
+    """Rename every tensor."""
     renamed, taken = {}, {}
     for name in names:
         found = [new for rule in rules if (new := rule.rename(name, inverse)) is not None]
@@ -132,17 +112,7 @@ def rename_all(
 
 
 def reform(name: str, tensor: Tensor, rules: tuple[Rule, ...], inverse: bool = False) -> Tensor:
-    """Bring a tensor into the form that the other layout has.
-
-    Args:
-        name: Its name in the source layout.
-        tensor: The tensor in the source's form, or with ``inverse`` in mmpretrain's.
-        rules: The table.
-        inverse: Whether to go back.
-
-    Returns:
-        The tensor with the same values; itself if both layouts have one form.
-    """
+    """Bring a tensor into the form that the other layout has."""
     for rule in rules:
         if rule.form and rule.rename(name) is not None:
             return rule.form.apply(tensor, inverse)

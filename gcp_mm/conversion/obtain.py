@@ -22,22 +22,6 @@ def obtain(
     """Get the weights of a row: download, check and convert them.
 
     A detector's file is one of mmdet v1.x: it is fetched and checked, not converted.
-
-    Args:
-        row: The row.
-        out: File to write, ``.pth`` or ``.safetensors``, by default
-            :func:`gcp_mm.zoo.weights.default_checkpoint`. A file that exists is left as it is. Not
-            for detectors: their file stays where it is.
-        from_file: The authors' file, fetched by hand, instead of a download; or an address
-            ``hf://OWNER/NAME/FILE`` where it lies unchanged.
-        url: Address of a mirror, instead of Google Drive.
-        retries: How often to reconnect.
-
-    Returns:
-        What was done, for the user.
-
-    Raises:
-        UserError: If anything fails; ``out`` is then not written.
     """
     convert = row.task == CLASSIFICATION
     if out is not None and not convert:

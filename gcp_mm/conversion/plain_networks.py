@@ -73,15 +73,7 @@ class CovarianceNetwork(nn.Module):
 
 
 def plain_network(architecture: Architecture, order: str = "row") -> nn.Module:
-    """Build the source network of an architecture, with random weights.
-
-    Args:
-        architecture: The architecture.
-        order: Order in which the classifier expects the triangle of a covariance.
-
-    Returns:
-        Torchvision's network, or with covariance pooling a :class:`CovarianceNetwork`.
-    """
+    """Build the source network of an architecture, with random weights."""
     if architecture.covariance:
         return CovarianceNetwork(architecture, order)
     return torchvision.models.get_model(

@@ -17,17 +17,7 @@ from gcp_mm.files import abbreviate
 
 
 def find_family(state_dict: Mapping[str, Tensor]) -> Family:
-    """Find the family whose signature is among the names.
-
-    Args:
-        state_dict: Tensors by source name, without the prefix of DataParallel.
-
-    Returns:
-        The family.
-
-    Raises:
-        UserError: If there is none, or more than one.
-    """
+    """Find the family whose signature is among the names."""
     found = [family for family in FAMILIES if family.signature in state_dict]
     if len(found) == 1:
         return found[0]

@@ -94,16 +94,6 @@ def compare_logits(conversion: Conversion, paths: Sequence[str | Path]) -> list[
     """Run the source network in plain PyTorch and the converted one in mmpretrain.
 
     Both run in float64, so that an error in the conversion cannot hide in rounding.
-
-    Args:
-        conversion: The conversion.
-        paths: Image files.
-
-    Returns:
-        One comparison for each image.
-
-    Raises:
-        UserError: If an image cannot be read.
     """
     images = read_images(paths)
     pairs = logits_before_and_after(conversion, images)
@@ -140,14 +130,7 @@ def logits_before_and_after(
 
 
 def build_converted(conversion: Conversion) -> torch.nn.Module:
-    """Build the mmpretrain classifier of a conversion and load its weights.
-
-    Args:
-        conversion: The conversion.
-
-    Returns:
-        The ``ImageClassifier``.
-    """
+    """Build the mmpretrain classifier of a conversion and load its weights."""
     # mmpretrain takes half a minute to import, and only verification needs it.
     from mmpretrain.registry import MODELS
 

@@ -13,17 +13,7 @@ from gcp_mm.images.names import is_image_name
 def check_classes(
     source: str, found: Collection[str], table: Mapping[str, int], allow_missing: bool = False
 ) -> None:
-    """Refuse classes that the table lacks, and missing ones unless they are allowed.
-
-    Args:
-        source: Path of the folder or list that was read, for the message.
-        found: Names of the classes that were found.
-        table: Class index of each name.
-        allow_missing: Accept that classes of the table are missing.
-
-    Raises:
-        UserError: If the classes differ; names the numbers and the first differing classes.
-    """
+    """Refuse classes that the table lacks, and missing ones unless they are allowed."""
     if not found:
         raise UserError(
             f"{source!r} holds no class. Expected are folders <class>/<image>, or images in one "
@@ -57,20 +47,6 @@ def read_ground_truth(
 
     A line is ``name index`` or ``name class``, such as ``ILSVRC2012_val_00000001.JPEG 65``. Empty
     lines are skipped. A name that begins with the folder of a class has to have its index.
-
-    Args:
-        path: Path of the list, for messages.
-        lines: Lines of the list.
-        table: Class index of each class; None allows any index.
-        labels: 'index' or 'name' says what the labels are, if classes are called by numbers that
-            are not their indices. None: whatever fits every line, if only one of them does.
-
-    Returns:
-        Pairs of name and class index.
-
-    Raises:
-        UserError: If a line has another form, its class is not in the table, or it could mean
-            either of two classes; names the line.
     """
     rows = [
         _split(f"{path!r}, line {number} ({line.strip()!r})", line, table)

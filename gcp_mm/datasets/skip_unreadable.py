@@ -119,17 +119,7 @@ class SkipUnreadable:
         self._check_loader = PlainLoaderCheck(transforms[0] if transforms else None, len(self))
 
     def prepare_data(self, idx: int) -> dict | None:
-        """Load and transform a sample.
-
-        Args:
-            idx: Index of the sample.
-
-        Returns:
-            The sample, or None in training if its image cannot be read.
-
-        Raises:
-            UserError: If an image cannot be read, in evaluation or once too often in training.
-        """
+        """Load and transform a sample."""
         try:
             prepared = super().prepare_data(idx)
         except Exception:

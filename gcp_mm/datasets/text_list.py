@@ -24,15 +24,6 @@ def read_lines(path: str) -> list[str]:
 
     UTF-8, or UTF-16 and UTF-32 with a byte order mark, which is no part of the first line. Lines
     end in LF, CRLF or CR.
-
-    Args:
-        path: The file; any that mmengine's file backends read.
-
-    Returns:
-        The lines.
-
-    Raises:
-        UserError: If it is missing, or no such text; names the line.
     """
     try:
         content = bytes(get(path if "://" in path else str(Path(path).expanduser())))
@@ -62,15 +53,6 @@ def read_class_names(path: str) -> list[str]:
 
     Blanks around a name and empty lines at the end are no part of it. Nothing else is guessed: a
     line that is left out or that means two names would shift every label behind it.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The names.
-
-    Raises:
-        UserError: If a line is no single name, or a name comes twice; names the line.
     """
     lines = [line.strip() for line in read_lines(path)]
     while lines and not lines[-1]:
@@ -79,18 +61,7 @@ def read_class_names(path: str) -> list[str]:
 
 
 def check_class_names(names: Iterable[object], source: str) -> list[str]:
-    """Check names of classes that come from a list.
-
-    Args:
-        names: The names; numbers are taken as text.
-        source: Where they are from: a file, or the key of a config.
-
-    Returns:
-        The names.
-
-    Raises:
-        UserError: If one is empty, in quotes, of several columns, or comes twice.
-    """
+    """Check names of classes that come from a list."""
     seen: dict[str, int] = {}
     for number, name in enumerate(map(str, names), 1):
         where = f"{source!r}, line {number} ({name!r})"

@@ -54,15 +54,7 @@ KNOWN_ERRORS = (
 
 
 def fill(cure: str) -> str:
-    """Write the commands that fit the installed stack into a cure.
-
-    Args:
-        cure: Text with ``{install}``, ``{reinstall}``, ``{bare_mmcv}``, or an import name such as
-            ``{mmengine}`` for its distribution and version.
-
-    Returns:
-        The text without braces.
-    """
+    """Write the commands that fit the installed stack into a cure."""
     return cure.format(
         install=install_command(),
         reinstall=reinstall_command(),
@@ -107,11 +99,7 @@ class Probe:
     blocking: bool = True
 
     def run(self) -> Check:
-        """Run the probe.
-
-        Returns:
-            The row; a ``FAIL`` row if the probe raised.
-        """
+        """Run the probe."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -123,14 +111,7 @@ class Probe:
 
 
 def describe(error: BaseException) -> str:
-    """Describe an exception in one line.
-
-    Args:
-        error: The exception.
-
-    Returns:
-        Its type and the first line of its message, cut to fit a table.
-    """
+    """Describe an exception in one line."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"no module {error.name!r}"
     message = str(error).strip().partition("\n")[0]
@@ -138,14 +119,7 @@ def describe(error: BaseException) -> str:
 
 
 def known_cure(error: BaseException) -> str:
-    """Look an exception up in ``KNOWN_ERRORS``.
-
-    Args:
-        error: The exception.
-
-    Returns:
-        The cure, empty if the exception is not a known one.
-    """
+    """Look an exception up in ``KNOWN_ERRORS``."""
     for pattern, cure in KNOWN_ERRORS:
         if re.search(pattern, str(error)):
             return fill(cure)

@@ -21,23 +21,12 @@ def diagnose() -> list[Check]:
 
 
 def blocking_failures(checks: Sequence[Check]) -> list[str]:
-    """Name the rows that break a documented command.
-
-    Args:
-        checks: Rows as :func:`diagnose` returns them.
-
-    Returns:
-        The names of the failed rows that train, test or demo need.
-    """
+    """Name the rows that break a documented command."""
     return [check.name for check in checks if check.status == FAIL and check.blocking]
 
 
 def layer_alone(checks: Sequence[Check]) -> bool:
-    """Say whether PyTorch is here and all of OpenMMLab is absent: the layer alone was installed.
-
-    Args:
-        checks: Rows as :func:`diagnose` returns them.
-    """
+    """Say whether PyTorch is here and all of OpenMMLab is absent: the layer alone was installed."""
     names = ("mmengine", "mmcv", "mmpretrain", "mmdet")
     absent = all(util.find_spec(name) is None for name in names)
     return absent and any(check.name == "torch" and check.status == OK for check in checks)

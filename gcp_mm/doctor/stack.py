@@ -20,11 +20,7 @@ _INSTALLER = Path(__file__).parents[2] / "requirements" / "install.sh"
 
 
 def version_of(distribution: str) -> str:
-    """Return the version of an installed distribution, empty if it is not installed.
-
-    Args:
-        distribution: Its name, without a version.
-    """
+    """Return the version of an installed distribution, empty if it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -32,14 +28,7 @@ def version_of(distribution: str) -> str:
 
 
 def installed_distributions(module: str) -> list[str]:
-    """Name the distributions that are installed for an import name.
-
-    Args:
-        module: A key of ``DISTRIBUTIONS``.
-
-    Returns:
-        Their names; two or more have overwritten each other's files.
-    """
+    """Name the distributions that are installed for an import name."""
     names = [requirement.partition("==")[0] for requirement in DISTRIBUTIONS[module]]
     if module == "mmcv":
         names.insert(0, "mmcv")
@@ -47,11 +36,7 @@ def installed_distributions(module: str) -> list[str]:
 
 
 def is_fork(module: str) -> bool:
-    """Say whether a fork alone serves an import name.
-
-    Args:
-        module: A key of ``DISTRIBUTIONS``.
-    """
+    """Say whether a fork alone serves an import name."""
     fork = DISTRIBUTIONS[module][1].partition("==")[0]
     return installed_distributions(module) == [fork]
 
@@ -62,11 +47,7 @@ def on_forks() -> bool:
 
 
 def requirement(module: str) -> str:
-    """Return what to install for an import name, as pip takes it.
-
-    Args:
-        module: A key of ``DISTRIBUTIONS``.
-    """
+    """Return what to install for an import name, as pip takes it."""
     return DISTRIBUTIONS[module][on_forks()]
 
 

@@ -138,15 +138,6 @@ def enable_amp(cfg: Config, amp: bool | str, device: str | None = None) -> None:
     The wrapper keeps every other setting (clip_grad, accumulative_counts, paramwise_cfg, ...), and
     so does an ``AmpOptimWrapper`` that the config has already. Evaluation stays in float32, as
     mmengine's loops do unless ``val_cfg.fp16`` or ``test_cfg.fp16`` is set.
-
-    Args:
-        cfg: The config; ``optim_wrapper`` is changed.
-        amp: True for bfloat16 where the device has it, else float16; or one of them.
-        device: Type of the device, by default the one that mmengine trains on.
-
-    Raises:
-        UserError: If the device cannot do it, or another setting of the config rules it out;
-            names both.
     """
     device = device or get_device()
     wrapper = cfg.get("optim_wrapper")
@@ -186,15 +177,7 @@ def enable_amp(cfg: Config, amp: bool | str, device: str | None = None) -> None:
 
 
 def check_amp_device(cfg: Config, device: str | None = None) -> None:
-    """Check that a config's own mixed precision can run, where ``--amp`` was not given.
-
-    Args:
-        cfg: The config.
-        device: Type of the device, by default the one that mmengine trains on.
-
-    Raises:
-        UserError: If it asks for mmengine's ``AmpOptimWrapper`` on the CPU.
-    """
+    """Check that a config's own mixed precision can run, where ``--amp`` was not given."""
     kind = _name((cfg.get("optim_wrapper") or {}).get("type"))
     if kind.rpartition(".")[2] == "AmpOptimWrapper" and (device or get_device()) == "cpu":
         raise UserError(

@@ -44,16 +44,7 @@ class OptionsAction(argparse.Action):
 
 
 def read_options(options: Mapping[str, object], cfg: Mapping) -> dict[str, object]:
-    """Turn what was typed into values.
-
-    Args:
-        options: Dotted keys; values that are no :class:`OptionText` are kept.
-        cfg: The config that they replace settings of.
-
-    Returns:
-        The values by dotted key. The value of a key that holds a path, and the name of an existing
-        file or folder, is the text as it was typed; ``None`` is None everywhere.
-    """
+    """Turn what was typed into values."""
     return {
         key: _meaning(key, text, cfg) if isinstance(text, OptionText) else text
         for key, text in options.items()

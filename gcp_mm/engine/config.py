@@ -32,11 +32,7 @@ class _Verbose(argparse.Action):
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that training and evaluation share.
-
-    Args:
-        parser: The parser of a tool.
-    """
+    """Add the arguments that training and evaluation share."""
     parser.add_argument(
         "config",
         help="config file, or one of an installed package: gcp_mm::mask_rcnn_r50_gcpm.py",
@@ -75,11 +71,7 @@ def _parse_dtype(text: str) -> str:
 
 
 def add_amp_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--amp``; it is False, True without a value, or a dtype.
-
-    Args:
-        parser: The parser of a tool that trains.
-    """
+    """Add ``--amp``; it is False, True without a value, or a dtype."""
     parser.add_argument(
         "--amp",
         nargs="?",
@@ -118,22 +110,6 @@ def load_config(
     """Read a config and apply the options of the command line.
 
     The work folder is, in this order: ``work_dir``, the config's own, ``work_dirs/<name>``.
-
-    Args:
-        path: The config file, or one of an installed package as mmengine names it, such as
-            'mmpretrain::resnet/resnet18_8xb32_in1k.py' or 'gcp_mm::mask_rcnn_r50_gcpm.py'.
-        cfg_options: Dotted keys and the values that replace them, or what was typed of them, from
-            :class:`gcp_mm.engine.cfg_options.OptionsAction`.
-        work_dir: Folder for everything that is written.
-        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
-        needs: Settings that the caller cannot do without, such as 'model'.
-
-    Returns:
-        The config.
-
-    Raises:
-        UserError: If the file does not exist, is not a config, lacks a setting or does not go
-            with the options.
     """
     # mmengine takes seconds to import, and --help should not.
     from mmengine.config import Config

@@ -19,14 +19,6 @@ def prepare_distributed(cfg: Config) -> None:
     mmengine's launchers 'pytorch' and 'slurm' select a CUDA device unconditionally, but skip their
     set-up when a process group exists already. So without a GPU the group is made here, and the
     model wrapper is told to use no device.
-
-    Args:
-        cfg: The config; ``model_wrapper_cfg``, or ``strategy`` of a FlexibleRunner, is set for
-            CPU processes.
-
-    Raises:
-        UserError: If a node runs more processes than it has GPUs, or the config asks for what
-            mmengine cannot do with several processes.
     """
     end_children_too()
     if cfg.launcher not in ("pytorch", "slurm"):

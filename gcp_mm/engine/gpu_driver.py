@@ -23,10 +23,6 @@ def has_driver(files: Iterable[str] = DRIVER_FILES, library: str = _DRIVER_LIBRA
     """Say whether a driver of an NVIDIA GPU shows itself.
 
     WSL has its file for the GPU of any maker; there the driver's library counts too.
-
-    Args:
-        files: Where it would.
-        library: The driver's library.
     """
     return any(
         Path(file).exists() and (Path(file).name != "dxg" or _loads(library)) for file in files
@@ -64,11 +60,7 @@ def count_gpus() -> int:
 
 
 def driver_cuda_version(library: str = _DRIVER_LIBRARY) -> str | None:
-    """Return the newest CUDA version that the driver supports, or None if it does not say.
-
-    Args:
-        library: The driver's library.
-    """
+    """Return the newest CUDA version that the driver supports, or None if it does not say."""
     number = ctypes.c_int()
     try:
         # Works without a GPU, and starts none.
@@ -119,15 +111,7 @@ def _explain() -> str:
 
 
 def check_gpu_driver(files: Iterable[str] = DRIVER_FILES) -> None:
-    """Refuse a machine whose GPU driver is there, but whose GPUs torch cannot use.
-
-    Args:
-        files: Where a driver would show itself.
-
-    Raises:
-        UserError: If so, unless ``CUDA_VISIBLE_DEVICES`` asks for the CPU; gives the reason and
-            the cure.
-    """
+    """Refuse a machine whose GPU driver is there, but whose GPUs torch cannot use."""
     if asks_for_cpu() or not has_driver(files) or count_gpus():
         return
     raise UserError(

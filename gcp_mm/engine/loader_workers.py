@@ -46,17 +46,7 @@ def free_shared_memory() -> int | None:
 
 
 def require_shared_memory(no_workers: str = NO_WORKERS) -> int | None:
-    """Make sure that there is shared memory: the locks of the workers' queues are in it.
-
-    Args:
-        no_workers: The option that starts no workers.
-
-    Returns:
-        As :func:`free_shared_memory`.
-
-    Raises:
-        UserError: If there is none.
-    """
+    """Make sure that there is shared memory: the locks of the workers' queues are in it."""
     try:
         return free_shared_memory()
     except OSError as error:
@@ -70,18 +60,6 @@ def fit_to_shared_memory(workers: int, ahead: int, size: int) -> tuple[int, int]
     """Reduce workers, or the batches that each prepares, to what shared memory has room for.
 
     Only where results do not depend on the number of workers: the augmentations of a training do.
-
-    Args:
-        workers: Processes that are asked for.
-        ahead: Batches that each is to prepare ahead.
-        size: Bytes of a batch. One more than the workers prepare is in use.
-
-    Returns:
-        Workers and batches ahead; 0 workers need no shared memory. A line in the log tells if they
-        are fewer.
-
-    Raises:
-        UserError: If there is no shared memory at all.
     """
     if not workers:
         return 0, ahead
@@ -111,15 +89,7 @@ def _processes_here() -> int:
 
 
 def require_open_files(workers: int, no_workers: str = NO_WORKERS) -> None:
-    """Raise the limit on open files to what workers need: at it, they would wait for ever.
-
-    Args:
-        workers: Processes that are about to start.
-        no_workers: The option that starts none.
-
-    Raises:
-        UserError: If the system does not allow so many.
-    """
+    """Raise the limit on open files to what workers need: at it, they would wait for ever."""
     if not workers:
         return
     try:
@@ -152,14 +122,6 @@ def prepare_workers(
     torch hands every tensor of a batch over in a file of ``/dev/shm``. Where that is full, the
     error is printed by a thread of the worker, and the main process waits for ever. Fewer workers
     would draw other augmentations; the way that a batch takes changes no number.
-
-    Args:
-        loader: A loader that has not begun; without workers it stays as it is.
-        no_workers: The option that starts none, for the message.
-        said: One flag, for loaders that are to say once in all that a batch goes another way.
-
-    Raises:
-        UserError: If there is no shared memory at all, or the limit on open files is too low.
     """
     if not loader.num_workers or isinstance(loader.worker_init_fn, _WorkerStart):
         return

@@ -69,13 +69,7 @@ class QuietRunner(Runner):
 
 
 def print_after_training(runner: Runner, config: str, prog: str | None) -> None:
-    """Print where the checkpoints of a training are, and how to evaluate the best one.
-
-    Args:
-        runner: The runner after training.
-        config: The config, as it was typed.
-        prog: How the program is called, None for a file of tools/.
-    """
+    """Print where the checkpoints of a training are, and how to evaluate the best one."""
     best, last = _checkpoints(runner)
     if print_results_of_training(runner) and (best or last):
         chosen = shown((best or [last])[0])
@@ -83,15 +77,7 @@ def print_after_training(runner: Runner, config: str, prog: str | None) -> None:
 
 
 def print_results_of_training(runner: Runner, *more: str) -> bool:
-    """Print where the checkpoints of a training are.
-
-    Args:
-        runner: The runner after training.
-        *more: What else is to be said, such as "probes in FILE".
-
-    Returns:
-        Whether this is the process that prints.
-    """
+    """Print where the checkpoints of a training are."""
     if not is_main_process():
         return False
     best, last = _checkpoints(runner)
@@ -120,17 +106,7 @@ def print_after_test(
     show_dir: str | None,
     prog: str | None,
 ) -> None:
-    """Print the metrics, where the rest is, and a next command.
-
-    Args:
-        cfg: The config.
-        config: Its file, as it was typed.
-        checkpoint: The weights, as they were typed.
-        metrics: The metrics by name.
-        out: File of the predictions, if one was asked for.
-        show_dir: Folder of the drawn images, if one was asked for.
-        prog: How the program is called, None for a file of tools/.
-    """
+    """Print the metrics, where the rest is, and a next command."""
     if not is_main_process():
         return
     folder = shown(cfg.work_dir)
@@ -150,11 +126,7 @@ def print_after_test(
 
 
 def shown(path: str | Path) -> str:
-    """Return a path as one would type it here.
-
-    Args:
-        path: The path.
-    """
+    """Return a path as one would type it here."""
     path, here = Path(path).resolve(), Path.cwd().resolve()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 

@@ -50,9 +50,6 @@ def evaluate_every_image(cfg: Config) -> None:
     """Set ``test_mode`` of this package's data sets in the loaders of validation and test.
 
     Without it they replace an image that cannot be read by another one, as in training.
-
-    Args:
-        cfg: The config; changed in place.
     """
     for loader in ("val_dataloader", "test_dataloader"):
         for _, dataset in _datasets(cfg[loader], loader) if cfg.get(loader) else ():
@@ -70,9 +67,6 @@ def check_annotations(cfg: Config) -> None:
     They do the same with a file that is as COCO's own are, and check every other one; so a config
     that somebody wrote for mmdet alone is checked as this project's are. The hooks that compare
     the classes of the heads, and the data with the measure, are added to a config without them.
-
-    Args:
-        cfg: The config; changed in place.
     """
     if cfg.get("default_scope") != "mmdet":
         return
@@ -103,13 +97,6 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Check that the folders and annotation files of the data loaders exist.
 
     So do the annotations of the metrics: COCO's name the file a second time.
-
-    Args:
-        cfg: The config.
-        loaders: Names of the loaders, such as ``('train_dataloader', 'val_dataloader')``.
-
-    Raises:
-        UserError: If something is missing; names the path and the key that points to it.
     """
     layout = _LAYOUTS.get(cfg.get("default_scope"), "see the config's data set class")
     for loader in loaders:
@@ -162,15 +149,7 @@ def _check_metrics(cfg: Config, evaluator: str) -> None:
 
 
 def check_folder(folder: str | Path, what: str) -> None:
-    """Make a folder, if it is not there, and check that it can be written to.
-
-    Args:
-        folder: The folder.
-        what: What it is to the user, such as 'work folder'.
-
-    Raises:
-        FileWriteError: If it cannot be made, or takes no file.
-    """
+    """Make a folder, if it is not there, and check that it can be written to."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -193,15 +172,7 @@ def _error_of_link(path: str | Path) -> OSError | None:
 
 
 def check_pretrained(model: dict, key: str = "model") -> None:
-    """Check that every pretrained file that a model's config names exists.
-
-    Args:
-        model: The model's config, or a part of it.
-        key: The dotted key of that part.
-
-    Raises:
-        CheckpointNotFoundError: If one is missing; names it and its key.
-    """
+    """Check that every pretrained file that a model's config names exists."""
     for name, value in model.items():
         if not isinstance(value, dict):
             continue
@@ -211,18 +182,7 @@ def check_pretrained(model: dict, key: str = "model") -> None:
 
 
 def check_start(cfg: Config, required: bool | None = None) -> None:
-    """Check that the weights a training starts from are there.
-
-    Args:
-        cfg: The config.
-        required: Whether a start from random weights is refused. None means that it is if the
-            config has :class:`gcp_mm.engine.hooks.PretrainedRequiredHook`.
-
-    Raises:
-        CheckpointNotFoundError: If ``load_from`` is a path without a file.
-        UserError: If a run is to continue from weights alone, or if weights are required, and the
-            config names none and continues no run.
-    """
+    """Check that the weights a training starts from are there."""
     source, resume = cfg.get("load_from"), cfg.get("resume", False)
     if source:
         if resume and _holds_weights_alone(source):

@@ -20,17 +20,7 @@ from types import ModuleType, SimpleNamespace
 
 
 def find_loader(fullname: str):
-    """Find a module's loader without importing the module, as ``pkgutil.find_loader`` did.
-
-    Args:
-        fullname: Dotted name; the packages above it are imported.
-
-    Returns:
-        The loader, or None if there is no such module.
-
-    Raises:
-        ImportError: If a package above it cannot be searched.
-    """
+    """Find a module's loader without importing the module, as ``pkgutil.find_loader`` did."""
     try:
         spec = importlib.util.find_spec(fullname)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
@@ -39,11 +29,7 @@ def find_loader(fullname: str):
 
 
 def provide_find_loader(module: ModuleType) -> None:
-    """Give a module that calls ``pkgutil.find_loader`` that function where Python has none.
-
-    Args:
-        module: The module; its global ``pkgutil`` is replaced, if it has one.
-    """
+    """Give a module that calls ``pkgutil.find_loader`` that function where Python has none."""
     if hasattr(module, "pkgutil") and not hasattr(pkgutil, "find_loader"):
         module.pkgutil = SimpleNamespace(find_loader=find_loader)
 

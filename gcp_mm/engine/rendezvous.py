@@ -14,11 +14,7 @@ _FIRST_PORT, _NUM_PORTS = 20000, 12000
 
 
 def explain_failure(error: Exception) -> str:
-    """Return one line for torch's DistNetworkError or DistStoreError, with the cure.
-
-    Args:
-        error: What the process group or its store raised.
-    """
+    """Return one line for torch's DistNetworkError or DistStoreError, with the cure."""
     # What follows the first line is a stack of C++ frames.
     reason = str(error).strip().partition("\n")[0]
     port = re.search(r"port: (\d+).*EADDRINUSE", reason)
@@ -86,12 +82,6 @@ def export_slurm() -> int:
 
     mmengine's own set-up, which takes over with a GPU, does the same, but every job meets at port
     29500, so that two jobs on one node would collide.
-
-    Returns:
-        The number of processes on this node.
-
-    Raises:
-        UserError: If srun did not start this process, or the first node cannot be found.
     """
     os.environ["RANK"] = _require("SLURM_PROCID")
     os.environ["WORLD_SIZE"] = _require("SLURM_NTASKS")

@@ -23,10 +23,6 @@ def add_hooks(cfg: Config, training: bool) -> None:
     """Add the checks to a config, and have its checkpoints written by this project's hook.
 
     What the config has already stays as it is, and so does a checkpoint hook of another kind.
-
-    Args:
-        cfg: The config; changed in place.
-        training: Whether it is used to train.
     """
     hooks = list(cfg.get("custom_hooks") or [])
     present = {name_of(hook) for hook in hooks}

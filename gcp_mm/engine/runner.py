@@ -45,13 +45,6 @@ def latest_checkpoint(work_dir: str | Path) -> str | None:
 
     mmengine writes the pointer file ``last_checkpoint`` with an absolute path and not atomically.
     A pointer that is empty, or whose folder was moved, must not end a run that can go on.
-
-    Args:
-        work_dir: The work folder of the run.
-
-    Returns:
-        The checkpoint named by ``last_checkpoint`` if it exists, here or under the recorded path;
-        otherwise the newest ``epoch_N.pth`` or ``iter_N.pth``; None if there is no checkpoint.
     """
     folder = Path(work_dir)
     pointer = folder / "last_checkpoint"
@@ -80,12 +73,6 @@ def finished(runner: Runner) -> Iterator[None]:
     Hooks that have a method ``after_cut(runner)`` are called, and the visualizer is closed: that of
     TensorBoard keeps up to two minutes of numbers back, those of services send theirs at the end.
     The tools end without the handlers of ``atexit``.
-
-    Args:
-        runner: The runner of the run.
-
-    Yields:
-        Nothing.
     """
     try:
         yield
@@ -227,21 +214,7 @@ def test(
     out: str | None = None,
     show_dir: str | None = None,
 ) -> dict[str, float]:
-    """Evaluate a checkpoint on the config's test data.
-
-    Args:
-        cfg: A config from :func:`gcp_mm.engine.config.load_config`.
-        checkpoint: Path or address of the weights.
-        out: File that receives the predictions (.pkl).
-        show_dir: Folder that receives the images with drawn predictions, in the sub-folders that
-            they have in the data.
-
-    Returns:
-        The metrics by name.
-
-    Raises:
-        UserError: If the data or the checkpoint is missing or does not fit.
-    """
+    """Evaluate a checkpoint on the config's test data."""
     check_gpu_driver()
     if "://" not in checkpoint:
         find_checkpoint(checkpoint)

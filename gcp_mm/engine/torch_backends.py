@@ -77,16 +77,7 @@ def _missing(device: str) -> str | None:
 
 
 def check_compile(cfg: Config, device: str | None = None) -> None:
-    """Check that the machine can do what ``compile`` of a config asks for.
-
-    Args:
-        cfg: The config.
-        device: Type of the device, by default the one that mmengine trains on.
-
-    Raises:
-        UserError: If a compiler or the headers of Python are missing; names the cure. Without
-            this check torch ends in a hundred lines of traceback at the first step.
-    """
+    """Check that the machine can do what ``compile`` of a config asks for."""
     options = cfg.get("compile", False)
     # mmengine compiles for an empty dict too.
     backend = options.get("backend", "inductor") if isinstance(options, dict) else "inductor"

@@ -13,14 +13,7 @@ FIXED_BATCH_CURE = "--batch-size N exports it for batches of N images"
 
 
 def network_name(network: nn.Module) -> str:
-    """Name what a classifier consists of, for example ``GCPResNet with GlobalAveragePooling``.
-
-    Args:
-        network: The classifier, or a module that holds it as ``network``.
-
-    Returns:
-        The class names of backbone and neck, or of the network itself if it has no backbone.
-    """
+    """Name what a classifier consists of, for example ``GCPResNet with GlobalAveragePooling``."""
     network = getattr(network, "network", network)
     parts = [getattr(network, part, None) for part in ("backbone", "neck")]
     names = [type(part).__name__ for part in parts if part is not None]
@@ -29,16 +22,7 @@ def network_name(network: nn.Module) -> str:
 
 @contextmanager
 def explain_errors(network: nn.Module, form: str) -> Iterator[None]:
-    """Turn what an exporter raises into an error that names network, format and reason.
-
-    Args:
-        network: What is exported.
-        form: Name of the format.
-
-    Raises:
-        OSError: One of the system, as it is.
-        UserError: If the code in the context raises anything else.
-    """
+    """Turn what an exporter raises into an error that names network, format and reason."""
     name = network_name(network)
     try:
         yield

@@ -37,17 +37,7 @@ def _run(transforms: list[dict], sample: dict) -> Tensor:
 
 
 def size_of_test_images(cfg: Config) -> tuple[int, int]:
-    """Find the size that the test pipeline gives every image.
-
-    Args:
-        cfg: A classification config.
-
-    Returns:
-        Height and width.
-
-    Raises:
-        UserError: If the pipeline keeps the size of an image, or there is none.
-    """
+    """Find the size that the test pipeline gives every image."""
     # The images are made here, so there is nothing to load.
     transforms = [step for step in _pipeline(cfg) if "LoadImage" not in step["type"]]
     sizes = {

@@ -48,13 +48,6 @@ def relative_difference(found: Tensor, expected: Tensor) -> float:
     r"""Compute the largest difference relative to the largest number.
 
     .. math:: \max |a - b| / \max |b|
-
-    Args:
-        found: Tensor a.
-        expected: Tensor b of the same shape.
-
-    Returns:
-        The difference; infinity if the shapes differ, NaN if a number is not finite.
     """
     if found.shape != expected.shape:
         return float("inf")

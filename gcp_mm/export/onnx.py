@@ -93,14 +93,7 @@ def read(path: Path) -> Callable[[Tensor], Tensor]:
 
 
 def foreign_operators(path: Path) -> list[str]:
-    """List the operators and functions outside of ONNX's default domain.
-
-    Args:
-        path: An ONNX file.
-
-    Returns:
-        ``domain::name`` of each, sorted.
-    """
+    """List the operators and functions outside of ONNX's default domain."""
     import onnx
 
     model = onnx.load(path, load_external_data=False)

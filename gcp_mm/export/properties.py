@@ -18,16 +18,7 @@ from gcp_mm.version import __version__
 
 
 def class_names(cfg: Config, checkpoint: str | Path, number: int) -> list[str] | None:
-    """Look up what the outputs of a classifier are called.
-
-    Args:
-        cfg: Its config.
-        checkpoint: File of its weights; the names that it was trained with come first.
-        number: Outputs of the network.
-
-    Returns:
-        The names; None if neither the file nor the test data set of the config has that many.
-    """
+    """Look up what the outputs of a classifier are called."""
     loaded = load_from_file(checkpoint, "cpu")
     meta = loaded.get("meta")
     described = (meta if isinstance(meta, Mapping) else {}).get("dataset_meta")

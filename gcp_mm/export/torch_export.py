@@ -42,19 +42,7 @@ def write(
     dynamic_batch: bool,
     properties: Mapping[str, str],
 ) -> None:
-    """Write a .pt2 file, for ``torch.export.load`` or torch._inductor's ahead-of-time compiler.
-
-    Args:
-        network: See :func:`capture`.
-        images: See :func:`capture`.
-        path: The file; its name ends in .pt2.
-        dynamic_batch: See :func:`capture`.
-        properties: Texts by name, kept in the file as ``extra_files``.
-
-    Raises:
-        OSError: If the file cannot be written.
-        UserError: If the network cannot be captured.
-    """
+    """Write a .pt2 file, for ``torch.export.load`` or torch._inductor's ahead-of-time compiler."""
     program = capture(network, images, dynamic_batch)
     # To memory first: an error of the disk is then one of Python's.
     content = io.BytesIO()
@@ -75,14 +63,7 @@ def read(path: Path) -> Callable[[Tensor], Tensor]:
 
 
 def foreign_operators(path: Path) -> list[str]:
-    """List the operators that torch itself does not have, so that other programs lack them.
-
-    Args:
-        path: A file of :func:`write`.
-
-    Returns:
-        Their names, sorted.
-    """
+    """List the operators that torch itself does not have, so that other programs lack them."""
     program = torch.export.load(path)
     graphs = [m for m in program.graph_module.modules() if isinstance(m, fx.GraphModule)]
     targets = {node.target for graph in graphs for node in graph.graph.nodes}

@@ -65,14 +65,7 @@ def read(path: Path) -> Callable[[Tensor], Tensor]:
 
 
 def foreign_operators(path: Path) -> list[str]:
-    """List the operators that torch itself does not have, so that other programs lack them.
-
-    Args:
-        path: A file of :func:`write`.
-
-    Returns:
-        Their names, sorted.
-    """
+    """List the operators that torch itself does not have, so that other programs lack them."""
     kinds = {node.kind() for node in _nodes(read(path).inlined_graph)}
     return sorted(kind for kind in kinds if kind.split("::")[0] not in ("aten", "prim"))
 

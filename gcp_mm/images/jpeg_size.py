@@ -49,11 +49,7 @@ class WatchedJpeg(io.BytesIO):
         self._step = 0
 
     def watch(self, image: Image.Image) -> None:
-        """Look at an image that has been opened from here, and is loaded next.
-
-        Args:
-            image: Of the format JPEG, before it is decoded.
-        """
+        """Look at an image that has been opened from here, and is loaded next."""
         scan = _scan(self._content)
         if scan is None or scan[2] or image.mode not in ("L", "RGB", "CMYK"):
             return
@@ -109,12 +105,6 @@ def fault_of_first_pass(content: bytes) -> str | None:
     Pillow decodes such a file when all of its passes are there, so this decodes the first of them,
     the mean colours, three times: with its end changed, which has to show, and with bytes behind
     it, which must not.
-
-    Args:
-        content: The file.
-
-    Returns:
-        What is wrong; None if nothing is known to be, or the file is not progressive.
     """
     scan = _scan(content)
     if scan is None or not scan[2]:

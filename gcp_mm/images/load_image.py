@@ -25,11 +25,7 @@ from gcp_mm.registry import TRANSFORMS
 
 
 def read_by_the_pipeline(module: ModuleType) -> None:
-    """Change the inferencer, for configs whose first transform is ``gcp_mm.LoadImage``.
-
-    Args:
-        module: ``mmpretrain.apis.image_classification``.
-    """
+    """Change the inferencer, for configs whose first transform is ``gcp_mm.LoadImage``."""
     cls = module.ImageClassificationInferencer
 
     @wrapt.decorator

@@ -54,21 +54,12 @@ _SYSTEM_NAMES = {
 
 
 def is_system_name(name: str) -> bool:
-    """Say whether a file or a folder is hidden or a system's own, such as ``.ipynb_checkpoints``.
-
-    Args:
-        name: Its base name.
-    """
+    """Say whether a file or folder is hidden or a system's own, such as ``.ipynb_checkpoints``."""
     return name.startswith((".", "~$")) or name.lower() in _SYSTEM_NAMES
 
 
 def is_image_name(path: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> bool:
-    """Say whether a path from the folder of the data is that of an image.
-
-    Args:
-        path: Parts joined by slashes.
-        extensions: Endings of images, lower case.
-    """
+    """Say whether a path from the folder of the data is that of an image."""
     parts = PurePosixPath(path).parts
     return path.lower().endswith(tuple(extensions)) and not any(map(is_system_name, parts))
 
@@ -90,12 +81,7 @@ class LeftOut:
         return bool(self.system or self.others)
 
     def describe(self, source: str, extensions: Iterable[str]) -> str:
-        """Count and name everything in one line.
-
-        Args:
-            source: The folder.
-            extensions: Endings of images.
-        """
+        """Count and name everything in one line."""
         parts = []
         if self.others:
             endings = Counter(
@@ -131,14 +117,7 @@ class ImageFiles:
 
 
 def list_class_folders(root: str | Path) -> list[str]:
-    """Return the names of the folders directly in a folder, sorted, without system names.
-
-    Args:
-        root: The folder.
-
-    Raises:
-        UserError: If it cannot be read, or holds a link to nothing.
-    """
+    """Return the names of the folders directly in a folder, sorted, without system names."""
     return _list_top(Path(root), LeftOut())
 
 
@@ -148,21 +127,7 @@ def list_image_files(
     folders: bool = True,
     show: bool = False,
 ) -> ImageFiles:
-    """List ``ROOT/<folder>/.../<image>``; links are followed.
-
-    Args:
-        root: The folder.
-        extensions: Endings of images, lower case.
-        folders: False also takes images that lie directly in ``root``.
-        show: Show how far it is, if that lasts.
-
-    Returns:
-        The images.
-
-    Raises:
-        UserError: If a folder cannot be read, a link leads back to a folder above it, or a link
-            directly in ``root``, which may have been a class, leads nowhere.
-    """
+    """List ``ROOT/<folder>/.../<image>``; links are followed."""
     root = Path(root)
     found = ImageFiles()
     walk = _Walk(root, tuple(extensions), found)

@@ -108,11 +108,7 @@ def read_image(
 
 
 def describe_error(error: Exception) -> str:
-    """Say in one line why an image cannot be read.
-
-    Args:
-        error: What reading it raised.
-    """
+    """Say in one line why an image cannot be read."""
     if isinstance(error, ImageReadError):
         return error.reason
     if isinstance(error, UserError):
@@ -133,32 +129,17 @@ def _formats() -> tuple[str, ...]:
 
 
 def open_image(source: io.BytesIO | str | Path) -> Image.Image:
-    """Open an image without decoding it.
-
-    Args:
-        source: Content or path of a file of one of the formats that are read here.
-
-    Returns:
-        Pillow's image; its size is the stored one, before any turn.
-    """
+    """Open an image without decoding it."""
     return Image.open(source, formats=_formats())
 
 
 def is_ordinary(image: Image.Image) -> bool:
-    """Say whether any decoder gives the same pixels: 8 bits, grey or RGB, not to be turned.
-
-    Args:
-        image: From :func:`open_image`.
-    """
+    """Say whether any decoder gives the same pixels: 8 bits, grey or RGB, not to be turned."""
     return image.mode in ("L", "RGB") and orientation_of(image) == 1
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the value of an image's orientation tag, 1 to 8; 1, upright, if there is none.
-
-    Args:
-        image: From :func:`open_image`. Of some formats the tag is known after decoding only.
-    """
+    """Return the value of an image's orientation tag, 1 to 8; 1, upright, if there is none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)

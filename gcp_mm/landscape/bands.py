@@ -45,18 +45,7 @@ class Band:
         return self.upper - self.lower
 
     def smoothed(self, window: int) -> Band:
-        """Average both edges over neighbouring probes.
-
-        Args:
-            window: Number of probes, odd; at the ends those that exist. Gaps stay gaps and do not
-                enter the mean of their neighbours.
-
-        Returns:
-            The smoothed band.
-
-        Raises:
-            UserError: If ``window`` is even or smaller than 1.
-        """
+        """Average both edges over neighbouring probes."""
         if window < 1 or window % 2 == 0:
             raise UserError(f"smoothing over {window} probes: choose an odd number, 1 for none")
         return Band(self.steps, _mean_over(self.lower, window), _mean_over(self.upper, window))
@@ -144,20 +133,7 @@ CSV_COLUMNS = (
 
 
 def mean_widths(run: RunBands, reference: RunBands) -> dict[str, Any]:
-    """Compare the widths of two runs over the steps that both have.
-
-    Args:
-        run: A run.
-        reference: What it is compared with; the run itself for its widths alone.
-
-    Returns:
-        ``probes`` (number of common steps where all values are finite), ``loss_width`` and
-        ``grad_width`` of ``run`` (means over these), ``loss_ratio`` and ``grad_ratio`` (the same
-        divided by that of ``reference``), and ``gaps`` (common steps left out).
-
-    Raises:
-        UserError: If they have no step in common.
-    """
+    """Compare the widths of two runs over the steps that both have."""
     _, own, other = np.intersect1d(run.loss.steps, reference.loss.steps, return_indices=True)
     bands = ((run.loss, reference.loss), (run.gradient, reference.gradient))
     widths = np.array([(mine.width[own], theirs.width[other]) for mine, theirs in bands])
@@ -180,14 +156,7 @@ def mean_widths(run: RunBands, reference: RunBands) -> dict[str, Any]:
 
 
 def incomparable(runs: Sequence[RunBands]) -> list[str]:
-    """Name settings in which runs differ from the first one: their bands mean different things.
-
-    Args:
-        runs: The runs.
-
-    Returns:
-        A sentence for each run that differs.
-    """
+    """Name settings in which runs differ from the first one: their bands mean different things."""
     return [
         f"{run.name!r} was probed differently from {runs[0].name!r}: {'; '.join(different)}"
         for run in runs[1:]
@@ -196,15 +165,7 @@ def incomparable(runs: Sequence[RunBands]) -> list[str]:
 
 
 def write_csv(runs: Sequence[RunBands], path: str | Path) -> Path:
-    """Write a line for each run and step, unsmoothed.
-
-    Args:
-        runs: The runs.
-        path: The file; its columns are ``CSV_COLUMNS``.
-
-    Returns:
-        The path.
-    """
+    """Write a line for each run and step, unsmoothed."""
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -204,34 +204,6 @@ def curvature(
     over images, which curvlinops sums over batches. Batch statistics are not offered, because
     forward over reverse mode, which curvlinops uses, gives a wrong second derivative of the scale
     of a batch norm through them (``torch.func`` of torch 2.13; central differences tell).
-
-    Args:
-        model: Returns logits. Parameters that the loss does not depend on are left out: they would
-            add eigenvalues of zero.
-        batches: Images and classes, on the device of the model.
-        top: Number of eigenvalues, the largest first.
-        trace_samples: Random vectors for Hutchinson's estimate of the trace.
-        lanczos_steps: Lanczos vectors for the density.
-        seed: Of all random vectors.
-        exact_below: With at most this many parameters P, the P x P matrix is formed instead.
-        results: Unfinished results, which are completed in place.
-        on_stage: Called with the name of each stage that has been finished: 'eigenvalues',
-            'trace', 'density'.
-        on_pass: Called with a stage, the batches that have been passed through the network in it,
-            and their number (None: not known), at the beginning of the stage and after each batch.
-            Stages with nothing to pass are left out; 'start' comes before the three.
-
-    Returns:
-        Plain data: ``loss``, ``parameters`` (their number P), ``unused`` (the names of those that
-        were left out), ``exact`` (whether nothing is
-        estimated), ``eigenvalues`` (descending), ``smallest_eigenvalue``, ``trace``,
-        ``trace_standard_error`` (0 if exact), ``grid`` and ``density`` (1024 points; the density
-        integrates to 1).
-
-    Raises:
-        UserError: If curvlinops is not installed, a layer has no forward derivative, ``top`` or
-            another number is too small or too large, or the loss or a Hessian-vector product is
-            not finite.
     """
     results = {} if results is None else results
     with frozen(model, batch_norm="eval"):

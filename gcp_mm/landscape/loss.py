@@ -77,18 +77,7 @@ def mean_loss(
 
 
 def finite_mean_loss(model: nn.Module, batches: Batches) -> float:
-    """Average the cross-entropy of a network that is to be examined.
-
-    Args:
-        model: Returns logits.
-        batches: Images and classes.
-
-    Returns:
-        The mean.
-
-    Raises:
-        UserError: If it is not finite.
-    """
+    """Average the cross-entropy of a network that is to be examined."""
     loss = mean_loss(model, batches)
     if not math.isfinite(loss):
         raise UserError(

@@ -42,32 +42,6 @@ def probe_checkpoints(
     Which images are used follows from the data, their number and ``seed``, not from the network;
     the header of the file has their sha256, so that it shows whether two files have the same.
     Measurements that the file has already are not repeated.
-
-    Args:
-        cfg: A classification config, with ``work_dir``.
-        checkpoints: Files, in the order of training.
-        out: File that receives one record per checkpoint and batch. ``step`` is the number of
-            iterations that the checkpoint was trained for; for a file that does not say so, its
-            position in ``checkpoints``.
-        num_batches: Number of batches.
-        batch_size: Images in each.
-        split: Where they come from: 'train', 'val' or 'test'.
-        seed: Of the choice of the images.
-        device: Where to compute.
-        at: See :func:`gcp_mm.landscape.probe`, as for the following.
-        etas: The steps.
-        direction: 'ascent' or 'descent'.
-        batch_norm: 'batch' or 'eval'.
-        rescale: Whether, or from which batch, the steps are rescaled.
-
-    Returns:
-        All records of the file.
-
-    Raises:
-        CheckpointNotFoundError: If a checkpoint is missing; checked before anything is computed.
-        CheckpointMismatchError: If one does not belong to the config.
-        UserError: If a setting does not fit, the file has measurements of another kind or a loss
-            is not finite. Finished measurements stay in the file.
     """
     paths = [find_checkpoint(path) for path in checkpoints]
     batches = fixed_batches(cfg, num_batches, batch_size, seed, split)

@@ -27,21 +27,7 @@ def plot_bands(
     log: bool = False,
     zoom: tuple[float, float] | None = None,
 ) -> list[Path]:
-    """Draw the bands of loss and of gradient change against training steps.
-
-    Args:
-        runs: The runs, drawn over each other in this order.
-        paths: Files to write, one figure in several formats.
-        smooth: Probes that a running mean covers, odd; 1 for none.
-        log: Whether the vertical axes are logarithmic.
-        zoom: First and last step of an inset; None for no inset.
-
-    Returns:
-        The paths.
-
-    Raises:
-        UserError: If ``zoom`` is reversed or no run has two probes in it, or ``smooth`` is even.
-    """
+    """Draw the bands of loss and of gradient change against training steps."""
     figure = new_figure(width=10, height=3.6)
     panels = figure.subplots(1, 2)
     names = ("loss", "gradient")
@@ -101,19 +87,7 @@ def _draw_inset(
 
 
 def plot_surfaces(surfaces: Sequence[dict[str, Any]], paths: Sequence[str | Path]) -> list[Path]:
-    """Draw loss surfaces: curves in one panel, planes as contours in a panel each.
-
-    Args:
-        surfaces: For each one ``name``, ``alphas``, ``betas`` and ``losses`` (an array of shape
-            (len(alphas), len(betas)), NaN for a gap). All curves, or all planes.
-        paths: Files to write.
-
-    Returns:
-        The paths.
-
-    Raises:
-        UserError: If curves and planes are mixed, or a plane has no finite value.
-    """
+    """Draw loss surfaces: curves in one panel, planes as contours in a panel each."""
     planes = {len(surface["betas"]) > 1 for surface in surfaces}
     if len(planes) > 1:
         raise UserError("curves and planes do not go into one figure; draw them separately")
@@ -153,16 +127,7 @@ def _draw_contours(axes: Axes, surface: dict[str, Any]) -> None:
 
 
 def plot_spectra(spectra: Sequence[dict[str, Any]], paths: Sequence[str | Path]) -> list[Path]:
-    """Draw spectral densities of Hessians, with their largest eigenvalues as ticks.
-
-    Args:
-        spectra: For each one ``name``, ``grid`` and ``density`` of the same length, and
-            ``eigenvalues``.
-        paths: Files to write.
-
-    Returns:
-        The paths.
-    """
+    """Draw spectral densities of Hessians, with their largest eigenvalues as ticks."""
     figure = new_figure(width=5, height=3.6)
     axes = figure.subplots()
     floor = 1e-10

@@ -21,18 +21,7 @@ from gcp_mm.plain_data import differences, digest
 
 
 def read_results(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read a result file.
-
-    Args:
-        path: The file.
-        kind: What it has to hold: 'surface' or 'curvature'.
-
-    Returns:
-        Its settings and its results.
-
-    Raises:
-        UserError: If there is no such file, or it is none of that kind.
-    """
+    """Read a result file."""
     path = Path(path)
     if not path.is_file():
         raise UserError(
@@ -118,11 +107,7 @@ class ResultFile:
                 )
 
     def save(self) -> None:
-        """Write settings and results.
-
-        Raises:
-            UserError: If the folder cannot be written to.
-        """
+        """Write settings and results."""
         content = {"kind": self.kind, "settings": self.settings, "results": self.results}
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         atomic_write(self.path, text, "result file")
@@ -134,15 +119,7 @@ FILENAME = "landscape.jsonl"
 
 
 def make_header(cfg: Config, settings: Mapping) -> dict:
-    """Make the first line of a file of records.
-
-    Args:
-        cfg: Config of the run. Its ``work_dir`` names the run.
-        settings: What two runs have to have in common to be compared.
-
-    Returns:
-        The header. ``fingerprint`` is the sha256 of the settings, ``model`` that of the network.
-    """
+    """Make the first line of a file of records."""
     return {
         "kind": "header",
         "version": VERSION,
@@ -182,18 +159,7 @@ def _is_probe(record: object) -> bool:
 
 
 def read_records(path: str | Path) -> tuple[dict, list[dict]]:
-    """Read a file of records.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The header and the records in the order of the file. An incomplete last line, which a
-        killed run leaves, is left out.
-
-    Raises:
-        UserError: If there is no such file, or a line is none of these records.
-    """
+    """Read a file of records."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -256,20 +222,12 @@ class RecordFile:
             )
 
     def keep_before(self, step: int) -> None:
-        """Drop the records of an iteration and of later ones, which will be measured again.
-
-        Args:
-            step: The iteration that the run continues with.
-        """
+        """Drop the records of an iteration and of later ones, which will be measured again."""
         self.records = [record for record in self.records if record["step"] < step]
         self._write()
 
     def set_aside(self) -> Path | None:
-        """Rename the file if it has records, and begin a new one.
-
-        Returns:
-            The new name of the old file; None if it had no records.
-        """
+        """Rename the file if it has records, and begin a new one."""
         if not self.records:
             return None
         number = 1
@@ -281,11 +239,7 @@ class RecordFile:
         return aside
 
     def append(self, record: dict) -> None:
-        """Add a record, so that it survives the end of the process.
-
-        Args:
-            record: Its numbers; ``kind`` is added.
-        """
+        """Add a record, so that it survives the end of the process."""
         record = {"kind": "probe", **record}
         try:
             with self.path.open("a") as file:

@@ -45,15 +45,7 @@ PRESETS = {
 
 
 def find_preset(model: nn.Module) -> Preset | None:
-    """Find the preset of a classifier.
-
-    Args:
-        model: A classifier with a ``backbone``, or a plain network.
-
-    Returns:
-        The preset of its backbone's class or of the nearest class that it inherits from; None if
-        there is none.
-    """
+    """Find the preset of a classifier."""
     backbone = getattr(model, "backbone", model)
     for cls in type(backbone).__mro__:
         if cls.__name__ in PRESETS:
@@ -62,18 +54,7 @@ def find_preset(model: nn.Module) -> Preset | None:
 
 
 def find_point(model: nn.Module, at: str | None = None) -> str:
-    """Find the module whose output is moved along the gradient.
-
-    Args:
-        model: A classifier.
-        at: Path of a module, such as ``'backbone.layer1'``; None for the end of the stem.
-
-    Returns:
-        The path.
-
-    Raises:
-        UserError: If there is no such module, or no default for this network.
-    """
+    """Find the module whose output is moved along the gradient."""
     paths = [path for path, _ in model.named_modules() if path]
     if at is None:
         preset = find_preset(model)

@@ -76,18 +76,7 @@ class SplitNetwork:
         raise UserError(f"{self._at!r} does not run in a forward pass; probe at another module")
 
     def tail(self, activation: Callable[[], Tensor]) -> Tensor:
-        """Run the network behind the point.
-
-        Args:
-            activation: Makes the tensor that takes the place of the point's output. It may be
-                changed in place.
-
-        Returns:
-            What the network returns.
-
-        Raises:
-            UserError: If the module at the point runs twice, or the network returns no tensor.
-        """
+        """Run the network behind the point."""
         calls = 0
 
         def once(*_: object) -> Tensor:

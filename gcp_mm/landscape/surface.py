@@ -104,21 +104,7 @@ class Grid:
 
 
 def make_grid(low: float = -1.0, high: float = 1.0, points: int = 51, dimensions: int = 1) -> Grid:
-    """Space points evenly; both ends are included.
-
-    Args:
-        low: Smallest coordinate; 1 is the norm of the weights.
-        high: Largest coordinate.
-        points: Points along each direction. An odd number with ``low = -high`` has the network
-            itself in the middle.
-        dimensions: 1 for a curve, 2 for a surface with the same coordinates both ways.
-
-    Returns:
-        The grid.
-
-    Raises:
-        UserError: If the range is empty or reversed, or there are fewer than two points.
-    """
+    """Space points evenly; both ends are included."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise UserError(f"range {low} to {high}: the first number has to be the smaller one")
     if points < 2 or dimensions not in (1, 2):
@@ -202,14 +188,7 @@ def _shift(
 
 
 def losses_as_array(results: dict[str, Any]) -> np.ndarray:
-    """Convert the losses of :func:`surface` for computing.
-
-    Args:
-        results: Its results.
-
-    Returns:
-        float64 (len(alphas), len(betas)), NaN where nothing is finite or evaluated.
-    """
+    """Convert the losses of :func:`surface` for computing."""
     losses = np.array(
         [[math.nan if loss is None else float(loss) for loss in row] for row in results["losses"]]
     )

@@ -16,12 +16,7 @@ class PretrainedBackbone:
     """
 
     def init_weights(self) -> None:
-        """Initialise the weights as ``init_cfg`` says.
-
-        Raises:
-            CheckpointNotFoundError: If the pretrained file does not exist.
-            CheckpointMismatchError: If it belongs to another architecture.
-        """
+        """Initialise the weights as ``init_cfg`` says."""
         given = self.init_cfg
         configs = [given] if isinstance(given, dict) else list(given or [])
         pretrained = [cfg for cfg in configs if cfg["type"] in ("Pretrained", PretrainedInit)]
@@ -36,13 +31,6 @@ class PretrainedBackbone:
             load_pretrained_backbone(self, **arguments)
 
     def train(self, mode: bool = True) -> PretrainedBackbone:
-        """Switch between training and evaluation.
-
-        Args:
-            mode: Whether to train.
-
-        Returns:
-            The backbone itself; mmdet's ResNet returns None, which breaks ``.eval().cuda()``.
-        """
+        """Switch between training and evaluation."""
         super().train(mode)
         return self

@@ -61,12 +61,7 @@ class Choice:
 
 
 def check_impl(impl: str, origin: str = "impl") -> None:
-    """Raise a ValueError unless ``impl`` is 'auto' or the name of an implementation.
-
-    Args:
-        impl: The name.
-        origin: Where it was given, for the message.
-    """
+    """Raise a ValueError unless ``impl`` is 'auto' or the name of an implementation."""
     if impl != "auto" and impl not in IMPLEMENTATIONS:
         choices = ", ".join(repr(name) for name in ("auto", *IMPLEMENTATIONS))
         raise ValueError(f"unknown {origin} {impl!r}; choose one of {choices}")

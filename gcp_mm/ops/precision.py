@@ -17,14 +17,7 @@ from torch import Tensor
 
 
 def autocast_disabled(device: torch.device) -> AbstractContextManager:
-    """Return a context in which autocast is off for ``device``.
-
-    Args:
-        device: The device of the tensors that are used inside.
-
-    Returns:
-        A context manager; it does nothing on devices that have no autocast, such as ``meta``.
-    """
+    """Return a context in which autocast is off for ``device``."""
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()

@@ -15,46 +15,20 @@ if TYPE_CHECKING:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Make an empty figure.
-
-    Args:
-        width: In inches.
-        height: In inches.
-
-    Returns:
-        The figure, outside of pyplot: it needs no display and is freed with its last reference.
-    """
+    """Make an empty figure."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def as_text(name: str) -> str:
-    """Return a name as matplotlib takes it for itself.
-
-    Args:
-        name: Of a run, a model, a metric or a file.
-
-    Returns:
-        The name, of which ``$`` begins no formula and ``_`` hides no line from the legend.
-    """
+    """Return a name as matplotlib takes it for itself."""
     name = name.replace("$", r"\$")
     return f" {name}" if name.startswith("_") else name
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure; an existing one is replaced only by a complete one.
-
-    Args:
-        figure: The figure.
-        path: Its file. The suffix is the format: .svg, .png or .pdf.
-
-    Returns:
-        The path.
-
-    Raises:
-        UserError: If matplotlib knows no such format or the folder cannot be written to.
-    """
+    """Write a figure; an existing one is replaced only by a complete one."""
     import matplotlib
 
     path = Path(path)

@@ -64,15 +64,7 @@ def learning_rates(cfg: Config, epoch_length: int = 1) -> np.ndarray:
 
 
 def plot_learning_rates(rates: Mapping[str, np.ndarray], path: Path) -> Path:
-    """Draw learning rates against epochs, one panel for each network.
-
-    Args:
-        rates: By name ``<network>_<setting>``, the rate at the beginning of each epoch.
-        path: The figure to write; its suffix is the format.
-
-    Returns:
-        ``path``.
-    """
+    """Draw learning rates against epochs, one panel for each network."""
     networks = list(dict.fromkeys(name.partition("_")[0] for name in rates))
     figure = new_figure(width=3.6 * len(networks), height=3.2)
     for axes, network in zip(

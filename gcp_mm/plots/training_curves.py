@@ -39,17 +39,7 @@ class TrainingCurves:
 
 
 def read_curves(work_dir: Path) -> TrainingCurves:
-    """Read the scalar logs of a work folder; what a resumed run logged again counts last.
-
-    Args:
-        work_dir: A run's folder, with ``*/vis_data/scalars.json`` in it.
-
-    Returns:
-        The curves.
-
-    Raises:
-        UserError: If there is no log, or no epoch has been validated.
-    """
+    """Read the scalar logs of a work folder; what a resumed run logged again counts last."""
     files = sorted(work_dir.glob("*/vis_data/scalars.json"))
     if not files:
         raise UserError(f"{str(work_dir)!r} has no */vis_data/scalars.json: not a work folder")
@@ -134,19 +124,7 @@ def _in_order(runs: dict[Path, list[dict]]) -> list[list[dict]]:
 
 
 def plot_curves(runs: Sequence[TrainingCurves], metric: str, path: Path) -> Path:
-    """Draw the training loss and a metric of several runs against epochs.
-
-    Args:
-        runs: The runs, a line each.
-        metric: Name of the metric, such as ``accuracy/top1``.
-        path: The figure to write.
-
-    Returns:
-        ``path``.
-
-    Raises:
-        UserError: If a run has no such metric.
-    """
+    """Draw the training loss and a metric of several runs against epochs."""
     for run in runs:
         if metric not in run.metrics:
             raise UserError(f"run {run.name!r} logged no {metric!r}; it has {list(run.metrics)}")
@@ -164,15 +142,7 @@ def plot_curves(runs: Sequence[TrainingCurves], metric: str, path: Path) -> Path
 
 
 def summarise(runs: Sequence[TrainingCurves], commands: Sequence[str]) -> dict:
-    """Collect runs, the commands that made them and the machine for a result file.
-
-    Args:
-        runs: The runs.
-        commands: Command lines, in the order in which they were run.
-
-    Returns:
-        A dictionary for JSON.
-    """
+    """Collect runs, the commands that made them and the machine for a result file."""
     from mmengine.utils.dl_utils import collect_env
 
     kept = ("sys.platform", "Python", "GPU 0", "PyTorch", "TorchVision", "MMEngine")

@@ -72,15 +72,7 @@ class RelativeMetric(BaseMetric):
         return found
 
     def means(self, found: Mapping[str, Any], *names: str) -> dict[str, float]:
-        """Choose the means that may be stated.
-
-        Args:
-            found: From :meth:`measure`.
-            names: Of the means.
-
-        Returns:
-            Their values by name; that of a sample ends with ``_num_samples_<n>``.
-        """
+        """Choose the means that may be stated."""
         number = self.dataset_meta["settings"]["num_samples"]
         mark = "" if number is None else f"_num_samples_{number}"
         return {f"{name}{mark}": found[name] for name in names if found[name] is not None}

@@ -62,13 +62,6 @@ def folder_name(perturbation: str, difficulty: int = 1) -> str:
     """Name the folder that holds a perturbation at a difficulty.
 
     Stronger noise is other data, ``gaussian_noise_2``; the other perturbations leave out frames.
-
-    Args:
-        perturbation: One of :data:`PERTURBATIONS`.
-        difficulty: 1, 2 or 3.
-
-    Returns:
-        The name of the folder.
     """
     if IS_NOISE[perturbation] and difficulty > 1:
         return f"{perturbation}_{difficulty}"

@@ -28,19 +28,7 @@ PATIENCE = 300.0
 
 
 def transfer(url: str, target: Path, retries: int, certain: bool) -> None:
-    """Download a file with gdown, which keeps an incomplete one as ``<target>XXXXXXXX.part``.
-
-    Args:
-        url: An address, of Google Drive as well.
-        target: The file to write.
-        retries: How often to reconnect.
-        certain: Whether a digest will tell a mixture of two files: then what an earlier call left
-            is always continued.
-
-    Raises:
-        gdown.DownloadError, requests.RequestException, TimeoutError: If it fails; parts are kept
-            if the next call can continue them.
-    """
+    """Download a file with gdown, which keeps an incomplete one as ``<target>XXXXXXXX.part``."""
     import gdown
 
     version = None if certain else _version(url)
@@ -77,20 +65,12 @@ def transfer(url: str, target: Path, retries: int, certain: bool) -> None:
 
 
 def parts(target: Path) -> list[Path]:
-    """List what gdown keeps of an incomplete download.
-
-    Args:
-        target: The file that is downloaded.
-    """
+    """List what gdown keeps of an incomplete download."""
     return sorted(target.parent.glob(f"{target.name}*.part"))
 
 
 def discard(target: Path) -> None:
-    """Remove what is kept of an incomplete download.
-
-    Args:
-        target: The file that is downloaded.
-    """
+    """Remove what is kept of an incomplete download."""
     for path in parts(target):
         path.unlink(missing_ok=True)
 
@@ -181,17 +161,6 @@ def download_released(row: Row, url: str | None = None, retries: int = 5) -> Pat
     An interrupted download is continued by the next call, if it is certain that the server still
     has the same file (:func:`gcp_mm.zoo.download.transfer`). The file is checked
     (:func:`gcp_mm.zoo.released_file.check_released_file`) before it gets its final name.
-
-    Args:
-        row: The row.
-        url: Address of a mirror; by default the file at Google Drive.
-        retries: How often to reconnect within this call.
-
-    Returns:
-        Path of the file in the cache.
-
-    Raises:
-        UserError: If the authors released no file, or the download fails, or it is not the file.
     """
     if row.release is None:
         raise UserError(
@@ -213,14 +182,7 @@ def download_released(row: Row, url: str | None = None, retries: int = 5) -> Pat
 
 
 def alternative(row: Row) -> str:
-    """Say how to get a row's file without Google Drive.
-
-    Args:
-        row: A row with a released file.
-
-    Returns:
-        One sentence.
-    """
+    """Say how to get a row's file without Google Drive."""
     return (
         f"The same file is at {row.release.baidu_url} (extraction code {row.release.baidu_code}): "
         f"fetch it with a browser and continue with `{command_line('zoo')} download "

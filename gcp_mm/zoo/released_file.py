@@ -18,17 +18,6 @@ def check_released_file(row: Row, path: str | Path) -> str:
     As long as the metafile does not record size and sha256, a file passes that begins like a
     checkpoint, has room for the parameters of the row in float32, and agrees with the checksums in
     it, if its format has some.
-
-    Args:
-        row: The row, with a release.
-        path: The file.
-
-    Returns:
-        Its sha256.
-
-    Raises:
-        CheckpointNotFoundError: If there is no such file.
-        CheckpointMismatchError: If it cannot be the released file.
     """
     # mmengine takes seconds to import, and the other commands of the zoo have no use for it.
     from gcp_mm.checkpoints.file_kind import begins_like_torch, check_file, is_web_page

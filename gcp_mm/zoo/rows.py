@@ -207,18 +207,7 @@ FIELDS = ("task", "backbone", "pooling", "schedule")
 
 
 def select_rows(rows: Iterable[Row], **wanted: str | None) -> list[Row]:
-    """Keep the rows whose fields have the wanted values.
-
-    Args:
-        rows: Rows to choose from.
-        **wanted: Value by field, one of :data:`FIELDS`; None accepts every value.
-
-    Returns:
-        The rows that have all of the values, in their order.
-
-    Raises:
-        UserError: If a value is none of a field's, or no row has all of them.
-    """
+    """Keep the rows whose fields have the wanted values."""
     rows = list(rows)
     wanted = {name: value.lower() for name, value in wanted.items() if value is not None}
     for name, value in wanted.items():

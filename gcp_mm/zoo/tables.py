@@ -19,14 +19,7 @@ _AP = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 
 
 def list_table(rows: Iterable[Row]) -> str:
-    """Lay rows out for a terminal.
-
-    Args:
-        rows: The rows.
-
-    Returns:
-        Aligned text; the last line says what the columns hold.
-    """
+    """Lay rows out for a terminal."""
     headers = ("row", "channels", "params M", "GFLOPs", "published", "measured here", "released")
     body = [
         (
@@ -48,14 +41,7 @@ def list_table(rows: Iterable[Row]) -> str:
 
 
 def imagenet_section(rows: Iterable[Row]) -> str:
-    """Render the classification rows: a line for each network, a column for each schedule.
-
-    Args:
-        rows: Rows of every task; the others are left out.
-
-    Returns:
-        Markdown.
-    """
+    """Render the classification rows: a line for each network, a column for each schedule."""
     rows = [row for row in rows if row.task == CLASSIFICATION]
     networks: dict[tuple, dict[str, Row]] = {}
     for row in rows:
@@ -88,14 +74,7 @@ def imagenet_section(rows: Iterable[Row]) -> str:
 
 
 def coco_section(rows: Iterable[Row]) -> str:
-    """Render the detection rows: box AP of all, mask AP of Mask R-CNN.
-
-    Args:
-        rows: Rows of every task; the others are left out.
-
-    Returns:
-        Markdown.
-    """
+    """Render the detection rows: box AP of all, mask AP of Mask R-CNN."""
     rows = [row for row in rows if row.task == DETECTION]
     boxes = [
         (row.name, f"{row.parameters / 1e6:.2f}", f"{row.flops / 1e9:.1f}", *_ap(row, "box"))
@@ -157,16 +136,6 @@ def update_readme(path: str | Path, check: bool = False) -> bool:
 
     A table stands between ``<!-- zoo:NAME -->`` and ``<!-- /zoo:NAME -->``, NAME being one of
     :data:`SECTIONS`. The rest of the file is left as it is.
-
-    Args:
-        path: The file.
-        check: Write nothing, and fail if the file would change.
-
-    Returns:
-        Whether the file was changed.
-
-    Raises:
-        UserError: If the file or a marker is missing, or with ``check`` if a table is out of date.
     """
     path = Path(path)
     if not path.is_file():
@@ -200,14 +169,7 @@ def _replace(text: str, name: str, table: str, path: Path) -> str:
 
 
 def describe(row: Row) -> str:
-    """Describe a row: what it is, its numbers, its file and the commands that use it.
-
-    Args:
-        row: The row.
-
-    Returns:
-        Lines of text.
-    """
+    """Describe a row: what it is, its numbers, its file and the commands that use it."""
     channels = f", {row.reduced_channels} channels" if row.reduced_channels else ""
     network = f"{row.detector}, {row.backbone}" if row.detector else row.backbone
     flops = f"{row.flops / 1e9:.2f} G multiply-adds"

@@ -37,18 +37,6 @@ def load_from_zoo(filename: str, map_location: Any = None) -> Any:
 
     A name is no proof: the file has to be as large as the row's network and may not say that it is
     another row's.
-
-    Args:
-        filename: For example ``gcp_mm://resnet50_gcp_lrnorm``.
-        map_location: As in ``torch.load``.
-
-    Returns:
-        What the file holds.
-
-    Raises:
-        UserError: If there is no such row.
-        CheckpointNotFoundError: If the file is not there; the message says how to get it.
-        CheckpointMismatchError: If it cannot hold the weights of this row.
     """
     # Not above: this module is imported where only the place of the weights is asked for.
     from mmengine.logging import print_log
@@ -75,15 +63,7 @@ def load_from_zoo(filename: str, map_location: Any = None) -> Any:
 
 
 def origin(loaded: Mapping[str, Any], row: Row) -> str:
-    """Say where the weights of a row come from, as far as the file says so.
-
-    Args:
-        loaded: What the file holds.
-        row: The row that it is taken for.
-
-    Returns:
-        A clause.
-    """
+    """Say where the weights of a row come from, as far as the file says so."""
     meta = _part(loaded, "meta") if "state_dict" in loaded else {}
     conversion = _part(meta, "conversion")
     if conversion:
@@ -144,9 +124,6 @@ def register_models(module: ModuleType) -> None:
 
     The detectors stay out, because mmpretrain can build but not run them. Calling it again does
     nothing.
-
-    Args:
-        module: ``mmpretrain.apis.model``, which has no discovery of plugins of its own.
     """
     try:
         root = zoo_root()

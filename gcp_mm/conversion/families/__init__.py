@@ -12,17 +12,7 @@ FAMILIES = (RESNET, MOBILENET_V2, SHUFFLENET_V2, CONVNEXT, SWIN_TRANSFORMER, VIS
 
 
 def family_of(network: str) -> Family:
-    """Find the family of a network.
-
-    Args:
-        network: Name in ``torchvision.models``.
-
-    Returns:
-        The family.
-
-    Raises:
-        KeyError: If no family has it.
-    """
+    """Find the family of a network."""
     for family in FAMILIES:
         if network in family.backbones:
             return family

@@ -12,17 +12,7 @@ from gcp_mm.datasets.coco_annotations.image_folder import ImageFolder
 
 
 def inspect_content(content: dict, path: str, images: ImageFolder | None = None) -> Findings:
-    """Check what a file says, and repair values in place where that is certain.
-
-    Args:
-        content: The content of the file, changed in place; :meth:`Findings.apply`
-            completes the repair.
-        path: The file, for messages.
-        images: The folder of its images; None does not look at them.
-
-    Returns:
-        What was found.
-    """
+    """Check what a file says, and repair values in place where that is certain."""
     findings = Findings(path)
     sizes = _check_images(content, findings, images)
     categories = _check_categories(content, findings)

@@ -110,14 +110,7 @@ class FiniteCheckHook(Hook):
 
 
 def check_weights(runner: Runner) -> None:
-    """Check the weights of a training, alike in every process.
-
-    Args:
-        runner: The runner that trains.
-
-    Raises:
-        UserError: In every process, if a weight of one of them is not finite.
-    """
+    """Check the weights of a training, alike in every process."""
     network = _network(runner)
     tensors = {**dict(network.named_buffers()), **dict(network.named_parameters())}
     bad = next(filter(None, all_gather_object(find_not_finite(tensors, weight_names(network)))), [])

@@ -22,17 +22,7 @@ _held: set[str] = set()
 
 @contextlib.contextmanager
 def only_training(work_dir: str | Path) -> Iterator[None]:
-    """Hold a work folder while a training is at work in it; once in a process, not twice.
-
-    Args:
-        work_dir: The folder; it is made if needed.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        UserError: If another process trains in it; names that process. If it cannot be written to.
-    """
+    """Hold a work folder while a training is at work in it; once in a process, not twice."""
     key = os.path.realpath(work_dir)
     if key in _held:
         yield

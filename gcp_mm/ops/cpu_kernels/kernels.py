@@ -42,20 +42,7 @@ def library_path() -> Path:
 
 
 def open_library(path: Path, digest: str) -> ctypes.CDLL:
-    """Load a library.
-
-    Args:
-        path: The file.
-        digest: Digest of the sources that it should be compiled from; '' if they are not here.
-
-    Returns:
-        The library, with the types of its functions.
-
-    Raises:
-        OSError: If it is not there or damaged, cannot be loaded, was compiled from other sources,
-            or the CPU lacks an instruction that it uses.
-        AttributeError: If it is another library.
-    """
+    """Load a library."""
     if not path.exists():
         raise OSError("they were not compiled")
     if not is_whole(path):
@@ -169,15 +156,7 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
 def cpu_kernel_status(x: Tensor) -> str | None:
-    """Say why the C kernels cannot run for a tensor.
-
-    Args:
-        x: The features; their dtype and device count.
-
-    Returns:
-        None if the kernels can run, else the reason: the tensor is not on the CPU, it is float64,
-        switched off by ``GCP_MM_CPU_KERNELS=0``, or the library cannot be used.
-    """
+    """Say why the C kernels cannot run for a tensor."""
     if x.device.type != "cpu":
         return f"they run on the CPU, and the tensor is on {x.device}"
     if x.dtype not in DTYPES:

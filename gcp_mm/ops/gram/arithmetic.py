@@ -95,11 +95,7 @@ class Carrier:
         return features.to(self.dtype)
 
     def gram(self, features: Tensor) -> SymmetricBlocks:
-        """Multiply carried features (B, C, N) to the smaller of their two Gram matrices.
-
-        Returns:
-            Matrices N x N if N < C, else C x C.
-        """
+        """Multiply carried features (B, C, N) to the smaller of their two Gram matrices."""
         left, right = features, features.mT
         if features.shape[-1] < features.shape[-2]:
             left, right = right, left

@@ -30,16 +30,7 @@ ALIGNMENT = 32
 
 
 def block_sizes(size: int, device: torch.device, fused: bool = False) -> tuple[int, ...]:
-    """Return how many rows each block of a matrix has.
-
-    Args:
-        size: Rows of the matrix.
-        device: Where it lies.
-        fused: Whether a Triton kernel multiplies it.
-
-    Returns:
-        One number, or two of which the first is a multiple of ``ALIGNMENT``.
-    """
+    """Return how many rows each block of a matrix has."""
     if size < SPLIT or device.type != "cpu" or fused:
         return (size,)
     first = size // 2 // ALIGNMENT * ALIGNMENT

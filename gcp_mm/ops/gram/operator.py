@@ -34,16 +34,6 @@ def flop_formula(kernel: Callable[..., Any]) -> Callable[..., int]:
     Register it once, beside the operator::
 
         register_flop_formula(torch.ops.gcp_mm.gram_pool)(flop_formula(kernel))
-
-    Args:
-        kernel: A function of the operator's arguments in plain PyTorch, whose tensors all begin
-            with the batch dimension, and whose samples do not depend on each other.
-
-    Returns:
-        A function of the operator's arguments, with shapes in place of tensors. It gives the
-        floating-point operations of the matrix products, two for each multiply-add as in
-        ``FlopCounterMode``. Products of which a device kernel computes one half only, because
-        they are symmetric, count as whole ones.
     """
 
     def formula(*args: Any, out_shape: Any = None, **kwargs: Any) -> int:

@@ -140,11 +140,6 @@ def mix_positions(x: Tensor) -> Tensor:
 
 
 def unmix_positions(mixed: Tensor, positions: int) -> Tensor:
-    """Return X of shape (B, C, N) from X Q of shape (B, C, N').
-
-    Args:
-        mixed: What :func:`mix_positions` returned, or a gradient by it.
-        positions: N.
-    """
+    """Return X of shape (B, C, N) from X Q of shape (B, C, N')."""
     groups = mixed.unflatten(-1, (-1, GROUP)) @ _mix(GROUP, mixed.device).to(mixed.dtype).mT
     return groups.flatten(-2)[..., :positions]

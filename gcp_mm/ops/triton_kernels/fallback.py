@@ -81,19 +81,6 @@ def with_fallback(
 
     A failure to compile or launch switches all kernels off for the rest of the process, since the
     next call would spend as long on failing again. Nothing has been written to the output by then.
-
-    Args:
-        kernel_call: Launches the kernel.
-        plain_call: The same computation in PyTorch operators, with the same signature.
-        x: First argument of both; decides whether Triton can run.
-        *args: Further arguments of both.
-        **kwargs: Keyword arguments of both.
-
-    Returns:
-        What the call that ran returns.
-
-    Raises:
-        torch.cuda.OutOfMemoryError: If the GPU's memory is full, which the twin would not mend.
     """
     if triton_status(x) is not None:
         return plain_call(x, *args, **kwargs)

@@ -13,13 +13,6 @@ def upper_block(size, BLOCK: tl.constexpr):
     """Choose the block that this program computes among those on and above the diagonals.
 
     In one matrix the order is by columns, (0, 0), (0, 1), (1, 1), (0, 2), ...
-
-    Args:
-        size: Rows of each matrix.
-        BLOCK: Rows of a block.
-
-    Returns:
-        Number of the matrix, row and column of the block in it.
     """
     num_blocks = tl.cdiv(size, BLOCK)
     blocks_per_matrix = num_blocks * (num_blocks + 1) // 2
@@ -109,14 +102,7 @@ def packed_offsets(rows, columns, size):
 
 @triton.jit
 def load_symmetrised(packed, rows, columns, size):
-    """Load a block of (G + G^T) / 2, where G is the upper triangular matrix that was packed.
-
-    Args:
-        packed: Start of the packed triangle.
-        rows: Row numbers, of any shape.
-        columns: Column numbers, of a shape that broadcasts with ``rows``.
-        size: Rows of the matrix.
-    """
+    """Load a block of (G + G^T) / 2, where G is the upper triangular matrix that was packed."""
     offsets = packed_offsets(tl.minimum(rows, columns), tl.maximum(rows, columns), size)
     inside = (rows < size) & (columns < size)
     values = tl.load(packed + offsets, mask=inside, other=0.0).to(tl.float32)

@@ -96,15 +96,7 @@ def has_contiguous_lines(x: Tensor) -> bool:
 # this arithmetic as a GPU for a product.
 @lru_cache(maxsize=1024)
 def layouts(*strides: tuple[int, int, int]) -> tuple[int, tuple[Layout, ...]]:
-    """Describe tensors of shape (B, rows, columns).
-
-    Args:
-        *strides: The strides of each tensor.
-
-    Returns:
-        The largest divisor up to 16 of all distances, and the layouts in units of that many
-        elements.
-    """
+    """Describe tensors of shape (B, rows, columns)."""
     found = []
     for batch_stride, row_stride, column_stride in strides:
         transposed = column_stride != 1 and row_stride == 1
@@ -174,14 +166,7 @@ def launch(
 
 
 def check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...], like: Tensor) -> None:
-    """Raise a ValueError unless a tensor has a shape and is on the device of another.
-
-    Args:
-        name: What the tensor is called in the message.
-        tensor: The tensor.
-        shape: The shape it needs.
-        like: A tensor on the right device.
-    """
+    """Raise a ValueError unless a tensor has a shape and is on the device of another."""
     if tensor.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {tuple(tensor.shape)}")
     if tensor.device != like.device:

@@ -26,15 +26,7 @@ from gcp_mm.robustness.names import IS_NOISE, SEVERITIES
 
 
 def derive_seed(seed: int, *parts: object) -> int:
-    """Mix a seed with the name of what is made.
-
-    Args:
-        seed: The seed of the whole tree.
-        *parts: The names, such as corruption, severity, class and file.
-
-    Returns:
-        A number from 0 to 2^32 - 1, the range of ``numpy.random.seed``.
-    """
+    """Mix a seed with the name of what is made."""
     text = "\0".join(map(str, (seed, *parts)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
@@ -60,17 +52,7 @@ class Cell(ABC):
     def content(
         self, image: Image.Image, source: SourceImage, size: int | None, seed: int
     ) -> bytes:
-        """Make the file of an image.
-
-        Args:
-            image: The resized image.
-            source: What it is.
-            size: Side of the crop; None for the whole image.
-            seed: Of the tree.
-
-        Returns:
-            The content of the file.
-        """
+        """Make the file of an image."""
 
     def file(self, root: Path, source: SourceImage) -> Path:
         """Return where the file of an image lies."""
@@ -144,21 +126,7 @@ def choose_cells(
     severities: Sequence[int] | None = None,
     perturbations: Sequence[str] | None = None,
 ) -> Cells:
-    """Turn names into cells, each once and in canonical order.
-
-    Args:
-        dataset: 'imagenet-c' or 'imagenet-p'.
-        corruptions: See :func:`gcp_mm.robustness.data.cells.choose_corruptions`; None for all 19.
-        severities: From 1 to 5; None for all.
-        perturbations: See :func:`gcp_mm.robustness.data.cells.choose_perturbations`; None for all
-            ten.
-
-    Returns:
-        The cells.
-
-    Raises:
-        UserError: If a name or a severity is unknown, or belongs to the other data set.
-    """
+    """Turn names into cells, each once and in canonical order."""
     stills = dataset == "imagenet-c"
     foreign = {"perturbations": perturbations} if stills else {}
     if not stills:

@@ -63,11 +63,7 @@ def transformed(image: Image.Image, angle: float = 0, scale: float = 1) -> Image
 def translate_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Shift by -20 to 20 pixels to the right.
-
-    Yields:
-        41 frames; the 21st is clean.
-    """
+    """Shift by -20 to 20 pixels to the right."""
     for shift in range(-20, 21):
         yield np.asarray(crop(affine(image, 0, [shift, 0], 1, [0.0]), size))
 
@@ -75,11 +71,7 @@ def translate_sequence(
 def rotate_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Turn by -15 to 15 degrees.
-
-    Yields:
-        31 frames; the 16th is clean.
-    """
+    """Turn by -15 to 15 degrees."""
     for index in range(FRAMES):
         yield np.asarray(crop(transformed(image, angle=index - 15), size))
 
@@ -87,11 +79,7 @@ def rotate_sequence(
 def scale_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Scale by 0.4 to 1.15.
-
-    Yields:
-        31 frames; the 25th is clean.
-    """
+    """Scale by 0.4 to 1.15."""
     for index in range(FRAMES):
         yield np.asarray(crop(transformed(image, scale=0.4 + 0.025 * index), size))
 
@@ -102,9 +90,6 @@ def tilt_sequence(
     """Tilt the image plane around both of its axes by -15 to 15 degrees.
 
     The 16th frame is the image itself, smaller by 1 / (f + 1), see :func:`tilt_matrix`.
-
-    Yields:
-        31 frames.
     """
     pixels = np.asarray(image)
     height, width = pixels.shape[:2]

@@ -38,11 +38,7 @@ def _global_seed(seed: int) -> Iterator[None]:
 
 
 def require_imagecorruptions() -> None:
-    """Make sure that the package is there, and is the one that runs.
-
-    Raises:
-        UserError: If it cannot be imported.
-    """
+    """Make sure that the package is there, and is the one that runs."""
     try:
         import imagecorruptions  # noqa: F401
     except ImportError as error:
@@ -124,13 +120,5 @@ def read_source(
 
 
 def crop(image: Image.Image, size: int | None) -> Image.Image:
-    """Cut the centre out.
-
-    Args:
-        image: The image.
-        size: Side of the square; None for the whole image.
-
-    Returns:
-        The centre of the image.
-    """
+    """Cut the centre out."""
     return image if size is None else functional.center_crop(image, size)

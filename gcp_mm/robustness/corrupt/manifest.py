@@ -25,14 +25,7 @@ _PACKAGES = {
 
 
 def library_versions(dataset: str) -> dict[str, str]:
-    """Return the versions of the packages that the pixels depend on.
-
-    Args:
-        dataset: 'imagenet-c' or 'imagenet-p'.
-
-    Returns:
-        Version by name of the package; that of OpenCV is ``opencv``, however it is packaged.
-    """
+    """Return the versions of the packages that the pixels depend on."""
     import cv2
 
     versions = {name: metadata.version(name) for name in _PACKAGES[dataset]}
@@ -40,17 +33,7 @@ def library_versions(dataset: str) -> dict[str, str]:
 
 
 def read_manifest(root: Path) -> dict[str, Any] | None:
-    """Read the manifest of a tree.
-
-    Args:
-        root: The tree.
-
-    Returns:
-        Its content; None if there is no such file.
-
-    Raises:
-        UserError: If the file is none of this format.
-    """
+    """Read the manifest of a tree."""
     path = root / MANIFEST_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -65,20 +48,7 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
 
 
 def find_manifest(root: Path, cells: Mapping[str, Path]) -> dict[str, Any] | None:
-    """Find the manifest of the tree, or trees, that cells lie in.
-
-    Args:
-        root: Folder of the data. The trees are this folder or folders in it, as the groups of the
-            released archives are.
-        cells: Folder of each cell by ``<corruption>/<severity>`` or ``<perturbation>``.
-
-    Returns:
-        Its content; None if no tree has one.
-
-    Raises:
-        UserError: If a file is none of this format, or trees were made with other settings; names
-            both.
-    """
+    """Find the manifest of the tree, or trees, that cells lie in."""
     trees = [root, *(folder.parents[key.count("/")] for key, folder in cells.items())]
     found = {tree: manifest for tree in dict.fromkeys(trees) if (manifest := read_manifest(tree))}
     if not found:
@@ -101,11 +71,7 @@ def _relevant(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_sealed(content: Mapping[str, Any]) -> bool:
-    """Say whether all files of a tree were written with a digest.
-
-    Args:
-        content: Of its manifest.
-    """
+    """Say whether all files of a tree were written with a digest."""
     return bool(content.get("seal") or content.get("settings", {}).get("seal"))
 
 
@@ -173,14 +139,7 @@ class Manifest:
         return is_sealed(self.content)
 
     def save(self, finished: Sequence[str] = ()) -> None:
-        """Write the manifest.
-
-        Args:
-            finished: Cells that have all of their files now.
-
-        Raises:
-            UserError: If the folder cannot be written to.
-        """
+        """Write the manifest."""
         cells = {**self.content["cells"]}
         cells.update(dict.fromkeys(finished, self.content["images_per_cell"]))
         self.content["cells"] = cells

@@ -46,11 +46,7 @@ def _noisy(clean: np.ndarray, noise: Callable[[np.ndarray], np.ndarray]) -> Iter
 def gaussian_noise_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Add Gaussian noise with standard deviation 0.03.
-
-    Yields:
-        31 frames; the first one is clean.
-    """
+    """Add Gaussian noise with standard deviation 0.03."""
     return _noisy(
         clean_frame(image, size),
         lambda clean: clean + _SIGMA * rng.standard_normal(clean.shape, dtype=np.float32),
@@ -60,11 +56,7 @@ def gaussian_noise_sequence(
 def shot_noise_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Replace every value x by Poisson(300 x) / 300.
-
-    Yields:
-        31 frames; the first one is clean.
-    """
+    """Replace every value x by Poisson(300 x) / 300."""
     return _noisy(clean_frame(image, size), lambda clean: rng.poisson(_PHOTONS * clean) / _PHOTONS)
 
 
@@ -108,11 +100,7 @@ def _flakes(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 def snow_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Brighten the image a little and let the same flakes fall along -150 to -30 degrees.
-
-    Yields:
-        31 frames.
-    """
+    """Brighten the image a little and let the same flakes fall along -150 to -30 degrees."""
     clean = clean_frame(image, size)
     grey = cv2.cvtColor(clean, cv2.COLOR_RGB2GRAY)[..., None]
     whitened = 0.85 * clean + 0.15 * np.maximum(clean, 1.5 * grey + 0.5)
@@ -125,11 +113,7 @@ def snow_sequence(
 def brightness_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Add -0.3 to 0.3 to the value (the largest channel); hue and saturation stay.
-
-    Yields:
-        31 frames; the 16th is clean.
-    """
+    """Add -0.3 to 0.3 to the value (the largest channel); hue and saturation stay."""
     clean = clean_frame(image, size)
     value = clean.max(axis=-1, keepdims=True)
     # Black has no hue: it becomes grey.
@@ -141,11 +125,7 @@ def brightness_sequence(
 def motion_blur_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Blur with radius 10 and sigma 3 along -120 to 0 degrees.
-
-    Yields:
-        31 frames.
-    """
+    """Blur with radius 10 and sigma 3 along -120 to 0 degrees."""
     pixels = np.asarray(crop(image, size))
     for index in range(FRAMES):
         yield motion_blur(pixels, radius=10, sigma=3, angle=4 * (index - 30))
@@ -154,11 +134,7 @@ def motion_blur_sequence(
 def zoom_blur_sequence(
     image: Image.Image, size: int | None, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Average the image over zooms of 1, 1.004, 1.008 and so on, one more in each frame.
-
-    Yields:
-        31 frames; the first one is clean.
-    """
+    """Average the image over zooms of 1, 1.004, 1.008 and so on, one more in each frame."""
     total = clean_frame(image, size)
     yield to_pixels(total)
     for index in range(1, FRAMES):

@@ -44,18 +44,6 @@ def list_sources(root: Path, limit: int | None = None) -> list[SourceImage]:
     """List ``ROOT/<class>/<image>``, at any depth below a class, as training does.
 
     What is left out is logged once; see :func:`gcp_mm.images.names.list_image_files`.
-
-    Args:
-        root: The folder.
-        limit: The first images of each class in the order of their names; None for all of them.
-
-    Returns:
-        The images in the order of their classes and names.
-
-    Raises:
-        UserError: If there is no class folder, one of them has no image, two images of a class
-            differ only in their extension, an image is a link to nothing, or ``limit`` is not
-            positive.
     """
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit}: at least 1 image of each class")
@@ -94,29 +82,12 @@ def list_sources(root: Path, limit: int | None = None) -> list[SourceImage]:
 
 
 def classes_of(sources: Iterable[SourceImage]) -> list[str]:
-    """Name the classes in the order of their labels.
-
-    Args:
-        sources: The images.
-
-    Returns:
-        The sorted names of the class folders.
-    """
+    """Name the classes in the order of their labels."""
     return sorted({source.label for source in sources})
 
 
 def digest(sources: Iterable[SourceImage]) -> str:
-    """Compute one sha256 over the names and contents of all images.
-
-    Args:
-        sources: The images, in their order.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Raises:
-        UserError: If a file cannot be read.
-    """
+    """Compute one sha256 over the names and contents of all images."""
     total = hashlib.sha256()
     unreadable = []
     for source in sources:
@@ -132,15 +103,7 @@ def digest(sources: Iterable[SourceImage]) -> str:
 
 
 def unusual_reading(sources: Iterable[SourceImage], ignore_orientation: bool) -> dict[str, Any]:
-    """Say how images were read whose pixels depend on it, for the settings of a tree.
-
-    Args:
-        sources: The images.
-        ignore_orientation: Whether orientation tags are ignored.
-
-    Returns:
-        The numbers of images with such a tag and of 16-bit images; empty without any.
-    """
+    """Say how images were read whose pixels depend on it, for the settings of a tree."""
     turned = deep = 0
     for source in sources:
         try:

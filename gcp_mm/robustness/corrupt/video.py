@@ -17,11 +17,7 @@ PARAMS = "cpu-independent=1"
 
 
 def require_encoder() -> None:
-    """Make sure that PyAV is there with libx264.
-
-    Raises:
-        UserError: If it is not.
-    """
+    """Make sure that PyAV is there with libx264."""
     try:
         import av
 

@@ -20,18 +20,7 @@ _SETS = {"benchmark": BENCHMARK_CORRUPTIONS, "all": ALL_CORRUPTIONS, **GROUPS}
 
 
 def choose_corruptions(names: str | Iterable[str]) -> tuple[str, ...]:
-    """Expand groups into corruptions.
-
-    Args:
-        names: 'benchmark' (15), 'all' (19), a group ('noise', 'blur', 'weather', 'digital',
-            'extra') or a corruption, or several of them.
-
-    Returns:
-        The corruptions in the order of the paper, each once.
-
-    Raises:
-        UserError: If a name is none of these.
-    """
+    """Expand groups into corruptions."""
     names = [names] if isinstance(names, str) else list(names)
     if unknown := [name for name in names if name not in _SETS and name not in ALL_CORRUPTIONS]:
         raise UserError(
@@ -43,17 +32,7 @@ def choose_corruptions(names: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def choose_perturbations(names: str | Iterable[str]) -> tuple[str, ...]:
-    """Expand 'benchmark' or 'all' into the ten perturbations.
-
-    Args:
-        names: 'benchmark', 'all' or names.
-
-    Returns:
-        The perturbations in the order of the paper, each once.
-
-    Raises:
-        UserError: If a name is none of these.
-    """
+    """Expand 'benchmark' or 'all' into the ten perturbations."""
     names = [names] if isinstance(names, str) else list(names)
     if {"benchmark", "all"} & set(names):
         return PERTURBATIONS
@@ -68,19 +47,7 @@ def choose_perturbations(names: str | Iterable[str]) -> tuple[str, ...]:
 def corruption_cells(
     root: str | Path, corruptions: Sequence[str], severities: Sequence[int] = SEVERITIES
 ) -> dict[str, Path]:
-    """Find the folder of each corruption and severity.
-
-    Args:
-        root: Holds ``<corruption>/<severity>`` or ``<group>/<corruption>/<severity>``.
-        corruptions: Names.
-        severities: 1 to 5.
-
-    Returns:
-        The folders by ``<corruption>/<severity>``.
-
-    Raises:
-        UserError: If a corruption or severity is missing; names its folder.
-    """
+    """Find the folder of each corruption and severity."""
     if wrong := sorted(set(severities) - set(SEVERITIES)):
         raise UserError(f"severity {wrong[0]}: expected are {SEVERITIES[0]} to {SEVERITIES[-1]}")
     cells = {}
@@ -99,19 +66,7 @@ def corruption_cells(
 def perturbation_cells(
     root: str | Path, perturbations: Sequence[str], difficulty: int = 1
 ) -> dict[str, Path]:
-    """Find the folder of each perturbation.
-
-    Args:
-        root: Holds ``<perturbation>`` or ``<group>/<perturbation>``.
-        perturbations: Names.
-        difficulty: From 2 on noises are in folders of their own, such as ``shot_noise_2``.
-
-    Returns:
-        The folders by their names.
-
-    Raises:
-        UserError: If a folder is missing.
-    """
+    """Find the folder of each perturbation."""
     names = [folder_name(name, difficulty) for name in perturbations]
     return {name: _find(Path(root), name) for name in names}
 

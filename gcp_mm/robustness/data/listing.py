@@ -42,17 +42,7 @@ class Listing:
         return tuple(sorted({file.partition("/")[0] for file in self.files}))
 
     def sample(self, number: int) -> Listing:
-        """Choose files at an even stride, so that every class keeps its share.
-
-        Args:
-            number: How many.
-
-        Returns:
-            The listing of these files.
-
-        Raises:
-            UserError: If there are not so many files.
-        """
+        """Choose files at an even stride, so that every class keeps its share."""
         if not 1 <= number <= len(self.files):
             raise UserError(
                 f"--num-samples {number}: a cell has {len(self.files)} files; ask for 1 to that"
@@ -61,19 +51,7 @@ class Listing:
 
 
 def common_listing(cells: Mapping[str, Path], suffixes: Iterable[str]) -> Listing:
-    """List the files of all cells and require that each has all of them.
-
-    Args:
-        cells: Folder of each cell.
-        suffixes: Endings of the files, lower case.
-
-    Returns:
-        The files. What is left out is logged once for all cells.
-
-    Raises:
-        UserError: If a cell has other files than most, a file is a link to nothing, a folder cannot
-            be read, or there is no file; names the folder.
-    """
+    """List the files of all cells and require that each has all of them."""
     suffixes = tuple(suffixes)
     found: dict[str, tuple[str, ...]] = {}
     left_out = LeftOut()

@@ -21,21 +21,12 @@ _HEAD = _SIZE.to_bytes(4, "big") + b"free" + _TAG
 
 
 def seal(content: bytes) -> bytes:
-    """Return a JPEG or mp4 file with the box at its end.
-
-    Args:
-        content: The file.
-    """
+    """Return a JPEG or mp4 file with the box at its end."""
     return content + _HEAD + hashlib.sha256(content).digest()
 
 
 def is_intact(content: bytes, sealed: bool = False) -> bool:
-    """Say whether the content of a file is that of its seal.
-
-    Args:
-        content: The file.
-        sealed: Whether it was written with one. Else a file without is believed.
-    """
+    """Say whether the content of a file is that of its seal."""
     body, box = content[:-_SIZE], content[-_SIZE:]
     if not box.startswith(_HEAD):
         return not sealed

@@ -171,12 +171,7 @@ class RobustnessTree(Dataset):
         return any(_side(path) != self.input_size for path in paths)
 
     def path(self, cell: str, index: int) -> Path:
-        """Return the path of a file.
-
-        Args:
-            cell: Key of its cell.
-            index: Its position in the listing.
-        """
+        """Return the path of a file."""
         return self._folders[cell] / self.listing.files[index]
 
 

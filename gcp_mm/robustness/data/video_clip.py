@@ -44,17 +44,7 @@ def _open(path: str | Path) -> tuple[cv2.VideoCapture, int]:
 
 
 def count_frames(path: str | Path) -> int:
-    """Return the number of frames that the container of a clip states, at least 2.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The number of frames.
-
-    Raises:
-        UserError: If the file is missing, no video or has fewer than 2 frames.
-    """
+    """Return the number of frames that the container of a clip states, at least 2."""
     video, stated = _open(path)
     video.release()
     return stated

@@ -32,14 +32,7 @@ from gcp_mm.robustness.names import (
 
 
 def check_options(options: Options) -> None:
-    """Require that an evaluation will measure all that a baseline needs.
-
-    Args:
-        options: Of the evaluation.
-
-    Raises:
-        UserError: If it leaves out files or cells.
-    """
+    """Require that an evaluation will measure all that a baseline needs."""
     _require_files(options.shard, options.num_samples)
     if options.dataset == "imagenet-p":
         _require_cells(PERTURBATIONS, choose_perturbations(options.names))
@@ -49,17 +42,7 @@ def check_options(options: Options) -> None:
 
 
 def write_baseline(content: Mapping[str, Any], path: Path) -> None:
-    """Write the measurements of a network as a baseline.
-
-    Args:
-        content: Of a result file: all fifteen corruptions at all severities, or all ten
-            perturbations, of the whole data.
-        path: The file.
-
-    Raises:
-        UserError: If the result is not complete, nothing can be divided by it, or the file cannot
-            be written. An existing file stays as it is.
-    """
+    """Write the measurements of a network as a baseline."""
     settings, dataset = content["settings"], content["dataset"]
     _require_files(settings["shard"], settings["num_samples"])
     measured = _errors(content) if dataset == "imagenet-c" else _sequences(content)
@@ -145,19 +128,7 @@ def alexnet_config() -> Config:
 
 
 def load_alexnet(checkpoint: str | Path) -> nn.Module:
-    """Build AlexNet with weights that are named as in torchvision or in mmpretrain.
-
-    Args:
-        checkpoint: The file.
-
-    Returns:
-        The classifier on the CPU, in evaluation mode.
-
-    Raises:
-        CheckpointNotFoundError: If there is no such file.
-        CheckpointMismatchError: If it holds another network.
-        UserError: If it cannot be read.
-    """
+    """Build AlexNet with weights that are named as in torchvision or in mmpretrain."""
     cfg = alexnet_config()
     loaded = load_from_file(checkpoint, "cpu")
     check_form(loaded, checkpoint)

@@ -151,14 +151,7 @@ class Classifier:
         return self.logits(images)[: batch - missing]
 
     def num_classes(self, size: int) -> int:
-        """Return the number of classes that the network gives for images of a size.
-
-        Args:
-            size: Height and width.
-
-        Raises:
-            UserError: If the network does not take such images.
-        """
+        """Return the number of classes that the network gives for images of a size."""
         try:
             return self.logits(torch.zeros(1, size, size, 3, dtype=torch.uint8)).shape[1]
         except (RuntimeError, AssertionError) as error:

@@ -26,11 +26,7 @@ from gcp_mm.robustness.evaluation.options import Options
 
 
 def tested_dataset(cfg: Config) -> dict[str, Any]:
-    """Return the innermost data set of a config's test loader; empty without one.
-
-    Args:
-        cfg: The config.
-    """
+    """Return the innermost data set of a config's test loader; empty without one."""
     dataset = (cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}).get("dataset", {})
     while "dataset" in dataset:
         dataset = dataset["dataset"]
@@ -43,14 +39,6 @@ def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[s
     Never from the folders of a cell: where one is missing, all labels behind it would shift. In
     this order: ``classes`` of the config's test data, ImageNet's table if these are ImageNet, the
     class folders that they have, those of the clean images.
-
-    Args:
-        cfg: Config of the network.
-        clean_root: Class folders with images without corruption.
-
-    Returns:
-        Names of the folders; None leaves it to the tree, whose manifest may name them, see
-        :class:`gcp_mm.robustness.data.tree.RobustnessTree`.
     """
     dataset = tested_dataset(cfg)
     kind = str(dataset.get("type")).rpartition(".")[2]
@@ -96,19 +84,7 @@ class CleanImages:
 
 
 def clean_images(cfg: Config, options: Options, table: Mapping[str, int]) -> CleanImages | None:
-    """Build the data set of the images without corruption.
-
-    Args:
-        cfg: Config of the network; its test pipeline resizes and crops.
-        options: Say where the images are.
-        table: Class index of each class folder.
-
-    Returns:
-        The images, or None if none are asked for.
-
-    Raises:
-        UserError: If the config has no test data, or they do not belong to the table.
-    """
+    """Build the data set of the images without corruption."""
     if options.clean_source is None:
         return None
     dataset = dict(tested_dataset(cfg))

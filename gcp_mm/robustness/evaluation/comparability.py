@@ -41,26 +41,12 @@ DATA = (
 
 
 def measured_data(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the settings that say which data were measured.
-
-    Args:
-        settings: Of a result file, or the ``data`` of a baseline.
-
-    Returns:
-        A value, or None, for each of :data:`DATA`.
-    """
+    """Take the settings that say which data were measured."""
     return {key: settings.get(key) for key in DATA}
 
 
 def not_released(settings: Mapping[str, Any]) -> list[str]:
-    """Say what tells the data from those that were released.
-
-    Args:
-        settings: Of a result file, or the ``data`` of a baseline.
-
-    Returns:
-        The reasons. None for a part of the released data, or for these at another size.
-    """
+    """Say what tells the data from those that were released."""
     reasons = []
     if settings.get("regenerated"):
         reasons.append("regenerated data")
@@ -73,27 +59,14 @@ def not_released(settings: Mapping[str, Any]) -> list[str]:
 
 
 def is_released(baseline: Baseline) -> bool:
-    """Tell whether a baseline was measured on the whole released data at their own size.
-
-    Args:
-        baseline: The baseline.
-    """
+    """Tell whether a baseline was measured on the whole released data at their own size."""
     data = baseline.data or {}
     whole = data.get("files_per_cell") == RELEASED_FILES and data.get("input_size") == RELEASED_SIZE
     return whole and not not_released(data)
 
 
 def why_other_data(baseline: Baseline, settings: Mapping[str, Any]) -> str | None:
-    """Say why the measurements of a result may not be divided by a baseline.
-
-    Args:
-        baseline: The baseline.
-        settings: Of the result file.
-
-    Returns:
-        A sentence, or None if both are of the same data. Parts of the released data count as
-        these; they are not comparable for another reason.
-    """
+    """Say why the measurements of a result may not be divided by a baseline."""
     if is_released(baseline):
         different = not_released(settings)
     elif baseline.data is None:
@@ -109,15 +82,7 @@ def why_other_data(baseline: Baseline, settings: Mapping[str, Any]) -> str | Non
 
 
 def not_comparable(settings: Mapping[str, Any], baseline: Baseline) -> list[str]:
-    """Say why results cannot be compared with published ones.
-
-    Args:
-        settings: Of a result file.
-        baseline: What errors are divided by.
-
-    Returns:
-        The reasons; none for the whole released data and a baseline that was measured on them.
-    """
+    """Say why results cannot be compared with published ones."""
     reasons = not_released(settings)
     if settings["num_samples"] is not None:
         reasons.append(f"--num-samples {settings['num_samples']}")
@@ -141,19 +106,7 @@ def corruption_measures(
     settings: Mapping[str, Any],
     baseline: str | Path | Baseline = "alexnet",
 ) -> dict[str, Any]:
-    """Compute what ImageNet-C's finished cells allow.
-
-    Args:
-        cells: ``correct`` and ``total`` by ``<corruption>/<severity>``, and of ``clean``.
-        settings: Of the result file.
-        baseline: See :func:`gcp_mm.robustness.measures.corruption_error`.
-
-    Returns:
-        What :func:`gcp_mm.robustness.measures.corruption_error` gives, with None in place of what
-        is
-        relative to an unsuited baseline; ``clean_error``, ``mCE_reason`` (why there is no mCE, or
-        None) and ``not_comparable`` (reasons).
-    """
+    """Compute what ImageNet-C's finished cells allow."""
     errors = {
         name: [_error(cells[f"{name}/{severity}"]) for severity in SEVERITIES]
         for name in ALL_CORRUPTIONS
@@ -188,17 +141,7 @@ def perturbation_measures(
     settings: Mapping[str, Any],
     baseline: str | Path | Baseline = "alexnet",
 ) -> dict[str, Any]:
-    """Compute what ImageNet-P's finished cells allow at the difficulty of the settings.
-
-    Args:
-        cells: ``difficulty`` by folder of the perturbation.
-        settings: Of the result file.
-        baseline: See :func:`gcp_mm.robustness.measures.perturbation_robustness`.
-
-    Returns:
-        What :func:`gcp_mm.robustness.measures.perturbation_robustness` gives, with None in place
-        of what is relative to an unsuited baseline, and ``not_comparable`` (reasons).
-    """
+    """Compute what ImageNet-P's finished cells allow at the difficulty of the settings."""
     difficulty = settings.get("difficulty", 1)
     flips, distances = {}, {}
     for name in PERTURBATIONS:

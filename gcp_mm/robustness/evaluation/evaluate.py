@@ -37,18 +37,6 @@ def evaluate(cfg: Config, checkpoint: str | Path, options: Options) -> dict[str,
 
     After each cell the file is replaced by a longer one, so that a run which is killed continues
     where it was. All processes of a launcher work on the same cell.
-
-    Args:
-        cfg: Config of the network, with ``launcher``.
-        checkpoint: Its weights, a file or ``hf://OWNER/NAME/FILE``.
-        options: What is measured.
-
-    Returns:
-        The content of the result file.
-
-    Raises:
-        UserError: If something is missing, unreadable, does not fit, or the file is of another
-            evaluation. Finished cells stay in the file.
     """
     # Read once: the numbers are those of the digest in the settings, whatever becomes of the file.
     options = replace(options, baseline=load_baseline(options.baseline, options.dataset))
@@ -162,16 +150,7 @@ class Evaluation:
 
 
 def describe_clips(cell: str, top5: Top5) -> dict[str, Any]:
-    """Count what the clips of a cell give at each difficulty that they allow.
-
-    Args:
-        cell: Folder of the perturbation; that of a noise has one difficulty.
-        top5: Of its frames.
-
-    Returns:
-        ``clips``, ``frames``, and for each difficulty ``flips`` ([changes, comparisons]),
-        ``flip_probability`` and ``top5_distance``.
-    """
+    """Count what the clips of a cell give at each difficulty that they allow."""
     clips, found = top5.split(), {}
     for name in PERTURBATIONS:
         for difficulty in DIFFICULTIES:

@@ -62,11 +62,7 @@ class BatchBuffers:
         return self._images[index]
 
     def take(self) -> int:
-        """Return the index of a buffer that nobody uses.
-
-        Raises:
-            IndexError: If there is none.
-        """
+        """Return the index of a buffer that nobody uses."""
         return self._free.popleft()
 
     def release(self, index: int) -> None:

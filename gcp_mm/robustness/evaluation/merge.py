@@ -37,18 +37,7 @@ class Shard(NamedTuple):
 
 
 def in_order(contents: Mapping[Path, Mapping[str, Any]], any_baseline: bool) -> list[Shard]:
-    """Sort shards by their number, and check that they are all shards of one evaluation.
-
-    Args:
-        contents: Content of each result file.
-        any_baseline: Whether they may be relative to different baselines.
-
-    Returns:
-        The shards 0/n to n-1/n.
-
-    Raises:
-        UserError: If a shard is missing, twice, unfinished or of other settings; names the file.
-    """
+    """Sort shards by their number, and check that they are all shards of one evaluation."""
     by_number: dict[int, Shard] = {}
     first = Shard(*next(iter(contents.items())))
     for shard in map(Shard._make, contents.items()):
@@ -117,15 +106,7 @@ def _files(shard: Shard) -> int:
 
 
 def check_counts(shards: Sequence[Shard], cell: str) -> None:
-    """Require that each shard has counted the images of its share.
-
-    Args:
-        shards: The shards.
-        cell: Of ImageNet-C, or ``clean``, which states its number of files itself.
-
-    Raises:
-        UserError: If the total of a shard is another number; names the file and the cell.
-    """
+    """Require that each shard has counted the images of its share."""
     for shard in shards:
         found = shard.content["cells"][cell]
         expected = len(_share(shard, found.get("files") or _files(shard)))
@@ -137,16 +118,7 @@ def check_counts(shards: Sequence[Shard], cell: str) -> None:
 
 
 def check_top5(shards: Sequence[Shard], cell: str, found: Sequence[Top5]) -> None:
-    """Require that each shard has kept the clips of its share.
-
-    Args:
-        shards: The shards.
-        cell: Folder of the perturbation.
-        found: The top-5 of each shard.
-
-    Raises:
-        UserError: If the clips of a shard are others; names the file and the cell.
-    """
+    """Require that each shard has kept the clips of its share."""
     for shard, top5 in zip(shards, found, strict=True):
         expected = np.array(_share(shard, _files(shard)))
         if not np.array_equal(top5.clips, expected):
@@ -157,22 +129,7 @@ def check_top5(shards: Sequence[Shard], cell: str, found: Sequence[Top5]) -> Non
 
 
 def merge(paths: Sequence[Path], out: Path, baseline: str | None = None) -> dict[str, Any]:
-    """Add up the counts of shards; the result is that of one evaluation.
-
-    Args:
-        paths: The result files of all n shards i/n, in any order. The top-5 files of ImageNet-P
-            have to lie beside them.
-        out: The result file to write.
-        baseline: What errors are divided by; None keeps that of the shards.
-
-    Returns:
-        The content of the result file.
-
-    Raises:
-        UserError: If a shard is missing, twice, unfinished, of other settings or versions, or does
-            not hold the files of its share; names the file.
-        FolderExistsError: If ``out`` exists.
-    """
+    """Add up the counts of shards; the result is that of one evaluation."""
     shards = in_order({path: read_result(path) for path in paths}, baseline is not None)
     first = shards[0].content
     reference = _baseline(first, baseline)

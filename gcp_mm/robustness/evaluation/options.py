@@ -72,11 +72,7 @@ class Options:
         return "test_dataloader" if self.clean else None
 
     def __post_init__(self) -> None:
-        """Check what a parser does not.
-
-        Raises:
-            UserError: If a value is out of range, or options exclude each other.
-        """
+        """Check what a parser does not."""
         for option, value, least in (
             ("batch-size", self.batch_size, 1),
             ("workers", self.workers, 0),
@@ -97,17 +93,7 @@ class Options:
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Parse 'i/n', the i-th of n shards, i from 0.
-
-    Args:
-        text: Such as '0/4'.
-
-    Returns:
-        i and n.
-
-    Raises:
-        UserError: If it has another form.
-    """
+    """Parse 'i/n', the i-th of n shards, i from 0."""
     first, _, number = text.partition("/")
     if not first.isdecimal() or not number.isdecimal() or int(first) >= int(number):
         raise UserError(f"--shard {text}: expected i/n with i from 0 to n - 1, such as 0/4 to 3/4")
@@ -117,18 +103,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 def make_settings(
     cfg: Config, checkpoint: str | Path, options: Options, tree: RobustnessTree
 ) -> dict[str, Any]:
-    """Collect everything that the counts depend on.
-
-    Args:
-        cfg: Config of the network.
-        checkpoint: Its weights.
-        options: Of the evaluation.
-        tree: The data.
-
-    Returns:
-        Plain data. ``config_sha256`` is that of the network and its normalisation: how it was
-        trained does not matter here.
-    """
+    """Collect everything that the counts depend on."""
     read = "FFmpeg" if options.dataset == "imagenet-p" else options.decoder
     size = options.input_size or RELEASED_SIZE
     asked = f"require {size} x {size}"

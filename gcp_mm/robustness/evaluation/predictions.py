@@ -59,16 +59,7 @@ def count_right(
 
 
 def check_finite(broken: int, cell: str, classifier: Classifier) -> None:
-    """Refuse the result of a cell in which scores were infinite or no numbers.
-
-    Args:
-        broken: Number of images with such scores.
-        cell: Key of the cell.
-        classifier: The network.
-
-    Raises:
-        UserError: If there are any.
-    """
+    """Refuse the result of a cell in which scores were infinite or no numbers."""
     if broken:
         raise UserError(
             f"{cell}: the scores of {broken} images are not finite ({classifier.dtype}). Use "

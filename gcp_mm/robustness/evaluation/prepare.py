@@ -47,19 +47,7 @@ class Prepared:
 
 
 def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
-    """Find data and weights and check that they go together.
-
-    Args:
-        cfg: Config of the network, with ``launcher``.
-        checkpoint: Its weights.
-        options: Of the evaluation.
-
-    Returns:
-        The prepared evaluation.
-
-    Raises:
-        UserError: If something is missing or does not fit.
-    """
+    """Find data and weights and check that they go together."""
     find_checkpoint(checkpoint)
     load_baseline(options.baseline, options.dataset)
     classifier_scope(cfg)

@@ -18,18 +18,7 @@ from gcp_mm.locks import hold_file
 
 
 def set_up(cfg: Config, device: str | None) -> torch.device:
-    """Join the process group of the launcher and choose the device.
-
-    Args:
-        cfg: The config, with ``launcher``.
-        device: Such as 'cpu' or 'cuda:1'; None is a GPU if there is one, of each process its own.
-
-    Returns:
-        The device.
-
-    Raises:
-        UserError: If there is no such device, or a node has fewer GPUs than processes.
-    """
+    """Join the process group of the launcher and choose the device."""
     if device is None:
         check_gpu_driver()
     launcher = cfg.get("launcher", "none")
@@ -66,16 +55,6 @@ def only_writer(path: Path) -> Iterator[None]:
     """Keep other evaluations from a result file and its top-5 files.
 
     Of all processes of a launcher the first one takes part; see :class:`gcp_mm.locks.Lock`.
-
-    Args:
-        path: The result file.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        UserError: In every process, if another evaluation writes the file, or the lock cannot be
-            written.
     """
     lock = hold_file(path, "is being written", "wait for it, or choose another --out")
 

@@ -31,11 +31,7 @@ _EXACT = ("av", "opencv", "pillow", "torch")
 
 
 def versions(clips: bool = False) -> dict[str, str]:
-    """Return the versions of the packages that the numbers depend on.
-
-    Args:
-        clips: Whether clips are decoded, which PyAV does where it is installed.
-    """
+    """Return the versions of the packages that the numbers depend on."""
     decoder = {"av": metadata.version("av")} if clips and has_strict_decoder() else {}
     return {
         **decoder,
@@ -50,17 +46,7 @@ def versions(clips: bool = False) -> dict[str, str]:
 
 
 def read_result(path: str | Path) -> dict[str, Any]:
-    """Read a result file.
-
-    Args:
-        path: The JSON file.
-
-    Returns:
-        Its content.
-
-    Raises:
-        UserError: If it is missing, or no such file.
-    """
+    """Read a result file."""
     path = Path(path)
     if not path.is_file():
         raise UserError(
@@ -79,15 +65,7 @@ def read_result(path: str | Path) -> dict[str, Any]:
 
 
 def different_settings(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Name the settings of two evaluations that their cells depend on and that differ.
-
-    Args:
-        found: Settings of an existing file.
-        wanted: The other settings.
-
-    Returns:
-        A phrase for each setting, with both values.
-    """
+    """Name the settings of two evaluations that their cells depend on and that differ."""
     one, other = ({k: v for k, v in s.items() if k not in _FREE} for s in (found, wanted))
     return differences(one, other)
 
@@ -144,16 +122,7 @@ class ResultFile:
     def measured_with(
         self, packages: Mapping[str, str], environment: Mapping[str, Sequence[Any]]
     ) -> None:
-        """State with what further cells are measured.
-
-        Args:
-            packages: See :func:`versions`. Of one with little influence all versions are kept.
-            environment: Values of ``device`` and ``batch_size``, which are kept beside earlier
-                ones, as information.
-
-        Raises:
-            UserError: If the cells of the file were measured with another PyTorch or decoder.
-        """
+        """State with what further cells are measured."""
         known = self.content["versions"]
         pairs = {key: (known.get(key), packages.get(key)) for key in _EXACT}
         if known and (different := {key: pair for key, pair in pairs.items() if len({*pair}) > 1}):
@@ -169,14 +138,7 @@ class ResultFile:
             self.content["environment"][key] = list(dict.fromkeys([*seen, *values]))
 
     def save(self, metrics: Mapping[str, Any]) -> None:
-        """Write the file.
-
-        Args:
-            metrics: What follows from the cells.
-
-        Raises:
-            UserError: If it cannot be written.
-        """
+        """Write the file."""
         self.content["metrics"] = dict(metrics)
         text = json.dumps(self.content, indent=1, allow_nan=False) + "\n"
         atomic_write(self.path, text, "result file")

@@ -41,14 +41,7 @@ class Top5:
 
 
 def join(parts: Iterable[Top5]) -> Top5:
-    """Join the clips of processes or shards in the order of the listing.
-
-    Args:
-        parts: Different clips.
-
-    Returns:
-        All of them.
-    """
+    """Join the clips of processes or shards in the order of the listing."""
     parts = list(parts)
     clips = np.concatenate([part.clips for part in parts])
     order = np.argsort(clips, kind="stable")
@@ -59,25 +52,12 @@ def join(parts: Iterable[Top5]) -> Top5:
 
 
 def top5_path(results: Path, cell: str) -> Path:
-    """Return where the top-5 of a cell lies, beside the file of results.
-
-    Args:
-        results: The JSON file.
-        cell: Folder name of the perturbation.
-    """
+    """Return where the top-5 of a cell lies, beside the file of results."""
     return path_below(results.with_name(f"{results.stem}_top5"), f"{cell}.npz", repr(str(results)))
 
 
 def write_top5(path: Path, top5: Top5) -> None:
-    """Write a file, complete or not at all.
-
-    Args:
-        path: The file.
-        top5: Its content.
-
-    Raises:
-        UserError: If it cannot be written.
-    """
+    """Write a file, complete or not at all."""
     content = io.BytesIO()
     arrays = (top5.clips, top5.lengths, top5.classes)
     np.savez(
@@ -91,17 +71,7 @@ def write_top5(path: Path, top5: Top5) -> None:
 
 
 def read_top5(path: Path) -> Top5:
-    """Read a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its content.
-
-    Raises:
-        UserError: If it is missing or damaged.
-    """
+    """Read a file."""
     try:
         with zipfile.ZipFile(path) as archive:
             top5 = Top5(*(_read_array(archive, name) for name in _FORMS))

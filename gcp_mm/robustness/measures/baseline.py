@@ -92,19 +92,7 @@ def load_baseline(baseline: str | Path | Baseline, dataset: str) -> Baseline:
 
 
 def parse_baseline(text: str, source: str, dataset: str) -> Baseline:
-    """Read the content of a file.
-
-    Args:
-        text: The content.
-        source: The name of the file, for messages.
-        dataset: 'imagenet-c' or 'imagenet-p'.
-
-    Returns:
-        The baseline.
-
-    Raises:
-        UserError: If it is no complete baseline of that data set.
-    """
+    """Read the content of a file."""
     try:
         content = json.loads(text)
         if content["format"] != FORMAT or content["version"] != VERSION:

@@ -40,15 +40,7 @@ class Model:
 
 
 def results_of(models: Sequence[Model], dataset: str) -> Iterator[tuple[Model, Mapping[str, Any]]]:
-    """Go through the models that have a result on a data set.
-
-    Args:
-        models: The models.
-        dataset: 'imagenet-c' or 'imagenet-p'.
-
-    Yields:
-        The model and the content of its file.
-    """
+    """Go through the models that have a result on a data set."""
     for model in models:
         if dataset in model.results:
             yield model, model.results[dataset]
@@ -108,17 +100,7 @@ _PROCESSING = ("dtype", "input_size", "transform")
 
 
 def check_comparable(models: Sequence[Model]) -> list[str]:
-    """Compare the settings of the results on each data set with those of the first one.
-
-    Args:
-        models: The models.
-
-    Returns:
-        Sentences about settings that differ and change numbers a little.
-
-    Raises:
-        UserError: If a result is of other data, is relative to another baseline, or is one shard.
-    """
+    """Compare the settings of the results on each data set with those of the first one."""
     notes = []
     for dataset in ("imagenet-c", "imagenet-p"):
         first: tuple[Model, Mapping[str, Any]] | None = None

@@ -23,17 +23,7 @@ def plot_bars(
     label: str,
     paths: Sequence[str | Path],
 ) -> list[Path]:
-    """Draw a group of bars for each name, with a bar for each model.
-
-    Args:
-        table: Values by model and name. What a model lacks stays empty.
-        names: Names of the groups, in order; those that no model has are left out.
-        label: Of the vertical axis.
-        paths: Files to write.
-
-    Returns:
-        The paths.
-    """
+    """Draw a group of bars for each name, with a bar for each model."""
     shown = [name for name in names if any(name in row for row in table.values())]
     rows = {model: row for model, row in table.items() if any(name in row for name in shown)}
     width = 1.5 + 0.2 * len(shown) * (1 + len(rows))
@@ -65,15 +55,7 @@ def plot_bars(
 def plot_severities(
     curves: Mapping[str, Mapping[str, Mapping[int, float]]], paths: Sequence[str | Path]
 ) -> list[Path]:
-    """Draw the error against the severity, a panel for each corruption.
-
-    Args:
-        curves: Error in percent by model, corruption and severity.
-        paths: Files to write.
-
-    Returns:
-        The paths.
-    """
+    """Draw the error against the severity, a panel for each corruption."""
     names = list(dict.fromkeys(name for rows in curves.values() for name in rows))
     severities = sorted({s for rows in curves.values() for row in rows.values() for s in row})
     columns = min(len(names), 5)

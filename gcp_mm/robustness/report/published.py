@@ -33,14 +33,7 @@ class PublishedRobustness:
 
 @functools.cache
 def load_robustness() -> tuple[PublishedRobustness, ...]:
-    """Read the published rows.
-
-    Returns:
-        The 12 rows in the order of the paper.
-
-    Raises:
-        UserError: If the files of the model zoo are not there.
-    """
+    """Read the published rows."""
     path = zoo_root() / "configs" / "imagenet" / "robustness.yml"
     rows = yaml.safe_load(path.read_text(encoding="utf-8"))["Rows"]
     return tuple(
@@ -50,17 +43,7 @@ def load_robustness() -> tuple[PublishedRobustness, ...]:
 
 
 def find_robustness(names: Sequence[str]) -> list[PublishedRobustness]:
-    """Look rows up; upper and lower case are the same.
-
-    Args:
-        names: Names of rows, or 'all'.
-
-    Returns:
-        The rows in the order of the paper, each once.
-
-    Raises:
-        UserError: If there is no such row; the message names the closest ones.
-    """
+    """Look rows up; upper and lower case are the same."""
     rows = load_robustness()
     known = [row.name for row in rows]
     asked = {name.lower() for name in names}

@@ -38,17 +38,7 @@ def markdown(
     published: Sequence[PublishedRobustness] = (),
     notes: Iterable[str] = (),
 ) -> str:
-    """Render the report.
-
-    Args:
-        models: The models.
-        published: Rows beside them.
-        notes: Further sentences.
-
-    Returns:
-        The means in the layout of the paper, what they do not allow to say, and the numbers of
-        each corruption and perturbation.
-    """
+    """Render the report."""
     sections = ["# Robustness", overview(models, published, notes), _LEGEND]
     for title, names, table, digits in (
         ("CE in %", BENCHMARK_CORRUPTIONS, corruption_errors(models, published), 1),
@@ -89,16 +79,7 @@ def overview(
     published: Sequence[PublishedRobustness] = (),
     notes: Iterable[str] = (),
 ) -> str:
-    """Render the means in the layout of the paper, and what they do not allow to say.
-
-    Args:
-        models: The models.
-        published: Rows beside them.
-        notes: Further sentences.
-
-    Returns:
-        A table, and a list if there is something to say.
-    """
+    """Render the means in the layout of the paper, and what they do not allow to say."""
     marked = {model.name for model in models if model.reasons()}
     rows = means(models, published)
     body = [

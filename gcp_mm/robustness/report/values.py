@@ -16,14 +16,7 @@ Table = dict[str, dict[str, float]]
 
 
 def severity_errors(content: Mapping[str, Any]) -> dict[str, dict[int, float]]:
-    """Compute the error in every finished cell of ImageNet-C.
-
-    Args:
-        content: Of a result file.
-
-    Returns:
-        Error in percent by corruption, in canonical order, and severity.
-    """
+    """Compute the error in every finished cell of ImageNet-C."""
     errors = {
         name: {
             severity: 100 * (1 - cell["correct"] / cell["total"])
@@ -36,14 +29,7 @@ def severity_errors(content: Mapping[str, Any]) -> dict[str, dict[int, float]]:
 
 
 def mean_errors(models: Sequence[Model]) -> Table:
-    """Compute the mean error over the severities of each corruption.
-
-    Args:
-        models: The models.
-
-    Returns:
-        Error in percent by model and corruption, where all five severities are there.
-    """
+    """Compute the mean error over the severities of each corruption."""
     return {
         model.name: {
             name: sum(row.values()) / len(SEVERITIES)
@@ -55,15 +41,7 @@ def mean_errors(models: Sequence[Model]) -> Table:
 
 
 def single_cells(models: Sequence[Model]) -> Table:
-    """Take the errors of corruptions that were not measured at all severities.
-
-    Args:
-        models: The models.
-
-    Returns:
-        Error in percent by model and ``<corruption>/<severity>``; also of models that have all
-        severities where another one lacks some.
-    """
+    """Take the errors of corruptions that were not measured at all severities."""
     curves = {
         model.name: severity_errors(content) for model, content in results_of(models, "imagenet-c")
     }
@@ -83,15 +61,7 @@ def single_cells(models: Sequence[Model]) -> Table:
 def corruption_errors(
     models: Sequence[Model], published: Sequence[PublishedRobustness] = ()
 ) -> Table:
-    """Take the corruption errors CE.
-
-    Args:
-        models: The models.
-        published: Rows beside them.
-
-    Returns:
-        CE in percent by model and corruption; models without are left out.
-    """
+    """Take the corruption errors CE."""
     rows = {
         model.name: dict(content["metrics"]["CE"])
         for model, content in results_of(models, "imagenet-c")
@@ -106,16 +76,7 @@ def corruption_errors(
 
 
 def perturbation_values(models: Sequence[Model], measure: str) -> Table:
-    """Take a measure of ImageNet-P.
-
-    Args:
-        models: The models.
-        measure: 'flip_probability' (in percent then), 'top5_distance', 'flip_rate' or
-            'top5_ratio'.
-
-    Returns:
-        The measure by model and perturbation; models without are left out.
-    """
+    """Take a measure of ImageNet-P."""
     factor = 100 if measure == "flip_probability" else 1
     return {
         model.name: {name: factor * value for name, value in values.items()}
@@ -125,16 +86,7 @@ def perturbation_values(models: Sequence[Model], measure: str) -> Table:
 
 
 def means(models: Sequence[Model], published: Sequence[PublishedRobustness]) -> dict[str, dict]:
-    """Take the means of the paper's table.
-
-    Args:
-        models: The models.
-        published: Rows beside them.
-
-    Returns:
-        By name: clean error and mean error in percent, mCE, relative mCE, mFP and mT5D; None
-        where a number is absent.
-    """
+    """Take the means of the paper's table."""
 
     def row(model: Model) -> dict[str, float | None]:
         c, p = model.metrics("imagenet-c"), model.metrics("imagenet-p")

@@ -97,14 +97,7 @@ def _bars(
 
 
 def summary(content: Mapping[str, Any]) -> str:
-    """Say what a result file holds, and what it does not allow to say.
-
-    Args:
-        content: Of the file.
-
-    Returns:
-        Lines of text. A mean that needs more cells or a baseline is named with the reason.
-    """
+    """Say what a result file holds, and what it does not allow to say."""
     metrics = content["metrics"]
     lines = _corruptions(metrics) if content["dataset"] == "imagenet-c" else _flips(metrics)
     if reasons := metrics["not_comparable"]:
