@@ -28,7 +28,7 @@ class ImageNetC(RobustnessTree):
 
     There is no ``pipeline``: the images are final. Sample i is image ``i % files_per_cell`` of
     cell ``i // files_per_cell``, packed as mmpretrain's classifiers take it; evaluate with
-    :class:`gcp_mm.robustness.measures.metrics.CorruptionError`.
+    :class:`gcp_mm.robustness.metrics.CorruptionError`.
 
     Args:
         data_root: Folder of the tree.
