@@ -52,7 +52,7 @@ class Cell(ABC):
     def content(
         self, image: Image.Image, source: SourceImage, size: int | None, seed: int
     ) -> bytes:
-        """Make the file of an image."""
+        """Make the file of a resized image; the seed is that of the tree."""
 
     def file(self, root: Path, source: SourceImage) -> Path:
         """Return where the file of an image lies."""
@@ -80,7 +80,7 @@ class CorruptionCell(Cell):
     def content(
         self, image: Image.Image, source: SourceImage, size: int | None, seed: int
     ) -> bytes:
-        """Corrupt an image; see :meth:`Cell.content`. A JPEG file of quality 85."""
+        """Corrupt an image: a JPEG file of quality 85."""
         corrupted = corrupt_image(
             np.asarray(crop(image, size)),
             self.corruption,
@@ -111,7 +111,7 @@ class SequenceCell(Cell):
     def content(
         self, image: Image.Image, source: SourceImage, size: int | None, seed: int
     ) -> bytes:
-        """Perturb an image; see :meth:`Cell.content`. An mp4 file."""
+        """Perturb an image: an mp4 file."""
         rng = np.random.default_rng(derive_seed(seed, self.key, source.name))
         frames = SEQUENCES[self.perturbation](image, size, rng)
         return encode_mp4(frames, noisy=IS_NOISE[self.perturbation])
@@ -126,12 +126,10 @@ def choose_cells(
     severities: Sequence[int] | None = None,
     perturbations: Sequence[str] | None = None,
 ) -> Cells:
-    """Turn names into cells, each once and in canonical order."""
+    """Turn names into cells, each once and in canonical order; None stands for all."""
     stills = dataset == "imagenet-c"
-    foreign = {"perturbations": perturbations} if stills else {}
-    if not stills:
-        foreign = {"corruptions": corruptions, "severities": severities}
-    for option, value in foreign.items():
+    foreign: dict[str, object] = {"corruptions": corruptions, "severities": severities}
+    for option, value in ({"perturbations": perturbations} if stills else foreign).items():
         if value is not None:
             raise UserError(f"--{option} does not belong to --dataset {dataset}")
     if not stills:

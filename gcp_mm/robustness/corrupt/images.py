@@ -49,17 +49,7 @@ def require_imagecorruptions() -> None:
 
 
 def corrupt_image(image: np.ndarray, corruption: str, severity: int, seed: int) -> np.ndarray:
-    """Corrupt an image.
-
-    Args:
-        image: RGB, uint8, (H, W, 3), at least 32 x 32.
-        corruption: A name, such as 'gaussian_noise'.
-        severity: From 1 to 5.
-        seed: The same seed gives the same pixels.
-
-    Returns:
-        The corrupted image, of the same type and shape.
-    """
+    """Corrupt an image: RGB, uint8, (H, W, 3), at least 32 x 32. A seed gives the same pixels."""
     from imagecorruptions import corrupt
 
     own = {"seed": seed} if corruption in _OWN_GENERATOR else {}
@@ -69,14 +59,7 @@ def corrupt_image(image: np.ndarray, corruption: str, severity: int, seed: int) 
 
 
 def resized_side(size: int) -> int:
-    """Return the short side before the crop: 256 for a crop of 224, and in proportion.
-
-    Args:
-        size: Side of the square crop in pixels.
-
-    Returns:
-        The side in pixels.
-    """
+    """Return the short side before a crop of ``size``: 256 for 224, and in proportion."""
     return round(size * 256 / 224)
 
 
@@ -86,19 +69,9 @@ def read_source(
     ignore_orientation: bool = False,
     remark: Callable[[str], None] | None = None,
 ) -> Image.Image:
-    """Read an image and resize its short side.
+    """Read an image as RGB and resize its short side (bilinear, antialiased) for a crop of a size.
 
-    Args:
-        path: The file.
-        size: Side of the square crop that will be taken; None keeps the image as it is.
-        ignore_orientation: See :func:`gcp_mm.images.read_image.read_image`, as for ``remark``.
-        remark: Called with what may surprise about the file.
-
-    Returns:
-        The image in RGB, its short side as :func:`resized_side` says (bilinear, antialiased).
-
-    Raises:
-        UserError: If the file is no readable image, or is smaller than 32 x 32 and is to be kept.
+    None keeps it as it is. The rest is as in :func:`gcp_mm.images.read_image.read_image`.
     """
     try:
         pixels = read_image(path, ignore_orientation=ignore_orientation, remark=remark)
@@ -120,5 +93,5 @@ def read_source(
 
 
 def crop(image: Image.Image, size: int | None) -> Image.Image:
-    """Cut the centre out."""
+    """Cut the centre out; None is the whole image."""
     return image if size is None else functional.center_crop(image, size)

@@ -48,7 +48,7 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
 
 
 def find_manifest(root: Path, cells: Mapping[str, Path]) -> dict[str, Any] | None:
-    """Find the manifest of the tree, or trees, that cells lie in."""
+    """Find the manifest of the tree, or trees of equal settings, that cells lie in."""
     trees = [root, *(folder.parents[key.count("/")] for key, folder in cells.items())]
     found = {tree: manifest for tree in dict.fromkeys(trees) if (manifest := read_manifest(tree))}
     if not found:
@@ -139,7 +139,7 @@ class Manifest:
         return is_sealed(self.content)
 
     def save(self, finished: Sequence[str] = ()) -> None:
-        """Write the manifest."""
+        """Write the manifest, with cells that have all of their files now."""
         cells = {**self.content["cells"]}
         cells.update(dict.fromkeys(finished, self.content["images_per_cell"]))
         self.content["cells"] = cells

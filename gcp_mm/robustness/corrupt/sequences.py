@@ -1,13 +1,17 @@
-"""The ten perturbation sequences of ImageNet-P; the geometric ones are in ``frames``.
+"""The ten perturbation sequences of ImageNet-P.
 
 The constants are those of the script that made ImageNet-P (hendrycks/robustness,
 ``ImageNet-P/create_p/make_imagenet_p.py``; arXiv 1903.12261). Values are rounded where the script
 cuts digits off. Every sequence is a function ``(image, size, rng)`` that yields RGB frames, uint8,
-(H, W, 3):
+(H, W, 3), 31 of them unless it says otherwise:
 
     image: The resized image.
     size: Side of the square crop, in pixels; None for the whole image.
     rng: Draws what is random: the noises and the snow. The others do not use it.
+
+The geometric ones (shift, turn, tilt, scale) move the whole resized image and cut the centre out
+afterwards, so that what enters the crop comes from the image as long as there is some; beyond it
+everything is black.
 """
 
 from __future__ import annotations
@@ -17,24 +21,32 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 from PIL import Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import affine
 
-from gcp_mm.robustness.corrupt.frames import (
-    FRAMES,
-    clean_frame,
-    rotate_sequence,
-    scale_sequence,
-    tilt_sequence,
-    to_pixels,
-    transformed,
-    translate_sequence,
-)
 from gcp_mm.robustness.corrupt.images import crop
 
-__all__ = ["SEQUENCES"]
-
+# Most sequences have this many frames.
+FRAMES = 31
 # Of difficulty 1, the only one that was released.
 _SIGMA = 0.03
 _PHOTONS = 300
+
+
+def clean_frame(image: Image.Image, size: int | None) -> np.ndarray:
+    """Take the crop of an image as numbers from 0 to 1: RGB, float32, (H, W, 3)."""
+    return np.asarray(crop(image, size), dtype=np.float32) / 255
+
+
+def to_pixels(frame: np.ndarray) -> np.ndarray:
+    """Clip numbers, of which 0 is black and 1 is white, and round them to uint8."""
+    return np.rint(255 * np.clip(frame, 0, 1)).astype(np.uint8)
+
+
+def transformed(image: Image.Image, angle: float = 0, scale: float = 1) -> Image.Image:
+    """Turn clockwise by degrees and scale around the centre, bilinearly; the size stays."""
+    bilinear = InterpolationMode.BILINEAR
+    return affine(image, angle, [0, 0], scale, [0.0], interpolation=bilinear)
 
 
 def _noisy(clean: np.ndarray, noise: Callable[[np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
@@ -61,21 +73,12 @@ def shot_noise_sequence(
 
 
 def motion_blur(image: np.ndarray, radius: int, sigma: float, angle: float) -> np.ndarray:
-    r"""Average an image along a half line.
+    r"""Average an image, (H, W) or (H, W, C), along a half line; type and shape stay.
 
     With w = 2 ``radius`` + 1 and :math:`k_i \propto \exp(-i^2 / 2 \sigma^2)`, i = 0 .. w - 1, the
     result at a pixel is the sum of :math:`k_i` times the image i pixels further along the
-    direction ``angle``, rounded to whole pixels. Beyond the border the image goes on with its last
-    pixels. ``imagecorruptions`` has this too, but only with an angle that it draws at random.
-
-    Args:
-        image: (H, W) or (H, W, C), uint8 or float.
-        radius: Of the kernel in pixels.
-        sigma: Standard deviation in pixels.
-        angle: In degrees.
-
-    Returns:
-        The blurred image, of the same type and shape.
+    direction ``angle`` in degrees, rounded to whole pixels. Beyond the border the image goes on
+    with its last pixels. ``imagecorruptions`` has this too, but only with an angle that it draws.
     """
     width = 2 * radius + 1
     steps = np.arange(width)
@@ -89,7 +92,7 @@ def motion_blur(image: np.ndarray, radius: int, sigma: float, angle: float) -> n
 
 
 def _flakes(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw flakes of 3 pixels: noise around 0.05, of which what is above 0.5 remains."""
+    """Draw flakes of 3 pixels: noise around 0.05, of which what is above 0.5 remains; (H, W)."""
     from scipy.ndimage import zoom
 
     coarse = rng.normal(loc=0.05, scale=0.3, size=(-(-height // 3), -(-width // 3)))
@@ -104,7 +107,7 @@ def snow_sequence(
     clean = clean_frame(image, size)
     grey = cv2.cvtColor(clean, cv2.COLOR_RGB2GRAY)[..., None]
     whitened = 0.85 * clean + 0.15 * np.maximum(clean, 1.5 * grey + 0.5)
-    flakes = _flakes(*clean.shape[:2], rng)
+    flakes = _flakes(clean.shape[0], clean.shape[1], rng)
     for index in range(FRAMES):
         falling = motion_blur(flakes, radius=14, sigma=4, angle=4 * index - 150)[..., None]
         yield to_pixels(whitened + falling + np.rot90(falling, k=2))
@@ -140,6 +143,62 @@ def zoom_blur_sequence(
     for index in range(1, FRAMES):
         total = total + clean_frame(transformed(image, scale=1 + 0.004 * index), size)
         yield to_pixels(total / (index + 1))
+
+
+def translate_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Shift by -20 to 20 pixels to the right, in 41 frames; the 21st is clean."""
+    for shift in range(-20, 21):
+        yield np.asarray(crop(affine(image, 0, [shift, 0], 1, [0.0]), size))
+
+
+def rotate_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Turn by -15 to 15 degrees; the 16th frame is clean."""
+    for index in range(FRAMES):
+        yield np.asarray(crop(transformed(image, angle=index - 15), size))
+
+
+def scale_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Scale by 0.4 to 1.15; the 25th frame is clean."""
+    for index in range(FRAMES):
+        yield np.asarray(crop(transformed(image, scale=0.4 + 0.025 * index), size))
+
+
+def tilt_sequence(
+    image: Image.Image, size: int | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Tilt the image plane around both of its axes by -15 to 15 degrees.
+
+    The 16th frame is the image itself, smaller by 1 / (f + 1), see :func:`tilt_matrix`.
+    """
+    pixels = np.asarray(image)
+    height, width = pixels.shape[:2]
+    for index in range(FRAMES):
+        matrix = tilt_matrix(width, height, np.deg2rad(index - 15))
+        tilted = Image.fromarray(cv2.warpPerspective(pixels, matrix, image.size))
+        yield np.asarray(crop(tilted, size))
+
+
+def tilt_matrix(width: int, height: int, angle: float) -> np.ndarray:
+    r"""Project a tilted image plane from a distance of its diagonal f.
+
+    A pixel is the point (x, y, 1) relative to the centre of the image. It is turned by
+    :math:`R_x(\theta) R_y(\theta)` in radians, moved away by f, and seen by a camera of focal
+    length f: the homography of pixel coordinates, (3, 3).
+    """
+    focal = np.hypot(width, height)
+    cos, sin = np.cos(angle), np.sin(angle)
+    around_x = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    around_y = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
+    centred = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1]])
+    camera = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+    away = np.array([[0, 0, 0], [0, 0, 0], [0, 0, focal]])
+    return camera @ (around_x @ around_y + away) @ centred
 
 
 SEQUENCES = {

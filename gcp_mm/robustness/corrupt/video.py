@@ -34,18 +34,12 @@ def encode_mp4(frames: Iterable[np.ndarray], noisy: bool) -> bytes:
     """Encode frames: libx264, 1 frame a second, yuv420p, ``-tune grain`` or ``-crf 20``.
 
     ImageNet-P was encoded with ``-preset veryslow``. Here it is 'medium': on noise it is 7 times
-    faster, for a file of equal size (+ 2 %) and an equal error of the pixels.
+    faster, for a file of equal size (+ 2 %) and an equal error of the pixels. Frames that differ in
+    noise get ``-tune grain`` and libx264's default of crf 23.
 
-    Args:
-        frames: RGB, uint8, (H, W, 3), all of one size. An odd last row or column is cut off, which
-            yuv420p cannot hold.
-        noisy: Whether the frames differ in noise, which gets ``-tune grain`` and libx264's default
-            of crf 23.
-
-    Returns:
-        The content of the file, with a digest (:mod:`gcp_mm.robustness.data.seal`). The same
-        frames give the same bytes, in every process and with every instruction set that libx264
-        finds.
+    Frames are RGB, uint8, (H, W, 3), of one size; an odd last row or column, which yuv420p cannot
+    hold, is cut off. The file is sealed (:mod:`gcp_mm.robustness.data.seal`); the same frames give
+    the same bytes, in every process and with every instruction set that libx264 finds.
     """
     import av
 

@@ -20,7 +20,7 @@ _SETS = {"benchmark": BENCHMARK_CORRUPTIONS, "all": ALL_CORRUPTIONS, **GROUPS}
 
 
 def choose_corruptions(names: str | Iterable[str]) -> tuple[str, ...]:
-    """Expand groups into corruptions."""
+    """Expand 'benchmark', 'all' and groups into corruptions, each once, in the paper's order."""
     names = [names] if isinstance(names, str) else list(names)
     if unknown := [name for name in names if name not in _SETS and name not in ALL_CORRUPTIONS]:
         raise UserError(
@@ -47,7 +47,7 @@ def choose_perturbations(names: str | Iterable[str]) -> tuple[str, ...]:
 def corruption_cells(
     root: str | Path, corruptions: Sequence[str], severities: Sequence[int] = SEVERITIES
 ) -> dict[str, Path]:
-    """Find the folder of each corruption and severity."""
+    """Find the folder of each ``<corruption>/<severity>``, maybe in that of a group."""
     if wrong := sorted(set(severities) - set(SEVERITIES)):
         raise UserError(f"severity {wrong[0]}: expected are {SEVERITIES[0]} to {SEVERITIES[-1]}")
     cells = {}
@@ -66,7 +66,7 @@ def corruption_cells(
 def perturbation_cells(
     root: str | Path, perturbations: Sequence[str], difficulty: int = 1
 ) -> dict[str, Path]:
-    """Find the folder of each perturbation."""
+    """Find the folder of each perturbation; from difficulty 2 on noises have others."""
     names = [folder_name(name, difficulty) for name in perturbations]
     return {name: _find(Path(root), name) for name in names}
 

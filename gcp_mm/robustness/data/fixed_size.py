@@ -20,19 +20,8 @@ def fit(image: np.ndarray, size: int | None, path: str | Path) -> np.ndarray:
     """Check the size of an image, or resize it if that was asked for.
 
     Nothing is cropped: resizing to 256 and cropping 224 again, as for other images, zooms by 14 %
-    and changes the score.
-
-    Args:
-        image: (H, W, 3) uint8.
-        size: None requires 224 x 224. A number resizes images of another size to it, by Pillow's
-            bilinear filter.
-        path: Where it comes from, for the message.
-
-    Returns:
-        The image, (224, 224, 3) or (size, size, 3).
-
-    Raises:
-        UserError: If the image is not 224 x 224 and no size was asked for.
+    and changes the score. A size of None requires 224 x 224; a number resizes images of another
+    size to it, by Pillow's bilinear filter. Images are (H, W, 3) uint8.
     """
     wanted = size or RELEASED_SIZE
     if image.shape[:2] == (wanted, wanted):
@@ -50,19 +39,9 @@ def fit(image: np.ndarray, size: int | None, path: str | Path) -> np.ndarray:
 def read_fixed(
     path: str | Path, size: int | None = None, decoder: str = "pillow", sealed: bool = False
 ) -> np.ndarray:
-    """Read an image that has its final size.
+    """Read an image that has its final size: (H, W, 3) uint8, blue first, contiguous.
 
-    Args:
-        path: The file.
-        size: See :func:`fit`.
-        decoder: 'pillow', as for published numbers, or 'cv2'.
-        sealed: Whether the file was written with a digest; see :mod:`gcp_mm.robustness.data.seal`.
-
-    Returns:
-        (H, W, 3) uint8, channels blue, green, red, contiguous.
-
-    Raises:
-        UserError: If the file cannot be read, is not what was written, or has another size.
+    The decoder is 'pillow', as for published numbers, or 'cv2'.
     """
     content: str | Path | bytes = path
     with contextlib.suppress(OSError):  # whatever it is, reading names it

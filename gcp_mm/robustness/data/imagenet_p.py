@@ -24,8 +24,7 @@ class ImageNetP(RobustnessTree):
     any number of frames from 2 on.
 
     A sample is a frame, packed as mmpretrain's classifiers take an image; evaluate with
-    :class:`gcp_mm.robustness.metrics.FlipRate`. The clip that was decoded last is kept,
-    so that
+    :class:`gcp_mm.robustness.metrics.FlipRate`. The clip that was decoded last is kept, so that
     frames should be asked for in order. For many clips ``tools/test_robustness.py`` is faster: it
     takes clips as a whole, with :meth:`read`.
 

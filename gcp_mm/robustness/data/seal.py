@@ -26,7 +26,7 @@ def seal(content: bytes) -> bytes:
 
 
 def is_intact(content: bytes, sealed: bool = False) -> bool:
-    """Say whether the content of a file is that of its seal."""
+    """Say whether a file is as its seal says; without one it is, unless it has to have one."""
     body, box = content[:-_SIZE], content[-_SIZE:]
     if not box.startswith(_HEAD):
         return not sealed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import cycle
@@ -147,12 +148,13 @@ class RobustnessTree(Dataset):
     @cached_property
     def settings(self) -> dict:
         """Which data these are, as in the settings of a result file."""
+        table = self.class_to_index
         return {
             "listing_sha256": self.listing.sha256,
             "manifest_sha256": digest(self.manifest["settings"]) if self.manifest else None,
             "regenerated": self.manifest is not None,
-            "classes_sha256": digest(sorted(self.class_to_index, key=self.class_to_index.get)),
-            "num_classes": len(self.class_to_index),
+            "classes_sha256": digest(sorted(table, key=lambda name: table[name])),
+            "num_classes": len(table),
             "files_per_cell": len(self.complete.files),
             "num_samples": self.num_samples,
             "input_size": self.input_size or RELEASED_SIZE,
@@ -171,8 +173,12 @@ class RobustnessTree(Dataset):
         return any(_side(path) != self.input_size for path in paths)
 
     def path(self, cell: str, index: int) -> Path:
-        """Return the path of a file."""
+        """Return the path of a file, by its position in the listing."""
         return self._folders[cell] / self.listing.files[index]
+
+    @abstractmethod
+    def read(self, cell: str, index: int) -> np.ndarray:
+        """Read a file: (H, W, 3) of an image, (T, H, W, 3) of a clip, uint8, blue first."""
 
 
 def _side(path: Path) -> int | None:

@@ -3,8 +3,6 @@
 A decoder hides damage: it fills what it cannot read with what it read before. PyAV can be told to
 stop instead, where it notices; clips that were made here are sealed besides. Without PyAV, OpenCV
 reads the clips, and of released ones only damage that changes the number of frames is seen.
-
-Whether clips are long enough for the difficulty that is asked for.
 """
 
 from __future__ import annotations
@@ -56,41 +54,29 @@ def read_clip(
     out: np.ndarray | None = None,
     sealed: bool = False,
 ) -> np.ndarray:
-    """Decode a clip with FFmpeg on one thread.
+    """Decode a clip with FFmpeg on one thread: (T, H, W, 3) uint8, channels blue, green, red.
 
-    Args:
-        path: The file, such as .mp4.
-        size: None requires frames of 224 x 224, a number resizes others to it; see
-            :func:`gcp_mm.robustness.data.fixed_size.fit`.
-        out: (at least T, H, W, 3) uint8 that the frames are decoded into; None, or an array of
-            another size, gives a new one.
-        sealed: Whether the clip was written with a digest; see :mod:`gcp_mm.robustness.data.seal`.
-
-    Returns:
-        (T, H, W, 3) uint8, channels blue, green, red; T is the clip's own number of frames.
-
-    Raises:
-        UserError: If the file is missing, no video, damaged as far as the decoder can tell, has
-            fewer than 2 frames, another number of frames than its container states, or frames of
-            another size.
+    For ``size`` see :func:`gcp_mm.robustness.data.fixed_size.fit`. Frames are decoded into ``out``
+    if it has T or more of their size. ``sealed`` clips were written with a digest.
     """
     with contextlib.suppress(OSError):  # whatever it is, the decoder names it
         if not is_intact(Path(path).read_bytes(), sealed):
             raise UserError(_broken(path, f"is damaged ({NOT_AS_WRITTEN})"))
     stated, decoded = _decode_strictly(path) if has_strict_decoder() else _decode(path)
     side = size or RELEASED_SIZE
-    fits = out is not None and len(out) >= stated and out.shape[1:] == (side, side, 3)
+    if out is not None and (len(out) < stated or out.shape[1:] != (side, side, 3)):
+        out = None
     frames: list[np.ndarray] = []
     for frame in decoded:
         fitted = fit(frame, size, path)
-        if fits and len(frames) < stated:
+        if out is not None and len(frames) < stated:
             out[len(frames)] = fitted
         frames.append(fitted)
     if len(frames) != stated:
         raise UserError(
             _broken(path, f"gives {len(frames)} frames, and its container states {stated}")
         )
-    return out[:stated] if fits else np.stack(frames)
+    return np.stack(frames) if out is None else out[:stated]
 
 
 @functools.cache
@@ -124,7 +110,7 @@ def _decode_strictly(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
     except (av.error.FFmpegError, OSError, ValueError):
         container = None
     stream = container.streams.video[0] if container and container.streams.video else None
-    if stream is None or stream.codec_context is None:
+    if container is None or stream is None or stream.codec_context is None:
         reason = "is no video that FFmpeg can open" if Path(path).is_file() else why_absent(path)
         raise UserError(_broken(path, reason))
     stated = stream.frames or count_frames(path)
@@ -171,20 +157,7 @@ def _broken(path: str | Path, reason: str) -> str:
 def require_length(
     clips: Iterator[Tensor], paths: Iterable[Path], perturbation: str, difficulty: int
 ) -> Iterator[Tensor]:
-    """Pass clips on, and stop at one that has nothing to compare.
-
-    Args:
-        clips: Frames (N, H, W, 3) of one clip after the other.
-        paths: Of their files.
-        perturbation: Its folder; a noise is compared with the first frame at any difficulty.
-        difficulty: Distance of the frames that are compared otherwise.
-
-    Yields:
-        The clips.
-
-    Raises:
-        UserError: If a clip has not more frames than the distance; names its file.
-    """
+    """Pass clips (N, H, W, 3) on, and stop at one with too few frames to compare any."""
     # Stronger noises have folders of other names.
     step = 1 if IS_NOISE.get(perturbation, True) else difficulty
     for path in paths:

@@ -3,5 +3,5 @@
 To read in this order: ``options``, ``prepare``, ``clean``, ``loader``, ``classifier``,
 ``predictions``, ``evaluate`` (the loop over cells), ``result`` with ``result_form`` and
 ``top5_file`` (what is kept), ``comparability`` (which measures a result may state), ``merge``
-(shards), ``baselines`` (what errors are divided by), ``processes``.
+(shards), ``baselines`` (what errors are divided by).
 """

@@ -38,7 +38,7 @@ def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[s
 
     Never from the folders of a cell: where one is missing, all labels behind it would shift. In
     this order: ``classes`` of the config's test data, ImageNet's table if these are ImageNet, the
-    class folders that they have, those of the clean images.
+    class folders that they have, those of the clean images. None leaves it to the tree.
     """
     dataset = tested_dataset(cfg)
     kind = str(dataset.get("type")).rpartition(".")[2]
@@ -46,7 +46,9 @@ def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[s
     if kind == "ClassFolder" and not classes:
         classes = (dataset.get("metainfo") or {}).get("classes")
     if classes:
-        return read_classes(classes)
+        if isinstance(classes, str):
+            return read_class_names(classes)
+        return check_class_names(classes, "classes of the data set")
     if kind == "ImageNet":
         return imagenet_wnids()
     prefix = dataset.get("data_prefix") or ""
@@ -59,13 +61,6 @@ def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[s
             if names := list_class_folders(folder):
                 return names
     return None
-
-
-def read_classes(classes: str | Sequence[object]) -> list[str]:
-    """Return the names of classes that a config gives, or a file with one a line."""
-    if isinstance(classes, str):
-        return read_class_names(classes)
-    return check_class_names(classes, "classes of the data set")
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ class CleanImages:
 
 
 def clean_images(cfg: Config, options: Options, table: Mapping[str, int]) -> CleanImages | None:
-    """Build the data set of the images without corruption."""
+    """Build the data set of the images without corruption, by the class index of each folder."""
     if options.clean_source is None:
         return None
     dataset = dict(tested_dataset(cfg))
@@ -93,15 +88,15 @@ def clean_images(cfg: Config, options: Options, table: Mapping[str, int]) -> Cle
             "the config has no test_dataloader with a pipeline, which prepares clean images; "
             "give the error as --clean-error"
         )
-    if options.clean:
+    root = options.clean_root
+    if root is None:
         check_data(cfg, ("test_dataloader",))
+    elif not root.is_dir():
+        raise UserError(f"--clean-root {str(root)!r} {why_absent(root, 'folder')}")
     else:
-        if not options.clean_root.is_dir():
-            reason = why_absent(options.clean_root, "folder")
-            raise UserError(f"--clean-root {str(options.clean_root)!r} {reason}")
         dataset = {
             "type": "gcp_mm.ClassFolder",
-            "data_root": str(options.clean_root),
+            "data_root": str(root),
             "classes": list(table),
             "allow_missing": options.num_samples is not None,
             "pipeline": dataset["pipeline"],

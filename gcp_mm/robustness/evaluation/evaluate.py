@@ -10,19 +10,18 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import barrier, get_rank
 from mmengine.logging import print_log
-from torch import cuda, device
+from torch import cuda
 
 from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.console.progress import Progress
 from gcp_mm.first_process import on_first_process
 from gcp_mm.robustness.data.video_clip import has_strict_decoder, require_length
 from gcp_mm.robustness.evaluation.comparability import corruption_measures, perturbation_measures
-from gcp_mm.robustness.evaluation.loader import Batches, Part
+from gcp_mm.robustness.evaluation.loader import Batches, Part, share
 from gcp_mm.robustness.evaluation.options import Options, make_settings
 from gcp_mm.robustness.evaluation.predictions import count_right, top5_of_clips
 from gcp_mm.robustness.evaluation.prepare import Prepared, prepare
-from gcp_mm.robustness.evaluation.processes import only_writer, share
-from gcp_mm.robustness.evaluation.result import ResultFile, versions
+from gcp_mm.robustness.evaluation.result import ResultFile, only_writer, versions
 from gcp_mm.robustness.evaluation.result_form import CLEAN
 from gcp_mm.robustness.evaluation.top5_file import Top5, top5_path, write_top5
 from gcp_mm.robustness.measures.baseline import load_baseline
@@ -66,8 +65,16 @@ class Evaluation:
         self.prepared, self.options, self.file = prepared, options, file
         wanted = dict.fromkeys(prepared.tree.cells, prepared.tree.num_items)
         done = set(file.cells)
+        # What tells images without corruption from others.
+        self._clean: dict[str, Any] = {}
         if prepared.clean:
-            wanted = {CLEAN: len(prepared.clean.labels), **wanted}
+            number = len(prepared.clean.labels)
+            self._clean = {
+                "source": options.clean_source,
+                "sha256": prepared.clean.sha256,
+                "files": number,
+            }
+            wanted = {CLEAN: number, **wanted}
             found = file.cells.get(CLEAN, {})
             if any(found.get(key) != value for key, value in self._clean.items()):
                 done.discard(CLEAN)
@@ -84,16 +91,6 @@ class Evaluation:
             if cell not in done
         ]
 
-    @property
-    def _clean(self) -> dict[str, Any]:
-        """What tells images without corruption from others."""
-        clean = self.prepared.clean
-        return {
-            "source": self.options.clean_source,
-            "sha256": clean.sha256,
-            "files": len(clean.labels),
-        }
-
     def run(self) -> None:
         """Measure cell after cell, with one loader for all."""
         if not self.parts:
@@ -101,10 +98,9 @@ class Evaluation:
             self._save()
             return
         prepared = self.prepared
-        environment = {
-            "device": [_name(prepared.classifier.device)],
-            "batch_size": [self.options.batch_size],
-        }
+        where = prepared.classifier.device
+        name = cuda.get_device_name(where) if where.type == "cuda" else where.type
+        environment: dict[str, list] = {"device": [name], "batch_size": [self.options.batch_size]}
         on_first_process(lambda: self.file.measured_with(versions(self.is_clips), environment))
         if self.is_clips and not has_strict_decoder():
             print_log(
@@ -125,8 +121,8 @@ class Evaluation:
                 progress.say(_describe(part.cell, found))
 
     def _images(self, part: Part, batches: Batches, progress: Progress) -> dict[str, Any]:
-        clean = part.cell == CLEAN
-        labels = self.prepared.clean.labels if clean else self.prepared.tree.labels
+        clean = self.prepared.clean if part.cell == CLEAN else None
+        labels = (clean or self.prepared.tree).labels
         # A cell that is smaller than a batch would be mostly padding.
         batch = min(self.options.batch_size, self.sizes[part.cell])
         found = count_right(self.prepared.classifier, batches, part, labels, batch, progress.update)
@@ -150,7 +146,7 @@ class Evaluation:
 
 
 def describe_clips(cell: str, top5: Top5) -> dict[str, Any]:
-    """Count what the clips of a cell give at each difficulty that they allow."""
+    """Count what the clips of a cell give at each difficulty that they allow; a noise has one."""
     clips, found = top5.split(), {}
     for name in PERTURBATIONS:
         for difficulty in DIFFICULTIES:
@@ -165,10 +161,6 @@ def describe_clips(cell: str, top5: Top5) -> dict[str, Any]:
                 "top5_distance": measures.top5_distance,
             }
     return {"clips": len(clips), "frames": int(top5.lengths.sum()), "difficulty": found}
-
-
-def _name(where: device) -> str:
-    return cuda.get_device_name(where) if where.type == "cuda" else where.type
 
 
 def _describe(cell: str, found: dict[str, Any]) -> str:

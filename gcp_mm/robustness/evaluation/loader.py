@@ -1,6 +1,6 @@
 """One data loader over the cells of an evaluation, so that workers start once.
 
-Memory that workers write decoded images into, used again for every batch.
+Each process of each shard reads a share of every cell.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import torch
+from mmengine.dist import get_rank, get_world_size
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -74,6 +75,16 @@ class BatchBuffers:
 _AHEAD = 2
 # Of the longest clips that the authors' script writes; longer ones are handed over apart.
 _FRAMES = 41
+
+
+def share(number: int, shard: tuple[int, int] | None) -> range:
+    """Return the positions of ``number`` files that this process takes of shard (i, n), or of all.
+
+    A stride, without padding: all processes of all shards take each position once.
+    """
+    first, shards = shard or (0, 1)
+    # A shard is the same files for any number of processes.
+    return range(first + shards * get_rank(), number, shards * get_world_size())
 
 
 @dataclass(frozen=True)

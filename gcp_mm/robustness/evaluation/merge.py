@@ -13,8 +13,7 @@ from gcp_mm.errors import FolderExistsError, UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.plain_data import differences
 from gcp_mm.robustness.evaluation.evaluate import MEASURES, describe_clips
-from gcp_mm.robustness.evaluation.processes import only_writer
-from gcp_mm.robustness.evaluation.result import ResultFile, read_result
+from gcp_mm.robustness.evaluation.result import ResultFile, only_writer, read_result
 from gcp_mm.robustness.evaluation.top5_file import Top5, join, read_top5, top5_path, write_top5
 from gcp_mm.robustness.measures.baseline import Baseline, load_baseline
 
@@ -41,7 +40,8 @@ def in_order(contents: Mapping[Path, Mapping[str, Any]], any_baseline: bool) -> 
     by_number: dict[int, Shard] = {}
     first = Shard(*next(iter(contents.items())))
     for shard in map(Shard._make, contents.items()):
-        settings, path = shard.content["settings"], str(shard.path)
+        settings = shard.content["settings"]
+        path = str(shard.path)
         if not settings.get("shard"):
             raise UserError(f"{path!r} is no shard; it was made without --shard")
         _check_settings(first, shard, _OWN + _BASELINE if any_baseline else _OWN)
@@ -59,31 +59,24 @@ def in_order(contents: Mapping[Path, Mapping[str, Any]], any_baseline: bool) -> 
     if missing := [f"{i}/{total}" for i in range(total) if i not in by_number]:
         raise UserError(f"missing shards: {abbreviate(missing, 20)}; give the result files of all")
     cells = {cell for content in contents.values() for cell in content["cells"]}
-    for path, content in contents.items():
+    for file, content in contents.items():
         if lacking := sorted(cells - content["cells"].keys()):
             raise UserError(
-                f"{str(path)!r} is not finished: it lacks {abbreviate(lacking)}. Start its "
+                f"{str(file)!r} is not finished: it lacks {abbreviate(lacking)}. Start its "
                 "evaluation again"
             )
     return [by_number[i] for i in range(total)]
 
 
 def _check_settings(first: Shard, shard: Shard, own: Sequence[str]) -> None:
-    one, other = (
-        {key: value for key, value in each.content["settings"].items() if key not in own}
-        for each in (first, shard)
-    )
-    different = differences(one, other)
+    different = _differences(first.content["settings"], shard.content["settings"], own)
     if shard.content["dataset"] != first.content["dataset"]:
         different.insert(0, "another data set")
     # Only one of them may have measured images without corruption.
     for cell in first.content["cells"].keys() & shard.content["cells"].keys():
-        one, other = (
-            {k: v for k, v in each.content["cells"][cell].items() if k not in _COUNTS}
-            for each in (first, shard)
-        )
-        if "total" in first.content["cells"][cell]:
-            different += [f"{cell}: {phrase}" for phrase in differences(one, other)]
+        one, other = first.content["cells"][cell], shard.content["cells"][cell]
+        if "total" in one:
+            different += [f"{cell}: {phrase}" for phrase in _differences(one, other, _COUNTS)]
     if different:
         raise UserError(
             f"{str(shard.path)!r} (here) and {str(first.path)!r} (there) are of different "
@@ -91,8 +84,15 @@ def _check_settings(first: Shard, shard: Shard, own: Sequence[str]) -> None:
         )
 
 
+def _differences(
+    one: Mapping[str, Any], other: Mapping[str, Any], without: Sequence[str]
+) -> list[str]:
+    pair = ({k: v for k, v in each.items() if k not in without} for each in (one, other))
+    return differences(*pair)
+
+
 def _share(shard: Shard, files: int) -> range:
-    """Return the files of a shard, as ``processes.share`` gives them."""
+    """Return the files of a shard, as ``loader.share`` gives them."""
     first, shards = shard.content["settings"]["shard"]
     return range(first, files, shards)
 
@@ -106,7 +106,7 @@ def _files(shard: Shard) -> int:
 
 
 def check_counts(shards: Sequence[Shard], cell: str) -> None:
-    """Require that each shard has counted the images of its share."""
+    """Require that each shard has counted the images of its share; 'clean' states its files."""
     for shard in shards:
         found = shard.content["cells"][cell]
         expected = len(_share(shard, found.get("files") or _files(shard)))
@@ -129,7 +129,10 @@ def check_top5(shards: Sequence[Shard], cell: str, found: Sequence[Top5]) -> Non
 
 
 def merge(paths: Sequence[Path], out: Path, baseline: str | None = None) -> dict[str, Any]:
-    """Add up the counts of shards; the result is that of one evaluation."""
+    """Add up the counts of all shards, in any order; the result is that of one evaluation.
+
+    Top-5 files lie beside the result files. Without a baseline that of the shards is kept.
+    """
     shards = in_order({path: read_result(path) for path in paths}, baseline is not None)
     first = shards[0].content
     reference = _baseline(first, baseline)
@@ -150,7 +153,7 @@ def merge(paths: Sequence[Path], out: Path, baseline: str | None = None) -> dict
     return file.content
 
 
-def _baseline(content: dict[str, Any], baseline: str | None) -> Baseline:
+def _baseline(content: Mapping[str, Any], baseline: str | None) -> Baseline:
     reference = load_baseline(baseline or "alexnet", content["dataset"])
     settings = content["settings"]
     if baseline is None and settings.get("baseline_sha256") != reference.sha256:

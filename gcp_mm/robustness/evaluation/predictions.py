@@ -24,22 +24,11 @@ def count_right(
     batch: int,
     on_batch: Callable[[int], None] = lambda files: None,
 ) -> dict[str, Any]:
-    """Classify the images of a cell and add up the counts of all processes.
+    """Classify the images of a cell; return ``correct`` and ``total`` over all processes.
 
-    Args:
-        classifier: The network.
-        batches: Images (N, H, W, 3) uint8, as :class:`gcp_mm.robustness.evaluation.loader.Part`
-            orders them.
-        part: What this process reads of the cell.
-        labels: (files,) class of each file of the cell.
-        batch: Images that the network is given at a time, the same in every process.
-        on_batch: Called with the number of images of each batch.
-
-    Returns:
-        ``correct`` and ``total``, over all processes.
-
-    Raises:
-        UserError: If a score is not a number.
+    Batches (N, H, W, 3) uint8 come as the part orders them. ``labels`` has the class of each file
+    of the cell; ``batch``, the images that the network is given at a time, is that of every
+    process; ``on_batch`` is called with the number of images of each batch.
     """
     targets = torch.from_numpy(labels).to(classifier.device)
     # correct, total, not finite
@@ -68,19 +57,13 @@ def check_finite(broken: int, cell: str, classifier: Classifier) -> None:
 
 
 def rechunk(clips: Iterable[Tensor], size: int) -> Iterator[Tensor]:
-    """Cut a stream of frames into chunks of a fixed number; the last one may be shorter.
+    """Cut clips (N, H, W, 3) into chunks of ``size`` frames; the last one may be shorter.
 
-    Args:
-        clips: Frames (N, H, W, 3). A clip may be overwritten when the next one is asked for.
-        size: Frames in a chunk.
-
-    Yields:
-        Chunks, in order. Each is overwritten by the next one.
+    A clip may be overwritten when the next one is asked for, and a chunk is.
     """
-    chunk: Tensor | None = None
-    filled = 0
+    chunk, filled = torch.empty(0), 0
     for frames in clips:
-        if chunk is None:
+        if not len(chunk):
             chunk = frames.new_empty(size, *frames.shape[1:])
         while len(frames):
             fitting, frames = frames[: size - filled], frames[size - filled :]
@@ -100,20 +83,10 @@ def top5_of_clips(
     chunk: int,
     on_clip: Callable[[int], None] = lambda clips: None,
 ) -> Top5:
-    """Classify the frames of a cell and gather the top-5 of all processes.
+    """Classify the frames (N, H, W, 3) uint8 of clips; return the top-5 of all processes.
 
-    Args:
-        classifier: The network.
-        clips: Frames (N, H, W, 3) uint8 of one clip after the other.
-        part: What this process reads of the cell.
-        chunk: Frames that the network is given at a time.
-        on_clip: Called with 1 after each clip.
-
-    Returns:
-        The top-5 of all frames of all processes.
-
-    Raises:
-        UserError: If a score is not a number.
+    ``chunk`` is the number of frames that the network is given at a time; ``on_clip`` is called
+    with 1 after each clip.
     """
     lengths: list[int] = []
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from mmengine.config import Config
+from mmengine.dist import init_dist, is_distributed
 from mmengine.logging import print_log
 
 from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.checkpoints.pretrained import classifier_scope, load_model
+from gcp_mm.engine.distributed import prepare_distributed
+from gcp_mm.engine.gpu_driver import check_gpu_driver
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.first_process import on_first_process
@@ -27,7 +33,6 @@ from gcp_mm.robustness.evaluation.clean import (
     tested_dataset,
 )
 from gcp_mm.robustness.evaluation.options import Options
-from gcp_mm.robustness.evaluation.processes import set_up
 from gcp_mm.robustness.measures.baseline import load_baseline
 
 
@@ -62,58 +67,75 @@ def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
         )
     clean = clean_images(cfg, options, tree.class_to_index)
     _compare_reading(cfg, tree, clean)
-    load = load_alexnet if cfg.filename is None else lambda path: load_model(cfg, path)
-    classifier = Classifier(load(checkpoint), device, options.dtype)
+    network = load_alexnet(checkpoint) if cfg.filename is None else load_model(cfg, checkpoint)
+    classifier = Classifier(network, device, options.dtype)
     _check_classes(classifier, tree, options)
     return Prepared(tree, classifier, clean)
 
 
+def set_up(cfg: Config, device: str | None) -> torch.device:
+    """Join the process group of the launcher and choose the device; None is a GPU if there is one.
+
+    Of several processes each takes its own GPU.
+    """
+    if device is None:
+        check_gpu_driver()
+    launcher = cfg.get("launcher", "none")
+    prepare_distributed(cfg)
+    if launcher != "none" and not is_distributed():
+        init_dist(launcher, backend="nccl" if torch.cuda.is_available() else "gloo")
+    if device is None:
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        return torch.device("cuda", torch.cuda.current_device())
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # an unknown one, or one that is absent
+        raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from error
+
+
 def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | None) -> None:
-    """Say what makes the network's images and those of the tree different ones."""
+    """Warn of what makes the network's images and those of the tree different ones."""
+
+    def warn(text: str) -> None:
+        print_log(text, logger="current", level=logging.WARNING)
+
     if clean is not None and tree.num_samples is None and len(clean.labels) != tree.num_items:
-        print_log(
+        warn(
             f"{len(clean.labels)} images without corruption, and {tree.num_items} in each cell of "
-            f"{str(tree.root)!r}: the errors are of different images",
-            logger="current",
-            level=logging.WARNING,
+            f"{str(tree.root)!r}: the errors are of different images"
         )
     if tree.manifest is not None and not tree.manifest.get("states_reading"):
-        print_log(
+        warn(
             f"{str(tree.root)!r} was made by an earlier version, which ignored orientation tags "
             "and whitened 16-bit images: if the source has any, make the tree again, or the errors "
-            "are of other pixels than the clean one",
-            logger="current",
-            level=logging.WARNING,
+            "are of other pixels than the clean one"
         )
     if tree.manifest is not None and not tree.sealed:
-        print_log(
+        warn(
             f"{str(tree.root)!r} was made by an earlier version, without digests of its files: "
-            "damage that a decoder takes for right is not noticed",
-            logger="current",
-            level=logging.WARNING,
+            "damage that a decoder takes for right is not noticed"
         )
     reading = ((tree.manifest or {}).get("settings") or {}).get("reading") or {}
-    load = next(iter(tested_dataset(cfg).get("pipeline") or ()), {})
+    load: Mapping[str, Any] = next(iter(tested_dataset(cfg).get("pipeline") or ()), {})
     ignores = load.get("ignore_orientation", False) or "ignore" in str(load.get("color_type"))
     network = "ignored" if ignores else "applied"
     if (made := reading.get("orientation", network)) != network:
-        print_log(
+        warn(
             f"the orientation tags of {reading['with_orientation_tag']} images were {made} when "
             f"{str(tree.root)!r} was made, and are {network} by the config's test pipeline: make "
             f"the tree {'with' if ignores else 'without'} --ignore-orientation, or change "
-            "ignore_orientation of the pipeline's gcp_mm.LoadImage",
-            logger="current",
-            level=logging.WARNING,
+            "ignore_orientation of the pipeline's gcp_mm.LoadImage"
         )
 
 
-def _tree(options: Options, table: list[str] | None, listing: Listing | None) -> RobustnessTree:
-    common = dict(
-        classes=table,
-        num_samples=options.num_samples,
-        input_size=options.input_size,
-        listing=listing,
-    )
+def _tree(options: Options, table: Sequence[str] | None, listing: Listing | None) -> RobustnessTree:
+    common: dict[str, Any] = {
+        "classes": table,
+        "num_samples": options.num_samples,
+        "input_size": options.input_size,
+        "listing": listing,
+    }
     if options.dataset == "imagenet-c":
         return ImageNetC(
             options.data_root, options.names, options.severities, decoder=options.decoder, **common

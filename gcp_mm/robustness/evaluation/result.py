@@ -1,9 +1,13 @@
-"""The result file of an evaluation: settings, versions, cells and the measures that follow."""
+"""The result file of an evaluation: settings, versions, cells and the measures that follow.
+
+One process writes it at a time.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,8 @@ import torch
 from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, atomic_write, why_absent
+from gcp_mm.first_process import on_first_process
+from gcp_mm.locks import hold_file
 from gcp_mm.plain_data import differences, read_json
 from gcp_mm.robustness.data.video_clip import has_strict_decoder
 from gcp_mm.robustness.evaluation.result_form import FORMAT, VERSION, why_no_result
@@ -31,7 +37,7 @@ _EXACT = ("av", "opencv", "pillow", "torch")
 
 
 def versions(clips: bool = False) -> dict[str, str]:
-    """Return the versions of the packages that the numbers depend on."""
+    """Return the versions of the packages that the numbers depend on, for clips PyAV's too."""
     decoder = {"av": metadata.version("av")} if clips and has_strict_decoder() else {}
     return {
         **decoder,
@@ -122,7 +128,7 @@ class ResultFile:
     def measured_with(
         self, packages: Mapping[str, str], environment: Mapping[str, Sequence[Any]]
     ) -> None:
-        """State with what further cells are measured."""
+        """State with what further cells are measured; the environment is information only."""
         known = self.content["versions"]
         pairs = {key: (known.get(key), packages.get(key)) for key in _EXACT}
         if known and (different := {key: pair for key, pair in pairs.items() if len({*pair}) > 1}):
@@ -155,3 +161,22 @@ def _describe_versions(different: Mapping[str, tuple[str | None, str | None]]) -
         # Earlier versions of gcp_mm never used it.
         remedies.append("uninstall av, without which OpenCV decodes the clips as it did there")
     return f"{', '.join(parts)}. It is kept. To go on with it, {' and '.join(remedies)}"
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Keep other evaluations from a result file and its top-5 files.
+
+    Of all processes of a launcher the first one takes part; see :class:`gcp_mm.locks.Lock`.
+    """
+    lock = hold_file(path, "is being written", "wait for it, or choose another --out")
+
+    def take() -> None:
+        lock.acquire()
+
+    on_first_process(take)
+    try:
+        yield
+    finally:
+        # Nothing happens in a process that does not hold it.
+        lock.release()

@@ -59,13 +59,11 @@ def top5_path(results: Path, cell: str) -> Path:
 def write_top5(path: Path, top5: Top5) -> None:
     """Write a file, complete or not at all."""
     content = io.BytesIO()
-    arrays = (top5.clips, top5.lengths, top5.classes)
     np.savez(
         content,
-        **{
-            name: np.ascontiguousarray(array, dtype)
-            for (name, (dtype, _)), array in zip(_FORMS.items(), arrays, strict=True)
-        },
+        clips=np.ascontiguousarray(top5.clips, "<i4"),
+        lengths=np.ascontiguousarray(top5.lengths, "<i4"),
+        classes=np.ascontiguousarray(top5.classes, "<i2"),
     )
     atomic_write(path, content.getvalue(), "top-5 file")
 
@@ -99,8 +97,12 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     start = 10 + int.from_bytes(content[8:10], "little")
     header = _HEADER.fullmatch(content[10:start])
     dtype, entry = _FORMS[name]
-    found = header and (header[1].decode(), tuple(map(int, filter(None, [header[3]]))))
-    if content[:8] != b"\x93NUMPY\x01\x00" or found != (dtype, entry):
+    if (
+        content[:8] != b"\x93NUMPY\x01\x00"
+        or header is None
+        or header[1].decode() != dtype
+        or tuple(map(int, filter(None, [header[3]]))) != entry
+    ):
         raise ValueError(f"{name!r} is no array of {dtype} with entries of the shape {entry}")
     # A wrong number of entries raises a ValueError.
     return np.frombuffer(content, dtype, offset=start).reshape(int(header[2]), *entry)

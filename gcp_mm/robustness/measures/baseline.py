@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any
 
 from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import UserError
-from gcp_mm.plain_data import digest
+from gcp_mm.plain_data import NUMBER, digest
 from gcp_mm.robustness.names import (
     ALL_CORRUPTIONS,
     BENCHMARK_CORRUPTIONS,
@@ -117,8 +116,12 @@ def parse_baseline(text: str, source: str, dataset: str) -> Baseline:
         difficulty = content.get("difficulty", 1)
         if difficulty not in DIFFICULTIES:
             raise UserError(f"baseline {source!r}: difficulty is {difficulty!r}, not 1, 2 or 3")
-        tables = {name: _values(content, name, source) for name in _P_TABLES}
-        return Baseline(difficulty=difficulty, **common, **tables)
+        return Baseline(
+            difficulty=difficulty,
+            flip_probability=_values(content, "flip_probability", source),
+            top5_distance=_values(content, "top5_distance", source),
+            **common,
+        )
     return Baseline(
         error=_errors(content.get("error"), source),
         clean_error=_clean_error(content.get("clean_error"), source),
@@ -130,9 +133,6 @@ def _data(value: Any, source: str) -> dict[str, Any] | None:
     if value is not None and not isinstance(value, dict):
         raise UserError(f"baseline {source!r}: 'data' is {value!r}, not a table or null")
     return value
-
-
-_P_TABLES = ("flip_probability", "top5_distance")
 
 
 def _errors(table: Any, source: str) -> dict[str, tuple[float, ...]]:
@@ -162,7 +162,7 @@ def _values(content: Mapping, key: str, source: str) -> dict[str, float] | None:
     where = f"baseline {source!r}: {key!r}"
     _require(table if isinstance(table, dict) else {}, PERTURBATIONS, where)
     for name, value in table.items():
-        if not _is_positive(value):
+        if not NUMBER.fits(value) or value <= 0:
             raise UserError(f"{where} of {name!r} is {value!r}, and it divides: a number above 0")
     return {name: float(table[name]) for name in PERTURBATIONS}
 
@@ -174,20 +174,10 @@ def _source(value: Any, source: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _is_number(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value)
-
-
-def _is_positive(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
 def _is_fraction(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= 1
+    return NUMBER.fits(value) and 0 <= value <= 1
 
 
 def _require(table: Mapping, names: Iterable[str], where: str) -> None:
-    missing = [name for name in names if name not in table]
-    if missing:
+    if missing := [name for name in names if name not in table]:
         raise UserError(f"{where} lacks {', '.join(missing)}")

@@ -1,7 +1,7 @@
-"""Flip probability and top-5 distance of clips, which may differ in their number of frames.
+"""Flip probability and top-5 distance along perturbation sequences (arXiv 1903.12261, 4.2).
 
-The flip probability is how often the predicted class changes along a perturbation sequence, the
-top-5 distance how much the order of the five most likely classes changes.
+How often the predicted class changes, and how much the order of the five most likely ones does.
+Clips may differ in their number of frames.
 """
 
 from __future__ import annotations
@@ -19,23 +19,11 @@ from gcp_mm.robustness.names import DIFFICULTIES, IS_NOISE
 def frame_pairs(
     top5: np.ndarray, noise: bool, difficulty: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pair the frames of clips as the original code does.
+    """Pair (clips, frames, 5) into reference and compared frames, each (clips, pairs, 5).
 
     Noise: each frame from the second one with the first, at any difficulty. Otherwise: each frame
     with the one ``difficulty`` frames earlier. Source: ImageNet-P/test.py of
     https://github.com/hendrycks/robustness.
-
-    Args:
-        top5: (clips, frames, 5) integer class ids, the most likely one first.
-        noise: Whether the perturbation is a noise.
-        difficulty: 1, 2 or 3.
-
-    Returns:
-        The reference frames and the frames compared with them, each (clips, pairs, 5); pairs is
-        frames - 1 for noise and frames - difficulty otherwise.
-
-    Raises:
-        UserError: If the array has another shape or type, or too few frames.
     """
     top5 = np.asarray(top5)
     if top5.ndim != 3 or top5.shape[2] != 5 or not np.issubdtype(top5.dtype, np.integer):
@@ -58,22 +46,10 @@ def frame_pairs(
 
 
 def count_flips(top5: np.ndarray, noise: bool, difficulty: int = 1) -> tuple[np.ndarray, int]:
-    """Count the changes of the most likely class in each clip.
-
-    Args:
-        top5: (clips, frames, 5) integer class ids, the most likely one first.
-        noise: Whether frames are compared with the first one (True) or a previous one (False).
-        difficulty: Distance of the frames compared, unless for noise.
-
-    Returns:
-        The changes of each clip, (clips,) int64, and the number of comparisons in each.
-
-    Raises:
-        UserError: If the array has another shape or type, or too few frames.
-    """
+    """Count the changes of the most likely class: (clips,) int64, and comparisons in each."""
     reference, current = frame_pairs(top5, noise, difficulty)
     changed = reference[..., 0] != current[..., 0]
-    return changed.sum(axis=1, dtype=np.int64), changed.shape[1]
+    return changed.sum(axis=1, dtype=np.int64), current.shape[1]
 
 
 def flip_probability(top5: np.ndarray, noise: bool, difficulty: int = 1) -> float:
@@ -102,31 +78,16 @@ def flip_probability(top5: np.ndarray, noise: bool, difficulty: int = 1) -> floa
     return int(flips.sum()) / (pairs * len(flips))
 
 
-_RANKS = np.arange(1, 6)
-
-
 def sum_distances(top5: np.ndarray, noise: bool, difficulty: int = 1) -> tuple[np.ndarray, int]:
-    """Sum the top-5 distances of the compared frames of each clip.
-
-    Args:
-        top5: (clips, frames, 5) integer class ids, the most likely one first.
-        noise: Whether frames are compared with the first one (True) or a previous one (False).
-        difficulty: Distance of the frames compared, unless for noise.
-
-    Returns:
-        The sums of each clip, (clips,) int64, and the number of comparisons in each.
-
-    Raises:
-        UserError: If the array has another shape or type, or too few frames.
-    """
+    """Sum the top-5 distances of compared frames: (clips,) int64, and comparisons in each."""
     reference, current = frame_pairs(top5, noise, difficulty)
-    total = np.zeros(reference.shape[:2], np.int64)
+    total = np.zeros(reference.shape[0], np.int64)
     # One class of the reference at a time: memory stays a small multiple of the input.
     for i in range(5):
         same = reference[..., i, None] == current
         rank = np.where(same.any(axis=-1), same.argmax(axis=-1) + 1, 6)
-        total += np.abs(_RANKS[i] - rank)
-    return total.sum(axis=1), total.shape[1]
+        total += np.abs(i + 1 - rank).sum(axis=1)
+    return total, current.shape[1]
 
 
 def top5_distance(top5: np.ndarray, noise: bool, difficulty: int = 1) -> float:
@@ -176,19 +137,7 @@ class SequenceMeasures:
 def measure_clips(
     clips: Sequence[np.ndarray], perturbation: str, difficulty: int = 1
 ) -> SequenceMeasures:
-    """Measure the clips of a perturbation; sums are exact, so that their order does not matter.
-
-    Args:
-        clips: Ordered top-5 of each clip, (frames, 5) integers.
-        perturbation: Its name; says what frames are compared with.
-        difficulty: 1, 2 or 3.
-
-    Returns:
-        The measures.
-
-    Raises:
-        UserError: If there is no clip, or one has too few frames.
-    """
+    """Measure clips of (frames, 5) top-5; sums are exact, so that their order does not matter."""
     if not len(clips):
         raise UserError(f"{perturbation}: no clip to measure")
     noise = IS_NOISE[perturbation]

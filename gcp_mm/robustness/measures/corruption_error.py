@@ -48,8 +48,7 @@ def corruption_error(
     sums = {name: _sum(name, errors[name]) for name in _ordered(errors)}
     if clean_error is not None:
         _check("clean_error", clean_error)
-    missing = [name for name in sums if name not in reference.error]
-    if missing:
+    if missing := [name for name in sums if name not in reference.error]:
         raise UserError(f"baseline {reference.name!r} has no error of {', '.join(missing)}")
     divisors = {name: math.fsum(reference.error[name]) for name in sums}
     relative = None
@@ -76,8 +75,7 @@ def _ordered(errors: Mapping[str, Any]) -> list[str]:
             f"errors is a {type(errors).__name__}, expected a mapping from the corruption to its "
             "mean error or its five errors"
         )
-    unknown = sorted(map(str, set(errors) - set(ALL_CORRUPTIONS)))
-    if unknown:
+    if unknown := sorted(map(str, set(errors) - set(ALL_CORRUPTIONS))):
         raise UserError(
             f"no corruption of ImageNet-C: {', '.join(unknown)}; they are "
             f"{', '.join(ALL_CORRUPTIONS)}"
@@ -85,8 +83,8 @@ def _ordered(errors: Mapping[str, Any]) -> list[str]:
     return [name for name in ALL_CORRUPTIONS if name in errors]
 
 
-def _sum(name: str, value: float | Sequence[float]) -> float:
-    """Sum the errors of the five severities."""
+def _sum(name: str, value: Any) -> float:
+    """Sum the errors of the five severities: five fractions, or their mean."""
     try:
         # A text is a sequence too.
         values = None if isinstance(value, str) else list(value)
@@ -102,7 +100,7 @@ def _sum(name: str, value: float | Sequence[float]) -> float:
     return math.fsum(_check(name, error) for error in values)
 
 
-def _check(name: str, error: float) -> float:
+def _check(name: str, error: Any) -> float:
     try:
         fraction = math.nan if isinstance(error, str) else float(error)
     except (TypeError, ValueError):
@@ -114,6 +112,5 @@ def _check(name: str, error: float) -> float:
 
 
 def _mean(values: Mapping[str, float | None]) -> float | None:
-    if any(values.get(name) is None for name in BENCHMARK_CORRUPTIONS):
-        return None
-    return math.fsum(values[name] for name in BENCHMARK_CORRUPTIONS) / len(BENCHMARK_CORRUPTIONS)
+    found = [value for name in BENCHMARK_CORRUPTIONS if (value := values.get(name)) is not None]
+    return math.fsum(found) / len(found) if len(found) == len(BENCHMARK_CORRUPTIONS) else None

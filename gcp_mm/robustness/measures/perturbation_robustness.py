@@ -44,18 +44,20 @@ def perturbation_robustness(
         ("flip_probability", flip_probability, "flip_rate", "mFR", reference.flip_probability),
         ("top5_distance", top5_distance, "top5_ratio", "mT5D", reference.top5_distance),
     ):
-        unknown = sorted(set(table) - set(PERTURBATIONS))
-        if unknown:
+        if unknown := sorted(set(table) - set(PERTURBATIONS)):
             raise UserError(f"no perturbation of ImageNet-P: {', '.join(unknown)}")
         table = {name: table[name] for name in PERTURBATIONS if name in table}
-        reason = None
+        rate: dict[str, float] | None = None
+        reason: str | None = None
         if divisors is None:
             reason = f"baseline {reference.name!r} has no {raw}"
         elif reference.difficulty != difficulty:
             reason = f"baseline {reference.name!r} has difficulty {reference.difficulty}"
-        rate = None if reason else {name: 100 * (table[name] / divisors[name]) for name in table}
-        if not reason and (missing := [name for name in PERTURBATIONS if name not in table]):
-            reason = f"not measured: {', '.join(missing)}"
+        else:
+            rate = {name: 100 * (table[name] / divisors[name]) for name in table}
+            missing = [name for name in PERTURBATIONS if name not in table]
+            reason = f"not measured: {', '.join(missing)}" if missing else None
         result[raw], result[ratios], result[f"{mean}_reason"] = table, rate, reason
-        result[mean] = None if reason else math.fsum(rate.values()) / len(PERTURBATIONS)
+        whole = None if rate is None or reason else math.fsum(rate.values())
+        result[mean] = None if whole is None else whole / len(PERTURBATIONS)
     return result

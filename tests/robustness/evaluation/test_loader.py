@@ -1,5 +1,6 @@
-"""What the loader hands over."""
+"""Which files each process of each shard takes, and what the loader hands over."""
 
+import itertools
 import time
 
 import numpy as np
@@ -9,8 +10,16 @@ from PIL import Image
 from gcp_mm.datasets import ImageNetC, ImageNetP
 from gcp_mm.engine.config import load_config
 from gcp_mm.robustness.data.video_clip import read_clip
+from gcp_mm.robustness.evaluation import loader
 from gcp_mm.robustness.evaluation.clean import clean_images
-from gcp_mm.robustness.evaluation.loader import BatchBuffers, Batches, Part, Request, Requests
+from gcp_mm.robustness.evaluation.loader import (
+    BatchBuffers,
+    Batches,
+    Part,
+    Request,
+    Requests,
+    share,
+)
 from gcp_mm.robustness.evaluation.options import Options
 from gcp_mm.robustness.evaluation.result_form import CLEAN
 from robustness.conftest import CLASSES, SIZE
@@ -19,6 +28,21 @@ from robustness.conftest import CLASSES, SIZE
 def blue_first(path):
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))[:, :, ::-1]
+
+
+@pytest.mark.parametrize("worlds", [(1, 1), (2, 1), (1, 3), (3, 2), (2, 2, 5), (4,)])
+@pytest.mark.parametrize("number", [1, 7, 40])
+def test_shards_of_any_number_of_processes_take_each_file_once(monkeypatch, worlds, number):
+    taken = []
+    for shard, world in enumerate(worlds):
+        monkeypatch.setattr(loader, "get_world_size", lambda world=world: world)
+        for rank in range(world):
+            monkeypatch.setattr(loader, "get_rank", lambda rank=rank: rank)
+            taken.append(list(share(number, (shard, len(worlds)))))
+    assert sorted(itertools.chain(*taken)) == list(range(number))
+    # A shard is the same files for any number of processes, see gcp_mm.robustness.evaluation.merge.
+    first = sorted(itertools.chain(*taken[: worlds[0]]))
+    assert first == list(range(0, number, len(worlds)))
 
 
 def test_requests_are_for_files_of_one_cell_in_order():

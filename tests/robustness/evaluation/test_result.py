@@ -1,9 +1,5 @@
-"""Which files each process of each shard takes.
+"""Two evaluations never write one file at the same time."""
 
-Two evaluations never write one file at the same time.
-"""
-
-import itertools
 import subprocess
 import sys
 
@@ -11,29 +7,12 @@ import pytest
 from tiny_runs import only_error
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.evaluation import processes
-from gcp_mm.robustness.evaluation.processes import only_writer
-
-
-@pytest.mark.parametrize("worlds", [(1, 1), (2, 1), (1, 3), (3, 2), (2, 2, 5), (4,)])
-@pytest.mark.parametrize("number", [1, 7, 40])
-def test_shards_of_any_number_of_processes_take_each_file_once(monkeypatch, worlds, number):
-    taken = []
-    for shard, world in enumerate(worlds):
-        monkeypatch.setattr(processes, "get_world_size", lambda world=world: world)
-        for rank in range(world):
-            monkeypatch.setattr(processes, "get_rank", lambda rank=rank: rank)
-            taken.append(list(processes.share(number, (shard, len(worlds)))))
-    assert sorted(itertools.chain(*taken)) == list(range(number))
-    # A shard is the same files for any number of processes, see gcp_mm.robustness.evaluation.merge.
-    first = sorted(itertools.chain(*taken[: worlds[0]]))
-    assert first == list(range(0, number, len(worlds)))
-
+from gcp_mm.robustness.evaluation.result import only_writer
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from gcp_mm.robustness.evaluation.processes import only_writer
+from gcp_mm.robustness.evaluation.result import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
