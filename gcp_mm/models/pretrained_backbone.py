@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from mmengine.model import BaseModule
 from mmengine.model.weight_init import PretrainedInit
 
 from gcp_mm.checkpoints.pretrained import load_pretrained_backbone
 
 
-class PretrainedBackbone:
-    """Mixin for a backbone of mmpretrain or mmdet, first in the list of base classes.
+class PretrainedBackbone(BaseModule):
+    """First base class of a backbone, before that of mmpretrain or mmdet.
 
     ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')`` keeps its meaning,
     but goes through :func:`gcp_mm.checkpoints.pretrained.load_pretrained_backbone`: it reports
     ``loaded N of M tensors`` and fails where mmengine's initialiser would load nothing in silence.
     """
 
+    init_cfg: dict | list[dict] | None
+
     def init_weights(self) -> None:
-        """Initialise the weights as ``init_cfg`` says."""
+        """Initialise the weights as ``init_cfg`` says; a UserError if its file does not fit."""
         given = self.init_cfg
         configs = [given] if isinstance(given, dict) else list(given or [])
         pretrained = [cfg for cfg in configs if cfg["type"] in ("Pretrained", PretrainedInit)]
@@ -31,6 +34,6 @@ class PretrainedBackbone:
             load_pretrained_backbone(self, **arguments)
 
     def train(self, mode: bool = True) -> PretrainedBackbone:
-        """Switch between training and evaluation."""
+        """Switch between training and evaluation; mmdet's ResNet does not return itself."""
         super().train(mode)
         return self

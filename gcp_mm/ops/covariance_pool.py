@@ -18,17 +18,7 @@ from gcp_mm.ops.precision import autocast_disabled, to_compute_dtype
 
 
 def flatten_positions(x: Tensor) -> Tensor:
-    """View a feature map as one matrix of features by positions for each sample.
-
-    Args:
-        x: Features of shape (B, C, H, W) or (B, C, N).
-
-    Returns:
-        A tensor of shape (B, C, N) with N = H * W.
-
-    Raises:
-        ValueError: If ``x`` has another number of dimensions, no channel or no position.
-    """
+    """View features (B, C, H, W) or (B, C, N) as (B, C, N), or raise a ValueError."""
     if x.dim() not in (3, 4):
         raise ValueError(
             "covariance pooling expects features of shape (B, C, H, W) or (B, C, N), "
@@ -42,17 +32,11 @@ def flatten_positions(x: Tensor) -> Tensor:
 
 
 def centre(x: Tensor) -> Tensor:
-    """Subtract from each channel its mean over the positions.
+    """Subtract from each channel of features (B, C, N) its mean over the positions.
 
     The value at the first position is taken off first. The covariance does not depend on a shift,
     so neither value nor gradient changes, but a constant channel becomes exactly zero (the rounded
     mean of N equal numbers need not be that number) and a large mean costs no digits.
-
-    Args:
-        x: Features of shape (B, C, N).
-
-    Returns:
-        Centred features of shape (B, C, N).
     """
     shifted = x - x[..., :1].detach()
     return shifted - shifted.mean(dim=-1, keepdim=True)

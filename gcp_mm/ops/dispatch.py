@@ -10,8 +10,9 @@ active; :func:`differentiating` finds out.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,12 +35,11 @@ def differentiating() -> bool:
 
 
 # What torch.compiler.assume_constant_result sets; calling it would import the whole compiler here.
-differentiating._dynamo_marked_constant = True
-
+differentiating.__dict__["_dynamo_marked_constant"] = True
 
 ENVIRONMENT = "GCP_MM_IMPL"
 
-IMPLEMENTATIONS = {
+IMPLEMENTATIONS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "gram": gram_pool,
     "gram_autograd": partial(pool_conditioned, gram_autograd_global_covariance_pool),
     "reference": partial(pool_conditioned, reference_global_covariance_pool),
@@ -47,21 +47,15 @@ IMPLEMENTATIONS = {
 """By name: a function of features (B, C, N), any floating-point dtype, and ``num_iters``."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which implementation runs.
-
-    Attributes:
-        impl: Its name.
-        reason: Why this one, in a sentence.
-    """
+class Choice(NamedTuple):
+    """The name of the implementation that runs, and why this one."""
 
     impl: str
     reason: str
 
 
 def check_impl(impl: str, origin: str = "impl") -> None:
-    """Raise a ValueError unless ``impl`` is 'auto' or the name of an implementation."""
+    """Raise a ValueError unless ``impl``, given as ``origin``, is 'auto' or an implementation."""
     if impl != "auto" and impl not in IMPLEMENTATIONS:
         choices = ", ".join(repr(name) for name in ("auto", *IMPLEMENTATIONS))
         raise ValueError(f"unknown {origin} {impl!r}; choose one of {choices}")
@@ -87,6 +81,7 @@ def choose(x: Tensor, impl: str = "auto") -> Choice:
 
 
 def _kernels(x: Tensor, carrier: Carrier) -> list[str]:
+    """Say which kernels multiply the matrices, or why neither kind does."""
     if carrier.fused:
         return ["Triton kernels"]
     if runs_in_c(x, carrier):

@@ -24,14 +24,13 @@ def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") ->
 
     The computation leaves autocast and runs in float32 (float64 for float64 inputs; half precision
     inputs on a GPU are carried by float16, see :mod:`gcp_mm.ops.gram.arithmetic`). With the usual
-    number of
-    steps the result is finite for every input whose magnitudes are at most half of the largest
-    float: a sample without any variation over its positions gives zeros, and a zero gradient. The
-    gradient of 'gram' is finite there too; plain operators, which are also what torch.func and
-    gradients of gradients use, multiply the incoming gradient by the root of the trace of the
-    covariance, which is up to sqrt(C) times the largest deviation, and need that to be a float that
-    is neither infinite nor subnormal.
-    Tens of steps diverge, because rounding makes eigenvalues negative and each step enlarges those.
+    number of steps the result is finite for every input whose magnitudes are at most half of the
+    largest float: a sample without any variation over its positions gives zeros, and a zero
+    gradient. The gradient of 'gram' is finite there too; plain operators, which are also what
+    torch.func and gradients of gradients use, multiply the incoming gradient by the root of the
+    trace of the covariance, which is up to sqrt(C) times the largest deviation, and need that to be
+    a float that is neither infinite nor subnormal. Tens of steps diverge, because rounding makes
+    eigenvalues negative and each step enlarges those.
 
     To ``torch.fx`` it is one node. ``torch.jit.script`` compiles a call of the operator
     ``gcp_mm::gram_pool``, so that a program which loads the script has to import :mod:`gcp_mm.ops`;

@@ -38,15 +38,7 @@ from gcp_mm.ops.triu_vec import triu_vec
 
 
 def reference_global_covariance_pool(x: Tensor, num_iters: int) -> Tensor:
-    """Compose covariance, Newton-Schulz square root and upper triangle.
-
-    Args:
-        x: Features of shape (B, C, N) in float32 or float64.
-        num_iters: Number of Newton-Schulz steps.
-
-    Returns:
-        Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
-    """
+    """Compose covariance, square root and upper triangle: (B, C, N) to (B, C (C + 1) / 2)."""
     return triu_vec(newton_schulz_sqrt(covariance_pool(x), num_iters))
 
 
@@ -57,14 +49,9 @@ def _times_t(left: Tensor, r: Tensor) -> Tensor:
 
 
 def newton_schulz_polynomial(gram: Tensor, num_iters: int) -> Tensor:
-    """Evaluate q, the product of the Newton-Schulz factors T_0 ... T_(n-1), at a matrix.
+    """Evaluate q, the product of the factors T_0 ... T_(n-1), at symmetric matrices (B, M, M).
 
-    Args:
-        gram: Symmetric matrices of shape (B, M, M) with eigenvalues in [0, 1].
-        num_iters: Number of factors n.
-
-    Returns:
-        q(gram), of shape (B, M, M); ``gram @ q(gram)`` approximates the square root.
+    Their eigenvalues are in [0, 1], and ``gram @ q(gram)`` approximates the square root.
     """
     identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     r = gram
@@ -78,13 +65,8 @@ def newton_schulz_polynomial(gram: Tensor, num_iters: int) -> Tensor:
 def gram_autograd_global_covariance_pool(x: Tensor, num_iters: int) -> Tensor:
     """Compute the layer on N x N matrices if N < C and on C x C matrices otherwise.
 
-    Args:
-        x: Features of shape (B, C, N) in float32 or float64, shifted and scaled by the caller so
-            that a constant channel is zero and the largest magnitude is 1.
-        num_iters: Number of Newton-Schulz steps.
-
-    Returns:
-        Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
+    The features (B, C, N) are shifted and scaled by the caller so that a constant channel is zero
+    and the largest magnitude is 1, see :func:`gcp_mm.ops.precision.pool_conditioned`.
     """
     channels, positions = x.shape[-2:]
     centred = x - x.mean(dim=-1, keepdim=True)

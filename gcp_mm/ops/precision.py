@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 
-def autocast_disabled(device: torch.device) -> AbstractContextManager:
-    """Return a context in which autocast is off for ``device``."""
+def autocast_disabled(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which autocast is off; on a device without autocast it does nothing."""
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()
@@ -32,18 +32,7 @@ def check_floating_point(x: Tensor, name: str) -> None:
 
 
 def to_compute_dtype(x: Tensor, name: str) -> Tensor:
-    """Cast half precision to float32 and leave float32 and float64 as they are.
-
-    Args:
-        x: A floating-point tensor.
-        name: What the tensor is called in the error message.
-
-    Returns:
-        ``x`` in float32 or float64.
-
-    Raises:
-        ValueError: If ``x`` is not floating point.
-    """
+    """Cast half precision to float32, keep float32 and float64, refuse what is no such number."""
     check_floating_point(x, name)
     return x if x.dtype == torch.float64 else x.float()
 
@@ -63,14 +52,8 @@ def _condition(x: Tensor) -> tuple[Tensor, Tensor]:
 def pool_conditioned(pool: Callable[[Tensor, int], Tensor], x: Tensor, num_iters: int) -> Tensor:
     """Run an implementation outside autocast, in float32 at least, on conditioned features.
 
-    Args:
-        pool: Computes the layer from float32 or float64 features whose first position is zero and
-            whose largest magnitude is 1.
-        x: Features of shape (B, C, N), any floating-point dtype.
-        num_iters: Number of Newton-Schulz steps.
-
-    Returns:
-        Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
+    ``x`` (B, C, N) and the vectors have any floating-point dtype. ``pool`` is given float32 or
+    float64 features whose first position is zero and whose largest magnitude is 1.
     """
     with autocast_disabled(x.device):
         conditioned, scale = _condition(to_compute_dtype(x, "x"))

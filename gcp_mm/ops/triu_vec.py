@@ -7,6 +7,11 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 
+def triangle_size(size: int) -> int:
+    """Return C (C + 1) / 2, the elements of the upper triangle of a matrix C x C."""
+    return size * (size + 1) // 2
+
+
 def triu_vec(mat: Tensor) -> Tensor:
     """Read the upper triangle row by row, diagonal included, without a factor sqrt(2).
 

@@ -15,10 +15,13 @@ import torch
 from torch import Tensor
 
 from gcp_mm.ops.cpu_kernels.digest import is_whole, source_digest
-from gcp_mm.ops.gram.tables import triangle_size
+from gcp_mm.ops.triu_vec import triangle_size
 
 SOURCES = Path(__file__).with_name("csrc")
 REINSTALL = "where GCC is, run `make install` in a checkout, or install gcp_mm again"
+SWITCH = "GCP_MM_CPU_KERNELS"
+DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+LARGEST_INT = 2**31 - 1
 
 
 class Problem(Structure):
@@ -42,7 +45,10 @@ def library_path() -> Path:
 
 
 def open_library(path: Path, digest: str) -> ctypes.CDLL:
-    """Load a library."""
+    """Load a library that was compiled from the sources with a digest, or raise an OSError.
+
+    '' stands for sources that are not here. Another library lacks functions: an AttributeError.
+    """
     if not path.exists():
         raise OSError("they were not compiled")
     if not is_whole(path):
@@ -69,7 +75,16 @@ def load_library() -> ctypes.CDLL | str:
         return f"{error}; {REINSTALL}"
 
 
-LARGEST_INT = 2**31 - 1
+def cpu_kernel_status(x: Tensor) -> str | None:
+    """Say why the C kernels cannot run for a tensor; None if they can."""
+    if x.device.type != "cpu":
+        return f"they run on the CPU, and the tensor is on {x.device}"
+    if x.dtype not in DTYPES:
+        return f"they compute in torch.float32, and the tensor is {x.dtype}"
+    if os.environ.get(SWITCH) == "0":
+        return f"switched off by {SWITCH}=0"
+    library = load_library()
+    return library if isinstance(library, str) else None
 
 
 def _problem(x: Tensor, num_iters: int) -> Problem:
@@ -92,8 +107,12 @@ def _operand(features: Tensor) -> tuple[int, Layout]:
     return features.data_ptr(), Layout(*features.stride())
 
 
-def _check(failed: int, x: Tensor) -> None:
-    if failed:
+def _run(function: str, x: Tensor, *arguments: object) -> None:
+    """Call a function of the library for features (B, C, N)."""
+    library = load_library()
+    if isinstance(library, str):
+        raise RuntimeError(f"the C kernels cannot run: {library}")
+    if getattr(library, function)(*arguments):
         raise MemoryError(
             f"no memory for the matrices of the covariance layer on features of shape "
             f"{tuple(x.shape)}: run with fewer threads (OMP_NUM_THREADS) or fewer channels"
@@ -101,41 +120,21 @@ def _check(failed: int, x: Tensor) -> None:
 
 
 def cpu_forward(x: Tensor, num_iters: int) -> Tensor:
-    """Compute the layer.
+    """Compute the layer for features (B, C, N) whose ``cpu_kernel_status`` is None.
 
-    Args:
-        x: Features of shape (B, C, N), for which ``cpu_kernel_status`` is None, in any layout.
-        num_iters: Number of Newton-Schulz steps.
-
-    Returns:
-        Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
-
-    Raises:
-        ValueError: If the shape of ``x`` or the number of steps does not fit.
-        MemoryError: If there is no memory for a sample's matrices.
+    A shape or a number of steps that does not fit is a ValueError, and too little memory for a
+    sample's matrices a MemoryError.
     """
     problem, features = _problem(x, num_iters), x.float()
     vector = features.new_empty(len(x), triangle_size(x.shape[1]))
-    forward = load_library().gcp_mm_forward
-    _check(forward(problem, *_operand(features), vector.data_ptr()), x)
+    _run("gcp_mm_forward", x, problem, *_operand(features), vector.data_ptr())
     return vector.to(x.dtype)
 
 
 def cpu_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
-    """Compute the gradient of the features from the features alone.
+    """Compute the gradient of the features from them and that of the vectors (B, C (C + 1) / 2).
 
-    Args:
-        grad: Gradient of the vectors, of shape (B, C * (C + 1) / 2).
-        x: As for :func:`cpu_forward`.
-        num_iters: Number of Newton-Schulz steps.
-
-    Returns:
-        Gradient of the features, in shape, dtype and layout those of ``x``.
-
-    Raises:
-        ValueError: If the shape of ``x`` or ``grad``, the device of ``grad`` or the number of steps
-            does not fit.
-        MemoryError: If there is no memory for a sample's matrices.
+    Shape, dtype and layout are those of ``x``; errors as for :func:`cpu_forward`.
     """
     problem = _problem(x, num_iters)
     expected = (x.shape[0], triangle_size(x.shape[1]))
@@ -146,22 +145,6 @@ def cpu_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
         )
     features, vector = x.float(), grad.float().contiguous()
     result = torch.empty_like(x, dtype=torch.float32)
-    backward = load_library().gcp_mm_backward
-    _check(backward(problem, vector.data_ptr(), *_operand(features), *_operand(result)), x)
+    operands = (vector.data_ptr(), *_operand(features), *_operand(result))
+    _run("gcp_mm_backward", x, problem, *operands)
     return result.to(x.dtype)
-
-
-SWITCH = "GCP_MM_CPU_KERNELS"
-DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-
-
-def cpu_kernel_status(x: Tensor) -> str | None:
-    """Say why the C kernels cannot run for a tensor."""
-    if x.device.type != "cpu":
-        return f"they run on the CPU, and the tensor is on {x.device}"
-    if x.dtype not in DTYPES:
-        return f"they compute in torch.float32, and the tensor is {x.dtype}"
-    if os.environ.get(SWITCH) == "0":
-        return f"switched off by {SWITCH}=0"
-    library = load_library()
-    return library if isinstance(library, str) else None

@@ -20,11 +20,7 @@ from torch.nn.functional import pad
 
 from gcp_mm.ops.gram.matrices import SymmetricBlocks
 from gcp_mm.ops.gram.tables import mix_positions, symmetric_from_triangle, triangle
-from gcp_mm.ops.triton_kernels import (
-    packed_product,
-    packed_symmetric_matmul,
-    triton_status,
-)
+from gcp_mm.ops.triton_kernels import packed_product, packed_symmetric_matmul, triton_status
 
 HALVES = (torch.float16, torch.bfloat16)
 ALIGNED_POSITIONS = 16
@@ -53,15 +49,11 @@ class RootTrace(NamedTuple):
 
 @dataclass(frozen=True)
 class Carrier:
-    """A way to store and multiply matrices.
-
-    Attributes:
-        dtype: Dtype of the matrices.
-        fused: Whether Triton kernels multiply them.
-    """
+    """A way to store and multiply matrices."""
 
     dtype: torch.dtype
     fused: bool = False
+    """Whether Triton kernels multiply them."""
 
     @classmethod
     def of(cls, x: Tensor, num_iters: int) -> Carrier:
@@ -116,10 +108,7 @@ class Carrier:
     def scaled(self, triangles: Tensor, root_trace: RootTrace, out: Tensor) -> Tensor:
         """Write triangles at the unit of the Gram matrix, times the root of the trace.
 
-        Args:
-            triangles: Of shape (B, C * (C + 1) / 2); they are overwritten.
-            root_trace: The factor.
-            out: Of the same shape, any dtype.
+        ``out`` may have any dtype; the triangles (B, C (C + 1) / 2) are overwritten.
         """
         if self.lift == 1:
             return torch.mul(triangles.mul_(root_trace.rest), root_trace.largest, out=out)
@@ -139,12 +128,9 @@ class Carrier:
         return torch.where(norm == 0, 1, norm)
 
     def symmetric_matmul(self, triangles: Tensor, right: Tensor, scale: Tensor) -> Tensor:
-        """Return ``scale * (G + G^T) / 2 @ right`` for upper triangular matrices G.
+        """Return ``scale * (G + G^T) / 2 @ right`` for upper triangular G with these elements.
 
-        Args:
-            triangles: The elements of G, of shape (B, C * (C + 1) / 2).
-            right: Matrices of shape (B, C, N).
-            scale: Factors of shape (B, 1).
+        The shapes are (B, C (C + 1) / 2), (B, C, N) and (B, 1).
         """
         if self.fused:
             return packed_symmetric_matmul(triangles, right, scale)

@@ -8,8 +8,6 @@ so their products are symmetric, and of a 2 x 2 partition three of the four bloc
 Six block products instead of eight. The identity in such a polynomial is carried as a number
 beside the matrix: it needs no rounding, and an identity times a matrix no product.
 
-Products of matrices of which each is partitioned into 2 x 2 blocks, or whole.
-
 Small matrices stay whole: there the calls cost more than the products. So do matrices on other
 devices than the CPU, where a Triton kernel computes one half of a symmetric product and writes
 both.
@@ -26,11 +24,14 @@ from torch import Tensor
 from gcp_mm.ops.triton_kernels import symmetric_baddbmm
 
 SPLIT = 128
+"""Rows from which on a matrix is stored in blocks."""
+
 ALIGNMENT = 32
+"""Divides the rows of the first of two blocks."""
 
 
 def block_sizes(size: int, device: torch.device, fused: bool = False) -> tuple[int, ...]:
-    """Return how many rows each block of a matrix has."""
+    """Return how many rows each block of a matrix has: one number, or two."""
     if size < SPLIT or device.type != "cpu" or fused:
         return (size,)
     first = size // 2 // ALIGNMENT * ALIGNMENT
@@ -76,11 +77,7 @@ class SymmetricBlocks:
     ) -> SymmetricBlocks:
         """Multiply ``unit * A = left @ right``, which is known to be symmetric.
 
-        Args:
-            left: Matrices of shape (B, M, K).
-            right: Matrices of shape (B, K, M).
-            unit: See the class.
-            fused: Whether a Triton kernel computes this product too, and mirrors one half of it.
+        The factors have the shapes (B, M, K) and (B, K, M).
         """
         if fused:
             whole = left.new_empty(len(left), left.shape[1], left.shape[1])
@@ -153,15 +150,9 @@ class SymmetricBlocks:
         """Return ``keep * A + factor * L @ R``, where L and R lack the identities of the factors.
 
         That the blocks which are not stored are transposes of those which are is the caller's
-        promise: the sum over all calls for one result has to be symmetric.
-
-        Args:
-            keep: Factor of these matrices.
-            left: Matrices of which L is the part without the identity.
-            right: Matrices of which R is the part without the identity.
-            factor: Factor of the product.
-            overwrite: Whether to write over A, which then must share its memory with no other
-                matrices: it is neither a factor nor the result of ``affine(1, ...)``.
+        promise: the sum over all calls for one result has to be symmetric. ``overwrite`` writes
+        over A, which then must share its memory with no other matrices: it is neither a factor nor
+        the result of ``affine(1, ...)``.
         """
         multiply = symmetric_baddbmm if self.fused else torch.baddbmm
         alpha = factor * self.unit / (left.unit * right.unit)

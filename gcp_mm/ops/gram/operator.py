@@ -23,44 +23,9 @@ from torch import Tensor
 from gcp_mm.ops.cpu_kernels import cpu_backward, cpu_forward, cpu_kernel_status
 from gcp_mm.ops.gram.arithmetic import Carrier, compute_dtype
 from gcp_mm.ops.gram.passes import gram_backward, gram_forward
-from gcp_mm.ops.gram.tables import triangle_size
 from gcp_mm.ops.plain import gram_autograd_global_covariance_pool
 from gcp_mm.ops.precision import autocast_disabled, pool_conditioned
-
-
-def flop_formula(kernel: Callable[..., Any]) -> Callable[..., int]:
-    """Make the formula of a batched operator from its kernel.
-
-    Register it once, beside the operator::
-
-        register_flop_formula(torch.ops.gcp_mm.gram_pool)(flop_formula(kernel))
-    """
-
-    def formula(*args: Any, out_shape: Any = None, **kwargs: Any) -> int:
-        # It takes a quarter of a second to import, and whoever calls this has imported it.
-        from torch.utils.flop_counter import FlopCounterMode
-
-        def sample(value: Any) -> Any:
-            if isinstance(value, torch.Size):
-                return torch.empty((1, *value[1:]), device="meta")
-            return value
-
-        batch = next(value[0] for value in args if isinstance(value, torch.Size))
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            kernel(*map(sample, args), **{name: sample(value) for name, value in kwargs.items()})
-        return batch * counter.get_total_flops()
-
-    return formula
-
-
-try:
-    from wrapt import when_imported
-except ModuleNotFoundError:  # the layer needs torch alone
-
-    def when_imported(name: str) -> Callable:
-        """Import the module at once instead of waiting for somebody to do so."""
-        return lambda hook: hook(importlib.import_module(name))
-
+from gcp_mm.ops.triu_vec import triangle_size
 
 CACHE_BYTES = 24 * 2**20
 """Matrices of one group of samples on the CPU: most of a last-level cache."""
@@ -94,7 +59,7 @@ def _groups(x: Tensor) -> Iterator[slice]:
 
 
 def runs_in_c(x: Tensor, carrier: Carrier) -> bool:
-    """Say whether the C kernels compute the layer, unless Triton's interpreter was asked for."""
+    """Say whether the C kernels compute the layer; Triton's interpreter comes before them."""
     return not carrier.fused and cpu_kernel_status(x) is None
 
 
@@ -193,6 +158,30 @@ def _(info, in_dims, grad: Tensor, x: Tensor, num_iters: int) -> tuple[Tensor, i
 gram_pool.register_autograd(_backward, setup_context=_setup_context)
 
 
+def flop_formula(kernel: Callable[..., Any]) -> Callable[..., int]:
+    """Make an operator's formula for ``register_flop_formula`` from a kernel in plain PyTorch.
+
+    All tensors of the kernel begin with the batch, and its samples do not depend on each other. The
+    formula is given shapes in their place.
+    """
+
+    def formula(*args: Any, out_shape: Any = None, **kwargs: Any) -> int:
+        # It takes a quarter of a second to import, and whoever calls this has imported it.
+        from torch.utils.flop_counter import FlopCounterMode
+
+        def sample(value: Any) -> Any:
+            if isinstance(value, torch.Size):
+                return torch.empty((1, *value[1:]), device="meta")
+            return value
+
+        batch = next(value[0] for value in args if isinstance(value, torch.Size))
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            kernel(*map(sample, args), **{name: sample(value) for name, value in kwargs.items()})
+        return batch * counter.get_total_flops()
+
+    return formula
+
+
 def _forward_products(x: Tensor, num_iters: int) -> Tensor:
     vector = x.new_empty(len(x), triangle_size(x.shape[1]))
     return gram_forward(x, num_iters, Carrier(compute_dtype(x)), out=vector)
@@ -202,11 +191,19 @@ def _backward_products(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
     return gram_backward(grad, x, num_iters, Carrier(compute_dtype(x)), out=torch.empty_like(x))
 
 
-@when_imported("torch.utils.flop_counter")
 def _count_products(module: ModuleType) -> None:
-    """Tell the counter, whose import takes a quarter of a second, what is inside the operators."""
+    """Tell the counter what is inside the operators."""
     for operator, kernel in (
         (torch.ops.gcp_mm.gram_pool, _forward_products),
         (torch.ops.gcp_mm.gram_pool_backward, _backward_products),
     ):
         module.register_flop_formula(operator)(flop_formula(kernel))
+
+
+COUNTER = "torch.utils.flop_counter"
+try:
+    from wrapt import register_post_import_hook
+except ModuleNotFoundError:  # the layer needs torch alone
+    _count_products(importlib.import_module(COUNTER))
+else:  # its import takes a quarter of a second
+    register_post_import_hook(_count_products, COUNTER)

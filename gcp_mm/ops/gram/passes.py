@@ -48,14 +48,9 @@ FEW_STEPS = 5
 
 
 def normalise(x: Tensor) -> tuple[Tensor, RootTrace]:
-    """Shift and scale each sample to mean zero and Frobenius norm one.
+    """Shift and scale each sample of (B, C, N) to mean zero and Frobenius norm one.
 
-    Args:
-        x: Features of shape (B, C, N) in float32 or float64.
-
-    Returns:
-        The normalised features, of shape (B, C, N), zero where a sample has no variance, and the
-        root of the trace of the covariance.
+    A sample without variance becomes zero. The second result is the root of the covariance's trace.
     """
     shifted = x - x[..., :1]
     # To largest magnitude 1 first, so that squares neither over- nor underflow. Reductions only:
@@ -76,16 +71,9 @@ def normalise(x: Tensor) -> tuple[Tensor, RootTrace]:
 
 
 def gram_forward(x: Tensor, num_iters: int, carrier: Carrier, out: Tensor) -> Tensor:
-    """Compute the layer.
+    """Write the vectors (B, C (C + 1) / 2) of features (B, C, N) to ``out``, in any dtype.
 
-    Args:
-        x: Features of shape (B, C, N) in float32 or float64.
-        num_iters: Number of Newton-Schulz steps.
-        carrier: How matrices are stored.
-        out: Where the vectors are written, of shape (B, C * (C + 1) / 2), any dtype.
-
-    Returns:
-        ``out``.
+    The features are float32 or float64.
     """
     normalised, root_trace = normalise(x)
     features = carrier.carry(carrier.mix(normalised))
@@ -98,17 +86,10 @@ def gram_forward(x: Tensor, num_iters: int, carrier: Carrier, out: Tensor) -> Te
 
 
 def gram_backward(grad: Tensor, x: Tensor, num_iters: int, carrier: Carrier, out: Tensor) -> Tensor:
-    """Compute the gradient of the layer from its input alone.
+    """Write the gradient of the features ``x`` (B, C, N) to ``out``, in any dtype.
 
-    Args:
-        grad: Gradient of the vectors, of shape (B, C * (C + 1) / 2), in the dtype of ``x``.
-        x: Features of shape (B, C, N) in float32 or float64.
-        num_iters: Number of Newton-Schulz steps.
-        carrier: How matrices are stored.
-        out: Where the gradient of the features is written, of shape (B, C, N), any dtype.
-
-    Returns:
-        ``out``.
+    It comes from the features alone and the gradient of the vectors (B, C (C + 1) / 2), both
+    float32 or both float64.
     """
     normalised = carrier.mix(normalise(x)[0])
     positions = normalised.shape[-1]

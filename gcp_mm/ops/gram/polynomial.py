@@ -20,14 +20,10 @@ that. At an eigenvalue of 1 the two parts of q cancel, after five steps 7.6 - 6.
 that is harmless as long as the eigenvector does not lie at one position, see
 :mod:`gcp_mm.ops.gram.tables`.
 
-On :class:`DualBlocks` the same lines also give the derivative D q(K)[W]. It is self-adjoint for a
-symmetric K: started at the gradient of q(K) it is the gradient of K, and a backward pass needs no
-stored iterates.
-
-Symmetric matrices with a derivative attached: forward-mode differentiation by the product rule.
-
-It has the operations of :class:`SymmetricBlocks`, so that a recurrence which is written once runs
-on values alone or on values and derivatives.
+The recurrence is written once and runs on :class:`SymmetricBlocks` or on :class:`DualBlocks`,
+which has the same operations and carries a derivative along by the product rule. There it also
+gives D q(K)[W], which is self-adjoint for a symmetric K: started at the gradient of q(K) it is the
+gradient of K, and a backward pass needs no stored iterates.
 """
 
 from __future__ import annotations
@@ -40,15 +36,11 @@ from gcp_mm.ops.gram.matrices import SymmetricBlocks, cross_terms
 
 @dataclass(frozen=True)
 class DualBlocks:
-    """Polynomials f(K) and D f(K)[W] for one K and one symmetric W.
-
-    Attributes:
-        value: f(K).
-        tangent: D f(K)[W], at the scale of W and at unit 1.
-    """
+    """Polynomials f(K) and their derivatives for one K and one symmetric W."""
 
     value: SymmetricBlocks
     tangent: SymmetricBlocks
+    """D f(K)[W], at the scale of W and at unit 1."""
 
     def affine(self, factor: float, identity: float) -> DualBlocks:
         """See :meth:`SymmetricBlocks.affine`; the identity has no derivative."""
@@ -97,26 +89,19 @@ def _two_steps(r: Matrices) -> Matrices:
 
 
 def root_polynomial(gram: Matrices, num_iters: int, *, times_gram: bool) -> Matrices:
-    """Evaluate q(K), or K q(K).
+    """Evaluate q(K), or the root K q(K), at the unit of K.
 
-    Args:
-        gram: K, with eigenvalues in [0, 1] and no part of it kept as ``identity``.
-        num_iters: Number of Newton-Schulz steps n.
-        times_gram: Whether to multiply by K, which makes it the root itself.
-
-    Returns:
-        q(K), or K q(K), at the unit of K.
+    K has eigenvalues in [0, 1], and no part of it is kept as ``identity``.
     """
-    r, q = gram, None
-    for first in range(0, num_iters, 2):
-        p = _one_step(r) if first + 1 == num_iters else _two_steps(r)
-        last = first + 2 >= num_iters
-        if q is not None:
-            q = q.times(p)
-        elif times_gram:
-            q = r.times(p)
-        else:
-            q = p
-        if not last:
-            r = q.times(p) if times_gram and first == 0 else r.times(p.squared())
+
+    def factor(r: Matrices, done: int) -> Matrices:
+        return _one_step(r) if done + 1 == num_iters else _two_steps(r)
+
+    r, p = gram, factor(gram, 0)
+    q = r.times(p) if times_gram else p
+    for done in range(2, num_iters, 2):
+        # Where the first q is K p(K), K p(K)^2 is one product away, not two.
+        r = q.times(p) if times_gram and done == 2 else r.times(p.squared())
+        p = factor(r, done)
+        q = q.times(p)
     return q

@@ -17,6 +17,7 @@ from torch import Tensor
 SWITCH = "GCP_MM_TRITON"
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 _failures: list[str] = []
+"""Why kernels are switched off for the rest of the process."""
 
 
 @cache
@@ -34,22 +35,10 @@ def interpreting() -> bool:
     return os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "on", "yes", "y")
 
 
-def record_failure(reason: str) -> None:
-    """Switch the kernels off for the rest of the process."""
-    _failures.append(reason)
-
-
 def triton_status(x: Tensor) -> str | None:
-    """Say why the Triton kernels cannot run for a tensor.
+    """Say why the Triton kernels cannot run for a tensor; None if they can.
 
-    Args:
-        x: The tensor that a kernel would read; its dtype and device count.
-
-    Returns:
-        None if the kernels can run, else the reason: switched off by ``GCP_MM_TRITON=0``, Triton
-        is not installed, a kernel failed earlier in this process, the dtype is not float16,
-        bfloat16 or float32, or the device is not an NVIDIA GPU of compute capability 8.0 or
-        higher. Under ``TRITON_INTERPRET=1`` every device will do.
+    Without Triton's interpreter they need an NVIDIA GPU of compute capability 8.0 or higher.
     """
     if os.environ.get(SWITCH) == "0":
         return f"switched off by {SWITCH}=0"
@@ -77,10 +66,11 @@ def with_fallback(
     *args: object,
     **kwargs: object,
 ) -> Tensor:
-    """Run a kernel, or its plain twin where Triton cannot run or fails.
+    """Run a kernel, or its plain twin where Triton cannot run for ``x``, or fails.
 
     A failure to compile or launch switches all kernels off for the rest of the process, since the
     next call would spend as long on failing again. Nothing has been written to the output by then.
+    Full memory is passed on: the twin would not mend it.
     """
     if triton_status(x) is not None:
         return plain_call(x, *args, **kwargs)
@@ -91,7 +81,7 @@ def with_fallback(
     # Compiler, assembler, driver and launcher raise classes of their own, which differ by version.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".strip()
-        record_failure(reason)
+        _failures.append(reason)
         warnings.warn(
             f"a Triton kernel failed ({reason}); from now on plain PyTorch operators run instead "
             f"of all Triton kernels. {SWITCH}=0 chooses them from the start.",

@@ -10,7 +10,7 @@ import triton.language as tl
 
 @triton.jit
 def upper_block(size, BLOCK: tl.constexpr):
-    """Choose the block that this program computes among those on and above the diagonals.
+    """Choose a matrix, and row and column of a block on or above its diagonal, for this program.
 
     In one matrix the order is by columns, (0, 0), (0, 1), (1, 1), (0, 2), ...
     """
@@ -172,7 +172,6 @@ def packed_symmetric_matmul_kernel(
     position_units,
     POSITION_UNIT: tl.constexpr,
     ALIGN: tl.constexpr,
-    USE_SCALE: tl.constexpr,
     INPUT_PRECISION: tl.constexpr,
     BLOCK: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -190,9 +189,7 @@ def packed_symmetric_matmul_kernel(
     columns = block % column_blocks * BLOCK + tl.arange(0, BLOCK)
     right += batch * right_batch * ALIGN
     packed += batch * (num_channels * (num_channels + 1) // 2)
-    factor = 1.0
-    if USE_SCALE:
-        factor = tl.load(scale + batch).to(tl.float32)
+    factor = tl.load(scale + batch).to(tl.float32)
     dtype = right.dtype.element_ty
     product = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
     for start in range(0, num_channels, BLOCK_K):

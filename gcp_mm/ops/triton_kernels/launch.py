@@ -1,15 +1,14 @@
-"""How tensors and sizes are handed to a kernel.
+"""How tensors, sizes and blocks are handed to a kernel.
 
 Triton reads several elements at once only where it can prove that addresses are aligned, and by
 itself it proves multiples of 16 alone. Sizes such as 196 = 4 * 49 are therefore passed as a number
 of units and a constant, the unit, and strides in units of a common divisor.
 
-Block sizes of the kernels: a fixed table, so that a run is the same every time.
+Block sizes come from a fixed table, so that a run is the same every time. They were chosen by
+counting, not by timing: 64 wastes least at the two sizes that matter most, 10 blocks of 64 x 64 on
+and above the diagonal for M = 208 (196 padded to a multiple of 16) and for M = 256.
 
-Chosen by counting, not by timing: 64 wastes least at the two sizes that matter most, 10 blocks of
-64 x 64 on and above the diagonal for M = 208 (196 padded to a multiple of 16) and for M = 256.
-
-Checks before a launch: a kernel would read outside its tensors instead of complaining.
+What does not fit is refused first: a kernel would read outside its tensors instead of complaining.
 """
 
 from __future__ import annotations
@@ -25,19 +24,16 @@ from torch import Tensor
 
 
 class Tile(NamedTuple):
-    """What one program computes, and with how many threads.
-
-    Attributes:
-        block: Rows and columns of the output block.
-        block_k: Depth of one step of the product; divides ``block``.
-        num_warps: Groups of 32 threads.
-        num_stages: Steps whose loads are in flight at once.
-    """
+    """What one program computes, and with how many threads."""
 
     block: int
+    """Rows and columns of the output block."""
     block_k: int
+    """Depth of one step of the product; divides ``block``."""
     num_warps: int
+    """Groups of 32 threads."""
     num_stages: int
+    """Steps whose loads are in flight at once."""
 
     def num_blocks(self, size: int) -> int:
         """Count the blocks along a dimension."""
@@ -57,15 +53,9 @@ _IEEE = Tile(64, 16, 8, 3)
 
 
 def tile_for(size: int, dtype: torch.dtype, input_precision: str) -> Tile:
-    """Look up the tile.
+    """Look up the tile for the larger output dimension, and for operands of a dtype.
 
-    Args:
-        size: The larger of the two output dimensions.
-        dtype: Dtype of the operands.
-        input_precision: 'ieee' or 'tf32', which matters for float32 operands.
-
-    Returns:
-        The tile.
+    ``input_precision`` is 'ieee' or 'tf32', which matters for float32 alone.
     """
     for largest, tile in _SMALL:
         if size <= largest:
@@ -74,17 +64,14 @@ def tile_for(size: int, dtype: torch.dtype, input_precision: str) -> Tile:
 
 
 class Layout(NamedTuple):
-    """Where the elements of a batch of matrices are.
-
-    Attributes:
-        batch_stride: Distance from one matrix to the next.
-        outer_stride: Distance from one contiguous row (or column) to the next.
-        transposed: Whether the columns are contiguous, not the rows.
-    """
+    """Where the elements of a batch of matrices are."""
 
     batch_stride: int
+    """Distance from one matrix to the next."""
     outer_stride: int
+    """Distance from one contiguous row, or column, to the next."""
     transposed: bool
+    """Whether the columns are contiguous, not the rows."""
 
 
 def has_contiguous_lines(x: Tensor) -> bool:
@@ -96,7 +83,10 @@ def has_contiguous_lines(x: Tensor) -> bool:
 # this arithmetic as a GPU for a product.
 @lru_cache(maxsize=1024)
 def layouts(*strides: tuple[int, int, int]) -> tuple[int, tuple[Layout, ...]]:
-    """Describe tensors of shape (B, rows, columns)."""
+    """Describe tensors (B, rows, columns) in units of a number of elements, which comes first.
+
+    It is the largest divisor of all distances up to 16.
+    """
     found = []
     for batch_stride, row_stride, column_stride in strides:
         transposed = column_stride != 1 and row_stride == 1
@@ -135,17 +125,11 @@ def launch(
     tile: Tile,
     **constants: Any,
 ) -> None:
-    """Start a kernel on the device of its tensors.
+    """Start ``num_programs`` instances of a kernel on the device of its tensors.
 
-    Args:
-        kernel: A function under ``triton.jit``. It takes each tensor followed by its
-            :class:`Layout`, then ``arguments``, then constants by name.
-        num_programs: Number of instances.
-        tensors: Tensors of shape (B, rows, columns). One that has neither contiguous rows nor
-            contiguous columns is copied.
-        arguments: Further arguments, by position.
-        tile: Block sizes and number of threads.
-        **constants: Constants of the kernel other than ``ALIGN``, ``BLOCK`` and ``BLOCK_K``.
+    The kernel, a function under ``triton.jit``, takes each tensor (B, rows, columns) followed by
+    its :class:`Layout`, then ``arguments``, then constants by name: these and ``ALIGN``, ``BLOCK``
+    and ``BLOCK_K``. A tensor that has neither contiguous rows nor contiguous columns is copied.
     """
     tensors = [x if has_contiguous_lines(x) else x.contiguous() for x in tensors]
     align, found = layouts(*(x.stride() for x in tensors))
@@ -180,7 +164,8 @@ def check_matrices(name: str, tensor: Tensor) -> tuple[int, int, int]:
             f"{name} must be a floating-point tensor of three dimensions, "
             f"got {tuple(tensor.shape)} in {tensor.dtype}"
         )
-    return tuple(tensor.shape)
+    batch, rows, columns = tensor.shape
+    return batch, rows, columns
 
 
 def check_same_dtype(name: str, tensor: Tensor, other_name: str, other: Tensor) -> None:

@@ -14,6 +14,9 @@ with diagonal elements whole and the others halved, on both sides of the diagona
 it need not be computed. Idea: symmetric products in the Newton-Schulz steps of Muon
 (modded-nanogpt, dion, flash-muon); here for batches of small matrices, with the axpy in the
 epilogue.
+
+Kernels take float16, bfloat16 and float32 and add up in float32. Shapes, dtypes and devices that do
+not fit are a ValueError, on every device.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gcp_mm.ops.gram.tables import triangle_size
+from gcp_mm.ops.gram.tables import symmetric_from_triangle
 from gcp_mm.ops.triton_kernels.fallback import with_fallback
 from gcp_mm.ops.triton_kernels.launch import (
     check_matrices,
@@ -33,11 +36,11 @@ from gcp_mm.ops.triton_kernels.launch import (
     split_size,
     tile_for,
 )
-from gcp_mm.ops.triu_vec import triu_vec
+from gcp_mm.ops.triu_vec import triangle_size, triu_vec
 
 
 def plain_packed_product(
-    left: Tensor, right: Tensor, scale: Tensor, dtype: torch.dtype | None = None
+    left: Tensor, right: Tensor, scale: Tensor, dtype: torch.dtype | None
 ) -> Tensor:
     """Compute the whole matrix and read its upper triangle."""
     return (triu_vec(left @ right.mT) * scale).to(left.dtype if dtype is None else dtype)
@@ -70,19 +73,10 @@ def _run_packed_product(
 def packed_product(
     left: Tensor, right: Tensor, scale: Tensor, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """Compute the upper triangle of ``scale * left @ right^T``, packed row by row.
+    """Compute the upper triangle (B, C (C + 1) / 2) of ``scale * left @ right^T``, row by row.
 
-    Args:
-        left: Features of shape (B, C, N); float16, bfloat16 or float32 for the kernel.
-        right: Features of shape (B, C, N) in the dtype of ``left``.
-        scale: Factor of each sample, of shape (B, 1); applied in float32 before rounding.
-        dtype: Dtype of the result. Defaults to that of ``left``.
-
-    Returns:
-        Vectors of shape (B, C * (C + 1) / 2), in the order of :func:`gcp_mm.ops.triu_vec`.
-
-    Raises:
-        ValueError: If shapes, dtypes or devices do not fit.
+    The factors (B, C, N) have one dtype, which is also that of the result if ``dtype`` is None. The
+    kernel applies the scale (B, 1) in float32, before it rounds.
     """
     shape = check_matrices("left", left)
     check_tensor("right", right, shape, like=left)
@@ -91,27 +85,17 @@ def packed_product(
     return with_fallback(_run_packed_product, plain_packed_product, left, right, scale, dtype)
 
 
-def plain_packed_symmetric_matmul(
-    right: Tensor, packed_grad: Tensor, scale: Tensor | None = None
-) -> Tensor:
+def plain_packed_symmetric_matmul(right: Tensor, packed_grad: Tensor, scale: Tensor) -> Tensor:
     """Compute the same from the square matrix."""
-    batch, channels, _ = right.shape
-    if scale is not None:
-        packed_grad = packed_grad * scale
-    rows, columns = torch.triu_indices(channels, channels, device=right.device)
-    half = right.new_zeros((batch, channels, channels))
-    half[:, rows, columns] = (0.5 * packed_grad).to(right.dtype)
-    return (half + half.mT) @ right
+    scaled = (packed_grad * scale).to(right.dtype)
+    return symmetric_from_triangle(scaled, right.shape[1]) @ right
 
 
-def _run_packed_symmetric_matmul(
-    right: Tensor, packed_grad: Tensor, scale: Tensor | None
-) -> Tensor:
+def _run_packed_symmetric_matmul(right: Tensor, packed_grad: Tensor, scale: Tensor) -> Tensor:
     from gcp_mm.ops.triton_kernels.kernels import packed_symmetric_matmul_kernel
 
     batch, channels, positions = right.shape
     out = torch.empty((batch, channels, positions), dtype=right.dtype, device=right.device)
-    packed_grad = packed_grad.contiguous()
     precision = input_precision(right.dtype)
     tile = tile_for(max(channels, positions), right.dtype, precision)
     launch(
@@ -119,48 +103,34 @@ def _run_packed_symmetric_matmul(
         batch * tile.num_blocks(channels) * tile.num_blocks(positions),
         (right, out),
         (
-            packed_grad,
-            packed_grad if scale is None else scale.contiguous(),
+            packed_grad.contiguous(),
+            scale.contiguous(),
             *split_size(channels),
             *split_size(positions),
         ),
         tile,
-        USE_SCALE=scale is not None,
         INPUT_PRECISION=precision,
     )
     return out
 
 
-def packed_symmetric_matmul(
-    packed_grad: Tensor, right: Tensor, scale: Tensor | None = None
-) -> Tensor:
+def packed_symmetric_matmul(packed_grad: Tensor, right: Tensor, scale: Tensor) -> Tensor:
     """Compute ``scale * (G + G^T) / 2 @ right``, where G is zero below its packed upper triangle.
 
-    Args:
-        packed_grad: Upper triangles of shape (B, C * (C + 1) / 2), any float dtype, in the order
-            of :func:`gcp_mm.ops.triu_vec`.
-        right: Features of shape (B, C, N); float16, bfloat16 or float32 for the kernel.
-        scale: Factor of each sample, of shape (B, 1), applied in float32 before the gradient is
-            rounded to the dtype of ``right``: brings a gradient under a loss scale into the range
-            of float16. Defaults to 1.
-
-    Returns:
-        Matrices of shape (B, C, N) in the dtype of ``right``; sums are float32.
-
-    Raises:
-        ValueError: If shapes or devices do not fit.
+    The triangles (B, C (C + 1) / 2) have any float dtype. The scale (B, 1) is applied before they
+    are rounded to the dtype of ``right`` (B, C, N), which is that of the result: it brings a
+    gradient under a loss scale into the range of float16.
     """
     batch, channels, _ = check_matrices("right", right)
     check_tensor("packed_grad", packed_grad, (batch, triangle_size(channels)), like=right)
-    if scale is not None:
-        check_tensor("scale", scale, (batch, 1), like=right)
+    check_tensor("scale", scale, (batch, 1), like=right)
     return with_fallback(
         _run_packed_symmetric_matmul, plain_packed_symmetric_matmul, right, packed_grad, scale
     )
 
 
 def plain_symmetric_baddbmm(
-    c: Tensor, a: Tensor, b: Tensor, beta: float, alpha: float, out: Tensor | None = None
+    c: Tensor, a: Tensor, b: Tensor, beta: float, alpha: float, out: Tensor | None
 ) -> Tensor:
     """Compute the whole product with ``torch.baddbmm``."""
     return torch.baddbmm(c, a, b, beta=beta, alpha=alpha, out=out)
@@ -191,30 +161,17 @@ def _run_symmetric_baddbmm(
 def symmetric_baddbmm(
     c: Tensor, a: Tensor, b: Tensor, beta: float, alpha: float, out: Tensor | None = None
 ) -> Tensor:
-    """Compute ``beta * c + alpha * a @ b`` where c and a @ b are symmetric.
+    """Compute ``beta * c + alpha * a @ b`` where c (B, M, M) and a @ b are symmetric.
 
     Only the blocks on and above the diagonal are computed, and mirrored: 10 of 16 for a matrix of
     256 x 256. With matrices that are not symmetric the lower half of the result is wrong. c and
     a @ b are symmetric if all three are polynomials of one symmetric matrix, and also for
     a = T, b = D T with T and D symmetric, and for a = X, b = X.mT.
 
-    Args:
-        c: Matrices of shape (B, M, M); float16, bfloat16 or float32 for the kernel. All tensors
-            have one dtype, and any strides.
-        a: Matrices of shape (B, M, K).
-        b: Matrices of shape (B, K, M).
-        beta: Factor of ``c``; with 0, ``c`` is not read.
-        alpha: Factor of the product.
-        out: Where to write; may be ``c``, but must not share memory with ``a`` or ``b``.
-            Its rows or its columns must be contiguous. Defaults to a new contiguous tensor.
-
-    Returns:
-        Matrices of shape (B, M, M), symmetric to the last bit where the kernel ran. Products are
-        summed in float32; float32 factors are multiplied in full precision unless
-        ``torch.backends.cuda.matmul.allow_tf32`` is set.
-
-    Raises:
-        ValueError: If shapes, dtypes or devices do not fit, or ``out`` cannot be written.
+    With ``beta`` 0, ``c`` is not read. ``out`` may be ``c``, but must not share memory with ``a``
+    or ``b``, and its rows or its columns must be contiguous; None stands for a new tensor. The
+    kernel's result is symmetric to the last bit. It multiplies float32 in full precision unless
+    ``torch.backends.cuda.matmul.allow_tf32`` is set.
     """
     batch, size, _ = check_matrices("c", c)
     depth = check_matrices("a", a)[2]

@@ -3,7 +3,7 @@ import torch
 
 from gcp_mm.ops.gram.tables import (
     GROUP,
-    made_once,
+    cached_table,
     mix_positions,
     symmetric_from_triangle,
     triangle,
@@ -12,10 +12,10 @@ from gcp_mm.ops.gram.tables import (
 from gcp_mm.ops.triu_vec import triu_vec
 
 
-def test_tables_are_made_once_for_each_size_and_device():
+def test_tables_are_cached_table_for_each_size_and_device():
     calls = []
 
-    @made_once
+    @cached_table
     def table(size, device):
         calls.append((size, device.type))
         return torch.zeros(size, device=device)
