@@ -5,6 +5,11 @@ and from mmdet alike. mmengine imports this module, and then the locations below
 that it meets the prefix: a config needs no ``custom_imports`` to find a class.
 """
 
+import importlib
+import logging
+from collections.abc import Iterable
+
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOG_PROCESSORS as MMENGINE_LOG_PROCESSORS
@@ -70,3 +75,19 @@ TRANSFORMS = Registry(
     scope="gcp_mm",
     locations=["gcp_mm.images.load_image"],
 )
+
+
+def import_available(modules: Iterable[str]) -> None:
+    """Import modules for what they register, up to the first that cannot be imported."""
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        # mmdet asserts its version windows instead of raising ImportError.
+        except (ImportError, AssertionError) as error:
+            print_log(
+                f"{module} is not available: {error}. `python -m gcp_mm.doctor` lists what to "
+                "install",
+                logger="current",
+                level=logging.WARNING,
+            )
+            return

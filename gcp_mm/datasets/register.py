@@ -1,6 +1,6 @@
 """Import every data set and its metric, for the registries; what lacks a package is left out."""
 
-from gcp_mm.optional_import import import_available
+from gcp_mm.registry import import_available
 
 import_available(
     [

@@ -16,8 +16,8 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
 from gcp_mm.console.noise import VERBOSE
+from gcp_mm.engine.distributed import explain_failure
 from gcp_mm.engine.gpu_driver import check_gpu_driver
-from gcp_mm.engine.rendezvous import explain_failure
 from gcp_mm.errors import UserError
 
 

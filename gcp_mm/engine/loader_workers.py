@@ -12,7 +12,9 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import torch
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.runner import BaseLoop, Runner
 from torch import Tensor
 from torch.multiprocessing.reductions import reduce_tensor
 from torch.utils.data import DataLoader
@@ -20,6 +22,7 @@ from torch.utils.data._utils.collate import collate_tensor_fn, default_collate_f
 
 from gcp_mm.errors import UserError
 from gcp_mm.images.load_image import SharedFlags
+from gcp_mm.registry import HOOKS
 
 SHARED = Path("/dev/shm")
 MORE = "give the container more of it (docker run --ipc=host, or --shm-size=1g)"
@@ -221,3 +224,37 @@ def _collate(say: _Say, batch: Sequence[Tensor], *, collate_fn_map: dict | None 
             raise
         say(error)
         return torch.stack(list(batch))
+
+
+@HOOKS.register_module()
+class LoaderWorkersHook(Hook):
+    """Call :func:`prepare_workers` for each loader of the run."""
+
+    def __init__(self) -> None:
+        self._said: SharedFlags | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Prepare the loaders, which have been built and have not begun.
+
+        Args:
+            runner: The runner about to train, validate or test.
+
+        Raises:
+            UserError: If there is no shared memory, or the limit on open files is too low.
+        """
+        for stage in ("train", "val", "test"):
+            # The properties of these names would build a loop that is not needed.
+            loop = getattr(runner, f"_{stage}_loop", None)
+            loader = loop.dataloader if isinstance(loop, BaseLoop) else None
+            if isinstance(loader, DataLoader) and loader.num_workers:
+                no_workers = _no_workers(f"{stage}_dataloader", loader)
+                # Where there is no shared memory at all, a flag could not be made.
+                require_shared_memory(no_workers)
+                self._said = self._said or SharedFlags(1)
+                prepare_workers(loader, no_workers, self._said)
+
+
+def _no_workers(key: str, loader: DataLoader) -> str:
+    """Return the option that makes a loader work without workers."""
+    option = f"--cfg-options {key}.num_workers=0"
+    return f"{option} {key}.persistent_workers=False" if loader.persistent_workers else option

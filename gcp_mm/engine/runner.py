@@ -22,11 +22,12 @@ from torch.distributed import DistNetworkError, DistStoreError
 
 from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.engine.amp import check_amp_device, enable_amp
-from gcp_mm.engine.distributed import prepare_distributed
+from gcp_mm.engine.distributed import explain_failure, prepare_distributed
 from gcp_mm.engine.gpu_driver import check_gpu_driver
 from gcp_mm.engine.hooks.work_folder_hook import only_training
 from gcp_mm.engine.output import QuietRunner
 from gcp_mm.engine.preflight import (
+    add_hooks,
     check_annotations,
     check_data,
     check_folder,
@@ -34,8 +35,6 @@ from gcp_mm.engine.preflight import (
     check_start,
     evaluate_every_image,
 )
-from gcp_mm.engine.rendezvous import explain_failure
-from gcp_mm.engine.run_hooks import add_hooks
 from gcp_mm.engine.torch_backends import check_compile
 from gcp_mm.errors import UserError
 

@@ -4,7 +4,7 @@ mmpretrain and mmdet are both optional: what cannot be imported is left out with
 says why, so that classification works where mmdet, or mmcv's compiled ops, are missing.
 """
 
-from gcp_mm.optional_import import import_available
+from gcp_mm.registry import import_available
 
 for _module in ("classification", "detection"):
     import_available([f"gcp_mm.models.{_module}"])

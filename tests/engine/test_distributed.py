@@ -1,11 +1,19 @@
-"""Checking the launched processes against the devices of the machine."""
+"""Several processes: devices, SLURM's variables in torch's terms, and a common end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from processes import is_running
 
 from gcp_mm.engine import distributed
-from gcp_mm.engine.distributed import prepare_distributed
+from gcp_mm.engine.distributed import explain_failure, export_slurm, prepare_distributed
 from gcp_mm.errors import UserError
 
 
@@ -119,3 +127,193 @@ def test_average_of_a_flexible_runner_in_several_processes(machine):
     prepare_distributed(Config(cfg))
     with pytest.raises(UserError, match="EMAHook.* runner_type=FlexibleRunner"):
         prepare_distributed(Config(dict(cfg, runner_type="FlexibleRunner")))
+
+
+IN_USE = (
+    "The server socket has failed to listen on any local network address. port: 29777, useIpv6: "
+    "false, code: -98, name: EADDRINUSE, message: address already in use\nException raised from"
+)
+EXPORTED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+@pytest.fixture
+def step(monkeypatch):
+    """Set the variables of one process of a step, and nothing else of SLURM's or torch's."""
+
+    def start(**changes):
+        for name in list(os.environ):
+            if name.startswith("SLURM_") or name in EXPORTED:
+                monkeypatch.delenv(name)
+        for name in EXPORTED:  # so that what the test exports is taken back
+            monkeypatch.setenv(name, "")
+            monkeypatch.delenv(name)
+        given = dict(
+            SLURM_PROCID="3",
+            SLURM_NTASKS="4",
+            SLURM_LOCALID="1",
+            SLURM_NODEID="1",
+            SLURM_TASKS_PER_NODE="2(x2)",
+            SLURM_JOB_ID="41",
+            SLURM_STEP_ID="2",
+        )
+        for name, value in {**given, **changes}.items():
+            if value is not None:
+                monkeypatch.setenv(name, value)
+
+    return start
+
+
+def test_one_node(step):
+    step(SLURM_TASKS_PER_NODE="4", SLURM_NODEID="0", SLURM_NNODES="1")
+    assert export_slurm() == 4
+    assert [os.environ[name] for name in EXPORTED[:5]] == ["3", "4", "1", "4", "127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "node", "expected"), [("2(x2)", "1", 2), ("8(x2),4", "2", 4), ("3,1", "0", 3)]
+)
+def test_processes_of_this_node(step, tasks, node, expected):
+    step(SLURM_TASKS_PER_NODE=tasks, SLURM_NODEID=node)
+    assert export_slurm() == expected
+
+
+def test_step_counts_where_it_has_fewer_processes_than_the_job(step):
+    step(SLURM_TASKS_PER_NODE="8", SLURM_STEP_TASKS_PER_NODE="2", SLURM_NODEID="0")
+    assert export_slurm() == 2
+
+
+def test_first_of_several_nodes(step, tmp_path, monkeypatch):
+    (tmp_path / "scontrol").write_text(
+        '#!/bin/sh\n[ "$*" = "show hostnames node[07-08]" ] && printf "node07\\nnode08\\n"\n'
+    )
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    step(SLURM_NNODES="2", SLURM_NODELIST="node[07-08]")
+    export_slurm()
+    assert os.environ["MASTER_ADDR"] == "node07"
+    step(SLURM_NNODES="2", SLURM_NODELIST="unknown[1-2]")
+    with pytest.raises(UserError, match=r"unknown\[1-2\].* set MASTER_ADDR"):
+        export_slurm()
+
+
+def test_several_nodes_without_scontrol(step, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    step(SLURM_NNODES="2", SLURM_NODELIST="node[07-08]")
+    with pytest.raises(UserError, match="scontrol.* set MASTER_ADDR"):
+        export_slurm()
+
+
+def test_address_and_port_of_the_user_have_priority(step):
+    step(SLURM_NNODES="2", MASTER_ADDR="10.0.0.7", MASTER_PORT="29555")
+    export_slurm()
+    assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == ("10.0.0.7", "29555")
+
+
+def test_steps_meet_at_different_ports(step):
+    ports = set()
+    for job, part in (("41", "2"), ("41", "3"), ("42", "2"), ("99999999", "0")):
+        step(SLURM_JOB_ID=job, SLURM_STEP_ID=part)
+        export_slurm()
+        ports.add(int(os.environ["MASTER_PORT"]))
+    assert len(ports) == 4
+    assert all(1024 < port < 32768 for port in ports)
+
+
+@pytest.mark.parametrize("name", ["SLURM_PROCID", "SLURM_NTASKS", "SLURM_TASKS_PER_NODE"])
+def test_process_that_srun_did_not_start(step, name):
+    step(**{name: None})
+    with pytest.raises(UserError, match=f"{name} is not set; start with tools/slurm_train.sh"):
+        export_slurm()
+
+
+def test_port_in_use_is_one_line_with_the_cure():
+    text = explain_failure(RuntimeError(IN_USE))
+    assert text.startswith("port 29777 is in use on this machine")
+    assert "PORT=29501" in text
+    assert "\n" not in text
+
+
+def test_other_failure_keeps_its_reason():
+    error = RuntimeError("The client socket has timed out after 600000ms (node07, 29500).\nframe")
+    text = explain_failure(error)
+    assert "timed out after 600000ms (node07, 29500)" in text
+    assert "MASTER_ADDR" in text
+    assert "frame" not in text
+
+
+WORKER = """
+import os, sys, time
+from pathlib import Path
+from gcp_mm.engine.distributed import die_with_parent
+if 'stay' not in sys.argv:
+    die_with_parent()
+Path(sys.argv[1]).write_text(str(os.getpid()))
+time.sleep(120)
+"""
+
+
+def outlives(parent: subprocess.Popen, pid_file: Path, seconds: float) -> bool:
+    """Kill a process when its child has written its number; say whether the child stays."""
+    end = time.monotonic() + 120
+    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < end:
+        time.sleep(0.1)
+    child = int(pid_file.read_text())
+    parent.kill()
+    parent.wait()
+    end = time.monotonic() + seconds
+    while is_running(child) and time.monotonic() < end:
+        time.sleep(0.1)
+    alive = is_running(child)
+    if alive:
+        os.kill(child, signal.SIGKILL)
+    return alive
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel request is Linux's")
+@pytest.mark.parametrize("mode", ["die", "stay"])
+def test_worker_ends_with_a_killed_launcher(tmp_path, tool_env, mode):
+    script, pid_file = tmp_path / "worker.py", tmp_path / "pid"
+    script.write_text(WORKER)
+    launcher = subprocess.Popen(
+        [sys.executable, "-m", "gcp_mm.engine.launch", "--nproc_per_node=1", "--standalone"]
+        + [str(script), str(pid_file), mode],
+        env=tool_env,
+        stderr=subprocess.DEVNULL,
+    )
+    # Without the request the worker stays: that is what it is for.
+    assert outlives(launcher, pid_file, seconds=5) == (mode == "stay")
+
+
+LOADER = """
+import sys, time
+from pathlib import Path
+from torch.utils.data import DataLoader
+from gcp_mm.engine.distributed import end_children_too
+
+class Large:
+    # Pickled, as masks are: more than a pipe holds.
+    def __len__(self):
+        return 99
+    def __getitem__(self, index):
+        return bytes(2**20)
+
+if 'stay' not in sys.argv:
+    end_children_too()
+    end_children_too()
+batches = iter(DataLoader(Large(), num_workers=1, prefetch_factor=8, collate_fn=list))
+next(batches)
+time.sleep(1)
+Path(sys.argv[1]).write_text(str(batches._workers[0].pid))
+time.sleep(120)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel request is Linux's")
+@pytest.mark.parametrize("mode", ["die", "stay"])
+def test_worker_of_a_data_loader_ends_with_a_killed_training(tmp_path, tool_env, mode):
+    script, pid_file = tmp_path / "loader.py", tmp_path / "pid"
+    script.write_text(LOADER)
+    training = subprocess.Popen([sys.executable, str(script), str(pid_file), mode], env=tool_env)
+    # By itself a worker looks after its parent every five seconds.
+    seconds = 5 if mode == "die" else 8
+    assert outlives(training, pid_file, seconds) == (mode == "stay")

@@ -14,7 +14,7 @@ from typing import TypeVar
 import cv2
 from mmengine.logging import print_log
 
-from gcp_mm.engine.parent_death import die_with_parent
+from gcp_mm.engine.distributed import die_with_parent
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
 from gcp_mm.images.read_image import REMARKS
