@@ -51,12 +51,9 @@ def check_device(args: argparse.Namespace, command: str) -> torch.device:
     """Return the device that the arguments name."""
     if args.launcher != "none":
         raise UserError(f"{command} runs in one process; leave out --launcher {args.launcher}")
-    import torch
+    from gcp_mm.engine.torch_backends import find_device
 
-    try:
-        return torch.empty(0, device=args.device).device
-    except (RuntimeError, AssertionError) as error:  # an unknown one, or one that is absent
-        raise UserError(f"--device {args.device}: {str(error).splitlines()[0]}") from error
+    return find_device(args.device)
 
 
 def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:

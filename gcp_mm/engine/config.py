@@ -137,6 +137,20 @@ def _leave_scope(value: object) -> None:
             _leave_scope(item)
 
 
+def innermost(dataset: Mapping) -> Mapping:
+    """Return the data set of a config inside of wrappers such as RepeatDataset."""
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    return dataset
+
+
+def tested_dataset(cfg: Config) -> Mapping:
+    """Return the innermost data set of the loader of test or validation; empty without one."""
+    return innermost(
+        (cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}).get("dataset", {})
+    )
+
+
 def load_config(
     path: str,
     cfg_options: dict | None = None,

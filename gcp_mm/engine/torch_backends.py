@@ -1,4 +1,4 @@
-"""What a run asks of torch's backends: equal numbers every time, and a compiler."""
+"""What a run asks of torch's backends: a device, equal numbers every time, and a compiler."""
 
 from __future__ import annotations
 
@@ -45,6 +45,14 @@ def reproducible_kernels(tf32: bool = False) -> Iterator[None]:
     finally:
         for owner, name, value in before:
             setattr(owner, name, value)
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device that ``--device`` names, which has to be there."""
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # an unknown one, or one that is absent
+        raise UserError(f"--device {name}: {str(error).splitlines()[0]}") from error
 
 
 _WITHOUT = "or train without it (--cfg-options compile=False)"

@@ -12,6 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from gcp_mm.engine.config import tested_dataset
 from gcp_mm.errors import UserError
 from gcp_mm.images.read_image import ImageReadError, describe_error
 
@@ -21,10 +22,7 @@ _BLANK = ((320, 480), (500, 360))
 
 def _pipeline(cfg: Config) -> list[dict]:
     """Take the test pipeline of a config, of the data set inside of wrappers."""
-    loader = cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}
-    dataset = loader.get("dataset", {})
-    while "dataset" in dataset:
-        dataset = dataset["dataset"]
+    dataset = tested_dataset(cfg)
     if "pipeline" not in dataset:
         raise UserError("the config has no test_dataloader.dataset.pipeline to prepare images with")
     return list(dataset["pipeline"])

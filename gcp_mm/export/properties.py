@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS
 
 import gcp_mm.registry  # noqa: F401  (its data sets)
 from gcp_mm.checkpoints.loader import load_from_file
+from gcp_mm.engine.config import innermost
 from gcp_mm.export.images import swaps_channels
 from gcp_mm.export.numeric_check import Logits
 from gcp_mm.files import sha256
@@ -22,9 +23,7 @@ def class_names(cfg: Config, checkpoint: str | Path, number: int) -> list[str] |
     loaded = load_from_file(checkpoint, "cpu")
     meta = loaded.get("meta")
     described = (meta if isinstance(meta, Mapping) else {}).get("dataset_meta")
-    dataset = (cfg.get("test_dataloader") or {}).get("dataset", {})
-    while "dataset" in dataset:
-        dataset = dataset["dataset"]
+    dataset = innermost((cfg.get("test_dataloader") or {}).get("dataset", {}))
     with DATASETS.switch_scope_and_registry("mmpretrain") as registry:
         kind = registry.get(dataset["type"]) if isinstance(dataset.get("type"), str) else None
     for source in (

@@ -10,10 +10,10 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from gcp_mm.engine.run_state import unwrapped
 from gcp_mm.errors import UserError
 from gcp_mm.first_process import on_first_process
 from gcp_mm.landscape.probe import measure
@@ -81,7 +81,7 @@ class LandscapeHook(Hook):
             UserError: In every process, if a setting does not fit the network, the work folder has
                 records of another kind, or another process writes them.
         """
-        model = _network(runner)
+        model = unwrapped(runner.model)
         self._settings = resolve(model, *self._arguments)
         if self._interval is None:
             preset = find_preset(model)
@@ -137,7 +137,7 @@ class LandscapeHook(Hook):
         """
         if runner.iter % self._interval:
             return
-        model = _network(runner)
+        model = unwrapped(runner.model)
         try:
             inputs, targets = _prepare(model, data_batch)
             found = measure(model, inputs, targets, self._settings, distributed=True)
@@ -162,10 +162,6 @@ class LandscapeHook(Hook):
             },
             step=runner.iter,
         )
-
-
-def _network(runner: Runner) -> nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def _prepare(model: nn.Module, data_batch: dict) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from torch.nn import functional
 import gcp_mm.registry  # noqa: F401  (its data sets)
 from gcp_mm.checkpoints.pretrained import classifier_scope
 from gcp_mm.console.progress import if_long
+from gcp_mm.engine.config import innermost, tested_dataset
 from gcp_mm.engine.preflight import check_data
 from gcp_mm.errors import UserError
 
@@ -150,13 +151,8 @@ def fixed_batches(
 
 def _for_evaluation(cfg: Config, split: str) -> dict:
     """Take the data set of a split, inside of wrappers, with the test pipeline."""
-    dataset = cfg[f"{split}_dataloader"].dataset
-    tested = (cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}).get("dataset", {})
     # RepeatDataset and ClassBalancedDataset show an image several times.
-    while "dataset" in dataset:
-        dataset = dataset["dataset"]
-    while "dataset" in tested:
-        tested = tested["dataset"]
+    dataset, tested = innermost(cfg[f"{split}_dataloader"].dataset), tested_dataset(cfg)
     if "pipeline" not in dataset or "pipeline" not in tested:
         raise UserError(
             f"{split}_dataloader.dataset or test_dataloader.dataset has no pipeline of its own "

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from mmengine.dist import all_reduce, get_world_size
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
+from gcp_mm.engine.run_state import unwrapped
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.frozen import frozen
 from gcp_mm.landscape.loss import cross_entropy
@@ -162,8 +162,7 @@ def probe(
         UserError: If the module is unknown or has no single output, batch statistics are asked
             for without batch norm, the targets are no class indices, or a loss is not finite.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrapped(model)
     settings = resolve(model, at, etas, direction, batch_norm, rescale)
     return measure(model, inputs, targets, settings, loss)
 

@@ -20,6 +20,7 @@ from mmengine.runner import (
 )
 
 from gcp_mm.engine.hooks.finite_check_hook import check_weights
+from gcp_mm.engine.run_state import is_training
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
 from gcp_mm.registry import HOOKS
@@ -150,8 +151,7 @@ class CheckpointHook(hooks.CheckpointHook):
         Raises:
             UserError: If ``save_best`` is none of the metrics, or a weight is not finite.
         """
-        # Until training begins, the training loop is its config, which evaluation has too.
-        if not isinstance(runner._train_loop, BaseLoop):
+        if not is_training(runner):
             return
         runner.message_hub.update_info(_VALIDATED, _loop_step(runner))
         super().after_val_epoch(runner, metrics or {})

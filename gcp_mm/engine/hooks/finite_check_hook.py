@@ -7,13 +7,13 @@ import math
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import is_model_wrapper
-from mmengine.runner import BaseLoop, Runner
-from torch import nn
+from mmengine.runner import Runner
 
-from gcp_mm.checkpoints.coverage import abbreviate, weights_of
+from gcp_mm.checkpoints.coverage import weights_of
 from gcp_mm.checkpoints.form import check_finite, find_not_finite, weight_names
+from gcp_mm.engine.run_state import is_training, source_of, unwrapped
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 from gcp_mm.registry import HOOKS
 
 
@@ -47,8 +47,7 @@ class FiniteCheckHook(Hook):
         Raises:
             UserError: If a parameter or a running statistic is not finite.
         """
-        source = runner._load_from or "the latest checkpoint"
-        check_finite(_network(runner), weights_of(checkpoint), source)
+        check_finite(unwrapped(runner.model), weights_of(checkpoint), source_of(runner))
 
     def after_train_iter(
         self,
@@ -105,13 +104,13 @@ class FiniteCheckHook(Hook):
         Raises:
             UserError: If a weight is not finite.
         """
-        if isinstance(runner._train_loop, BaseLoop):
+        if is_training(runner):
             check_weights(runner)
 
 
 def check_weights(runner: Runner) -> None:
     """Check the weights of a training, alike in every process."""
-    network = _network(runner)
+    network = unwrapped(runner.model)
     tensors = {**dict(network.named_buffers()), **dict(network.named_parameters())}
     bad = next(filter(None, all_gather_object(find_not_finite(tensors, weight_names(network)))), [])
     if bad:
@@ -147,7 +146,3 @@ def _learning_rate(runner: Runner) -> str:
 
 def _number(loss: torch.Tensor | float) -> float:
     return float(torch.as_tensor(loss).detach())
-
-
-def _network(runner: Runner) -> nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -13,11 +13,11 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from gcp_mm.engine.run_state import unwrapped
 from gcp_mm.errors import UserError
 from gcp_mm.registry import HOOKS
 
@@ -72,7 +72,7 @@ class FeatureMapCheckHook(Hook):
         if self._looked or runner.cfg.get("compile"):
             return
         self._looked = True
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         neck = next(filter(_is_pooling, model.modules()), None)
         if neck is not None:
             self._handle = neck.register_forward_pre_hook(self._keep)
@@ -141,7 +141,7 @@ class NumClassesCheckHook(Hook):
 
     def _check(self, runner: Runner, mode: str) -> Sequence[str] | None:
         """Compare the number of classes of a data set with the head's, and return the classes."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         dataset = getattr(runner, f"{mode}_dataloader").dataset
         # None in the stand-in that mmpretrain's vis_scheduler trains on.
         classes = (getattr(dataset, "metainfo", None) or {}).get("classes")

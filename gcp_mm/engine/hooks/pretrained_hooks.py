@@ -6,15 +6,16 @@ import logging
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseModule, is_model_wrapper
+from mmengine.model import BaseModule
 from mmengine.model.weight_init import PretrainedInit
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from torch import nn
 
 from gcp_mm.checkpoints.coverage import ADAPTED, compare, weights_of
 from gcp_mm.checkpoints.pretrained import cover
 from gcp_mm.console.command_names import command_line
 from gcp_mm.engine.preflight import check_start
+from gcp_mm.engine.run_state import is_training, source_of, unwrapped
 from gcp_mm.errors import CheckpointMismatchError
 from gcp_mm.registry import HOOKS
 
@@ -41,11 +42,10 @@ class CheckpointCoverageHook(Hook):
         Raises:
             CheckpointMismatchError: If too little of the network is covered.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         coverage = compare(model.state_dict(), weights_of(checkpoint), ADAPTED)
-        source = runner._load_from or "the latest checkpoint"
-        # Until training begins, the training loop is its config, which evaluation has too.
-        fine_tuning = isinstance(runner._train_loop, BaseLoop) and not runner._resume
+        source = source_of(runner)
+        fine_tuning = is_training(runner) and not runner._resume
         if not coverage.loaded or (not fine_tuning and not coverage.complete):
             raise CheckpointMismatchError(
                 f"{source} does not fit the {type(model).__name__} of this config: {coverage}; "
@@ -87,10 +87,9 @@ class PretrainedCoverageHook(Hook):
             CheckpointNotFoundError: If a file does not exist.
             CheckpointMismatchError: If it belongs to another architecture.
         """
-        # Until training begins, the training loop is its config, and nothing is initialised.
-        if not isinstance(runner._train_loop, BaseLoop):
+        if not is_training(runner):
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         for name, module in model.named_modules():
             if not _loads_as_mmengine(module):
                 continue
@@ -156,9 +155,8 @@ class PretrainedRequiredHook(Hook):
         Raises:
             UserError: If a training has none.
         """
-        # Until training begins, the training loop is its config, which evaluation has too.
         # Without its config a runner trains another network, as mmpretrain's vis_scheduler does.
-        if isinstance(runner._train_loop, BaseLoop) and runner.cfg.get("model"):
+        if is_training(runner) and runner.cfg.get("model"):
             check_start(runner.cfg, required=True)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -172,9 +170,9 @@ class PretrainedRequiredHook(Hook):
             CheckpointMismatchError: If the file lacks a tensor of the backbone, or has another
                 shape or a further one.
         """
-        if not isinstance(runner._train_loop, BaseLoop) or runner._resume:
+        if not is_training(runner) or runner._resume:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         backbone, weights = (
             {name: tensor for name, tensor in tensors.items() if name.startswith(_PREFIX)}
             for tensors in (model.state_dict(), weights_of(checkpoint))

@@ -8,9 +8,10 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from gcp_mm.checkpoints.config_text import differences, read_config_text
+from gcp_mm.engine.run_state import is_training, source_of
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.registry import HOOKS
@@ -41,11 +42,10 @@ class ResumeCheckHook(Hook):
         Raises:
             UserError: If the run was trained on other classes, or on these in another order.
         """
-        # Until training begins, the training loop is its config, which evaluation has too.
-        if not runner._resume or not isinstance(runner._train_loop, BaseLoop):
+        if not runner._resume or not is_training(runner):
             return
         meta = checkpoint.get("meta") or {}
-        source = runner._load_from or "the latest checkpoint"
+        source = source_of(runner)
         self._compare_classes(runner, meta.get("dataset_meta"), source)
         old, new = meta.get("settings"), read_config_text(runner.cfg.pretty_text)
         if not old or not new:

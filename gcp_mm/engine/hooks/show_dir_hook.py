@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from gcp_mm.engine.run_state import unwrapped
 from gcp_mm.errors import UserError
 from gcp_mm.images.read_image import read_image
 from gcp_mm.registry import HOOKS
@@ -94,7 +95,7 @@ class ShowDirHook(Hook):
             settings = {**self.options, "out_file": str(self._file(name))}
             if classifies:
                 image = data_batch["inputs"][index].permute(1, 2, 0).cpu().numpy()
-                if getattr(_unwrapped(runner.model).data_preprocessor, "to_rgb", False):
+                if getattr(unwrapped(runner.model).data_preprocessor, "to_rgb", False):
                     # Pipelines give blue first, and visualizers take red first.
                     image = image[..., ::-1]
                 image = np.ascontiguousarray(image).astype(np.uint8)
@@ -120,10 +121,6 @@ def _absolute(path: str) -> str:
     """Take an address as a path below its scheme."""
     path = f"/{path.partition('://')[2]}" if "://" in path else path
     return os.path.normpath(Path(path).absolute())
-
-
-def _unwrapped(model: Any) -> Any:
-    return getattr(model, "module", model)
 
 
 def _stored_as(path: str, shape: Sequence[int] | None) -> np.ndarray:

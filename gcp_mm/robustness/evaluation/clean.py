@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -17,20 +16,13 @@ from torch.utils.data import Dataset, Subset
 
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
 from gcp_mm.datasets.text_list import check_class_names, read_class_names
+from gcp_mm.engine.config import tested_dataset
 from gcp_mm.engine.preflight import check_data
 from gcp_mm.errors import UserError
 from gcp_mm.files import why_absent
 from gcp_mm.images.names import list_class_folders
 from gcp_mm.plain_data import digest
 from gcp_mm.robustness.evaluation.options import Options
-
-
-def tested_dataset(cfg: Config) -> dict[str, Any]:
-    """Return the innermost data set of a config's test loader; empty without one."""
-    dataset = (cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}).get("dataset", {})
-    while "dataset" in dataset:
-        dataset = dataset["dataset"]
-    return dataset
 
 
 def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[str] | None:

@@ -15,8 +15,10 @@ from mmengine.logging import print_log
 
 from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.checkpoints.pretrained import classifier_scope, load_model
+from gcp_mm.engine.config import tested_dataset
 from gcp_mm.engine.distributed import prepare_distributed
 from gcp_mm.engine.gpu_driver import check_gpu_driver
+from gcp_mm.engine.torch_backends import find_device
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.first_process import on_first_process
@@ -30,7 +32,6 @@ from gcp_mm.robustness.evaluation.clean import (
     CleanImages,
     class_table,
     clean_images,
-    tested_dataset,
 )
 from gcp_mm.robustness.evaluation.options import Options
 from gcp_mm.robustness.measures.baseline import load_baseline
@@ -88,10 +89,7 @@ def set_up(cfg: Config, device: str | None) -> torch.device:
         if not torch.cuda.is_available():
             return torch.device("cpu")
         return torch.device("cuda", torch.cuda.current_device())
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # an unknown one, or one that is absent
-        raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from error
+    return find_device(device)
 
 
 def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | None) -> None:
