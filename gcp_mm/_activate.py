@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 
 from gcp_mm.errors import UserError
 
@@ -76,7 +76,9 @@ def _tell_errors_in_one_line() -> None:
         return
     before = sys.excepthook
 
-    def excepthook(kind: type[BaseException], error: BaseException, traceback: object) -> None:
+    def excepthook(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
         from gcp_mm.console.machine_errors import explain
 
         if isinstance(error, KeyboardInterrupt):

@@ -46,7 +46,7 @@ class FileWriteError(SystemUserError):
 
 _ELSEWHERE = "choose another folder, or change the rights of this one"
 _A_FILE = "a part of the path is a file; choose another path"
-_REMEDIES = {
+_REMEDIES: dict[int | None, str] = {
     errno.EACCES: _ELSEWHERE,
     errno.EDQUOT: "free some of your quota and start again",
     errno.EEXIST: _A_FILE,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import itertools
 import os
 import re
 import stat
@@ -40,7 +39,7 @@ def why_absent(path: str | os.PathLike[str], wanted: str = "file") -> str:
     except ValueError:
         return f"is no name of a {wanted}"
     except OSError as error:
-        reason = error.errno
+        reason, told = error.errno, error.strerror
     else:
         return f"is no {wanted}"
     if reason == errno.ELOOP:
@@ -50,7 +49,7 @@ def why_absent(path: str | os.PathLike[str], wanted: str = "file") -> str:
     if reason == errno.ENAMETOOLONG:
         return f"is no {wanted}: the name is too long"
     if reason not in (errno.ENOENT, errno.ENOTDIR):
-        return f"cannot be looked at: {os.strerror(reason)}"
+        return f"cannot be looked at: {told}"
     for part in (path, *path.parents):
         if part.is_symlink() and not part.exists():
             return f"leads to nothing: {str(part)!r} is a link to {str(part.readlink())!r}"
@@ -139,21 +138,20 @@ def _create_beside(target: Path) -> tuple[int, Path]:
     name = target.name
     if len(os.fsencode(name)) > _LONGEST:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    left = TRIES
-    for number in itertools.count():
+    left, number = TRIES, 0
+    while True:
         temporary = target.with_name(f".{name}{f'.{number}' if number else ''}.part")
-        while True:
-            left -= 1
-            try:
-                descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
-            except FileExistsError:
-                if left > 0 and _remove_left_over(temporary):
-                    continue
-                break
-            if try_lock(descriptor) is not False and (left <= 0 or is_at(descriptor, temporary)):
-                return descriptor, temporary
-            # Between these lines another writer took it for a left-over.
-            os.close(descriptor)
+        left -= 1
+        try:
+            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+        except FileExistsError:
+            if left <= 0 or not _remove_left_over(temporary):
+                number += 1
+            continue
+        if try_lock(descriptor) is not False and (left <= 0 or is_at(descriptor, temporary)):
+            return descriptor, temporary
+        # Between these lines another writer took it for a left-over.
+        os.close(descriptor)
 
 
 def _remove_left_over(temporary: Path) -> bool:

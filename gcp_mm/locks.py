@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
+import importlib.util
 import os
 import re
 import shlex
@@ -19,10 +19,8 @@ from types import TracebackType
 
 from gcp_mm.errors import FileHeldError, FileWriteError
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows, where gcp_mm.ops alone is used
-    fcntl = None
+# None on Windows, where gcp_mm.ops alone is used.
+fcntl = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None
 
 # A file that another process takes away meanwhile is tried again; where a file system gives an open
 # file and its name different numbers (CIFS with noserverino, some of FUSE), it always seems so.
@@ -91,16 +89,17 @@ class Lock:
         """Take the lock, or say who has it."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            for tries in itertools.count(1):
-                self._descriptor = self._take(certain=tries < TRIES)
-                if self._descriptor is not None:
-                    break
-            os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, _describe_process().encode())
+            descriptor, tries = None, 0
+            while descriptor is None:
+                tries += 1
+                descriptor = self._take(certain=tries < TRIES)
+            self._descriptor = descriptor
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, _describe_process().encode())
         except OSError as error:
             self.release()
             raise FileWriteError.of(error, f"{str(self.path)!r} cannot be written") from error
-        _held.add(self._descriptor)
+        _held.add(descriptor)
         return self
 
     def release(self) -> None:

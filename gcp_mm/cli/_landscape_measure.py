@@ -154,7 +154,8 @@ def measure_surface(args: argparse.Namespace) -> None:
     # Imported here, because it takes seconds and --help should not.
     from gcp_mm.landscape.surface import make_grid
 
-    grid = make_grid(*args.range, args.points, args.dimensions)
+    low, high = args.range
+    grid = make_grid(low, high, args.points, args.dimensions)
     measurement = prepare(args, "surface")
     with hold_file(measurement.out, "is being written", "wait for it, or choose another --out"):
         _measure_points(args, measurement, grid)

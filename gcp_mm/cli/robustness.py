@@ -90,8 +90,8 @@ def read_arguments(args: argparse.Namespace, out: Path | None) -> tuple[Config, 
     for name in other:
         if getattr(args, name) is not None:
             raise UserError(f"--{name} has no effect on {args.dataset}; leave it out")
-    shared = ("dataset", "names", "num_samples", "clean_root", "clean", "clean_error", "baseline")
-    shared += ("input_size", "dtype", "device", "batch_size")
+    files = ("dataset", "names", "num_samples", "clean_root", "clean", "clean_error", "baseline")
+    network = ("input_size", "dtype", "device", "batch_size")
     return cfg, Options(
         data_root=args.data_root or Path("data") / args.dataset,
         out=out,
@@ -101,7 +101,7 @@ def read_arguments(args: argparse.Namespace, out: Path | None) -> tuple[Config, 
         severities=args.severities or SEVERITIES,
         difficulty=args.difficulty or 1,
         decoder=args.decoder or "pillow",
-        **{name: getattr(args, name) for name in shared},
+        **{name: getattr(args, name) for name in (*files, *network)},
     )
 
 
@@ -269,17 +269,17 @@ def evaluate_network(args: argparse.Namespace) -> None:
         print(f"{summary(content)}\nresults: {options.out}")
         if options.shard:
             target = options.out.with_name(f"{options.dataset}.json")
-            print(next_command("robustness", "merge", *_shards(args, options), "--out", target))
+            shards = _shards(args, options, options.shard[1])
+            print(next_command("robustness", "merge", *shards, "--out", target))
         else:
             print(next_command("robustness", "report", options.out))
 
 
-def _shards(args: argparse.Namespace, options: Options) -> list[object]:
+def _shards(args: argparse.Namespace, options: Options, number: int) -> list[object]:
     """Return the result files of all shards, as far as their names follow from this one's."""
     if args.out:
         # The others may be anywhere.
         return ["SHARD..."]
-    number = options.shard[1]
     return [options.out.with_name(shard_file(options.dataset, (i, number))) for i in range(number)]
 
 

@@ -42,6 +42,7 @@ _REMEDIES = {
 }
 # Errors of a data loader's worker come as text alone.
 _IN_A_TEXT = re.compile(r"\[Errno (\d+)\] ([^\n]*)\s*\Z")
+_NO_ROOM = re.compile("unable to (write to file </torch_|(open|allocate) shared memory).*")
 _KILLED = re.compile(r"DataLoader worker \(pid (\d+)\) is killed by signal: (\w[\w ]*)")
 _EXITED = re.compile(r"DataLoader worker \(pid\(s\) ([\d, ]+)\) exited unexpectedly")
 
@@ -145,10 +146,9 @@ def _of_worker(text: str) -> str | None:
             "more (docker run --ipc=host, or --shm-size=8g), or use no workers (--cfg-options "
             "train_dataloader.num_workers=0 train_dataloader.persistent_workers=False)"
         )
-    if re.search("unable to (write to file </torch_|(open|allocate) shared memory)", text):
-        found = re.search("unable to .*", text)
+    if full := _NO_ROOM.search(text):
         return (
-            f"{found[0]}: /dev/shm is full or missing: give the container more of it (docker run "
+            f"{full[0]}: /dev/shm is full or missing: give the container more of it (docker run "
             "--ipc=host, or --shm-size=1g)"
         )
     found = _KILLED.search(text) or _EXITED.search(text)

@@ -31,16 +31,15 @@ class Progress:
 
     def __init__(self, total: int | None, what: str = "", patience: float = 0.0) -> None:
         # A bar of nothing would divide by zero.
-        shown = total != 0 and get_rank() == 0 and get_worker_info() is None
+        self._shown = total != 0 and get_rank() == 0 and get_worker_info() is None
         self._total, self._what = total, what
-        self._bar = ProgressBar(total or 0, start=False, file=sys.stderr) if shown else None
+        self._bar = ProgressBar(total or 0, start=False, file=sys.stderr)
+        self._bar.timer = Timer()
         self._done = self._waiting = 0
         self._begun = False
         self._next = time.monotonic() + patience
-        if self._bar:
-            self._bar.timer = Timer()
-            if not patience:
-                self._begin()
+        if self._shown and not patience:
+            self._begin()
 
     def __enter__(self) -> Progress:
         """Return the bar."""
@@ -54,7 +53,7 @@ class Progress:
 
     def update(self, steps: int = 1) -> None:
         """Move on."""
-        if not self._bar:
+        if not self._shown:
             return
         self._done += steps
         self._waiting += steps
@@ -67,7 +66,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line to the standard output, beside the bar."""
-        if self._bar:
+        if self._shown:
             if self._begun:
                 print(file=sys.stderr)
             print(line, flush=True)
@@ -123,7 +122,7 @@ class Stages:
         if done == 0:
             self.end()
             self._current, self._done = Progress(total, self._names.get(stage, stage)), 0
-        else:
+        elif self._current:
             self._current.update(done - self._done)
             self._done = done
 

@@ -54,15 +54,16 @@ class OptionsAction(argparse.Action):
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        values: list[str],
+        values: str | Sequence[str] | None,
         option_string: str | None = None,
     ) -> None:
         """Add the words of one option to those before it."""
-        wrong = [value for value in values if not value.partition("=")[1]]
+        words = [values] if isinstance(values, str) else values or ()
+        wrong = [value for value in words if not value.partition("=")[1]]
         if wrong:
             parser.error(f"{option_string}: expected KEY=VALUE, got {', '.join(wrong)}")
         options = dict(getattr(namespace, self.dest) or {})
-        for word in values:
+        for word in words:
             key, _, text = word.partition("=")
             options[key] = OptionText(text)
         setattr(namespace, self.dest, options)
@@ -162,6 +163,7 @@ def load_config(
 
     The work folder is, in this order: ``work_dir``, the config's own, ``work_dirs/<name>``.
     """
+    options = cfg_options or {}
     # mmengine takes seconds to import, and --help should not.
     from mmengine.config import Config
     from mmengine.hub import get_config
@@ -188,10 +190,10 @@ def load_config(
         ) from error
     _leave_scope(cfg._cfg_dict)
     try:
-        cfg.merge_from_dict(read_options(cfg_options or {}, cfg._cfg_dict))
+        cfg.merge_from_dict(read_options(options, cfg._cfg_dict))
     except (TypeError, KeyError, IndexError, AttributeError) as error:
         raise UserError(
-            f"--cfg-options {' '.join(cfg_options)} does not go with {path!r}: {error}"
+            f"--cfg-options {' '.join(options)} does not go with {path!r}: {error}"
         ) from error
     absent = [name for name in needs if not cfg.get(name)]
     if absent:

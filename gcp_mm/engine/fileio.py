@@ -18,7 +18,7 @@ from mmengine.fileio.handlers.yaml_handler import YamlHandler
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
 
-_Safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _PlainLoader(_Safe):

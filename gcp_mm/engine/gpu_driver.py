@@ -73,15 +73,15 @@ def driver_cuda_version(library: str = _DRIVER_LIBRARY) -> str | None:
 
 def _reason_of_torch() -> str | None:
     """Return why torch starts no GPU, in its own words."""
-    cuda = import_module("torch").cuda
+    cuda, errors = import_module("torch").cuda, []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         cuda.is_available()
         try:
             cuda.init()
         except (RuntimeError, AssertionError) as error:
-            caught.append(error)
-    messages = [str(getattr(item, "message", item)).strip() for item in caught]
+            errors.append(str(error))
+    messages = [text.strip() for text in (*(str(item.message) for item in caught), *errors)]
     # The compiler's file and line at the end of a warning say nothing to a user.
     messages = [text.partition(" (Triggered internally")[0] for text in messages if text]
     return " ".join(messages[0].split()) if messages else None

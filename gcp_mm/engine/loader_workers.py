@@ -87,7 +87,7 @@ def _processes_here() -> int:
     local = os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE")
     if local is None and "SLURM_NTASKS" in os.environ:
         nodes = int(os.environ.get("SLURM_NNODES") or 1)
-        local = -(-int(os.environ["SLURM_NTASKS"]) // nodes)
+        return max(1, -(-int(os.environ["SLURM_NTASKS"]) // nodes))
     return max(1, int(local or 1))
 
 

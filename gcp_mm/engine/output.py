@@ -71,9 +71,9 @@ class QuietRunner(Runner):
 def print_after_training(runner: Runner, config: str, prog: str | None) -> None:
     """Print where the checkpoints of a training are, and how to evaluate the best one."""
     best, last = _checkpoints(runner)
-    if print_results_of_training(runner) and (best or last):
-        chosen = shown((best or [last])[0])
-        _print_next(prog, "train", "test", config, chosen)
+    chosen = best[0] if best else last
+    if print_results_of_training(runner) and chosen:
+        _print_next(prog, "train", "test", config, shown(chosen))
 
 
 def print_results_of_training(runner: Runner, *more: str) -> bool:

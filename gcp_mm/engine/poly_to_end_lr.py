@@ -25,7 +25,7 @@ class PolyToEndLR(PolyLR):
 
     @classmethod
     def build_iter_from_epoch(
-        cls, *args: Any, end: int, epoch_length: int, **kwargs: Any
+        cls, *args: Any, end: float, epoch_length: int, **kwargs: Any
     ) -> PolyLR:
         """Build the schedule in iterations from one in epochs.
 

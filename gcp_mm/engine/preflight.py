@@ -271,7 +271,7 @@ def add_hooks(cfg: Config, training: bool) -> None:
     cfg.default_hooks.setdefault("checkpoint", dict(type="CheckpointHook"))
     checkpoint = cfg.default_hooks.checkpoint
     if isinstance(checkpoint, dict) and _is_mmengines(checkpoint.get("type")):
-        checkpoint.type = "gcp_mm.CheckpointHook"
+        checkpoint["type"] = "gcp_mm.CheckpointHook"
         if checkpoint.get("out_dir") is None and checkpoint.get("file_client_args") is None:
             checkpoint.setdefault("backend_args", dict(backend="gcp_mm_atomic"))
 

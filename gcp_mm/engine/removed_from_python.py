@@ -31,7 +31,7 @@ def find_loader(fullname: str):
 def provide_find_loader(module: ModuleType) -> None:
     """Give a module that calls ``pkgutil.find_loader`` that function where Python has none."""
     if hasattr(module, "pkgutil") and not hasattr(pkgutil, "find_loader"):
-        module.pkgutil = SimpleNamespace(find_loader=find_loader)
+        vars(module)["pkgutil"] = SimpleNamespace(find_loader=find_loader)
 
 
 def provide_distutils() -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the network inside of a wrapper for several processes."""
-    return model.module if is_model_wrapper(model) else model
+    return model.get_submodule("module") if is_model_wrapper(model) else model
 
 
 def is_training(runner: Runner) -> bool:

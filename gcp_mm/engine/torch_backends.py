@@ -30,7 +30,7 @@ def reproducible_kernels(tf32: bool = False) -> Iterator[None]:
         tf32: Whether products, convolutions and recurrent layers of float32 use TensorFloat-32.
     """
     cudnn = torch.backends.cudnn
-    operators = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
+    operators = (torch.backends.cuda.matmul, *(getattr(cudnn, name) for name in ("conv", "rnn")))
     wanted = [
         # Another algorithm in another process would round differently.
         (cudnn, "benchmark", False),

@@ -56,7 +56,7 @@ class CheckpointHook(hooks.CheckpointHook):
         """
         recorded = _take_paths(runner.message_hub)
         super().before_train(runner)
-        self._saved = None
+        self._saved: tuple[int, Any] | None = None
         if name := _own_source(runner, self.out_dir):
             self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         self._adopt_best(runner, recorded)
@@ -221,9 +221,8 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def after_train(self, runner: Runner) -> None:
         """Publish the checkpoints, as mmengine does, of which there may be none."""
-        if getattr(self, "best_ckpt_path_dict", None):
-            paths = self.best_ckpt_path_dict.items()
-            self.best_ckpt_path_dict = {key: path for key, path in paths if path}
+        if paths := getattr(self, "best_ckpt_path_dict", None):
+            self.best_ckpt_path_dict = {key: path for key, path in paths.items() if path}
         super().after_train(runner)
 
     def _step(self, runner: Runner) -> int:
@@ -297,8 +296,7 @@ def _take_paths(message_hub: MessageHub) -> dict[str, Any]:
         elif name.startswith(("best_ckpt", "keep_ckpt_ids", "last_ckpt", _REPLACED)):
             taken[name] = value
             # Not popped: mmengine would warn of it when the next checkpoint is loaded.
-            empty = [] if name in ("keep_ckpt_ids", _REPLACED) else None
-            message_hub.update_info(name, empty)
+            message_hub.update_info(name, [] if name in ("keep_ckpt_ids", _REPLACED) else None)
     return taken
 
 

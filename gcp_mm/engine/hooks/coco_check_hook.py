@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -65,7 +65,7 @@ def _check(datasets: list, metrics: list[CocoMetric], mode: str) -> None:
             _compare_images(datasets[0], metric, mode)
 
 
-def _innermost(dataset: object) -> Iterator[object]:
+def _innermost(dataset: Any) -> Iterator[Any]:
     """Yield the data sets inside of mmengine's and mmdet's wrappers."""
     if hasattr(dataset, "datasets"):
         for part in dataset.datasets:
@@ -76,7 +76,7 @@ def _innermost(dataset: object) -> Iterator[object]:
         yield dataset
 
 
-def _is_plain_dataset(dataset: object) -> bool:
+def _is_plain_dataset(dataset: Any) -> bool:
     """Say whether mmdet reads the file as COCO's; LVIS and others have a reading of their own."""
     from mmdet.datasets import CocoDataset
 
@@ -187,7 +187,7 @@ def _needs_ours(path: str, lines: list[str], name: str, remedy: str) -> UserErro
     return UserError(f"{path!r} {what}: {remedy}, which goes by the names")
 
 
-def _compare_images(dataset: object, metric: CocoMetric, mode: str) -> None:
+def _compare_images(dataset: Any, metric: CocoMetric, mode: str) -> None:
     """Refuse a measure whose file is about other images than the data."""
     if not hasattr(dataset, "get_data_info"):
         return

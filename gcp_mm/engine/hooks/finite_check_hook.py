@@ -112,7 +112,8 @@ def check_weights(runner: Runner) -> None:
     """Check the weights of a training, alike in every process."""
     network = unwrapped(runner.model)
     tensors = {**dict(network.named_buffers()), **dict(network.named_parameters())}
-    bad = next(filter(None, all_gather_object(find_not_finite(tensors, weight_names(network)))), [])
+    bad = find_not_finite(tensors, weight_names(network))
+    bad = next(filter(None, all_gather_object(bad)), [])
     if bad:
         raise UserError(
             f"{len(bad)} weights are not finite ({abbreviate(bad)}) after iteration {runner.iter}, "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -20,6 +20,9 @@ from torch.utils.hooks import RemovableHandle
 from gcp_mm.engine.run_state import unwrapped
 from gcp_mm.errors import UserError
 from gcp_mm.registry import HOOKS
+
+if TYPE_CHECKING:
+    from gcp_mm.models.classification import GlobalCovariancePooling
 
 
 @HOOKS.register_module()
@@ -77,7 +80,7 @@ class FeatureMapCheckHook(Hook):
         if neck is not None:
             self._handle = neck.register_forward_pre_hook(self._keep)
 
-    def _keep(self, neck: nn.Module, inputs: tuple) -> None:
+    def _keep(self, neck: GlobalCovariancePooling, inputs: tuple) -> None:
         features = inputs[0] if isinstance(inputs[0], Tensor) else inputs[0][-1]
         if features.dim() == 4:
             self._map = tuple(features.shape[2:])

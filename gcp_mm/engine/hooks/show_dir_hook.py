@@ -44,7 +44,9 @@ class ShowDirHook(Hook):
         self.options = {key: value for key, value in options.items() if key not in _NOT_DRAWING}
         if "score_thr" in self.options:
             self.options["pred_score_thr"] = self.options.pop("score_thr")
-        self._root, self._used = "", {}
+        self._root = ""
+        # The image that a drawn file is of.
+        self._used: dict[str, str] = {}
 
     def before_test(self, runner: Runner) -> None:
         """Find the folder that all images lie in.
