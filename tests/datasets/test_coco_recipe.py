@@ -21,7 +21,7 @@ def test_recipe(repo, tmp_path, monkeypatch, scope):
     text = (repo / "docs/coco_data.md").read_text()
     (shown,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     config = tmp_path / "mine.py"
-    config.write_text(shown.replace("'./", f"'{repo}/configs/"))
+    config.write_text(shown.replace('"./', f'"{repo}/configs/'))
     for split in ("train", "val"):
         content = write_coco(tmp_path / "data/mine", split)
         write(tmp_path / "data/mine", content, split).rename(

@@ -51,7 +51,7 @@ def arrange_categories(
     Raises:
         UserError: If the names are not the same.
     """
-    _check_classes(classes)
+    classes = _check_classes(classes)
     by_name: dict[str, list[int]] = {}
     for category in content["categories"]:
         known = by_name.setdefault(category["name"], [])
@@ -61,15 +61,17 @@ def arrange_categories(
     _compare_names(classes, by_name, used, path, allow_missing)
     remarks = _remarks(classes, by_name, used, path)
 
-    file_ids = [by_name[name][0] if name in by_name else None for name in classes]
-    is_kept = None not in file_ids and all(
-        first < second for first, second in zip(file_ids, file_ids[1:], strict=False)
+    # A class that no category has gets an id of the file's kind that is free.
+    free = itertools.count(max([*(old for olds in by_name.values() for old in olds), 0]) + 1)
+    file_ids = tuple(by_name[name][0] if name in by_name else next(free) for name in classes)
+    is_kept = all(len(by_name.get(name, ())) == 1 for name in classes) and all(
+        first < second for first, second in itertools.pairwise(file_ids)
     )
-    if is_kept and all(len(by_name[name]) == 1 for name in classes):
+    if is_kept:
         ids = {name: by_name[name][0] for name in by_name}
     else:
-        others = (name for name in by_name if name not in set(classes))
-        ids = {name: number for number, name in enumerate([*classes, *others], 1)}
+        # First the classes, then the other names.
+        ids = {name: number for number, name in enumerate(dict.fromkeys([*classes, *by_name]), 1)}
         new_ids = {old: ids[name] for name, olds in by_name.items() for old in olds}
         for annotation in content["annotations"]:
             annotation["category_id"] = new_ids[annotation["category_id"]]
@@ -80,23 +82,12 @@ def arrange_categories(
     ]
     content["categories"].sort(key=lambda category: category["id"])
     class_ids = tuple(ids[name] for name in classes)
-    free = itertools.count(max([*(old for olds in by_name.values() for old in olds), 0]) + 1)
-    return Arrangement(
-        ids=class_ids,
-        file_ids=tuple(next(free) if old is None else old for old in file_ids),
-        objects=_count_objects(content, set(class_ids)),
-        remarks=remarks,
-    )
+    wanted = set(class_ids)
+    objects = sum(not a["iscrowd"] and a["category_id"] in wanted for a in content["annotations"])
+    return Arrangement(class_ids, file_ids, objects, remarks)
 
 
-def _count_objects(content: dict, ids: set[int]) -> int:
-    return sum(
-        not annotation["iscrowd"] and annotation["category_id"] in ids
-        for annotation in content["annotations"]
-    )
-
-
-def _check_classes(classes: Sequence[str] | None) -> None:
+def _check_classes(classes: Sequence[str] | None) -> Sequence[str]:
     if isinstance(classes, str):
         raise UserError(
             f"metainfo.classes is the text {classes!r}, not names of classes: write "
@@ -109,6 +100,7 @@ def _check_classes(classes: Sequence[str] | None) -> None:
     twice = [name for name, number in Counter(classes).items() if number > 1]
     if twice:
         raise UserError(f"metainfo.classes has {abbreviate(map(repr, twice))} several times")
+    return classes
 
 
 def _compare_names(
@@ -132,7 +124,6 @@ def _compare_names(
     own = [name for name in by_name if any(used[old] for old in by_name[name])] or list(by_name)
     names = ", ".join(map(repr, own[:20])) + ("," if len(own) == 1 else "")
     names += ", ..." if len(own) > 20 else ""
-    missing_text = abbreviate(map(repr, missing))
     remedy = (
         f"Write the names of the file, metainfo=dict(classes=({names})), into each data set of the "
         f"config, and num_classes={len(own)} into the heads; or correct the file"
@@ -144,7 +135,8 @@ def _compare_names(
     raise UserError(
         f"the classes of the config are not the categories of {path!r}: metainfo.classes has "
         f"{len(classes)} ({abbreviate(map(repr, classes))}), the file has {len(by_name)} "
-        f"({abbreviate(map(repr, by_name))}) and lacks {missing_text}.{detail} {remedy}"
+        f"({abbreviate(map(repr, by_name))}) and lacks {abbreviate(map(repr, missing))}.{detail} "
+        f"{remedy}"
     )
 
 
@@ -176,12 +168,11 @@ def _remarks(classes: Sequence[str], by_name: dict, used: Counter, path: str) ->
     if absent:
         names = abbreviate(map(repr, absent))
         remarks.append(f"{path!r} has no category {names}: without objects it is not measured")
-    others = {
-        name: sum(used[old] for old in olds)
+    left_out = [
+        f"{name!r} ({number})"
         for name, olds in by_name.items()
-        if name not in set(classes)
-    }
-    left_out = [f"{name!r} ({number})" for name, number in others.items() if number]
+        if name not in classes and (number := sum(used[old] for old in olds))
+    ]
     if left_out:
         remarks.append(
             f"{path!r}: annotations of {abbreviate(left_out)} are left out, metainfo.classes does "

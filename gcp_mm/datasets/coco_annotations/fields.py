@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from gcp_mm.datasets.coco_annotations.findings import Findings, as_id
 from gcp_mm.datasets.coco_annotations.segmentation import (
@@ -16,249 +18,240 @@ from gcp_mm.datasets.coco_annotations.segmentation import (
 TOLERANCE = 2
 _NUMBERS = (int, float)
 _FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1, "": 0}
+_OR_NO_MASKS = "or use a detector without masks (configs/faster_rcnn_*.py)"
+
+Size = tuple[float, float]
+"""Width and height of an image; infinite where the file does not say and no image is there."""
 
 
-class FieldCheck:
-    """Check annotations one by one, in whatever form their fields are.
+@dataclass
+class Known:
+    """What all annotations of a file are compared with, and what is counted over them.
 
     Attributes:
+        findings: What was found.
+        sizes: Size of each image by its id.
+        categories: Ids of the categories.
         outside: Number of boxes that reach beyond their image.
         corners: Number of boxes that fit their outline as [x1, y1, x2, y2].
         centres: Number of boxes that fit their outline as [centre x, centre y, width, height].
     """
 
-    def __init__(self, content: dict, findings: Findings, sizes: dict, categories: set) -> None:
-        self.content = content
-        self.findings = findings
-        self.sizes = sizes
-        self.categories = categories
-        self.outside = self.corners = self.centres = 0
+    findings: Findings
+    sizes: Mapping[object, Size]
+    categories: Collection
+    outside: int = 0
+    corners: int = 0
+    centres: int = 0
 
-    def check(self, index: int, annotation: object) -> None:
-        """Check the entry of an index."""
-        findings = self.findings
-        if not isinstance(annotation, dict):
-            findings.count(findings.problems, "an annotation is no object", f"entry {index}")
-            return
-        where = f"annotation {annotation.get('id', f'of entry {index}')!r}"
-        size = self._check_image(index, annotation, where)
+
+class FieldCheck:
+    """Check one annotation, in whatever form its fields are."""
+
+    def __init__(self, known: Known, index: int, annotation: dict) -> None:
+        self.known, self.findings = known, known.findings
+        self.index, self.annotation = index, annotation
+        self.where = f"annotation {annotation.get('id', f'of entry {index}')!r}"
+
+    def check(self) -> None:
+        """Check all fields."""
+        annotation = self.annotation
+        size = self._check_image()
         if size is None:
             return
-        self._check_category(index, annotation, where)
-        self._check_flag(index, annotation, "iscrowd", where)
+        self._check_category()
+        self._check_flag("iscrowd")
         if "ignore" in annotation:
-            self._check_flag(index, annotation, "ignore", where)
+            self._check_flag("ignore")
         mask = annotation.get("segmentation")
         try:
-            is_usual = is_placed(mask, *annotation["bbox"], *size)
+            is_fine = is_placed(annotation["bbox"], mask, size)
         except (KeyError, TypeError, ValueError):
-            is_usual = False
-        if not is_usual:
-            mask = self._check_mask(index, annotation, where, *size)
-            self._check_box(index, annotation, where, mask, *size)
-        self._check_area(index, annotation, where, mask, *size)
+            is_fine = False
+        if not is_fine:
+            mask = self._check_mask(*size)
+            self._check_box(mask, *size)
+        self._check_area(mask, *size)
 
-    def _patch(self, index: int, key: str, value: object, remark: str, where: str) -> None:
-        self.findings.patch(self.content, "annotations", index, key, value)
-        self.findings.count(self.findings.repairs, remark, where)
+    def _patch(self, key: str, value: object, what: str) -> None:
+        values = {key: value}
+        self.findings.patch("annotations", self.index, self.annotation, values, what, self.where)
 
-    def _refuse(self, remark: str, where: str) -> None:
-        self.findings.count(self.findings.problems, remark, where)
-
-    def _check_image(self, index: int, annotation: dict, where: str) -> tuple | None:
+    def _check_image(self) -> Size | None:
         """Return the size of the annotation's image; None if the annotation goes no further."""
-        image = annotation.get("image_id")
+        image, sizes = self.annotation.get("image_id"), self.known.sizes
         if image is None or isinstance(image, (bool, list, dict)):
-            self._refuse("annotations need an image_id", f"{where} has {image!r}")
+            self.findings.refuse("annotations need an image_id", f"{self.where} has {image!r}")
             return None
-        if image not in self.sizes or isinstance(image, float):
+        if image not in sizes or isinstance(image, float):
             number = as_id(image)
-            if number is None or number not in self.sizes:
-                self.findings.drop("annotations", index)
-                remark = "annotations of images that the file does not list left out"
-                self.findings.count(self.findings.repairs, remark, f"{where} of image {image!r}")
+            if number is None or number not in sizes:
+                what = "annotations of images that the file does not list left out"
+                where = f"{self.where} of image {image!r}"
+                self.findings.drop("annotations", self.index, what, where)
                 return None
-            self._patch(index, "image_id", number, "image_id made a whole number", where)
+            self._patch("image_id", number, "image_id made a whole number")
             image = number
-        return self.sizes[image]
+        return sizes[image]
 
-    def _check_category(self, index: int, annotation: dict, where: str) -> None:
-        category = annotation.get("category_id")
+    def _check_category(self) -> None:
+        category, known = self.annotation.get("category_id"), self.known.categories
         number = as_id(category)
-        if number is None or number not in self.categories:
-            known = ", ".join(map(str, sorted(self.categories)[:8]))
-            more = ", ..." if len(self.categories) > 8 else ""
-            remark = f"annotations need the id of a category of the file ({known}{more})"
-            self._refuse(remark, f"{where} has category_id {category!r}")
+        if number is None or number not in known:
+            first = ", ".join(map(str, sorted(known)[:8])) + (", ..." if len(known) > 8 else "")
+            self.findings.refuse(
+                f"annotations need the id of a category of the file ({first})",
+                f"{self.where} has category_id {category!r}",
+            )
         elif type(category) is not int:
-            self._patch(index, "category_id", number, "category_id made a whole number", where)
+            self._patch("category_id", number, "category_id made a whole number")
 
-    def _check_flag(self, index: int, annotation: dict, key: str, where: str) -> None:
+    def _check_flag(self, key: str) -> None:
         """Make a flag 0 or 1: mmdet takes the text '0' for true, pycocotools needs a number."""
-        value = annotation.get(key)
+        value = self.annotation.get(key)
         if type(value) is int and value in (0, 1):
-            return
-        if value is None:
-            self._patch(index, key, 0, f"{key} set to 0 where it was missing", where)
             return
         flag = None
         if isinstance(value, (bool, float)) and value in (0, 1):
             flag = int(value)
         elif isinstance(value, str):
             flag = _FLAGS.get(value.strip().lower())
-        if flag is None:
-            self._refuse(f"{key} has to be 0 or 1", f"{where} has {value!r}")
+        if value is None:
+            self._patch(key, 0, f"{key} set to 0 where it was missing")
+        elif flag is None:
+            self.findings.refuse(f"{key} has to be 0 or 1", f"{self.where} has {value!r}")
         else:
-            self._patch(index, key, flag, f"{key} made 0 or 1", where)
+            self._patch(key, flag, f"{key} made 0 or 1")
 
-    def _check_mask(
-        self, index: int, annotation: dict, where: str, width: float, height: float
-    ) -> list | dict | None:
-        findings = self.findings
-        value = annotation.get("segmentation")
+    def _check_mask(self, width: float, height: float) -> list | dict | None:
+        """Return the mask in COCO's form; None if there is none that can be read."""
         try:
-            mask = normalise(value, width, height)
+            mask = normalise(self.annotation.get("segmentation"), width, height)
         except InvalidMaskError as error:
-            findings.count(
-                findings.mask_problems,
-                f"the segmentation {error}: correct it, or use a detector without masks "
-                "(configs/faster_rcnn_*.py)",
-                where,
-            )
+            what = f"the segmentation {error}: correct it, {_OR_NO_MASKS}"
+            self.findings.refuse_mask(what, self.where)
             return None
         if mask is None:
-            findings.count(
-                findings.mask_problems,
-                "annotations without segmentation, which masks need: draw them, or use a detector "
-                "without masks (configs/faster_rcnn_*.py)",
-                where,
-            )
+            what = "annotations without segmentation, which masks need: draw them"
+            self.findings.refuse_mask(f"{what}, {_OR_NO_MASKS}", self.where)
             return None
         if mask.repair is not None:
-            self._patch(index, "segmentation", mask.value, mask.repair, where)
-        if isinstance(mask.value, dict) and annotation.get("iscrowd") == 0:
-            findings.count(
-                findings.outlines_only,
-                "run lengths would be left out: set poly2mask=True in LoadAnnotations",
-                where,
-            )
+            self._patch("segmentation", mask.value, mask.repair)
+        if isinstance(mask.value, dict) and self.annotation.get("iscrowd") == 0:
+            what = "run lengths would be left out: set poly2mask=True in LoadAnnotations"
+            self.findings.refuse_bitmap(what, self.where)
         return mask.value
 
-    def _check_box(
-        self,
-        index: int,
-        annotation: dict,
-        where: str,
-        mask: list | dict | None,
-        width: float,
-        height: float,
-    ) -> None:
-        box = annotation.get("bbox")
+    def _check_box(self, mask: list | dict | None, width: float, height: float) -> None:
+        findings, box = self.findings, self.annotation.get("bbox")
         if box is None or box == []:
             if mask is None or math.inf in (width, height):
-                self._refuse("annotations need a bbox or an outline", f"{where} has neither")
+                what = "annotations need a bbox or an outline"
+                findings.refuse(what, f"{self.where} has neither")
                 return
             box = extent(mask, width, height)
-            self._patch(index, "bbox", box, "bbox computed from the segmentation", where)
+            self._patch("bbox", box, "bbox computed from the segmentation")
+        at = f"{self.where}: {box!r}"
         try:
             numbers = [float(number) for number in box]
             x, y, w, h = numbers
         except (TypeError, ValueError, OverflowError):
             numbers = []
-        if len(numbers) != 4 or not all(map(math.isfinite, numbers)) or isinstance(box, str):
-            self._refuse("bbox has to be four numbers [x, y, width, height]", f"{where}: {box!r}")
+        if not numbers or not all(map(math.isfinite, numbers)) or isinstance(box, str):
+            findings.refuse("bbox has to be four numbers [x, y, width, height]", at)
             return
-        if not all(type(number) in (int, float) for number in box):
-            self._patch(index, "bbox", numbers, "bbox made numbers", where)
+        if not all(type(number) in _NUMBERS for number in box):
+            self._patch("bbox", numbers, "bbox made numbers")
+        in_image = f"{at} in an image of {width} x {height}"
         if w < 0 or h < 0:
-            self._refuse("width and height of a bbox are negative", f"{where}: {box!r}")
+            findings.refuse("width and height of a bbox are negative", at)
         elif x >= width or y >= height or x + w < 0 or y + h < 0:
-            self._refuse(
-                "boxes outside of their image; a bbox is [x, y, width, height] in pixels",
-                f"{where}: {box!r} in an image of {width} x {height}",
-            )
+            what = "boxes outside of their image; a bbox is [x, y, width, height] in pixels"
+            findings.refuse(what, in_image)
         else:
             if mask is not None:
-                self._compare(numbers, extent(mask, width, height), where)
-            if min(x, y) < -TOLERANCE or x + w > width + 2 or y + h > height + 2:
-                self.outside += 1
-                remark = "boxes that reach beyond their image"
-                at = f"{where}: {box!r} in an image of {width} x {height}"
-                self.findings.count(self.findings.remarks, remark, at)
+                self._compare(numbers, extent(mask, width, height))
+            if min(x, y) < -TOLERANCE or x + w > width + TOLERANCE or y + h > height + TOLERANCE:
+                self.known.outside += 1
+                findings.remark("boxes that reach beyond their image", in_image)
             if w == 0 or h == 0:
-                remark = "boxes without extent, which training leaves out and nothing can find"
-                self.findings.count(self.findings.remarks, remark, where)
+                what = "boxes without extent, which training leaves out and nothing can find"
+                findings.remark(what, self.where)
 
-    def _compare(self, box: list[float], outline: list[float], where: str) -> None:
+    def _compare(self, box: list[float], outline: list[float]) -> None:
         """Compare a box with the one around its mask."""
-        findings = self.findings
-        both = f"{where}: bbox {box!r}, mask {outline!r}"
+        both = f"{self.where}: bbox {box!r}, mask {outline!r}"
         if not _overlap(box, outline):
-            remark = "segmentations that lie outside of their bbox: one of the two is in other "
-            findings.count(findings.mask_problems, f"{remark}coordinates", both)
-            return
-        if _are_alike(box, outline):
-            return
-        x, y, w, h = box
-        self.corners += _are_alike([x, y, w - x, h - y], outline)
-        self.centres += _are_alike([x - w / 2, y - h / 2, w, h], outline)
-        findings.count(findings.remarks, "boxes that are not those around their masks", both)
+            self.findings.refuse_mask(
+                "segmentations that lie outside of their bbox: one of the two is in other "
+                "coordinates",
+                both,
+            )
+        elif not _are_alike(box, outline):
+            x, y, w, h = box
+            self.known.corners += _are_alike([x, y, w - x, h - y], outline)
+            self.known.centres += _are_alike([x - w / 2, y - h / 2, w, h], outline)
+            self.findings.remark("boxes that are not those around their masks", both)
 
-    def _check_area(
-        self,
-        index: int,
-        annotation: dict,
-        where: str,
-        mask: list | dict | None,
-        width: float,
-        height: float,
-    ) -> None:
-        value = annotation.get("area")
+    def _check_area(self, mask: list | dict | None, width: float, height: float) -> None:
+        value = self.annotation.get("area")
         try:
-            w, h = (float(side) for side in annotation["bbox"][2:])
+            w, h = (float(side) for side in self.annotation["bbox"][2:])
         except (KeyError, TypeError, ValueError, OverflowError):
             return  # The box is refused already.
-        largest = largest_area(w, h)
-        if type(value) in (int, float) and 0 < value <= largest:
-            return
-        if isinstance(value, str):
-            try:
-                number = float(value)
-            except ValueError:
-                number = 0.0
+        largest = _largest_area(w, h)
+        number = math.nan
+        if isinstance(value, _NUMBERS) and not isinstance(value, bool):
+            number = value
             if 0 < number <= largest:
-                self._patch(index, "area", number, "area made a number", where)
+                return
+        elif isinstance(value, str):
+            try:
+                written = float(value)
+            except ValueError:
+                written = 0.0
+            if 0 < written <= largest:
+                self._patch("area", written, "area made a number")
                 return
         if mask is not None and math.inf not in (width, height):
             computed, origin = area(mask, width, height), "segmentation"
         else:
             computed, origin = w * h, "bbox"
         # COCO's own files have objects of no pixel; they stay as they are.
-        if type(value) not in (int, float) or not math.isfinite(value):
-            self._patch(index, "area", computed, f"area computed from the {origin}", where)
-        elif computed > 0 and (value <= 0 or computed < value):
-            why = " where it was larger than the bbox" if value > 0 else ""
-            self._patch(index, "area", computed, f"area computed from the {origin}{why}", where)
+        if not abs(number) < math.inf:
+            self._patch("area", computed, f"area computed from the {origin}")
+        elif computed > 0 and (number <= 0 or computed < number):
+            why = " where it was larger than the bbox" if number > 0 else ""
+            self._patch("area", computed, f"area computed from the {origin}{why}")
 
 
-def largest_area(width: float, height: float) -> float:
-    """Return the largest area that an object in a box can have, in whole pixels."""
-    return (width + TOLERANCE) * (height + TOLERANCE)
+def is_usual(annotation: dict, sizes: Mapping[object, Size], categories: Collection) -> bool:
+    """Say whether an annotation is as COCO's own are, with nothing to repair."""
+    try:
+        key, image, bbox = annotation["id"], annotation["image_id"], annotation["bbox"]
+        found, crowd = annotation["area"], annotation["iscrowd"]
+        return (
+            type(key) is int
+            and annotation["category_id"] in categories
+            and type(image) in (int, str)
+            and type(found) in _NUMBERS
+            and type(crowd) is int
+            and 0 <= crowd <= 1
+            and "ignore" not in annotation
+            and is_placed(bbox, annotation["segmentation"], sizes[image])
+            and 0 < found <= _largest_area(*bbox[2:])
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
-def is_placed(
-    segmentation: object,
-    x: float,
-    y: float,
-    w: float,
-    h: float,
-    width: float,
-    height: float,
-) -> bool:
+def is_placed(box: list, segmentation: object, size: Size) -> bool:
     """Say whether a box is within its image, and the one around polygons.
 
-    Raises TypeError on what is no number.
+    Raises TypeError or ValueError on what is no box.
     """
+    x, y, w, h = box
+    width, height = size
     if (
         type(x) not in _NUMBERS
         or type(y) not in _NUMBERS
@@ -288,6 +281,11 @@ def is_placed(
         and total - total == 0
         and type(total) is float
     )
+
+
+def _largest_area(width: float, height: float) -> float:
+    """Return the largest area that an object in a box can have, in whole pixels."""
+    return (width + TOLERANCE) * (height + TOLERANCE)
 
 
 def _are_alike(box: list[float], other: list[float]) -> bool:

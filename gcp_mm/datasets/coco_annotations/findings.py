@@ -1,8 +1,8 @@
-"""What was found in an annotation file: repairs, remarks, what cannot be right, and odd ids."""
+"""What was found in an annotation file: repairs, remarks, and what cannot be right."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gcp_mm.errors import UserError
@@ -13,12 +13,10 @@ class _Kind:
     """How often something was found, and where first."""
 
     first: str
-    count: int = 1
+    count: int = 0
 
-    def text(self, remark: str) -> str:
-        """Say both, after what was found."""
-        more = f" and {self.count - 1} more" if self.count > 1 else ""
-        return f"{remark} ({self.first}{more})"
+
+_Kinds = dict[str, _Kind]
 
 
 @dataclass
@@ -34,42 +32,64 @@ class Findings:
         remarks: What is doubtful and stays as it is.
         problems: What cannot be right.
         mask_problems: What cannot be right if masks are used.
+        outlines_only: Problem of the masks that are no polygons, for ``poly2mask=False``.
         missing: Names of images that do not exist.
         hint: Where the missing images may be.
         unreadable: Names of images of which not even the size can be read, among those looked at.
-        outlines_only: Problem of the masks that are no polygons, for ``poly2mask=False``.
     """
 
     path: str
     patches: dict[tuple[str, str], dict[int, object]] = field(default_factory=dict)
     dropped: dict[str, set[int]] = field(default_factory=dict)
     renumber: bool = False
-    repairs: dict[str, _Kind] = field(default_factory=dict)
-    remarks: dict[str, _Kind] = field(default_factory=dict)
-    problems: dict[str, _Kind] = field(default_factory=dict)
-    mask_problems: dict[str, _Kind] = field(default_factory=dict)
+    repairs: _Kinds = field(default_factory=dict)
+    remarks: _Kinds = field(default_factory=dict)
+    problems: _Kinds = field(default_factory=dict)
+    mask_problems: _Kinds = field(default_factory=dict)
+    outlines_only: _Kinds = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     hint: str = ""
     unreadable: list[str] = field(default_factory=list)
-    outlines_only: dict[str, _Kind] = field(default_factory=dict)
 
-    @staticmethod
-    def count(kinds: dict[str, _Kind], remark: str, where: object) -> None:
-        """Count something under what is said of it."""
-        kind = kinds.get(remark)
-        if kind is None:
-            kinds[remark] = _Kind(str(where))
-        else:
-            kind.count += 1
+    def repair(self, what: str, where: str) -> None:
+        """Count a repair."""
+        _count(self.repairs, what, where)
 
-    def patch(self, content: dict, section: str, index: int, key: str, value: object) -> None:
-        """Change an entry, and remember it for the other processes."""
-        content[section][index][key] = value
-        self.patches.setdefault((section, key), {})[index] = value
+    def remark(self, what: str, where: str) -> None:
+        """Count what is doubtful."""
+        _count(self.remarks, what, where)
 
-    def drop(self, section: str, index: int) -> None:
+    def refuse(self, what: str, where: str) -> None:
+        """Count what cannot be right."""
+        _count(self.problems, what, where)
+
+    def refuse_mask(self, what: str, where: str) -> None:
+        """Count what cannot be right if masks are used."""
+        _count(self.mask_problems, what, where)
+
+    def refuse_bitmap(self, what: str, where: str) -> None:
+        """Count what cannot be right if masks are used and have to be polygons."""
+        _count(self.outlines_only, what, where)
+
+    def patch(
+        self,
+        section: str,
+        index: int,
+        entry: dict,
+        values: Mapping[str, object],
+        what: str,
+        where: str,
+    ) -> None:
+        """Repair an entry, and remember how for the other processes."""
+        entry.update(values)
+        for key, value in values.items():
+            self.patches.setdefault((section, key), {})[index] = value
+        self.repair(what, where)
+
+    def drop(self, section: str, index: int, what: str, where: str) -> None:
         """Leave an entry out."""
         self.dropped.setdefault(section, set()).add(index)
+        self.repair(what, where)
 
     def apply(self, content: dict) -> None:
         """Repair the content as it was read from the file; doing it twice changes nothing more."""
@@ -78,8 +98,7 @@ class Findings:
             for index, value in values.items():
                 entries[index][key] = value
         for section, gone in self.dropped.items():
-            kept = (entry for i, entry in enumerate(content[section]) if i not in gone)
-            content[section] = list(kept)
+            content[section] = [e for index, e in enumerate(content[section]) if index not in gone]
         if self.renumber:
             for number, annotation in enumerate(content["annotations"], 1):
                 annotation["id"] = number
@@ -93,11 +112,10 @@ class Findings:
         """Return the lines for the log: one on repairs, one on what is doubtful."""
         lines = []
         if self.repairs:
-            made = "; ".join(kind.text(remark) for remark, kind in self.repairs.items())
+            made = "; ".join(_texts(self.repairs))
             lines.append(f"{self.path!r}: repaired in memory, the file stays as it is: {made}")
         if self.remarks:
-            seen = "; ".join(kind.text(remark) for remark, kind in self.remarks.items())
-            lines.append(f"{self.path!r}: {seen}")
+            lines.append(f"{self.path!r}: {'; '.join(_texts(self.remarks))}")
         return lines
 
     def refuse_problems(self, with_masks: bool, polygons_only: bool = False) -> None:
@@ -116,13 +134,21 @@ class Findings:
             if polygons_only:
                 kinds |= self.outlines_only
         if kinds:
-            raise UserError(f"{self.path!r}: {_join(kinds.items())}")
+            rest = f"; {len(kinds) - 3} other kinds" if len(kinds) > 3 else ""
+            raise UserError(f"{self.path!r}: {'; '.join(list(_texts(kinds))[:3])}{rest}")
 
 
-def _join(kinds: Iterable[tuple[str, _Kind]], limit: int = 3) -> str:
-    kinds = list(kinds)
-    rest = f"; {len(kinds) - limit} other kinds" if len(kinds) > limit else ""
-    return "; ".join(kind.text(remark) for remark, kind in kinds[:limit]) + rest
+def _count(kinds: _Kinds, what: str, where: str) -> None:
+    if what not in kinds:
+        kinds[what] = _Kind(where)
+    kinds[what].count += 1
+
+
+def _texts(kinds: _Kinds) -> Iterable[str]:
+    """Say what was found, where first and how often."""
+    for what, kind in kinds.items():
+        more = f" and {kind.count - 1} more" if kind.count > 1 else ""
+        yield f"{what} ({kind.first}{more})"
 
 
 def as_id(value: object) -> int | None:
@@ -135,28 +161,3 @@ def as_id(value: object) -> int | None:
     if isinstance(value, str) and len(value) < 100 and value.strip().isdecimal():
         return int(value)
     return None
-
-
-def check_ids(content: dict, findings: Findings, section: str, singular: str) -> None:
-    """Make the ids of images or categories whole numbers; leave text alone where all is text."""
-    entries = content[section]
-    values = [entry.get("id") for entry in entries]
-    if all(type(value) is int for value in values):
-        return
-    numbers = [as_id(value) for value in values]
-    if None not in numbers:
-        for index, number in enumerate(numbers):
-            if type(values[index]) is not int:
-                findings.patch(content, section, index, "id", number)
-                kind = type(values[index]).__name__.replace("str", "text")
-                remark = f"ids of {section} made whole numbers"
-                findings.count(findings.repairs, remark, f"the first is the {kind} {number}")
-        return
-    if section == "images" and all(isinstance(value, str) and value for value in values):
-        return
-    index = numbers.index(None)
-    findings.count(
-        findings.problems,
-        f"{singular} ids have to be whole numbers",
-        f"entry {index} of {section} has {values[index]!r}",
-    )

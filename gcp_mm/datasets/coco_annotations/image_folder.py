@@ -34,29 +34,24 @@ class ImageFolder:
     is_turned: bool = True
     _listings: dict[str, set[str]] = field(default_factory=dict)
 
-    def path_of(self, image: Mapping) -> str:
-        """Return the path of an image, as mmdet joins it."""
-        return str(Path(self.folder, image["file_name"]))
-
-    def check_names(self, content: dict, findings: Findings) -> None:
+    def check_names(self, images: list[dict], findings: Findings) -> None:
         """Find images that do not exist, and those whose names are written in another way."""
-        for index, image in enumerate(content["images"]):
+        for index, image in enumerate(images):
             name = image["file_name"]
             if self._exists(name):
                 continue
-            for remark, other in _spellings(name):
+            for what, other in _spellings(name):
                 if other != name and self._exists(other):
-                    findings.patch(content, "images", index, "file_name", other)
-                    findings.count(findings.repairs, remark, repr(name))
+                    values = {"file_name": other}
+                    findings.patch("images", index, image, values, what, repr(name))
                     break
             else:
                 findings.missing.append(name)
         if findings.missing:
             findings.hint = self._hint(findings.missing[0])
 
-    def check_sizes(self, content: dict, findings: Findings) -> None:
+    def check_sizes(self, images: list[dict], findings: Findings) -> None:
         """Compare the sizes of as many images as can be looked at in a few seconds."""
-        images = content["images"]
         absent = set(findings.missing)
         until = time.monotonic() + _SECONDS
         seen = lying = 0
@@ -70,23 +65,20 @@ class ImageFolder:
                 break
             seen += 1
             stated = (image["width"], image["height"])
-            size, turned, tag = _header(self.path_of(image)) or (None, None, 1)
+            size, turned, tag = _header(self._path_of(image)) or (None, None, 1)
             if (turned if self.is_turned else size) == stated:
                 if size == turned and tag in range(2, 9):
                     how = "upright, as the tag says" if self.is_turned else "without the tag"
-                    remark = (
+                    findings.remark(
                         "photographs with an orientation tag that their size cannot confirm (a "
-                        f"square, upside down or mirrored) are read {how}; see that the boxes fit"
+                        f"square, upside down or mirrored) are read {how}; see that the boxes fit",
+                        f"{image['file_name']!r}, tag {tag}",
                     )
-                    where = f"{image['file_name']!r}, tag {tag}"
-                    findings.count(findings.remarks, remark, where)
                 continue
-            try:
-                found = self.load(self.path_of(image), image)
-            except Exception:  # what a damaged file raises depends on its format
+            found = self.size_of(image)
+            if found is None:
                 findings.unreadable.append(image["file_name"])
-                continue
-            if found != stated:
+            elif found != stated:
                 wrong.append(describe_sizes(image["file_name"], stated, found, image["id"]))
                 lying += size == stated
         if wrong:
@@ -98,8 +90,7 @@ class ImageFolder:
                 else "Correct width and height, and see that the annotations are in pixels of the "
                 "image as it is"
             )
-            findings.count(
-                findings.problems,
+            findings.refuse(
                 f"{len(wrong)} of {seen} images looked at have another size than their entry says. "
                 f"{remedy}",
                 wrong[0],
@@ -108,9 +99,13 @@ class ImageFolder:
     def size_of(self, image: Mapping) -> tuple[int, int] | None:
         """Return width and height of an image, or None if it cannot be read."""
         try:
-            return self.load(self.path_of(image), image)
+            return self.load(self._path_of(image), image)
         except Exception:  # what a damaged file raises depends on its format
             return None
+
+    def _path_of(self, image: Mapping) -> str:
+        """Return the path of an image, as mmdet joins it."""
+        return str(Path(self.folder, image["file_name"]))
 
     def _exists(self, name: str) -> bool:
         """Look a file up in the listing of its folder, which is read once."""

@@ -71,7 +71,9 @@ def load_annotations(
                 _checked[key] = findings
             while len(_checked) > _KEPT:
                 _checked.popitem(last=False)
-            _log(findings)
+            if get_rank() == 0:
+                for line in findings.summary():
+                    print_log(line, logger="current", level=logging.WARNING)
         findings.apply(content)
     return content, findings
 
@@ -96,18 +98,12 @@ def _known(key: tuple) -> Findings | None:
 
 
 def _version(path: str) -> tuple:
+    """Return what a file is known by: where it is, its size and its time, if it is on a disk."""
     try:
         status = Path(path).stat()
     except (OSError, ValueError):
         return (path, None, None)
     return (str(Path(path).resolve()), status.st_size, status.st_mtime_ns)
-
-
-def _log(findings: Findings) -> None:
-    if get_rank() != 0:
-        return
-    for line in findings.summary():
-        print_log(line, logger="current", level=logging.WARNING)
 
 
 @contextlib.contextmanager

@@ -57,8 +57,11 @@ def _polygons(value: list, width: float, height: float) -> Mask:
         if part and all(isinstance(p, list) and len(p) == 2 for p in part):
             part, repair = sum(part, []), "points of polygons put one after the other"
         try:
-            numbers = [n if _is_number(n) else _number(n) for n in part]
-        except (TypeError, ValueError):
+            # Text alone is converted: True is no coordinate.
+            numbers = [float(n) if isinstance(n, str) else n for n in part]
+            if not all(map(_is_number, numbers)):
+                raise ValueError
+        except ValueError:
             raise InvalidMaskError("has a coordinate that is no number") from None
         if numbers != part:
             repair = "coordinates written as text made numbers"
@@ -80,7 +83,7 @@ def _polygons(value: list, width: float, height: float) -> Mask:
 
 def _run_lengths(value: dict, width: float, height: float) -> Mask:
     """Bring run lengths into one of the two forms that pycocotools reads."""
-    counts, size = value.get("counts"), value.get("size")
+    counts, size = value.get("counts"), value.get("size") or ()
     repair = None
     if isinstance(counts, str) and counts[:2] in ("b'", 'b"'):
         # Python's text of a bytes object; neither quote occurs in compressed run lengths.
@@ -142,7 +145,7 @@ def _decompress(text: str) -> list[int]:
     return runs
 
 
-def area(mask: list | dict, width: int, height: int) -> float:
+def area(mask: list | dict, width: float, height: float) -> float:
     """Return what COCO's own files have: the area within outlines, or the pixels of run lengths."""
     if isinstance(mask, list):
         within = sum(map(_area_within, mask))
@@ -161,7 +164,7 @@ def _area_within(polygon: list[float]) -> float:
     )
 
 
-def extent(mask: list | dict, width: int, height: int) -> list[float]:
+def extent(mask: list | dict, width: float, height: float) -> list[float]:
     """Return the box [x, y, width, height] around a mask."""
     if isinstance(mask, dict):
         return [float(side) for side in mask_utils.toBbox(_encode(mask, width, height))]
@@ -172,20 +175,12 @@ def extent(mask: list | dict, width: int, height: int) -> list[float]:
     return [left, top, right - left, bottom - top]
 
 
-def _encode(mask: list | dict, width: int, height: int) -> dict:
-    if isinstance(mask, list):
-        return mask_utils.merge(mask_utils.frPyObjects(mask, height, width))
-    if isinstance(mask["counts"], list):
-        return mask_utils.frPyObjects(mask, height, width)
-    return mask
+def _encode(mask: list | dict, width: float, height: float) -> dict:
+    if isinstance(mask, dict) and not isinstance(mask["counts"], list):
+        return mask
+    encoded = mask_utils.frPyObjects(mask, int(height), int(width))
+    return mask_utils.merge(encoded) if isinstance(mask, list) else encoded
 
 
 def _is_number(value: object) -> bool:
     return type(value) in (int, float)
-
-
-def _number(value: object) -> float:
-    """Return a number that is written as text."""
-    if not isinstance(value, str):
-        raise TypeError
-    return float(value)

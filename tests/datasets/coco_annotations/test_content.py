@@ -320,6 +320,13 @@ def test_what_changes_numbers_without_being_wrong(content, name):
     assert line in findings.summary()[0]
 
 
+def test_crowds_of_images_that_are_not_listed_are_no_doubt(content):
+    content["annotations"][0].update(image_id=99, iscrowd=1)
+    del content["annotations"][1:]
+    findings = inspect_content(content, "a.json")
+    assert findings.dropped == {"annotations": {0}} and not findings.remarks
+
+
 def test_objects_of_no_extent_stay_as_coco_has_them(content, intact):
     for entry in (content, intact):
         entry["annotations"][2].update(bbox=[5.0, 5.0, 3.0, 0.0], area=0.0, segmentation=None)
