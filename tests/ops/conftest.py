@@ -23,8 +23,25 @@ def products(request, monkeypatch):
     monkeypatch.setenv("GCP_MM_CPU_KERNELS", request.param)
 
 
-@pytest.fixture(params=["gram", "gram without C", "gram_autograd", "reference"])
-def impl(request, monkeypatch):
+@pytest.fixture(params=["float32 in C", "float32", "float64"])
+def products_dtype(request, monkeypatch):
+    """Run the operator in every way that it has on a CPU; gives the dtype of its features."""
+    name, in_c, _ = request.param.partition(" in C")
+    monkeypatch.setenv("GCP_MM_CPU_KERNELS", "1" if in_c else "0")
+    return getattr(torch, name)
+
+
+IMPLEMENTATIONS = ["gram", "gram_autograd", "reference"]
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def impl(request):
+    """For what the C kernels have no part in: float64, meta tensors, graphs."""
+    return request.param
+
+
+@pytest.fixture(params=["gram without C", *IMPLEMENTATIONS])
+def any_impl(request, monkeypatch):
     name, without, _ = request.param.partition(" without C")
     monkeypatch.setenv("GCP_MM_CPU_KERNELS", "0" if without else "1")
     return name

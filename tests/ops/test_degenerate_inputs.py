@@ -21,13 +21,13 @@ def samples(request, normal):
 
 
 @pytest.fixture
-def pool(impl):
-    return lambda x: global_covariance_pool(x, impl=impl)
+def pool(any_impl):
+    return lambda x: global_covariance_pool(x, impl=any_impl)
 
 
 @pytest.fixture
-def pool_of_steps(impl):
-    return lambda x, steps: global_covariance_pool(x, steps, impl)
+def pool_of_steps(any_impl):
+    return lambda x, steps: global_covariance_pool(x, steps, any_impl)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -92,16 +92,16 @@ def test_largest_magnitudes_stay_finite(samples, pool, worst, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(40, 12), (12, 40), (1, 5), (3, 2)])
-def test_rank_one_of_the_largest_magnitudes(pulled_back, impl, dtype, shape):
+def test_rank_one_of_the_largest_magnitudes(pulled_back, any_impl, dtype, shape):
     """The root of the trace is larger than any float; S = s s^T / |s| with s the deviations."""
     channels, positions = shape
     half = torch.finfo(dtype).max / 2
     x = torch.full((1, *shape), half, dtype=dtype)
     x[..., 1::2] *= -1
     spread = half * (x.double()[0, 0] / half).std(correction=0) / channels**0.5
-    factor = 1.0 if impl == "gram" else 1 / half
+    factor = 1.0 if any_impl == "gram" else 1 / half
     value, gradient = pulled_back(
-        lambda x: factor * global_covariance_pool(x, impl=impl).double(), x
+        lambda x: factor * global_covariance_pool(x, impl=any_impl).double(), x
     )
     torch.testing.assert_close(value / factor, spread.expand_as(value), rtol=1e-2, atol=0.0)
     assert gradient.isfinite().all()

@@ -12,16 +12,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gcp_mm.ops.cpu_kernels import cpu_backward, cpu_forward, cpu_kernel_status
-from gcp_mm.ops.cpu_kernels import kernels as available
-from gcp_mm.ops.cpu_kernels import kernels as launch
-from gcp_mm.ops.cpu_kernels import kernels as library
+from gcp_mm.ops.cpu_kernels import cpu_backward, cpu_forward, cpu_kernel_status, kernels
 from gcp_mm.ops.cpu_kernels.digest import MARK, is_whole, seal, source_digest
 from gcp_mm.ops.plain import reference_global_covariance_pool
 
-# That they are there is checked in test_library.py.
-pytestmark = pytest.mark.skipif(
-    isinstance(launch.load_library(), str), reason="the C kernels cannot be used here"
+needs_library = pytest.mark.skipif(
+    isinstance(kernels.load_library(), str), reason="the C kernels cannot be used here"
 )
 # Tiles have 6 x 16 elements, or 6 x 8; sums have up to 64 terms.
 SIZES = [1, 2, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 48, 63, 64, 65, 130]
@@ -37,8 +33,16 @@ def exact(x, grad, steps=5):
     return value.detach(), torch.autograd.grad(value, x, grad.double())[0]
 
 
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    monkeypatch.delenv(kernels.SWITCH, raising=False)
+
+
 @pytest.fixture
 def draw(normal):
+    if isinstance(kernels.load_library(), str):
+        pytest.skip("the C kernels cannot be used here")
+
     def features(batch, channels, positions):
         x = normal(batch, channels, positions, dtype=torch.float32).relu() + 0.1
         grad = normal(batch, channels * (channels + 1) // 2, seed=1, dtype=torch.float32)
@@ -180,6 +184,7 @@ except MemoryError as error:
 """
 
 
+@needs_library
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_threads_memory_and_the_lack_of_it(run_tool):
     process = run_tool("-c", PROCESS, OMP_NUM_THREADS="3")
@@ -225,9 +230,9 @@ def test_empty_batch(draw):
 @pytest.mark.parametrize("shape", [(3, 17, 11), (3, 11, 17)])
 def test_nothing_beside_the_results_is_written(draw, shape):
     x, grad = draw(*shape)
-    library = launch.load_library()
-    problem = launch._problem(x, 5)
-    layout = launch.Layout(*x.stride())
+    library = kernels.load_library()
+    problem = kernels._problem(x, 5)
+    layout = kernels.Layout(*x.stride())
     expected = both(x, grad)
     for result, call in (
         (expected[0], lambda to: library.gcp_mm_forward(problem, x.data_ptr(), layout, to)),
@@ -249,17 +254,12 @@ def test_no_memory_is_told(draw, monkeypatch):
     class Full:
         gcp_mm_forward = gcp_mm_backward = staticmethod(lambda *arguments: 1)
 
-    monkeypatch.setattr(launch, "load_library", Full)
+    monkeypatch.setattr(kernels, "load_library", Full)
     x, grad = draw(2, 5, 3)
     with pytest.raises(MemoryError, match=r"features of shape \(2, 5, 3\): run with fewer threads"):
         cpu_forward(x, 5)
     with pytest.raises(MemoryError, match="covariance layer"):
         cpu_backward(grad, x, 5)
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch):
-    monkeypatch.delenv(available.SWITCH, raising=False)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="compiled with GCC on Linux")
@@ -272,7 +272,7 @@ def test_installation_has_it():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_dtypes_it_takes(monkeypatch, dtype):
-    monkeypatch.setattr(available, "load_library", object)
+    monkeypatch.setattr(kernels, "load_library", object)
     assert cpu_kernel_status(torch.ones(1, dtype=dtype)) is None
 
 
@@ -288,26 +288,27 @@ def test_tensors_it_does_not_take(x, reason):
 
 
 def test_switch(monkeypatch):
-    monkeypatch.setenv(available.SWITCH, "0")
+    monkeypatch.setenv(kernels.SWITCH, "0")
     assert cpu_kernel_status(torch.ones(1)) == "switched off by GCP_MM_CPU_KERNELS=0"
 
 
 def test_reason_without_a_library(monkeypatch):
-    monkeypatch.setattr(available, "load_library", lambda: "no such thing")
+    monkeypatch.setattr(kernels, "load_library", lambda: "no such thing")
     assert cpu_kernel_status(torch.ones(1)) == "no such thing"
 
 
 def test_missing_library(tmp_path):
     with pytest.raises(OSError, match="they were not compiled"):
-        library.open_library(tmp_path / "none.so", "")
+        kernels.open_library(tmp_path / "none.so", "")
 
 
+@needs_library
 def test_library_of_other_sources_is_refused():
-    path, digest = library.library_path(), source_digest(library.SOURCES)
-    library.open_library(path, digest)
-    library.open_library(path, "")
+    path, digest = kernels.library_path(), source_digest(kernels.SOURCES)
+    kernels.open_library(path, digest)
+    kernels.open_library(path, "")
     with pytest.raises(OSError, match="were compiled from other sources"):
-        library.open_library(path, digest[::-1])
+        kernels.open_library(path, digest[::-1])
 
 
 def test_other_library_is_a_reason_and_no_crash(tmp_path, monkeypatch):
@@ -316,24 +317,24 @@ def test_other_library_is_a_reason_and_no_crash(tmp_path, monkeypatch):
     path = tmp_path / "other.so"
     subprocess.run([compiler, "-shared", tmp_path / "other.c", "-o", path], check=True)
     seal(path)
-    monkeypatch.setattr(library, "library_path", lambda: path)
-    assert "gcp_mm_source_digest" in library.load_library.__wrapped__()
+    monkeypatch.setattr(kernels, "library_path", lambda: path)
+    assert "gcp_mm_source_digest" in kernels.load_library.__wrapped__()
 
 
 def test_file_that_is_no_library_is_a_reason_and_no_crash(tmp_path, monkeypatch):
     path = tmp_path / "text.so"
     path.write_text("no library")
-    monkeypatch.setattr(library, "library_path", lambda: path)
-    reason = library.load_library.__wrapped__()
+    monkeypatch.setattr(kernels, "library_path", lambda: path)
+    reason = kernels.load_library.__wrapped__()
     assert str(path) in reason and "run `make install` in a checkout" in reason
 
 
 @pytest.fixture
 def copied(tmp_path):
     """A sealed copy of the library; loading a damaged one would end the process."""
-    if isinstance(library.load_library(), str):
+    if isinstance(kernels.load_library(), str):
         pytest.skip("the C kernels cannot be used here")
-    path = Path(shutil.copy(library.library_path(), tmp_path))
+    path = Path(shutil.copy(kernels.library_path(), tmp_path))
     seal(path)
     return path
 
@@ -359,9 +360,9 @@ DAMAGES = {
 def test_damaged_library_is_not_loaded(copied, monkeypatch, damage):
     path = copied
     path.write_bytes(damage(path.read_bytes()))
-    monkeypatch.setattr(library, "library_path", lambda: path)
-    monkeypatch.setattr(library.ctypes, "CDLL", lambda path: pytest.fail("it was loaded"))
-    reason = library.load_library.__wrapped__()
+    monkeypatch.setattr(kernels, "library_path", lambda: path)
+    monkeypatch.setattr(kernels.ctypes, "CDLL", lambda path: pytest.fail("it was loaded"))
+    reason = kernels.load_library.__wrapped__()
     assert reason.startswith(f"{path} is damaged: it was cut, or its code is not")
     assert "make install" in reason
 
@@ -392,7 +393,7 @@ def test_library_that_a_packager_rewrote_is_used(copied, change):
     path, before = copied, copied.read_bytes()
     change(path)
     assert path.read_bytes() != before and is_whole(path)
-    opened = library.open_library(path, source_digest(library.SOURCES))
+    opened = kernels.open_library(path, source_digest(kernels.SOURCES))
     assert opened.gcp_mm_supported()
 
 
@@ -414,9 +415,9 @@ def test_files_of_other_systems_are_left_to_their_loaders(tmp_path, start):
 
 def test_cpu_without_the_instructions(monkeypatch):
     symbols = SimpleNamespace(gcp_mm_source_digest=lambda: b"", gcp_mm_supported=lambda: 0)
-    monkeypatch.setattr(library.ctypes, "CDLL", lambda path: symbols)
+    monkeypatch.setattr(kernels.ctypes, "CDLL", lambda path: symbols)
     with pytest.raises(OSError, match="lacks AVX2 or FMA"):
-        library.open_library(library.SOURCES / "sample.h", "")
+        kernels.open_library(kernels.SOURCES / "sample.h", "")
 
 
 def test_digest_follows_names_and_contents(tmp_path):

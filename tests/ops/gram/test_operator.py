@@ -1,7 +1,4 @@
-"""What torch's counter sees of an operator, against products counted by hand.
-
-The operator as PyTorch sees it: registration, memory, group sizes, counted products.
-"""
+"""The operator as PyTorch sees it: registration, memory, group sizes, counted products."""
 
 import pytest
 import torch
@@ -13,6 +10,7 @@ from gcp_mm.ops import global_covariance_pool
 from gcp_mm.ops.gram import operator as gram_op
 from gcp_mm.ops.gram.operator import flop_formula, gram_pool, gram_pool_backward, samples_at_once
 from gcp_mm.ops.plain import reference_global_covariance_pool
+from ops.conftest import DTYPES
 
 SHAPES = [(2, 6, 4), (3, 4, 6), (1, 5, 5), (2, 7, 1), (4, 256, 49)]
 
@@ -134,15 +132,13 @@ def test_opcheck_of_layouts(products, normal, shape, view):
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 7])
 @pytest.mark.parametrize("shape", GRAM_OP_SHAPES)
-def test_value_and_gradient_equal_the_reference(
-    products, normal, pulled_back, dtype, tolerance, shape, steps
-):
-    x = normal(*shape).relu().to(dtype)
+def test_value_and_gradient_equal_the_reference(normal, pulled_back, products_dtype, shape, steps):
+    x = normal(*shape).relu().to(products_dtype)
     g = normal(shape[0], shape[1] * (shape[1] + 1) // 2, seed=1)
     found = pulled_back(lambda x: gram_pool(x, steps), x, g)
     expected = pulled_back(lambda x: reference_global_covariance_pool(x, steps), x.double(), g)
     for ours, theirs in zip(found, expected, strict=True):
-        limit = tolerance * theirs.abs().max()
+        limit = DTYPES[products_dtype] * theirs.abs().max()
         torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=limit.item())
 
 
@@ -197,14 +193,14 @@ def test_groups_fit_into_the_cache(threads, shape, number):
         assert step % number == 0
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_uninitialised_memory_is_never_read(products, normal, pulled_back, dtype):
+def test_uninitialised_memory_is_never_read(normal, pulled_back, products_dtype):
     """PyTorch fills torch.empty with NaN in this mode."""
     torch.use_deterministic_algorithms(True)
     try:
         assert torch.utils.deterministic.fill_uninitialized_memory
         for shape in GRAM_OP_SHAPES:
-            for part in pulled_back(lambda x: gram_pool(x, 5), normal(*shape, dtype=dtype)):
+            x = normal(*shape, dtype=products_dtype)
+            for part in pulled_back(lambda x: gram_pool(x, 5), x):
                 assert part.isfinite().all()
     finally:
         torch.use_deterministic_algorithms(False)
