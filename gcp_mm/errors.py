@@ -68,3 +68,9 @@ class CheckpointMismatchError(UserError):
 
 class UnsafeCheckpointError(UserError):
     """A checkpoint would run code when it is loaded."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line that an error of a library says, or else its type."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)

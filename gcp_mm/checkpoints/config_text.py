@@ -11,7 +11,10 @@ _LONGEST = 1_000_000
 
 
 def read_config_text(text: Any) -> dict[str, Any] | None:
-    """Read what ``Config.pretty_text`` writes, which every checkpoint of mmengine holds."""
+    """Read what ``Config.pretty_text`` writes, as every checkpoint of mmengine holds it.
+
+    Names such as ``inf`` stay text. None if the text is something else.
+    """
     if not isinstance(text, str) or not 0 < len(text) <= _LONGEST:
         return None
     try:
@@ -25,7 +28,7 @@ def read_config_text(text: Any) -> dict[str, Any] | None:
 
 
 def _value(node: ast.expr) -> Any:
-    """Turn one node into data."""
+    """Turn one node into data; what is no literal stays text."""
     if isinstance(node, ast.Call):
         # dict({'a b': 1}) where a key is no name.
         given = [_value(argument) for argument in node.args]
@@ -44,16 +47,16 @@ def _value(node: ast.expr) -> Any:
         return ast.unparse(node)
 
 
-def differences(old: Any, new: Any, key: str) -> Iterator[str]:
+def changes(old: Any, new: Any, key: str) -> Iterator[str]:
     """Yield ``key: old, now new`` for each value of a setting that differs."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in {**old, **new}:
             # Pretrained weights are not looked at by a run that continues.
             if name not in ("init_cfg", "pretrained", "_scope_"):
-                yield from differences(old.get(name), new.get(name), f"{key}.{name}")
+                yield from changes(old.get(name), new.get(name), f"{key}.{name}")
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, (before, after) in enumerate(zip(old, new, strict=True)):
-            yield from differences(before, after, f"{key}.{index}")
+            yield from changes(before, after, f"{key}.{index}")
     elif old != new:
         yield f"{key}: {_short(old)}, now {_short(new)}"
 

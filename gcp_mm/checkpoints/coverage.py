@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +9,8 @@ from torch import Tensor
 
 from gcp_mm.files import abbreviate
 
-_WRAPPERS = re.compile(r"(?:module\.|_orig_mod\.)*")
+# What DataParallel and DistributedDataParallel put before every name, and torch.compile.
+WRAPPERS = ("module.", "_orig_mod.")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Coverage:
         """Whether every tensor of the network is covered."""
         return not self.missing and not self.mismatched
 
+    @property
+    def differences(self) -> int:
+        """Number of tensors that only one of the two has, or that differ in form."""
+        return len(self.missing) + len(self.mismatched) + len(self.unused)
+
     def __str__(self) -> str:
         """Format as ``loaded N of M tensors``."""
         return f"loaded {len(self.loaded)} of {self.total} tensors"
@@ -58,14 +63,14 @@ class Coverage:
 
 
 def wrapper_prefix(names: Iterable[str]) -> str:
-    """Find what wrappers of a network have put before every name.
-
-    DataParallel and DistributedDataParallel call it ``module``, ``torch.compile`` ``_orig_mod``.
-    """
-    names = list(names)
-    prefix = _WRAPPERS.match(names[0])[0] if names else ""
-    while prefix and not all(name.startswith(prefix) for name in names):
-        prefix = prefix[: prefix[:-1].rfind(".") + 1]
+    """Find what wrappers have put before every name, such as ``module._orig_mod.``, or nothing."""
+    names, prefix = list(names), ""
+    while names:
+        longer = (prefix + wrapper for wrapper in WRAPPERS)
+        shared = (text for text in longer if all(name.startswith(text) for name in names))
+        if (found := next(shared, None)) is None:
+            break
+        prefix = found
     return prefix
 
 
@@ -87,6 +92,7 @@ def compare(
 ) -> Coverage:
     """Compare two state dicts by name, shape and kind of number (integers or not).
 
+    Names with an end in ``any_shape``, such as :data:`ADAPTED`, may have any shape.
     ``num_batches_tracked`` counters do not count: checkpoints before torch 1.0 have none, and
     nothing depends on them.
     """

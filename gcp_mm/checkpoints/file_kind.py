@@ -12,15 +12,13 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from gcp_mm.errors import UserError
+from gcp_mm.errors import UserError, first_line
 from gcp_mm.files import abbreviate
 
-SUFFIX = ".safetensors"
-INDEX_SUFFIX = ".safetensors.index.json"
+SUFFIX, _INDEX_SUFFIX = ".safetensors", ".safetensors.index.json"
 
 # What torch.save begins a file with: a zip archive, or before torch 1.6 a pickle.
-MAGIC = (b"PK\x03\x04", b"\x80")
-
+_ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"
 _LFS_POINTER = b"version https://git-lfs"
 # What packs or holds files of another kind, and what to do with it.
 _OTHER = {
@@ -36,24 +34,23 @@ _OTHER = {
 _TAR = (257, b"ustar")
 # The library refuses longer headers; what another file has there is far more, read as a number.
 _LONGEST_HEADER = 100_000_000
+_BLOCK = 1 << 20
 
 
-def begins_like_safetensors(beginning: bytes) -> bool:
-    """Say whether a file begins as safetensors do: the header's length, and an opening brace.
-
-    Args:
-        beginning: Its first nine bytes, or more.
-    """
+def _begins_like_safetensors(beginning: bytes) -> bool:
+    """Say whether nine bytes are the length of a header and an opening brace."""
     return beginning[8:9] == b"{" and int.from_bytes(beginning[:8], "little") <= _LONGEST_HEADER
 
 
-def begins_like_torch(beginning: bytes) -> bool:
-    """Say whether a file begins as one of ``torch.save``.
+def _begins_like_torch(beginning: bytes) -> bool:
+    """Look at nine bytes: the length of a header can begin like a pickle."""
+    return beginning.startswith((_ARCHIVE, _PICKLE)) and not _begins_like_safetensors(beginning)
 
-    Args:
-        beginning: Its first nine bytes, or more: the length of a header can begin like a pickle.
-    """
-    return beginning.startswith(MAGIC) and not begins_like_safetensors(beginning)
+
+def _read_part(path: Path, size: int, begin: int = 0) -> bytes:
+    with path.open("rb") as file:
+        file.seek(begin)
+        return file.read(size)
 
 
 def is_safetensors(path: str | Path) -> bool:
@@ -61,19 +58,39 @@ def is_safetensors(path: str | Path) -> bool:
     return str(path).lower().endswith(SUFFIX)
 
 
-def other_kind(path: Path) -> str | None:
-    """Say what a file is that could not be read as its suffix wants it, and what to do.
+def is_archive(path: Path) -> bool:
+    """Say whether a file begins as ``torch.save`` writes it since torch 1.6."""
+    return _read_part(path, len(_ARCHIVE)) == _ARCHIVE
 
-    Args:
-        path: The file.
 
-    Returns:
-        The end of a sentence that begins with the file, None if its first bytes tell nothing.
-    """
-    with path.open("rb") as file:
-        beginning = file.read(len(_LFS_POINTER))
-        file.seek(_TAR[0])
-        tar = file.read(len(_TAR[1])) == _TAR[1]
+def is_torch(path: Path) -> bool:
+    """Say whether a file begins as one of ``torch.save`` of any age."""
+    return _begins_like_torch(_read_part(path, 9))
+
+
+def is_web_page(path: Path) -> bool:
+    """Say whether a file begins like HTML or XML, which no checkpoint does."""
+    return _read_part(path, 512).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
+def with_size(path: Path) -> str:
+    """Name a checkpoint and its size, the beginning of what is said of it."""
+    return f"checkpoint {str(path)!r} ({path.stat().st_size} bytes)"
+
+
+def explain_unreadable(path: Path, kind: str, error: Exception) -> UserError:
+    """Say why a file is not the ``kind`` of file that its suffix says, by its first bytes."""
+    what = _other_kind(path) or (
+        f"cannot be read: it is truncated or not a {kind}. Use an earlier checkpoint or fetch "
+        f"the file again ({first_line(error)})"
+    )
+    return UserError(f"{with_size(path)} {what}")
+
+
+def _other_kind(path: Path) -> str | None:
+    """Say what a file is and what to do with it, None if its first bytes tell nothing."""
+    beginning = _read_part(path, len(_LFS_POINTER))
+    tar = _read_part(path, len(_TAR[1]), _TAR[0]) == _TAR[1]
     for magic, what in _OTHER.items():
         if beginning.startswith(magic):
             return what
@@ -82,20 +99,20 @@ def other_kind(path: Path) -> str | None:
     if beginning == _LFS_POINTER:
         return "is a pointer of Git LFS, not the file: run `git lfs pull` in its repository"
     if is_safetensors(path):
-        if begins_like_torch(beginning):
+        if _begins_like_torch(beginning):
             return (
                 "is a PyTorch checkpoint with the suffix of safetensors: rename it to "
                 f"{path.with_suffix('.pth').name!r}"
             )
-    elif begins_like_safetensors(beginning):
+    elif _begins_like_safetensors(beginning):
         return f"is a safetensors file with another suffix: rename it to {path.stem + SUFFIX!r}"
     return None
 
 
 def several_files(path: Path) -> str | None:
     """Say why a path is no single checkpoint, if it is a folder or the index of shards."""
-    shards = path.is_dir() and next(iter(sorted(path.glob(f"*{INDEX_SUFFIX}"))), None)
-    if path.name.lower().endswith(INDEX_SUFFIX) or shards:
+    shards = path.is_dir() and next(iter(sorted(path.glob(f"*{_INDEX_SUFFIX}"))), None)
+    if path.name.lower().endswith(_INDEX_SUFFIX) or shards:
         return (
             "is a checkpoint in several files, which is not supported: load each of them with "
             "safetensors.torch.load_file, put the tensors into one dict and save that with "
@@ -113,14 +130,10 @@ def several_files(path: Path) -> str | None:
     return None
 
 
-_BLOCK = 1 << 20
-
-
 def check_file(path: Path) -> None:
     """Compare a file with the checksums in it, if it has the form that has some."""
-    with path.open("rb") as file:
-        if file.read(len(MAGIC[0])) != MAGIC[0]:
-            return
+    if not is_archive(path):
+        return
     try:
         check_archive(path)
     except (zipfile.BadZipFile, OSError, EOFError) as error:
@@ -133,7 +146,7 @@ def check_archive(path: Path) -> None:
     An archive all of whose checksums are 0 was written without them
     (``torch.serialization.set_crc32_options(False)``) and passes.
     """
-    where = f"checkpoint {str(path)!r} ({path.stat().st_size} bytes)"
+    where = with_size(path)
     with zipfile.ZipFile(path) as archive:
         records = archive.infolist()
         if any(record.filename.endswith("/constants.pkl") for record in records):
@@ -169,9 +182,3 @@ def check_archive(path: Path) -> None:
                     f"({error}), so that a tensor would hold wrong numbers. Use an earlier "
                     "checkpoint or fetch the file again"
                 ) from error
-
-
-def is_web_page(path: Path) -> bool:
-    """Say whether a file begins like HTML or XML, which no checkpoint does."""
-    with path.open("rb") as file:
-        return file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")

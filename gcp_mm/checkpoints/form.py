@@ -22,7 +22,10 @@ _MANY = 1 << 28
 
 
 def check_form(loaded: Any, filename: str | Path, on_meta: bool = False) -> Mapping[str, Tensor]:
-    """Check that a checkpoint holds a state dict of dense real tensors."""
+    """Check that a checkpoint holds a state dict of dense real tensors, and return that.
+
+    ``on_meta`` says that it was loaded for names and shapes alone.
+    """
     where = f"checkpoint {str(filename)!r}"
     if not isinstance(loaded, Mapping):
         raise UserError(
@@ -58,7 +61,7 @@ def check_form(loaded: Any, filename: str | Path, on_meta: bool = False) -> Mapp
 
 def check_training(loaded: Mapping[str, Any], filename: str | Path) -> None:
     """Check that a checkpoint has what mmengine's runner continues a training with."""
-    expected = {
+    expected: dict[str, dict[str, type]] = {
         "meta": {"epoch": int, "iter": int},
         "message_hub": dict.fromkeys(("log_scalars", "runtime_info", "resumed_keys"), Mapping),
         "optimizer": {},
@@ -69,7 +72,7 @@ def check_training(loaded: Mapping[str, Any], filename: str | Path) -> None:
         wrong += [
             f"{part}.{name}"
             for name, kind in entries.items()
-            if not wrong and (not isinstance(content.get(name), kind))
+            if not wrong and not isinstance(content.get(name), kind)
         ]
         if wrong:
             raise UserError(

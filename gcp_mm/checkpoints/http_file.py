@@ -18,9 +18,10 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlparse
 
@@ -38,6 +39,8 @@ _DIGEST = re.compile(r"-([0-9a-f]{8,64})\.")
 PATIENCE, SLOWEST = 60.0, 1000.0
 _BLOCK, _MEGABYTE = 1 << 16, 1_000_000
 
+_Answer = TypeVar("_Answer")
+
 
 def place(url: str) -> Path:
     """Return where the file of an address is kept, below torch's hub folder."""
@@ -51,7 +54,7 @@ def place(url: str) -> Path:
 
 
 def fetch(url: str) -> tuple[Path, bool]:
-    """Make sure that the file of an address is there, and log which one it is."""
+    """Make sure that the file of an address is there, log which one, and say if it came now."""
     target = place(url)
     digits = _digits(target.name)
     known = sha256(target) if target.is_file() else None
@@ -196,39 +199,29 @@ def _blocks(response: HTTPResponse) -> Iterator[bytes]:
             begin, received = time.monotonic(), 0
 
 
-def within(seconds: float, work: Callable[[], Any]) -> Any:
-    """Do something that may never end, for some seconds.
+def within(seconds: float, work: Callable[[], _Answer]) -> _Answer:
+    """Do something that may never end; after so many seconds that is a TimeoutError.
 
-    Args:
-        seconds: The limit.
-        work: A function without arguments.
-
-    Returns:
-        What it returns.
-
-    Raises:
-        TimeoutError: If it has not ended by then; it goes on in a thread of its own.
+    It goes on then in a thread of its own.
     """
-    results: list[Any] = []
+    answer: Future[_Answer] = Future()
 
     def run() -> None:
         try:
-            results.append(work())
+            answer.set_result(work())
         except BaseException as error:
-            results.append(error)
+            answer.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not results:
+    threading.Thread(target=run, daemon=True).start()
+    if not wait((answer,), seconds).done:
         raise TimeoutError(f"no answer within {seconds:.0f} seconds")
-    if isinstance(results[0], BaseException):
-        raise results[0]
-    return results[0]
+    return answer.result()
 
 
 def _reason(error: BaseException) -> str:
-    inner = isinstance(error, URLError) and not isinstance(error, HTTPError)
-    text = str(error.reason if inner else error)
+    if isinstance(error, URLError) and not isinstance(error, HTTPError):
+        text = str(error.reason)
+    else:
+        text = str(error)
     kind = f"{type(error).__name__}: " if isinstance(error, HTTPException) else ""
     return kind + " ".join("".join(c if c.isprintable() else " " for c in text).split())

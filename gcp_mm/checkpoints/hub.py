@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from gcp_mm.errors import CheckpointNotFoundError, UserError
+from gcp_mm.errors import CheckpointNotFoundError, UserError, first_line
 from gcp_mm.files import sha256
 
 SCHEME = "hf://"
@@ -52,13 +52,12 @@ def is_address(filename: object) -> bool:
 
 
 def parse(address: str) -> Address:
-    """Take an address apart."""
+    """Take an address apart; refuse one that could name a place outside of its repository."""
     match = _ADDRESS.fullmatch(address)
-    parts = match["file"].split("/") if match else [""]
-    names = [match["repository"], match["revision"] or ""] if match else []
     if (
-        any(part in ("", ".", "..") for part in parts)
-        or any(".." in name or "--" in name for name in names)
+        match is None
+        or {"", ".", ".."} & set(match["file"].split("/"))
+        or re.search(r"\.\.|--", f"{match['repository']} {match['revision']}")
         or not address.isprintable()
         or "\\" in address
     ):
@@ -128,14 +127,18 @@ def _explain(error: Exception, address: Address, library: ModuleType) -> UserErr
             f"{address.revision or 'main'!r}: correct the name (folders belong to it)"
         )
     if isinstance(error, errors.HFValidationError):
-        return UserError(f"{where}: {_first_line(error)}")
+        return UserError(f"{where}: {_reason(error)}")
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         return UserError(f"{where}: the server refuses access (HTTP {status}): {log_in}")
     return UserError(
-        f"{where} could not be downloaded ({_first_line(error)}): try again, or fetch the file "
+        f"{where} could not be downloaded ({_reason(error)}): try again, or fetch the file "
         "elsewhere and give its path"
     )
+
+
+def _reason(error: BaseException) -> str:
+    return first_line(error).rstrip(".")
 
 
 def _explain_absence(error: Exception, where: str, library: ModuleType) -> UserError:
@@ -147,17 +150,12 @@ def _explain_absence(error: Exception, where: str, library: ModuleType) -> UserE
             "that, or download it once on a machine with a connection and copy the cache, or give "
             "the path of a file"
         )
-    reason = _first_line(error.__cause__ or error)
+    reason = _reason(error.__cause__ or error)
     return UserError(
         f"{where} is not in the cache {cache}, and the server did not give it ({reason}): check "
         "the connection, HF_ENDPOINT and the proxy, or download the file elsewhere and give its "
         "path"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _check_digest(path: Path, address: Address) -> None:

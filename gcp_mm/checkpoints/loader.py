@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from mmengine.dist import get_dist_info
-from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import (
     CheckpointLoader,
     _get_mmengine_home,
@@ -33,45 +32,20 @@ from torch import Tensor
 
 from gcp_mm.checkpoints import http_file, hub
 from gcp_mm.checkpoints.file_kind import (
-    MAGIC,
-    begins_like_torch,
     check_archive,
+    explain_unreadable,
+    is_archive,
     is_safetensors,
-    other_kind,
+    is_torch,
     several_files,
+    with_size,
 )
 from gcp_mm.checkpoints.safetensors_file import load_safetensors
-from gcp_mm.checkpoints.without_code import plain, stand_ins, without_code
+from gcp_mm.checkpoints.without_code import allowed_globals, plain, without_code
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
 from gcp_mm.files import why_absent
 
 UNSAFE_SWITCH = "GCP_MM_ALLOW_UNSAFE_CHECKPOINTS"
-
-_HISTORY_STATISTICS = ("min", "max", "mean", "current")
-
-
-def _restricted_getattr(owner: Any, name: str) -> Any:
-    """Stand in for ``getattr`` in a pickle: HistoryBuffer refers to its statistics by name."""
-    if owner is HistoryBuffer and name in _HISTORY_STATISTICS:
-        return getattr(HistoryBuffer, name)
-    raise pickle.UnpicklingError(f"getattr({owner!r}, {name!r}) is not allowed in a checkpoint")
-
-
-def _no_bytes(*arguments: Any) -> bytes:
-    """Stand in for ``bytes``, which a pickle calls for an empty one and nothing else."""
-    if arguments:
-        raise pickle.UnpicklingError("bytes(...) is not allowed in a checkpoint")
-    return b""
-
-
-def _allowed_globals() -> list:
-    """List what a training checkpoint of mmengine holds besides tensors and containers."""
-    return [
-        HistoryBuffer,
-        (_restricted_getattr, "builtins.getattr"),
-        (_no_bytes, "builtins.bytes"),
-        *stand_ins(),
-    ]
 
 
 def find_checkpoint(filename: str | Path) -> Path:
@@ -105,31 +79,22 @@ def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
     except UserError:
         raise
     except Exception as error:  # torch raises a dozen types for a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        what = other_kind(path) or (
-            "cannot be read: it is truncated or not a PyTorch checkpoint. Use an earlier "
-            f"checkpoint or fetch the file again ({reason})"
-        )
-        size = path.stat().st_size
-        raise UserError(f"checkpoint {str(path)!r} ({size} bytes) {what}") from error
+        raise explain_unreadable(path, "PyTorch checkpoint", error) from error
 
 
 def _load(path: Path, map_location: Any) -> Any:
     """Load a file strictly, or as the user allows."""
-    with path.open("rb") as file:
-        archive = file.read(len(MAGIC[0])) == MAGIC[0]
     # On the meta device nothing but names and shapes is asked for.
-    if archive and str(map_location) != "meta":
+    if is_archive(path) and str(map_location) != "meta":
         check_archive(path)
     try:
-        with torch.serialization.safe_globals(_allowed_globals()):
+        with torch.serialization.safe_globals(allowed_globals()):
             loaded = plain(torch.load(path, map_location=map_location, weights_only=True))
         _check_size(loaded, path)
         return loaded
     except pickle.UnpicklingError as error:
-        with path.open("rb") as file:
-            if not begins_like_torch(file.read(9)):
-                raise
+        if not is_torch(path):
+            raise
         if os.environ.get(UNSAFE_SWITCH) != "1":
             raise UnsafeCheckpointError(
                 f"checkpoint {str(path)!r} was refused, and nothing in it was executed: it holds "
@@ -149,7 +114,7 @@ def _check_size(loaded: Any, path: Path) -> None:
             continue
         if not tensor.is_meta and tensor.untyped_storage().nbytes() > size:
             raise UserError(
-                f"checkpoint {str(path)!r} ({size} bytes): {name!r} of the shape "
+                f"{with_size(path)}: {name!r} of the shape "
                 f"{tuple(tensor.shape)} has more numbers than are in the file. Save its "
                 "state_dict anew where it comes from"
             )

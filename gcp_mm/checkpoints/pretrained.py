@@ -43,7 +43,10 @@ def load_pretrained_backbone(
     map_location: str = "cpu",
     strict: bool = True,
 ) -> Coverage:
-    """Load the backbone of a classification checkpoint and report ``loaded N of M tensors``."""
+    """Load the backbone of a classification checkpoint and report ``loaded N of M tensors``.
+
+    For ``prefix`` and ``strict`` see :func:`cover`.
+    """
     fitting, coverage = cover(backbone, checkpoint, prefix, strict, map_location)
     backbone.load_state_dict(fitting, strict=False)
     details = coverage.details()
@@ -64,7 +67,12 @@ def cover(
     any_shape: tuple[str, ...] = (),
     switch: str = "init_cfg.strict=False",
 ) -> tuple[dict[str, Tensor], Coverage]:
-    """Read a file and check that it belongs to a network, which stays as it is."""
+    """Read a file and check that it belongs to a network, which stays as it is.
+
+    ``prefix`` is what the network's names begin with in the file, None for a bare backbone, whose
+    file may have a classifier's last layers. Without ``strict`` it is enough that something fits;
+    ``switch`` is the setting for that, for the message. ``any_shape`` is that of :func:`compare`.
+    """
     check_pretrained_exists(checkpoint)
     state_dict = weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location))
     if prefix:
@@ -90,7 +98,7 @@ def cover(
             f"{where}: {coverage}. Names in the file begin with: {heads}. Set init_cfg.prefix to "
             "what the backbone's names begin with, or choose the checkpoint of this architecture"
         )
-    if strict and (not coverage.complete or coverage.unused):
+    if strict and coverage.differences:
         raise CheckpointMismatchError(
             f"{where}: {coverage}; {coverage.details()}. The checkpoint belongs to another "
             "architecture (depth, width or stem); choose the right one, or load what fits with "
@@ -123,7 +131,7 @@ def load_model(cfg: Config, checkpoint: str | Path) -> nn.Module:
         network = MODELS.build({"data_preprocessor": cfg.get("data_preprocessor"), **cfg.model})
     weights = weights_of(loaded)
     coverage = compare(network.state_dict(), weights)
-    if not coverage.complete or coverage.unused:
+    if coverage.differences:
         raise CheckpointMismatchError(
             f"checkpoint {str(checkpoint)!r} does not belong to the model of this config: "
             f"{coverage}; {coverage.details()}. Choose the config that it was trained with"

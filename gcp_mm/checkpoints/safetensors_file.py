@@ -3,8 +3,8 @@
 The tensors of ``state_dict`` have their own names, so that every program that reads safetensors
 finds them. What else a checkpoint holds (``meta``, the layout for the way back) is JSON in the
 file's metadata, one text by entry (:mod:`gcp_mm.checkpoints.tensor_tree`). A file without such
-texts is
-a bare state dict. The format has no checksums; those of this module stand in the metadata as well.
+texts is a bare state dict. The format has no checksums; those of this module stand in the metadata
+as well.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gcp_mm.checkpoints.file_kind import other_kind
+from gcp_mm.checkpoints.file_kind import explain_unreadable, with_size
 from gcp_mm.checkpoints.tensor_tree import decode, encode
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
@@ -34,7 +34,10 @@ _ORDER, _FORMAT = "gcp_mm.entries", {"format": "pt"}
 
 
 def load_safetensors(path: Path, map_location: Any = None) -> dict[str, Any]:
-    """Load a file; the tensors do not depend on it afterwards."""
+    """Load a file; the tensors do not depend on it afterwards.
+
+    ``map_location`` None is the CPU: the file does not say where its tensors were.
+    """
     library = _library("safetensors")
     try:
         with library.safe_open(str(path), framework="pt", device="cpu") as file:
@@ -42,13 +45,7 @@ def load_safetensors(path: Path, map_location: Any = None) -> dict[str, Any]:
             # They are views of the mapped file, which may be overwritten later.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     except Exception as error:  # the library's own, OSError, or torch's for a strange shape
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        what = other_kind(path) or (
-            "cannot be read: it is truncated or not a safetensors file. Use an earlier checkpoint "
-            f"or fetch the file again ({reason})"
-        )
-        size = path.stat().st_size
-        raise UserError(f"checkpoint {str(path)!r} ({size} bytes) {what}") from error
+        raise explain_unreadable(path, "safetensors file", error) from error
     _check_sums(path, texts, tensors)
     device = _device(map_location)
     tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
@@ -58,14 +55,17 @@ def load_safetensors(path: Path, map_location: Any = None) -> dict[str, Any]:
         return _content(texts, tensors)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise UserError(
-            f"the metadata of checkpoint {str(path)!r} ({path.stat().st_size} bytes) do not fit "
-            f"its tensors ({type(error).__name__}: {error}): another program changed the file, or "
-            "a later version of gcp_mm wrote it. Make it again, or install that version"
+            f"the metadata of {with_size(path)} do not fit its tensors ({type(error).__name__}: "
+            f"{error}): another program changed the file, or a later version of gcp_mm wrote it. "
+            "Make it again, or install that version"
         ) from error
 
 
 def safetensors_bytes(checkpoint: Mapping[str, Any]) -> bytes:
-    """Serialise a checkpoint."""
+    """Serialise a checkpoint, for :func:`load_safetensors` equal in bit, key, order and type.
+
+    Of a bare state dict, tensors and names alone come back.
+    """
     library = _library("safetensors.torch")
     tensors: dict[str, Tensor] = {}
     texts = dict(_FORMAT)
@@ -96,10 +96,10 @@ def _content(texts: Mapping[str, str], tensors: Mapping[str, Tensor]) -> dict[st
     if texts[_MARK] != _VERSION:
         raise ValueError(f"form {texts[_MARK]!r} instead of {_VERSION!r}")
     left = set(tensors)
-    content = {
-        name: decode(json.loads(texts.get(f"gcp_mm.{name}", texts.get(name))), tensors, left)
-        for name in json.loads(texts[_ORDER])
-    }
+    content = {}
+    for name in json.loads(texts[_ORDER]):
+        text = texts[own if (own := f"gcp_mm.{name}") in texts else name]
+        content[name] = decode(json.loads(text), tensors, left)
     if left:
         raise ValueError(f"{min(left)} is not in the metadata")
     return content
@@ -118,7 +118,7 @@ def _sums(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     for name, tensor in tensors.items():
         begin = zlib.crc32(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
         numbers = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
-        sums[name] = f"{zlib.crc32(numbers, begin):08x}"
+        sums[name] = f"{zlib.crc32(numbers.data, begin):08x}"
     return sums
 
 
@@ -136,7 +136,7 @@ def _check_sums(path: Path, texts: Mapping[str, str], tensors: Mapping[str, Tens
     listed = recorded if isinstance(recorded, dict) else {}
     wrong = [name for name in found if found[name] != listed.get(name)]
     raise UserError(
-        f"checkpoint {str(path)!r} ({path.stat().st_size} bytes) is damaged: "
+        f"{with_size(path)} is damaged: "
         f"{abbreviate(wrong) or 'the list of checksums'} does not have the checksum that was "
         "written with it. Use an earlier checkpoint or fetch the file again; if another program "
         "changed it, remove 'gcp_mm.crc32' from its metadata"

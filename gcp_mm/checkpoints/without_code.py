@@ -1,16 +1,17 @@
-"""Cures three places of mmengine that run text out of a checkpoint as Python.
+"""What comes out of a checkpoint stays data: nothing in it is called, and no text in it is run.
 
-mmengine 0.10 hands ``meta['config']`` (``Runner.resume``) and, where an inferencer is given weights
-alone, ``message_hub['runtime_info']['cfg']`` or ``meta['cfg']`` to ``Config.fromstring``
+A pickle may name what :func:`allowed_globals` lists and nothing else. NumPy sets a dtype to
+whatever a pickle says of it: fields outside of an element, or objects where the bytes of the file
+become addresses, and Python dies when the array is read. So NumPy's names lead to stand-ins that
+take plain numbers alone, and :func:`plain` puts NumPy's own in their place.
+
+mmengine 0.10 runs texts as Python: ``meta['config']`` (``Runner.resume``) and, where an inferencer
+is given weights alone, ``message_hub['runtime_info']['cfg']`` or ``meta['cfg']`` go to
+``Config.fromstring``
 (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/runner.py,
-https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/infer/infer.py). A file of its own:
-what installs the loaders is imported while the module of the loaders may not be complete.
-
-NumPy's arrays and numbers out of a checkpoint, built without NumPy's own unpickling.
-
-NumPy sets a dtype to whatever a pickle says of it: fields outside of an element, or objects where
-the bytes of the file become addresses, and Python dies when the array is read. Stand-ins under the
-names that pickles use take plain numbers alone, and :func:`plain` puts NumPy's own in their place.
+https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/infer/infer.py).
+:func:`without_code` leaves them out at every door. A file of its own: what installs the loaders is
+imported while the module of the loaders may not be complete.
 """
 
 from __future__ import annotations
@@ -24,105 +25,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, print_log
 
 from gcp_mm.checkpoints.config_text import read_config_text
+from gcp_mm.checkpoints.coverage import wrapper_prefix
+from gcp_mm.checkpoints.form import check_form
 from gcp_mm.errors import UserError
 
-
-class _WithoutText(dict):
-    """A part of a checkpoint; who asks for the text that was left out reads what to do."""
-
-    def __init__(self, content: dict, advice: dict[str, str]) -> None:
-        super().__init__(content)
-        self._advice = advice
-
-    def __missing__(self, key: Any) -> Any:
-        if key in self._advice:
-            raise UserError(self._advice[key])
-        raise KeyError(key)
-
-    def __reduce__(self) -> tuple:
-        """Copy and pickle as a plain dict, so that no other file needs this class."""
-        return dict, (dict(self),)
-
-
-def without_code(load: Callable) -> Callable:
-    """Wrap a loader: leave out the texts that mmengine runs as Python.
-
-    A training that is resumed has its own config, and writes that into its next checkpoint.
-    """
-
-    @functools.wraps(load)
-    def loader(filename: str, map_location: Any = None) -> Any:
-        from gcp_mm.checkpoints.form import check_form
-
-        loaded = load(filename, map_location)
-        # A dict or a function can name the meta device, too.
-        plain_device = map_location is None or isinstance(map_location, str | torch.device)
-        check_form(loaded, filename, not plain_device or str(map_location) == "meta")
-        loaded = _leave_out(loaded, filename) if "state_dict" in loaded else loaded
-        return _without_wrappers(loaded, filename)
-
-    return loader
-
-
-def _without_wrappers(loaded: dict, filename: str) -> dict:
-    """Take the prefixes of wrappers off the names; mmengine takes off one ``module.`` alone."""
-    from mmengine.logging import print_log
-
-    from gcp_mm.checkpoints.coverage import wrapper_prefix
-
-    weights = loaded.get("state_dict", loaded)
-    prefix = wrapper_prefix(weights)
-    if prefix in ("", "module."):
-        return loaded
-    print_log(f"{filename}: the names of the weights are taken without {prefix!r}", "current")
-    weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    if "state_dict" not in loaded:
-        return weights
-    loaded["state_dict"] = weights
-    return loaded
-
-
-def _leave_out(loaded: dict, filename: str) -> dict:
-    """Take ``config`` and ``cfg`` out of a checkpoint, and say so where they are asked for."""
-    give = f"give the config as well: DetInferencer(model='config.py', weights={filename!r})"
-    loaded, meta = dict(loaded), loaded.get("meta")
-    if meta is not None:
-        loaded["meta"] = {k: v for k, v in meta.items() if k not in ("config", "cfg")}
-        if settings := read_config_text(meta.get("cfg")):
-            # As data, for those that compare it.
-            loaded["meta"]["settings"] = settings
-    hub = loaded.get("message_hub")
-    if hub is None:
-        return _WithoutText(
-            loaded,
-            {
-                "message_hub": f"checkpoint {filename!r} has no message_hub: it holds weights, and "
-                f"neither a training to continue nor a config to build a network from; {give}"
-            },
-        )
-    info = hub.get("runtime_info", {})
-    if not isinstance(info, dict):
-        return loaded
-    text = f"checkpoint {filename!r}: the config in it is text that could do anything, and is not"
-    advice = {"cfg": f"{text} run; {give}"}
-    info = {key: value for key, value in info.items() if key != "cfg"}
-    loaded["message_hub"] = {**hub, "runtime_info": _WithoutText(info, advice)}
-    return loaded
-
-
+_HISTORY_STATISTICS = ("min", "max", "mean", "current")
 # bool, integers, and real and complex floating-point numbers.
 _CODE = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|c8|c16)")
 
 
 class PlainDtype:
-    """Stands in for ``numpy.dtype``: numbers, and nothing made of several parts.
-
-    Attributes:
-        value: NumPy's dtype.
-    """
+    """Stands in for ``numpy.dtype``: numbers, and nothing made of several parts."""
 
     def __init__(self, code: Any, align: Any = False, copy: Any = False) -> None:
         """Take a code such as ``f8``; the other arguments mean nothing for numbers."""
@@ -164,7 +80,9 @@ class PlainArray(np.ndarray):
             or math.prod(shape) * dtype.value.itemsize != len(content)
         ):
             raise UnpicklingError("a numpy.ndarray whose shape, dtype and content do not fit")
-        super().__setstate__((1, shape, dtype.value, bool(fortran), content))
+        # NumPy's annotation wants a bool of its own, which its code does not.
+        state = (1, shape, dtype.value, bool(fortran), content)
+        super().__setstate__(state)  # type: ignore[arg-type]
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> PlainArray:
@@ -185,13 +103,33 @@ def _scalar(dtype: Any, content: Any = None) -> np.generic:
     return np.frombuffer(content, dtype.value)[0]
 
 
-def stand_ins() -> list[tuple[Callable, str]]:
-    """List the stand-ins and the names they have in a pickle, as ``safe_globals`` takes them."""
-    found = [(PlainDtype, "numpy.dtype"), (PlainArray, "numpy.ndarray")]
+def _getattr(owner: Any, name: str) -> Any:
+    """Stand in for ``getattr``: HistoryBuffer refers to its statistics by name."""
+    if owner is HistoryBuffer and name in _HISTORY_STATISTICS:
+        return getattr(HistoryBuffer, name)
+    raise UnpicklingError(f"getattr({owner!r}, {name!r}) is not allowed in a checkpoint")
+
+
+def _bytes(*arguments: Any) -> bytes:
+    """Stand in for ``bytes``, which a pickle calls for an empty one and nothing else."""
+    if arguments:
+        raise UnpicklingError("bytes(...) is not allowed in a checkpoint")
+    return b""
+
+
+def allowed_globals() -> list[Callable | tuple[Callable, str]]:
+    """List what a training checkpoint holds besides tensors, as ``safe_globals`` takes it."""
     # NumPy 1 and 2.
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        found += [(_reconstruct, f"{module}._reconstruct"), (_scalar, f"{module}.scalar")]
-    return found
+    modules = ("numpy.core.multiarray", "numpy._core.multiarray")
+    return [
+        HistoryBuffer,
+        (_getattr, "builtins.getattr"),
+        (_bytes, "builtins.bytes"),
+        (PlainDtype, "numpy.dtype"),
+        (PlainArray, "numpy.ndarray"),
+        *((_reconstruct, f"{module}._reconstruct") for module in modules),
+        *((_scalar, f"{module}.scalar") for module in modules),
+    ]
 
 
 def plain(value: Any, seen: dict[int, Any] | None = None) -> Any:
@@ -215,3 +153,80 @@ def plain(value: Any, seen: dict[int, Any] | None = None) -> Any:
         elif type(value) is tuple:
             seen[id(value)] = tuple(plain(item, seen) for item in value)
     return seen[id(value)]
+
+
+class _WithoutText(dict):
+    """A part of a checkpoint; who asks for the text that was left out reads what to do."""
+
+    def __init__(self, content: dict, advice: dict[str, str]) -> None:
+        super().__init__(content)
+        self._advice = advice
+
+    def __missing__(self, key: Any) -> Any:
+        if key in self._advice:
+            raise UserError(self._advice[key])
+        raise KeyError(key)
+
+    def __reduce__(self) -> tuple:
+        """Copy and pickle as a plain dict, so that no other file needs this class."""
+        return dict, (dict(self),)
+
+
+def without_code(load: Callable) -> Callable:
+    """Wrap a loader: leave out the texts that mmengine runs as Python.
+
+    A training that is resumed has its own config, and writes that into its next checkpoint.
+    """
+
+    @functools.wraps(load)
+    def loader(filename: str, map_location: Any = None) -> Any:
+        loaded = load(filename, map_location)
+        # A dict or a function can name the meta device, too.
+        plain_device = map_location is None or isinstance(map_location, str | torch.device)
+        check_form(loaded, filename, not plain_device or str(map_location) == "meta")
+        loaded = _leave_out(loaded, filename) if "state_dict" in loaded else loaded
+        return _without_wrappers(loaded, filename)
+
+    return loader
+
+
+def _without_wrappers(loaded: dict, filename: str) -> dict:
+    """Take the prefixes of wrappers off the names; mmengine takes off one ``module.`` alone."""
+    weights = loaded.get("state_dict", loaded)
+    prefix = wrapper_prefix(weights)
+    if prefix in ("", "module."):
+        return loaded
+    print_log(f"{filename}: the names of the weights are taken without {prefix!r}", "current")
+    weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    if "state_dict" not in loaded:
+        return weights
+    loaded["state_dict"] = weights
+    return loaded
+
+
+def _leave_out(loaded: dict, filename: str) -> dict:
+    """Take ``config`` and ``cfg`` out of a checkpoint, and say so where they are asked for."""
+    give = f"give the config as well: DetInferencer(model='config.py', weights={filename!r})"
+    loaded, meta = dict(loaded), loaded.get("meta")
+    if meta is not None:
+        loaded["meta"] = {k: v for k, v in meta.items() if k not in ("config", "cfg")}
+        if settings := read_config_text(meta.get("cfg")):
+            # As data, for those that compare it.
+            loaded["meta"]["settings"] = settings
+    hub = loaded.get("message_hub")
+    if hub is None:
+        return _WithoutText(
+            loaded,
+            {
+                "message_hub": f"checkpoint {filename!r} has no message_hub: it holds weights, and "
+                f"neither a training to continue nor a config to build a network from; {give}"
+            },
+        )
+    info = hub.get("runtime_info", {})
+    if not isinstance(info, dict):
+        return loaded
+    text = f"checkpoint {filename!r}: the config in it is text that could do anything, and is not"
+    advice = {"cfg": f"{text} run; {give}"}
+    info = {key: value for key, value in info.items() if key != "cfg"}
+    loaded["message_hub"] = {**hub, "runtime_info": _WithoutText(info, advice)}
+    return loaded

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from gcp_mm.checkpoints.config_text import differences, read_config_text
+from gcp_mm.checkpoints.config_text import changes, read_config_text
 
 VALUES = dict(
     model=dict(type="M", depth=18, mean=[1.5, -2.0], mode=None, wide=True, shape=(3, 4)),
@@ -47,11 +47,11 @@ def test_nothing_is_run_and_nothing_fails(tmp_path, kind):
 def test_differences_are_named_by_their_keys():
     new = read_config_text(Config(VALUES).pretty_text)
     old = read_config_text(Config(VALUES).pretty_text)
-    assert list(differences(old, new, "x")) == []
+    assert list(changes(old, new, "x")) == []
     new["model"].update(depth=50, init_cfg=dict(checkpoint="y.pth"))
     new["param_scheduler"][0]["milestones"] = [1, 3]
     del new["names"]
-    assert sorted(differences(old, new, "x")) == [
+    assert sorted(changes(old, new, "x")) == [
         "x.model.depth: 18, now 50",
         "x.names: {'a b': 1}, now None",
         "x.param_scheduler.0.milestones.1: 2, now 3",

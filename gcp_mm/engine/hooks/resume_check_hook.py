@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from gcp_mm.checkpoints.config_text import differences, read_config_text
+from gcp_mm.checkpoints.config_text import changes, read_config_text
 from gcp_mm.engine.run_state import is_training, source_of
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
@@ -50,7 +50,7 @@ class ResumeCheckHook(Hook):
         old, new = meta.get("settings"), read_config_text(runner.cfg.pretty_text)
         if not old or not new:
             return
-        found = [text for key in _COMPARED for text in differences(old.get(key), new.get(key), key)]
+        found = [text for key in _COMPARED for text in changes(old.get(key), new.get(key), key)]
         old_batch, new_batch = _batch_size(old), _batch_size(new)
         if old_batch != new_batch:
             found.append(f"train_dataloader.batch_size: {old_batch}, now {new_batch}")
