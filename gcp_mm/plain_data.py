@@ -7,6 +7,7 @@ measurements differ. The standard library alone is imported.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -117,6 +118,21 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     except (ValueError, RecursionError) as error:
         raise UserError(f"no JSON file ({type(error).__name__}: {error})") from error
     return content
+
+
+def read_note(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read an object that this package keeps beside a file; empty if there is none."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        note = json.loads(Path(path).read_text(encoding="utf-8"))
+        if isinstance(note, dict):
+            return note
+    return {}
+
+
+def part_of(content: Any, key: str) -> Mapping[str, Any]:
+    """Return an entry that is a mapping; empty if it is absent or of another form."""
+    entry = content.get(key) if isinstance(content, Mapping) else None
+    return entry if isinstance(entry, Mapping) else {}
 
 
 def _refuse_constant(text: str) -> None:

@@ -9,7 +9,6 @@ beside it says what the server called its version.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
@@ -31,6 +30,7 @@ from mmengine.logging import print_log
 from gcp_mm.console.progress import if_long
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_open, atomic_write, sha256
+from gcp_mm.plain_data import read_note
 
 # torch's own expression takes any number of digits, and so "resnet-101.pth" for a digest.
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})\.")
@@ -58,7 +58,7 @@ def fetch(url: str) -> tuple[Path, bool]:
     target = place(url)
     digits = _digits(target.name)
     known = sha256(target) if target.is_file() else None
-    record = _read_record(target)
+    record = read_note(_record(target))
     if digits and known and known.startswith(digits):
         return target, False
     unconfirmed = ""
@@ -116,15 +116,6 @@ def forget(target: Path) -> None:
 
 def _record(target: Path) -> Path:
     return target.with_name(f"{target.name}.json")
-
-
-def _read_record(target: Path) -> dict[str, Any]:
-    """Read what the server said of a file, nothing if there is no record of this form."""
-    with contextlib.suppress(OSError, ValueError):
-        record = json.loads(_record(target).read_text(encoding="utf-8"))
-        if isinstance(record, dict):
-            return record
-    return {}
 
 
 def _open(url: str, record: dict[str, Any]) -> HTTPResponse | None:

@@ -34,7 +34,10 @@ _DTYPES = {
 
 
 def encode(value: Any, tensors: dict[str, Tensor], name: str, inline: bool = True) -> Any:
-    """Replace the tensors of nested data by their names."""
+    """Replace the tensors of nested data by their names, which go into ``tensors``.
+
+    What is in a value is called ``name/key``. With ``inline``, tensors of one number stay in it.
+    """
     if isinstance(value, Tensor):
         return _encode_tensor(value, tensors, name, inline)
     if value is None or type(value) in (bool, int, float, str):
@@ -75,7 +78,10 @@ def _encode_tensor(value: Tensor, tensors: dict[str, Tensor], name: str, inline:
 
 
 def decode(data: Any, tensors: Mapping[str, Tensor], left: set[str]) -> Any:
-    """Put tensors back into nested data: the inverse of :func:`encode`."""
+    """Put tensors back into nested data: the inverse of :func:`encode`.
+
+    Names that are used are taken out of ``left``. Other data raise whatever their form leads to.
+    """
     if isinstance(data, list):
         return [decode(item, tensors, left) for item in data]
     if not isinstance(data, dict):
@@ -98,7 +104,8 @@ def decode(data: Any, tensors: Mapping[str, Tensor], left: set[str]) -> Any:
     pairs = [(decode(key, tensors, left), decode(item, tensors, left)) for key, item in content]
     if tag == "$items":
         return dict(pairs)
-    ordered = OrderedDict(pairs)
+    # torch sets an attribute that the class does not declare.
+    ordered: Any = OrderedDict(pairs)
     if data["metadata"] is not None:
         ordered._metadata = decode(data["metadata"], tensors, left)
     return ordered

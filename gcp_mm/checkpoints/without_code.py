@@ -80,9 +80,7 @@ class PlainArray(np.ndarray):
             or math.prod(shape) * dtype.value.itemsize != len(content)
         ):
             raise UnpicklingError("a numpy.ndarray whose shape, dtype and content do not fit")
-        # NumPy's annotation wants a bool of its own, which its code does not.
-        state = (1, shape, dtype.value, bool(fortran), content)
-        super().__setstate__(state)  # type: ignore[arg-type]
+        super().__setstate__((1, shape, dtype.value, bool(fortran), content))
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> PlainArray:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.errors import UserError
-from gcp_mm.zoo.download import download_released
-from gcp_mm.zoo.released_file import check_released_file
+from gcp_mm.zoo.download import check_released_file, download_released
 from gcp_mm.zoo.rows import CLASSIFICATION, Row
 from gcp_mm.zoo.weights import default_checkpoint
 

@@ -110,6 +110,15 @@ class Row:
     measured: tuple[Measurement, ...] = ()
 
     @property
+    def released(self) -> Release:
+        """The authors' file; a UserError says that they released none."""
+        if self.release is None:
+            raise UserError(
+                f"the authors released no file for {self.name}: their table has no link in this row"
+            )
+        return self.release
+
+    @property
     def typed_config(self) -> str:
         """The config as a command of this project takes it in the working folder."""
         if Path(self.config).is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -194,7 +194,7 @@ def describe(row: Row) -> str:
     return "\n".join([*lines, *_release(row), *_commands(row)])
 
 
-def _numbers(metrics: dict[str, float]) -> str:
+def _numbers(metrics: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value}" for name, value in metrics.items())
 
 

@@ -14,9 +14,12 @@ from typing import Any
 from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
 from gcp_mm.files import abbreviate, sha256, why_absent
+from gcp_mm.plain_data import part_of
 from gcp_mm.zoo.rows import Row, find_row, zoo_root
 
 SCHEME = "gcp_mm://"
+# Of the classification rows.
+METAFILE = "configs/imagenet/metafile.yml"
 
 # Parts of a classifier of mmpretrain, and what of them is no parameter.
 _PARTS = ("backbone.", "neck.", "head.")
@@ -64,8 +67,8 @@ def load_from_zoo(filename: str, map_location: Any = None) -> Any:
 
 def origin(loaded: Mapping[str, Any], row: Row) -> str:
     """Say where the weights of a row come from, as far as the file says so."""
-    meta = _part(loaded, "meta") if "state_dict" in loaded else {}
-    conversion = _part(meta, "conversion")
+    meta = part_of(loaded, "meta") if "state_dict" in loaded else {}
+    conversion = part_of(meta, "conversion")
     if conversion:
         recorded = row.release.sha256 if row.release else None
         source = f"converted from {conversion.get('source')} (sha256 {conversion.get('sha256')})"
@@ -90,7 +93,7 @@ def _check_row(loaded: Any, row: Row, path: Path) -> None:
         f"Move it, and fetch the authors' file with `{command_line('zoo')} download {row.name}`"
         f"; or name the file itself (pretrained={str(path)!r}) with the config that it belongs to"
     )
-    named = _part(_part(loaded, "meta"), "conversion").get("row")
+    named = part_of(part_of(loaded, "meta"), "conversion").get("row")
     if named not in (None, row.name):
         raise CheckpointMismatchError(
             f"{str(path)!r} says that it holds the weights of {named!r}, not of {row.name}. "
@@ -108,15 +111,6 @@ def _check_row(loaded: Any, row: Row, path: Path) -> None:
             f"{str(path)!r} holds {parameters:,} parameters, and {row.name} has "
             f"{row.parameters:,}. {remedy}"
         )
-
-
-def _part(content: Any, key: str) -> Mapping[str, Any]:
-    """Return an entry, nothing if it is absent or of another form."""
-    entry = content.get(key) if isinstance(content, Mapping) else None
-    return entry if isinstance(entry, Mapping) else {}
-
-
-METAFILE = "configs/imagenet/metafile.yml"
 
 
 def register_models(module: ModuleType) -> None:

@@ -74,6 +74,7 @@ def server(monkeypatch) -> Iterator[http.server.ThreadingHTTPServer]:
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
     """Return the empty folder that downloads go to."""
+    pytest.importorskip("gdown")
     monkeypatch.setenv("GCP_MM_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 

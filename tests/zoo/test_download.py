@@ -1,18 +1,18 @@
-"""Downloads from a server that can fail in many ways."""
+"""Downloads from a server that fails in many ways, and files that cannot be the released ones."""
 
 import hashlib
 import re
 import sys
 
 import pytest
+import torch
 
-from gcp_mm.errors import UserError
+from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
 from gcp_mm.zoo import download as transfer
 from gcp_mm.zoo import find_row
-from gcp_mm.zoo.download import download_released
+from gcp_mm.zoo.download import check_released_file, download_released
 
 pytest.importorskip("mmengine")
-pytest.importorskip("gdown")
 
 BAIDU = ("https://pan.baidu.com/s/1gZ6_KMqfUBAjq913zKOPkw", "extraction code e7iy")
 MEBIBYTE = 1 << 20
@@ -98,7 +98,9 @@ def test_failure_names_the_other_way(server, cache, small_row, address, reason):
 
 
 def test_google_drive_is_asked_by_default(cache, small_row, monkeypatch):
-    gdown, calls = pytest.importorskip("gdown"), {}
+    import gdown
+
+    calls = {}
 
     def download(**arguments):
         calls.update(arguments)
@@ -194,7 +196,6 @@ def test_slow_server_is_given_up(server, cache, small_row, cut, monkeypatch):
 
 
 def test_damaged_archive_is_not_kept(server, cache, small_row, tmp_path):
-    torch = pytest.importorskip("torch")
     torch.save({"w": torch.arange(5000.0)}, tmp_path / "x.pth")
     body = bytearray((tmp_path / "x.pth").read_bytes())
     body[9000] ^= 1
@@ -211,3 +212,54 @@ def test_download_shows_bytes_and_the_time_left(server, cache, small_row, conten
     states = capsys.readouterr().err.split("\r")
     # Megabytes of megabytes, time passed < time left, rate.
     assert re.search(r"100%.* 2\.05M/2\.05M \[\d\d:\d\d<\d\d:\d\d, +[\d.]+[kMG]?B/s\]", states[-1])
+
+
+@pytest.fixture
+def file(tmp_path, content):
+    path = tmp_path / "file.pth.tar"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("zip_format", [True, False])
+def test_both_formats_of_torch_pass(small_row, file, zip_format):
+    weights = {"w": torch.arange(2000.0)}
+    torch.save(weights, file, _use_new_zipfile_serialization=zip_format)
+    digest, size = hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_size
+    assert check_released_file(small_row(), file) == digest
+    assert check_released_file(small_row(sha256=digest, size=size), file) == digest
+
+
+@pytest.mark.parametrize(
+    "page", [b"<!DOCTYPE html><html>", b"\xef\xbb\xbf\n  <html>", b"<html><head><title>Quota"]
+)
+def test_web_page(small_row, file, content, page):
+    file.write_bytes(page + content)
+    with pytest.raises(CheckpointMismatchError, match=f"{file} .*is a web page.*quota"):
+        check_released_file(small_row(), file)
+
+
+def test_something_else(small_row, file, content):
+    file.write_bytes(b"GIF89a" + content)
+    with pytest.raises(CheckpointMismatchError, match=f"{file} .*not a PyTorch checkpoint"):
+        check_released_file(small_row(), file)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "release", "reason"),
+    [
+        (1000, dict(size=10_243), "has 10244 bytes; that of resnet50_gcp_lrnorm has 10243"),
+        (2562, {}, "10244 bytes; the 2562 parameters of resnet50_gcp_lrnorm alone take 10248"),
+        (1000, dict(sha256="0" * 64), f"that of resnet50_gcp_lrnorm is {'0' * 64}"),
+    ],
+)
+def test_size_and_digest(small_row, file, parameters, release, reason):
+    with pytest.raises(CheckpointMismatchError, match=reason) as caught:
+        check_released_file(small_row(parameters=parameters, **release), file)
+    assert str(file) in str(caught.value)
+    check_released_file(small_row(parameters=2561), file)
+
+
+def test_absent(small_row, tmp_path):
+    with pytest.raises(CheckpointNotFoundError, match="gone.pth"):
+        check_released_file(small_row(), tmp_path / "gone.pth")
