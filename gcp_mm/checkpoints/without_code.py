@@ -80,7 +80,8 @@ class PlainArray(np.ndarray):
             or math.prod(shape) * dtype.value.itemsize != len(content)
         ):
             raise UnpicklingError("a numpy.ndarray whose shape, dtype and content do not fit")
-        super().__setstate__((1, shape, dtype.value, bool(fortran), content))
+        state = (1, shape, dtype.value, bool(fortran), content)
+        super().__setstate__(state)
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> PlainArray:

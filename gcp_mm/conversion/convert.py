@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gcp_mm.checkpoints.form import check_form, tensor_fault
+from gcp_mm.checkpoints.form import check_form, find_not_finite, tensor_fault
 from gcp_mm.conversion.conversion import Architecture, Conversion
 from gcp_mm.conversion.families import family_of
 from gcp_mm.conversion.layout import Layout, check_layout, check_plain, unwrap, wrap
-from gcp_mm.conversion.name_rules import reform, rename_all
+from gcp_mm.conversion.name_rules import keep_parameter, reform, rename_all
 from gcp_mm.conversion.recognise import find_family, recognise
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
@@ -98,9 +98,6 @@ def convert(
         source[spelling] = tensor
     not_finite = _check_values(source, allow_non_finite)
     architecture = recognise(source)
-    if order != "row" and not architecture.covariance:
-        raise UserError(f"--order {order} is for covariance pooling; the file is {architecture}")
-
     optimizer, dropped = None, []
     if layout.entries and "optimizer" in layout.entries:
         if keep_optimizer:
@@ -173,11 +170,11 @@ def _reorder(
     """Permute the classifier in place of the old one, if its order is not ours."""
     if order == "row":
         return
+    width = architecture.reduced_channels
+    if width is None:
+        raise UserError(f"--order {order} is for covariance pooling; the file is {architecture}")
     old = state_dict[name]
-    new = reorder_classifier(old, architecture.reduced_channels, inverse)
-    # Old files of torchvision hold Parameters.
-    parameter = isinstance(old, nn.Parameter)
-    state_dict[name] = nn.Parameter(new, old.requires_grad) if parameter else new
+    state_dict[name] = keep_parameter(old, reorder_classifier(old, width, inverse))
 
 
 def _check_values(source: Mapping[str, Tensor], allow_non_finite: bool) -> tuple[str, ...]:
@@ -193,7 +190,7 @@ def _check_values(source: Mapping[str, Tensor], allow_non_finite: bool) -> tuple
                 f"{name} holds {tensor.dtype}; expected integers in {' and '.join(_INTEGERS)} and "
                 "floating-point numbers elsewhere: a quantised network cannot be converted"
             )
-    not_finite = tuple(name for name, t in source.items() if not torch.isfinite(t).all())
+    not_finite = tuple(find_not_finite(source, source))
     if not_finite and not allow_non_finite:
         raise UserError(
             f"NaN or infinity in {abbreviate(not_finite)}: the training that wrote the file had "

@@ -14,12 +14,14 @@ from gcp_mm.checkpoints import hub
 from gcp_mm.checkpoints.file_kind import is_safetensors, is_web_page
 from gcp_mm.checkpoints.loader import find_checkpoint, load_from_file
 from gcp_mm.checkpoints.safetensors_file import safetensors_bytes
-from gcp_mm.conversion.conversion import Conversion
 from gcp_mm.conversion.convert import convert, restore
 from gcp_mm.conversion.verify import TOLERANCE, compare_logits
 from gcp_mm.errors import CheckpointMismatchError, UserError
 from gcp_mm.files import atomic_write, sha256
 from gcp_mm.version import __version__
+from gcp_mm.zoo.download import check_released_file, download_released
+from gcp_mm.zoo.rows import CLASSIFICATION, Row
+from gcp_mm.zoo.weights import default_checkpoint
 
 
 def read_source(filename: str | Path) -> Any:
@@ -139,14 +141,18 @@ def convert_file(
             verified=max((c.difference for c in comparisons), default=None),
         )
         write_checkpoint(conversion.checkpoint(**provenance), target)
+    hint = "none, no published row has this architecture"
+    if architecture.rows:
+        hint = f"not named (--row with one of {', '.join(architecture.rows)} records it)"
+    kept = [*conversion.layout.details, *["optimizer"] * (conversion.optimizer is not None)]
     lines = [
         f"{source} (sha256 {digest})",
         f"recognised: {architecture}",
-        f"row: {row or _row_hint(conversion)}",
+        f"row: {row or hint}",
         f"mapped: {len(conversion.state_dict)} tensors, triangle order {order}"
         if architecture.covariance
         else f"mapped: {len(conversion.state_dict)} tensors",
-        f"kept: {', '.join([*conversion.layout.details, *_kept(conversion)]) or 'weights only'}",
+        f"kept: {', '.join(kept) or 'weights only'}",
         f"dropped: {', '.join(conversion.dropped) or 'nothing'}",
         *(f"warning: NaN or infinity in {name}" for name in conversion.not_finite),
         *(f"verified: {comparison}" for comparison in comparisons),
@@ -184,12 +190,44 @@ def restore_file(source: str | Path, target: str | Path, force: bool = False) ->
     return Report(tuple(lines))
 
 
-def _row_hint(conversion: Conversion) -> str:
-    rows = conversion.architecture.rows
-    if not rows:
-        return "none, no published row has this architecture"
-    return f"not named (--row with one of {', '.join(rows)} records it)"
+def obtain(
+    row: Row,
+    out: str | Path | None = None,
+    from_file: str | Path | None = None,
+    url: str | None = None,
+    retries: int = 5,
+) -> str:
+    """Get the weights of a row: download, check and convert them.
 
-
-def _kept(conversion: Conversion) -> list[str]:
-    return ["optimizer"] if conversion.optimizer is not None else []
+    A detector's file is one of mmdet v1.x: it is fetched and checked, not converted.
+    """
+    converted = row.task == CLASSIFICATION
+    if out is not None and not converted:
+        raise UserError(f"--out is where a converted file goes; {row.name} is not converted")
+    target = Path(out).expanduser() if out else default_checkpoint(row)
+    if converted and target.exists():
+        if from_file is not None:
+            raise UserError(f"{str(target)!r} exists: remove it, or name another file with --out")
+        told = f"{target} exists already; remove it to get the weights of {row.name} again"
+        return f"{told}\nresults: {target}"
+    released = row.released
+    if from_file is None:
+        if url is not None and url.startswith("hf://"):
+            raise UserError(f"--url is an http(s) address; --from-file {url} fetches from the hub")
+        source = download_released(row, url, retries)
+    else:
+        source = find_checkpoint(from_file)
+    digest = check_released_file(row, source)
+    if released.sha256 is None:
+        checked = "no sha256 of it had been recorded, so this one is not verified"
+    else:
+        checked = "as recorded"
+    lines = [f"released file: {source}", f"sha256: {digest} ({checked})"]
+    if converted:
+        return "\n".join([*lines, str(convert_file(source, target, row=row.name))])
+    lines.append(
+        "It was written by mmdet v1.x: mmdet 3 cannot load it as it is. mmdet has a converter, "
+        "tools/model_converters/upgrade_model_version.py; it has not been tried on these files"
+    )
+    lines.append(f"results: {source}")
+    return "\n".join(lines)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from gcp_mm.checkpoints.coverage import weights_of, wrapper_prefix
+from gcp_mm.checkpoints.coverage import WRAPPERS, weights_of, wrapper_prefix
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 
 # Besides the weights and the optimizer; they are small and kept.
 _DETAILS = ("epoch", "arch", "best_acc1", "best_prec1")
 _ENTRIES = (*_DETAILS, "state_dict", "optimizer")
-_PREFIXES = ("module.", "_orig_mod.")
 
 # The end of a message about a file that needs no conversion.
 CONVERTED = (
@@ -97,7 +96,7 @@ def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:
         raise UserError(f"entries of the state dict that are no tensors: {abbreviate(wrong)}")
     layout.prefix = wrapper_prefix(state_dict)
     inner = [name.removeprefix(layout.prefix) for name in state_dict]
-    if mixed := [name for name in inner if name.startswith(_PREFIXES)]:
+    if mixed := [name for name in inner if name.startswith(WRAPPERS)]:
         raise UserError(
             f"some names begin with {mixed[0].partition('.')[0] + '.'!r} and others do not, for "
             f"example {layout.prefix + mixed[0]!r}: save the weights of one network"
@@ -111,12 +110,13 @@ def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:
 def wrap(state_dict: Mapping[str, Tensor], layout: Layout, optimizer: Any = None) -> dict:
     """Put weights back into their container: the inverse of :func:`unwrap`."""
     container = OrderedDict if layout.ordered else dict
-    state_dict = container((layout.prefix + name, value) for name, value in state_dict.items())
+    # torch sets an attribute that no class declares.
+    weights: Any = container((layout.prefix + name, value) for name, value in state_dict.items())
     if layout.metadata is not None:
-        state_dict._metadata = layout.metadata
+        weights._metadata = layout.metadata
     if layout.entries is None:
-        return state_dict
-    values = {**layout.details, "state_dict": state_dict}
+        return weights
+    values = {**layout.details, "state_dict": weights}
     if optimizer is not None:
         values["optimizer"] = optimizer
     return {name: values[name] for name in layout.entries if name in values}
@@ -124,6 +124,7 @@ def wrap(state_dict: Mapping[str, Tensor], layout: Layout, optimizer: Any = None
 
 def check_plain(value: Any, where: str = "") -> None:
     """Check that something loads again with ``weights_only=True`` and nothing allowed besides."""
+    children: Iterable[tuple[Any, Any]]
     if isinstance(value, Mapping):
         children = value.items()
     elif isinstance(value, list | tuple):

@@ -29,11 +29,14 @@ class TensorForm:
     restore: Callable[[Tensor], Tensor]
 
     def apply(self, tensor: Tensor, inverse: bool = False) -> Tensor:
-        """Change a tensor; a Parameter, which some published files hold, remains one."""
-        changed = (self.restore if inverse else self.convert)(tensor.detach()).contiguous()
-        if isinstance(tensor, nn.Parameter):
-            return nn.Parameter(changed, tensor.requires_grad)
-        return changed
+        """Change a tensor."""
+        change = self.restore if inverse else self.convert
+        return keep_parameter(tensor, change(tensor.detach()).contiguous())
+
+
+def keep_parameter(old: Tensor, new: Tensor) -> Tensor:
+    """Make a Parameter in place of one, which old files of torchvision hold."""
+    return nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new
 
 
 # A factor for each channel: (C, 1, 1) in the source, (C,) in mmpretrain.
@@ -87,7 +90,7 @@ class Rule:
 
 
 def _compile(template: str) -> re.Pattern:
-    """Make a pattern with one named group for each placeholder."""
+    """Make a pattern with one named group for each placeholder of a :class:`Rule`."""
     pattern = re.escape(template).replace(r"\{tensor\}", r"(?P<tensor>\w+)")
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", pattern))
 
@@ -95,8 +98,9 @@ def _compile(template: str) -> re.Pattern:
 def rename_all(
     names: Iterable[str], rules: tuple[Rule, ...], inverse: bool = False
 ) -> dict[str, str]:
-    """Rename every tensor."""
-    renamed, taken = {}, {}
+    """Rename every tensor, by exactly one rule each and to names that differ."""
+    renamed: dict[str, str] = {}
+    taken: dict[str, str] = {}
     for name in names:
         found = [new for rule in rules if (new := rule.rename(name, inverse)) is not None]
         if len(found) != 1:

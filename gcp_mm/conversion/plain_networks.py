@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 
 from gcp_mm.conversion.conversion import Architecture
-from gcp_mm.conversion.families import family_of
+from gcp_mm.conversion.families import CovarianceForm, family_of
 from gcp_mm.ops.covariance_pool import covariance_pool
 from gcp_mm.ops.newton_schulz import newton_schulz_sqrt
 
@@ -26,36 +26,33 @@ _TRIANGLES = {"row": torch.triu_indices, "column": torch.tril_indices}
 class CovarianceNetwork(nn.Module):
     """Trunk of torchvision, 1 x 1 convolution, batch norm, activation, covariance, classifier.
 
-    Args:
-        architecture: An architecture with covariance pooling.
-        order: Order of the triangle, 'row' or 'column'.
-
     ``forward`` maps normalised images (B, 3, H, W) to logits (B, num_classes).
     """
 
-    def __init__(self, architecture: Architecture, order: str = "row") -> None:
+    def __init__(
+        self, architecture: Architecture, form: CovarianceForm, width: int, order: str
+    ) -> None:
         super().__init__()
-        self._family = family_of(architecture.network)
-        self._triangle = _TRIANGLES[order]
-        form = self._family.covariance
+        family = family_of(architecture.network)
+        self._form, self._triangle = form, _TRIANGLES[order]
+        self._classifier = family.classifier
         whole = torchvision.models.get_model(architecture.network, weights=None)
         if form.adapt:
             form.adapt(whole)
         for name in form.trunk:
             self.add_module(name, getattr(whole, name))
-        width = architecture.reduced_channels
         convolution, norm = form.reduce
-        channels = self._family.channels[architecture.network]
+        channels = family.channels[architecture.network]
         self._add(convolution, nn.Conv2d(channels, width, kernel_size=1, bias=False))
         self._add(norm, nn.BatchNorm2d(width))
         self.activation = getattr(nn, form.activation)()
         classifier = nn.Linear(architecture.vector_length, architecture.num_classes)
-        self._add(self._family.classifier, classifier)
+        self._add(family.classifier, classifier)
 
     def _add(self, path: str, module: nn.Module) -> None:
         """Add a module under a dotted name."""
         *parents, name = path.split(".")
-        owner = self
+        owner: nn.Module = self
         for parent in parents:
             if parent not in dict(owner.named_children()):
                 owner.add_module(parent, nn.Module())
@@ -64,18 +61,18 @@ class CovarianceNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logits."""
-        form = self._family.covariance
-        for name in (*form.trunk, *form.reduce, "activation"):
+        for name in (*self._form.trunk, *self._form.reduce, "activation"):
             x = self.get_submodule(name)(x)
         root = newton_schulz_sqrt(covariance_pool(x.flatten(2)), _NUM_ITERS)
         rows, columns = self._triangle(root.shape[-1], root.shape[-1])
-        return self.get_submodule(self._family.classifier)(root[:, rows, columns])
+        return self.get_submodule(self._classifier)(root[:, rows, columns])
 
 
 def plain_network(architecture: Architecture, order: str = "row") -> nn.Module:
     """Build the source network of an architecture, with random weights."""
-    if architecture.covariance:
-        return CovarianceNetwork(architecture, order)
+    form, width = family_of(architecture.network).covariance, architecture.reduced_channels
+    if form is not None and width is not None:
+        return CovarianceNetwork(architecture, form, width, order)
     return torchvision.models.get_model(
         architecture.network, weights=None, num_classes=architecture.num_classes
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from gcp_mm.checkpoints.coverage import Coverage, compare
+from gcp_mm.checkpoints.coverage import compare
 from gcp_mm.conversion.conversion import Architecture
 from gcp_mm.conversion.families import FAMILIES, Family, family_of
 from gcp_mm.conversion.layout import CONVERTED
@@ -56,14 +56,15 @@ def recognise(state_dict: Mapping[str, Tensor]) -> Architecture:
     coverages = {}
     for network in family.backbones:
         architecture = _with_sizes_of(state_dict, family, network)
-        coverages[architecture] = _compare(architecture, state_dict)
-    nearest = min(coverages, key=lambda key: _differences(coverages[key]))
-    if _differences(coverages[nearest]):
-        details = coverages[nearest].details()
+        with torch.device("meta"):
+            whole = plain_network(architecture).state_dict()
+        coverages[architecture] = compare(whole, state_dict)
+    nearest, coverage = min(coverages.items(), key=lambda item: item[1].differences)
+    if coverage.differences:
         raise CheckpointMismatchError(
-            f"the file holds no known network. The nearest is {nearest}, but {details}. Nothing "
-            "is left out or guessed: use a complete file of the unchanged network, or add the "
-            "network to gcp_mm/conversion/families"
+            f"the file holds no known network. The nearest is {nearest}, but {coverage.details()}. "
+            "Nothing is left out or guessed: use a complete file of the unchanged network, or add "
+            "the network to gcp_mm/conversion/families"
         )
     return nearest
 
@@ -82,15 +83,6 @@ def _outputs(state_dict: Mapping[str, Tensor], name: str) -> int | None:
     return state_dict[name].shape[0] if name in state_dict and state_dict[name].dim() else None
 
 
-def _compare(architecture: Architecture, state_dict: Mapping[str, Tensor]) -> Coverage:
-    with torch.device("meta"):
-        return compare(plain_network(architecture).state_dict(), state_dict)
-
-
-def _differences(coverage: Coverage) -> int:
-    return len(coverage.missing) + len(coverage.mismatched) + len(coverage.unused)
-
-
 def model_config(architecture: Architecture) -> dict:
     """Write the ``model`` of a config for an architecture.
 
@@ -107,7 +99,8 @@ def model_config(architecture: Architecture) -> dict:
     form = family.covariance
     backbone = dict(family.backbones[architecture.network])
     channels = family.channels[architecture.network]
-    if architecture.covariance:
+    neck = dict(family.neck) if family.neck else None
+    if form is not None and architecture.covariance:
         backbone["type"] = form.backbone_type or backbone["type"]
         neck = dict(
             type="gcp_mm.GlobalCovariancePooling",
@@ -117,8 +110,6 @@ def model_config(architecture: Architecture) -> dict:
             **form.neck,
         )
         channels = architecture.vector_length
-    else:
-        neck = dict(family.neck) if family.neck else None
     head = dict(
         **family.head,
         num_classes=architecture.num_classes,

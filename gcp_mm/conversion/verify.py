@@ -65,17 +65,7 @@ class Comparison:
 
 
 def read_images(paths: Sequence[str | Path]) -> list[Tensor]:
-    """Read and preprocess images.
-
-    Args:
-        paths: Image files of any size and mode.
-
-    Returns:
-        A normalised float32 tensor (3, 224, 224) for each.
-
-    Raises:
-        UserError: If a file does not exist or is no image.
-    """
+    """Read images of any size and mode as normalised float32 tensors (3, 224, 224)."""
     images = []
     with if_long(len(paths), "reading images") as progress:
         for path in paths:
@@ -106,16 +96,7 @@ def compare_logits(conversion: Conversion, paths: Sequence[str | Path]) -> list[
 def logits_before_and_after(
     conversion: Conversion, images: Sequence[Tensor]
 ) -> list[tuple[Tensor, Tensor]]:
-    """Run both networks on normalised images.
-
-    Args:
-        conversion: The conversion.
-        images: Tensors (3, H, W).
-
-    Returns:
-        For each image the logits (num_classes,) of the source network and of the converted one,
-        float64.
-    """
+    """Run both networks on normalised images (3, H, W): float64 logits (num_classes,) of each."""
     before = plain_network(conversion.architecture, conversion.order)
     before.load_state_dict(conversion.source, strict=True)
     before.double().eval()

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from gcp_mm.checkpoints import hub
-from gcp_mm.checkpoints.coverage import wrapper_prefix
-from gcp_mm.checkpoints.form import check_form
+from gcp_mm.checkpoints.coverage import weights_of, wrapper_prefix
+from gcp_mm.checkpoints.form import check_form, find_not_finite
 from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.conversion.convert_file import Report, check_target, read_source, write_checkpoint
 from gcp_mm.conversion.layout import check_plain
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, sha256
+from gcp_mm.plain_data import part_of
 from gcp_mm.version import __version__
 
 
@@ -53,28 +53,30 @@ def extract_weights(
     # What stands beside the weights may have any form: it is looked at below, or left behind.
     weights = check_form({"state_dict": checkpoint["state_dict"]} if wrapped else checkpoint, path)
     tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
-    not_finite = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    not_finite = find_not_finite(tensors, tensors)
     if not_finite and not allow_non_finite:
         raise UserError(
             f"NaN or infinity in {abbreviate(not_finite)} of {str(path)!r}: use a checkpoint from "
             "before the training diverged. --allow-non-finite writes it anyway"
         )
     digest = sha256(path)
-    content, dropped, names = weights, [], "names as they are"
+    content: Mapping[str, Any] = weights
+    dropped: list[str] = []
+    names = "names as they are"
     if wrapped:
         name = source if hub.is_address(source) else path.name
         origin = dict(source=name, sha256=digest, writer=f"gcp_mm {__version__}")
-        meta, dropped = _plain(_mapping(checkpoint, "meta"))
-        content = {"meta": {**meta, "weights_of": origin}, "state_dict": weights}
-        legacy = _mapping(checkpoint, "legacy")
+        meta, dropped = _plain(part_of(checkpoint, "meta"))
+        parts: dict[str, Any] = {"meta": {**meta, "weights_of": origin}, "state_dict": weights}
+        legacy = part_of(checkpoint, "legacy")
         if "layout" in legacy:
-            content["legacy"] = {"layout": legacy["layout"]}
+            parts["legacy"] = {"layout": legacy["layout"]}
             dropped += [f"legacy.{key}" for key in legacy if key != "layout"]
         elif prefix := wrapper_prefix(weights):
             # A FlexibleRunner saves the names of the model that is wrapped for several processes.
-            weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-            content["state_dict"], names = weights, f"names without {prefix!r}"
-        dropped += [str(key) for key in checkpoint if key not in content]
+            parts["state_dict"], names = weights_of(weights), f"names without {prefix!r}"
+        dropped += [str(key) for key in checkpoint if key not in parts]
+        content = parts
     if not dry_run:
         write_checkpoint(content, target)
     return Report(
@@ -87,12 +89,6 @@ def extract_weights(
             f"dry run: {target} was not written" if dry_run else f"results: {target}",
         )
     )
-
-
-def _mapping(checkpoint: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return an entry, or nothing if it is absent or of another form."""
-    entry = checkpoint.get(key)
-    return entry if isinstance(entry, Mapping) else {}
 
 
 def _plain(meta: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

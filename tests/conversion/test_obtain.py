@@ -6,7 +6,7 @@ import pytest
 import torch
 from hub_server import hub_files
 
-from gcp_mm.conversion.obtain import obtain
+from gcp_mm.conversion.convert_file import obtain
 from gcp_mm.errors import UserError
 from gcp_mm.zoo import find_row
 

@@ -1,7 +1,7 @@
 """The network families that can be converted, one table each."""
 
 from gcp_mm.conversion.families.convnext import CONVNEXT
-from gcp_mm.conversion.families.family import Family
+from gcp_mm.conversion.families.family import CovarianceForm, Family
 from gcp_mm.conversion.families.mobilenet_v2 import MOBILENET_V2
 from gcp_mm.conversion.families.resnet import RESNET
 from gcp_mm.conversion.families.shufflenet_v2 import SHUFFLENET_V2
@@ -19,4 +19,4 @@ def family_of(network: str) -> Family:
     raise KeyError(network)
 
 
-__all__ = ["FAMILIES", "Family", "family_of"]
+__all__ = ["FAMILIES", "CovarianceForm", "Family", "family_of"]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 from gcp_mm.conversion.name_rules import Rule
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class CovarianceForm:
     trunk: tuple[str, ...]
     reduce: tuple[str, str]
     activation: str
-    adapt: Callable[[nn.Module], None] | None = None
+    adapt: Callable[[Any], None] | None = None
     backbone_type: str | None = None
     neck: Mapping[str, object] = field(default_factory=dict)
 

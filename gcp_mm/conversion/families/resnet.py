@@ -12,12 +12,12 @@ from gcp_mm.conversion.families.family import CovarianceForm, Family
 from gcp_mm.conversion.name_rules import Rule
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torchvision.models import ResNet
 
 _DEPTHS = (18, 34, 50, 101, 152)
 
 
-def _keep_resolution(network: nn.Module) -> None:
+def _keep_resolution(network: ResNet) -> None:
     """Give the last stage stride 1, in the 3 x 3 convolution and in the shortcut."""
     block = network.layer4[0]
     strided = block.conv2 if hasattr(block, "conv3") else block.conv1
