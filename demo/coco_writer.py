@@ -1,7 +1,4 @@
-"""Ground truth of demo scenes in the JSON format of COCO 2017.
-
-Polygons along the pixel edges of a binary mask.
-"""
+"""Ground truth of demo scenes in the JSON format of COCO 2017."""
 
 from __future__ import annotations
 
@@ -13,27 +10,25 @@ import numpy as np
 from demo.drawing import SHAPE_NAMES
 from demo.scene import SPLIT_NAMES, Scene
 
+MAX_IMAGES = 1_000_000
+
+_MAX_OBJECTS_PER_IMAGE = 100
+
 
 def mask_polygons(mask: np.ndarray) -> list[list[float]]:
-    """Trace a binary mask as polygons, as in the `segmentation` field of COCO.
+    """Trace a binary mask (height, width) as polygons [x1, y1, x2, y2, ...], none if it is empty.
 
     The vertices lie on the corners of pixels, so that the polygons enclose exactly the pixels of
     the mask. Each connected part has a polygon of its own. COCO's polygons cannot express holes:
     a part with a hole is cut into parts without one, by vertical lines through the holes.
-
-    Args:
-        mask: Mask of shape `(height, width)`; non-zero is foreground.
-
-    Returns:
-        Polygons `[x1, y1, x2, y2, ...]` in pixels, each of at least four vertices; empty for an
-        empty mask.
     """
-    count, labels = cv2.connectedComponents(np.asarray(mask, dtype=np.uint8), connectivity=4)
-    polygons = []
-    for label in range(1, count):
-        for part in _without_holes(labels == label):
-            polygons.append(_trace(part))
-    return polygons
+    return [_trace(whole) for part in _parts(mask) for whole in _without_holes(part)]
+
+
+def _parts(mask: np.ndarray) -> list[np.ndarray]:
+    """Return the 4-connected parts of a mask."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    return [labels == label for label in range(1, count)]
 
 
 def _without_holes(part: np.ndarray) -> list[np.ndarray]:
@@ -52,9 +47,8 @@ def _without_holes(part: np.ndarray) -> list[np.ndarray]:
     for columns in (slice(None, cut), slice(cut, None)):
         half = np.zeros_like(part)
         half[:, columns] = part[:, columns]
-        count, labels = cv2.connectedComponents(half.astype(np.uint8), connectivity=4)
-        for label in range(1, count):
-            parts.extend(_without_holes(labels == label))
+        for piece in _parts(half):
+            parts += _without_holes(piece)
     return parts
 
 
@@ -69,11 +63,6 @@ def _trace(part: np.ndarray) -> list[float]:
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
     turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
     return points[turns].ravel().astype(float).tolist()
-
-
-MAX_IMAGES = 1_000_000
-
-_MAX_OBJECTS_PER_IMAGE = 100
 
 
 def coco_image_id(split: str, index: int) -> int:

@@ -1,7 +1,4 @@
-"""Procedural colour textures of the demo scenes.
-
-Outlines of the object classes of the demo scenes, and their rasterisation.
-"""
+"""What demo scenes are painted with: colours, procedural textures, and the shapes of objects."""
 
 from __future__ import annotations
 
@@ -13,11 +10,16 @@ import numpy as np
 
 TEXTURE_NAMES = ("plain", "stripes", "checkers", "dots", "clouds", "grain")
 
+SHAPE_NAMES = ("disk", "triangle", "star")
+
 _MIN_COLOR_DISTANCE = 0.35
+_SUPERSAMPLING = 4
+_SUBPIXEL_BITS = 8
+_STAR_INNER_RADIUS = 0.45
 
 
 def sample_color(rng: np.random.Generator, taken: Sequence[np.ndarray] = ()) -> np.ndarray:
-    """Draw a colour that differs visibly from the colours in use."""
+    """Draw an RGB colour (3,) in [0, 1] that differs visibly from the colours in use."""
     best, best_distance = np.zeros(3), -1.0
     for _ in range(32):
         hue, saturation, value = rng.uniform([0.0, 0.15, 0.25], [1.0, 0.95, 0.95])
@@ -36,18 +38,10 @@ def paint_texture(
     image_size: tuple[int, int],
     window: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> np.ndarray:
-    """Paint a random texture around a colour, under a random slant of light.
+    """Paint a random texture around a colour, under a random slant of light: float32 in [0, 1].
 
-    Args:
-        rng: Source of randomness: the kind of texture (one of `TEXTURE_NAMES`), its scale,
-            direction and contrast, and the shading.
-        color: RGB colour of shape `(3,)`, float in [0, 1].
-        image_size: Width and height of the image, in pixels.
-        window: Rows and columns of the image to paint; all of them by default. Painting less is
-            faster; the random numbers drawn are the same.
-
-    Returns:
-        RGB image of the window, of shape `(height, width, 3)`, float32 in [0, 1].
+    Of an image of this width and height only a window of rows and columns is painted, which is
+    faster; the random numbers drawn are the same.
     """
     kind = TEXTURE_NAMES[rng.integers(len(TEXTURE_NAMES))]
     pattern = _pattern(rng, kind, image_size, window)
@@ -105,35 +99,16 @@ def _rotated_axes(
     return x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
 
 
-SHAPE_NAMES = ("disk", "triangle", "star")
-
-_SUPERSAMPLING = 4
-_SUBPIXEL_BITS = 8
-_STAR_INNER_RADIUS = 0.45
-
-
 def shape_outline(name: str) -> np.ndarray:
-    """Return the outline of a shape, centred at the origin and of unit area.
+    """Return the vertices (N, 2) of a shape around the origin.
 
-    Equal areas keep the size of an object from telling its class.
-
-    Args:
-        name: One of `SHAPE_NAMES`.
-
-    Returns:
-        Vertices `(x, y)` of a closed polygon, of shape `(N, 2)`, in order around the polygon.
-
-    Raises:
-        ValueError: If `name` is not one of `SHAPE_NAMES`.
+    All have unit area, so that the size of an object does not tell its class.
     """
-    if name == "disk":
-        radii = np.ones(64)
-    elif name == "triangle":
-        radii = np.ones(3)
-    elif name == "star":
-        radii = np.tile([1.0, _STAR_INNER_RADIUS], 5)
-    else:
-        raise ValueError(f"There is no shape named {name!r}; choose one of {SHAPE_NAMES}.")
+    radii = {
+        "disk": np.ones(64),
+        "triangle": np.ones(3),
+        "star": np.tile([1.0, _STAR_INNER_RADIUS], 5),
+    }[name]
     angles = 2.0 * np.pi * np.arange(len(radii)) / len(radii)
     points = radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     following = np.roll(points, -1, axis=0)
@@ -149,23 +124,11 @@ def shape_coverage(
     angle: float = 0.0,
     aspect: float = 1.0,
 ) -> np.ndarray:
-    """Rasterise a shape with anti-aliasing.
+    """Return the fraction of each pixel (height, width) that a shape covers, float32.
 
-    Args:
-        name: One of `SHAPE_NAMES`.
-        center: Centre `(x, y)` in pixels; pixel `(row, column)` covers `column <= x < column + 1`
-            and `row <= y < row + 1`.
-        side: Square root of the area of the shape, in pixels.
-        image_size: Width and height of the raster, in pixels.
-        angle: Rotation in radians.
-        aspect: Ratio of the stretches along the two axes of the shape; leaves the area unchanged.
-
-    Returns:
-        Fraction of each pixel that the shape covers, of shape `(height, width)`, float32 in
-        [0, 1]. What lies outside the raster is cut off.
-
-    Raises:
-        ValueError: If `name` is not one of `SHAPE_NAMES`.
+    `center` is (x, y), where pixel (row, column) covers column <= x < column + 1; `side` the square
+    root of the area, which `aspect`, the ratio of the stretches along the axes of the shape, leaves
+    as it is; `angle` in radians. What lies outside of the image is cut off.
     """
     stretch = side * np.array([np.sqrt(aspect), 1.0 / np.sqrt(aspect)])
     cosine, sine = np.cos(angle), np.sin(angle)

@@ -1,4 +1,4 @@
-"""Atomic creation of a generated folder, guarded by a manifest."""
+"""A generated folder that is complete or not there, and says what it was generated from."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from gcp_mm.errors import FolderExistsError
+from gcp_mm.files import atomic_write
+from gcp_mm.plain_data import differences
 
-MANIFEST_NAME = "manifest.json"
+_MANIFEST = "manifest.json"
 
 
 def build_folder(
@@ -20,15 +22,12 @@ def build_folder(
     request: dict[str, Any],
     build: Callable[[Path], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Create `root` with `build`, completely or not at all.
+    """Create `root` with `build` in a temporary sibling, which is renamed when it is complete.
 
-    The content is built in a temporary sibling of `root` and renamed to `root` when complete, so
-    that an interrupted run never leaves a partial data set under the final name. A
-    `manifest.json` in the folder records `request` and the counts; a later call with an equal
-    request finds it and returns without writing.
+    A `manifest.json` in it records `request` and the counts that `build` returns, both plain data;
+    a later call with an equal request finds it and returns the counts without writing.
     """
     root = Path(root)
-    request = json.loads(json.dumps(request))
     if os.path.lexists(root):
         return _existing_counts(root, request)
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -37,10 +36,9 @@ def build_folder(
         # mkdtemp is readable by its owner only; a folder below it has the usual permissions.
         folder = scratch / root.name
         folder.mkdir()
-        counts = json.loads(json.dumps(build(folder)))
-        manifest = {"request": request, "counts": counts}
-        text = json.dumps(manifest, indent=2) + "\n"
-        (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
+        counts = build(folder)
+        text = json.dumps({"request": request, "counts": counts}, indent=2) + "\n"
+        atomic_write(folder / _MANIFEST, text)
         try:
             folder.rename(root)
         except OSError:
@@ -57,19 +55,14 @@ def _existing_counts(root: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Return the counts of an existing folder, or refuse it if `request` did not make it."""
     advice = "Delete this folder or choose another one."
     try:
-        manifest = json.loads((root / MANIFEST_NAME).read_text(encoding="utf-8"))
+        manifest = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
         found, counts = dict(manifest["request"]), dict(manifest["counts"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FolderExistsError(
-            f"{root} exists but holds no readable {MANIFEST_NAME} of a demo data set. {advice}"
+            f"{root} exists but holds no readable {_MANIFEST} of a demo data set. {advice}"
         ) from error
-    differences = [
-        f"{key} is {found.get(key)!r} there but {request.get(key)!r} was requested"
-        for key in sorted(found.keys() | request.keys())
-        if found.get(key) != request.get(key)
-    ]
-    if differences:
+    if different := differences(found, request):
         raise FolderExistsError(
-            f"{root} holds a demo data set made differently: {'; '.join(differences)}. {advice}"
+            f"{root} holds a demo data set made differently: {'; '.join(different)}. {advice}"
         )
     return counts

@@ -1,7 +1,4 @@
-"""The main job at small scale: pretrain a GCP classifier, then train a detector from it.
-
-Several pictures in one file.
-"""
+"""The main job at small scale: pretrain a GCP classifier, then train a detector from it."""
 
 from __future__ import annotations
 
@@ -20,21 +17,6 @@ from demo.digits import write_digits
 from demo.scenes import write_scenes
 from gcp_mm.engine.runner import latest_checkpoint
 from gcp_mm.errors import UserError
-
-
-def write_montage(pictures: Sequence[Path], target: Path, columns: int = 2) -> Path:
-    """Put pictures of one size side by side, row by row."""
-    if len(pictures) < columns:
-        raise UserError(f"a row of {columns} pictures is needed, got {len(pictures)}")
-    images = [cv2.imread(str(path)) for path in pictures]
-    rows = [
-        np.hstack(images[start : start + columns])
-        for start in range(0, len(images) - columns + 1, columns)
-    ]
-    if not cv2.imwrite(str(target), np.vstack(rows)):
-        raise UserError(f"could not write {target}; is its folder writable?")
-    return target
-
 
 # The demo runs the tools of the source tree, from whatever folder it is started.
 TREE = Path(os.path.relpath(Path(__file__).resolve().parents[1]))
@@ -68,6 +50,20 @@ def _train_in(folder: Path) -> list[str]:
     """Return the options that train in a folder, from where an earlier run of it stopped."""
     begun = latest_checkpoint(folder) is not None
     return ["--work-dir", str(folder), *(["--resume"] if begun else [])]
+
+
+def write_montage(pictures: Sequence[Path], target: Path, columns: int = 2) -> Path:
+    """Put pictures of one size side by side, row by row."""
+    if len(pictures) < columns:
+        raise UserError(f"a row of {columns} pictures is needed, got {len(pictures)}")
+    images = [cv2.imread(str(path)) for path in pictures]
+    rows = [
+        np.hstack(images[start : start + columns])
+        for start in range(0, len(images) - columns + 1, columns)
+    ]
+    if not cv2.imwrite(str(target), np.vstack(rows)):
+        raise UserError(f"could not write {target}; is its folder writable?")
+    return target
 
 
 def run_demo(data_root: str, work_dir: str) -> None:

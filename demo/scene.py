@@ -1,7 +1,4 @@
-"""One rendered demo scene with the visible mask of every object.
-
-Random placement of overlapping objects in a demo scene.
-"""
+"""One rendered demo scene: overlapping objects at random places, and what is visible of each."""
 
 from __future__ import annotations
 
@@ -20,6 +17,9 @@ _OVERLAP_PROBABILITY = 0.5
 _MIN_VISIBLE_FRACTION = 0.4
 _MIN_VISIBLE_AREA = 64
 _ATTEMPTS = 100
+_CROWD_PERIOD = 6
+
+SPLIT_NAMES = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,7 @@ class Layer:
 
 
 def visible_masks(layers: list[Layer]) -> list[np.ndarray]:
-    """Return what later layers leave visible of each layer.
-
-    Args:
-        layers: Layers in painting order, the bottom one first.
-
-    Returns:
-        One bool mask of shape `(height, width)` per layer, mutually disjoint.
-    """
+    """Return what later layers leave visible of each layer: disjoint masks (height, width)."""
     visible = []
     hidden: np.ndarray | bool = False
     for layer in reversed(layers):
@@ -71,15 +64,7 @@ def sample_layout(
 
     An object is placed only where every layer keeps at least 40 % of its pixels, and 64 pixels,
     in sight. No layer is therefore painted but too hidden to be annotated. In the rare case that
-    100 attempts find no such place, the remaining objects are left out.
-
-    Args:
-        rng: Source of randomness.
-        image_size: Width and height, in pixels.
-        with_crowd: Whether a crowd is the bottom layer.
-
-    Returns:
-        Layers in painting order, the bottom one first.
+    100 attempts find no such place, the object is left out.
     """
     layers = [_sample_crowd(rng, image_size)] if with_crowd else []
     for _ in range(rng.integers(_MIN_OBJECTS, _MAX_OBJECTS + 1)):
@@ -93,10 +78,10 @@ def sample_layout(
 
 def _all_recognisable(layers: list[Layer]) -> bool:
     """Tell whether enough of every layer is visible."""
-    for layer, visible in zip(layers, visible_masks(layers), strict=True):
-        if visible.sum() < max(_MIN_VISIBLE_AREA, _MIN_VISIBLE_FRACTION * layer.mask.sum()):
-            return False
-    return True
+    return all(
+        visible.sum() >= max(_MIN_VISIBLE_AREA, _MIN_VISIBLE_FRACTION * layer.mask.sum())
+        for layer, visible in zip(layers, visible_masks(layers), strict=True)
+    )
 
 
 def _sample_object(
@@ -152,11 +137,6 @@ def _sample_coverage(
     return shape_coverage(SHAPE_NAMES[category], (x, y), side, image_size, angle, aspect)
 
 
-SPLIT_NAMES = ("train", "val")
-
-_CROWD_PERIOD = 6
-
-
 @dataclass(frozen=True)
 class SceneObject:
     """A painted object, or a painted crowd of small objects of one class.
@@ -187,24 +167,11 @@ class Scene:
 
 
 def render_scene(image_size: tuple[int, int], seed: int, split: str, index: int) -> Scene:
-    """Render one scene, independently of all others.
+    """Render one scene, which depends on nothing but the four arguments.
 
-    Every sixth scene, beginning with the first, contains a crowd.
-
-    Args:
-        image_size: Width and height, in pixels; at least 96 each.
-        seed: Non-negative seed of the data set.
-        split: `train` or `val`; the two are disjoint random streams.
-        index: Index of the scene in the split, from 0.
-
-    Returns:
-        The scene, which depends on nothing but the four arguments.
-
-    Raises:
-        ValueError: If `split` is neither `train` nor `val`.
+    Every sixth scene, beginning with the first, contains a crowd. The splits are disjoint random
+    streams.
     """
-    if split not in SPLIT_NAMES:
-        raise ValueError(f"There is no split named {split!r}; choose one of {SPLIT_NAMES}.")
     # A spawn key, unlike a list of seeds, cannot collide with the words of a large seed.
     key = (SPLIT_NAMES.index(split), index)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

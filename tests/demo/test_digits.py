@@ -91,7 +91,7 @@ def test_finished_folder_is_not_rewritten(root):
 
 
 def test_other_arguments_are_refused_by_name(root):
-    with pytest.raises(FileExistsError, match="image_size is 48 there but 32") as error:
+    with pytest.raises(FileExistsError, match="image_size is 48 there and 32 here") as error:
         write_digits(root, image_size=32)
     assert str(root) in str(error.value)
     assert "Delete" in str(error.value)

@@ -51,7 +51,7 @@ def test_images_do_not_depend_on_their_number(load, hashes, scenes_root, tmp_pat
 
 def test_other_arguments_are_refused_by_name(hashes, scenes_root):
     before = hashes(scenes_root)
-    with pytest.raises(FileExistsError, match="num_train is 14 there but 13") as error:
+    with pytest.raises(FileExistsError, match="num_train is 14 there and 13 here") as error:
         write(scenes_root, num_train=13, num_val=7)
     assert str(scenes_root) in str(error.value)
     assert hashes(scenes_root) == before
