@@ -10,6 +10,8 @@ The signatures are those of mmcv 2.1.0, ``mmcv/ops/csrc/pytorch/pybind.cpp``: re
 into tensors that the caller has made.
 """
 
+from operator import itemgetter
+
 import torch
 import torchvision
 
@@ -152,17 +154,14 @@ def _deform_conv_gradients(grad_output, input, weight, offset, mask, geometry):
     return _OPERATORS._deform_conv2d_backward(*tensors, mask, bias, *geometry, used)
 
 
-# mmcv names the numbers of a convolution; in torchvision's order they are these.
-_VERSION_1 = ("dH", "dW", "padH", "padW", "dilationH", "dilationW", "group", "deformable_group")
-_VERSION_2 = (
+# What mmcv passes by name, in torchvision's order; the rest torchvision finds in the shapes.
+_geometry_1 = itemgetter(
+    *("dH", "dW", "padH", "padW", "dilationH", "dilationW", "group", "deformable_group")
+)
+_geometry_2 = itemgetter(
     *("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"),
     *("group", "deformable_group"),
 )
-
-
-def _in_order(settings, names):
-    """Return the named settings; those that torchvision finds in the shapes are left out."""
-    return [settings[name] for name in names]
 
 
 def deform_conv_forward(input, weight, offset, output, columns, ones, **settings):
@@ -178,7 +177,7 @@ def deform_conv_forward(input, weight, offset, output, columns, ones, **settings
         **settings: ``kW, kH, dW, dH, padW, padH, dilationW, dilationH, group, deformable_group,
             im2col_step`` as mmcv passes them.
     """
-    geometry = _in_order(settings, _VERSION_1)
+    geometry = _geometry_1(settings)
     output.copy_(_deform_conv(input, weight, offset, None, None, geometry))
 
 
@@ -187,7 +186,7 @@ def deform_conv_backward_input(
 ):
     """Gradients of :func:`deform_conv_forward` by its input and by the offsets."""
     by_input, _, by_offset, _, _ = _deform_conv_gradients(
-        grad_output, input, weight, offset, None, _in_order(settings, _VERSION_1)
+        grad_output, input, weight, offset, None, _geometry_1(settings)
     )
     grad_input.copy_(by_input)
     grad_offset.copy_(by_offset)
@@ -198,7 +197,7 @@ def deform_conv_backward_parameters(
 ):
     """Gradient of :func:`deform_conv_forward` by its weight, times ``scale``, added."""
     _, by_weight, _, _, _ = _deform_conv_gradients(
-        grad_output, input, grad_weight, offset, None, _in_order(settings, _VERSION_1)
+        grad_output, input, grad_weight, offset, None, _geometry_1(settings)
     )
     grad_weight.add_(by_weight.to(grad_weight.dtype), alpha=scale)
 
@@ -211,7 +210,7 @@ def modulated_deform_conv_forward(
     The shapes are those of :func:`deform_conv_forward`; ``mask`` is (B, kH kW deformable_group, H',
     W') and ``bias`` (O,), read only ``with_bias``.
     """
-    geometry = _in_order(settings, _VERSION_2)
+    geometry = _geometry_2(settings)
     bias = bias if with_bias else None
     output.copy_(_deform_conv(input, weight, offset, mask, bias, geometry))
 
@@ -235,7 +234,7 @@ def modulated_deform_conv_backward(
 ):
     """Gradients of :func:`modulated_deform_conv_forward` by all its inputs."""
     by_input, by_weight, by_offset, by_mask, by_bias = _deform_conv_gradients(
-        grad_output, input, weight, offset, mask, _in_order(settings, _VERSION_2)
+        grad_output, input, weight, offset, mask, _geometry_2(settings)
     )
     grad_input.copy_(by_input)
     grad_weight.copy_(by_weight)

@@ -13,6 +13,7 @@ from gcp_mm.errors import UserError
 from gcp_mm.ops.dispatch import check_impl
 from gcp_mm.ops.layer import global_covariance_pool
 from gcp_mm.ops.newton_schulz import check_num_iters
+from gcp_mm.ops.triu_vec import triangle_size
 from gcp_mm.registry import MODELS
 
 
@@ -81,7 +82,7 @@ class GlobalCovariancePooling(BaseModule):
     @property
     def out_channels(self) -> int:
         """Length d (d + 1) / 2 of the pooled vector."""
-        return self.reduced_channels * (self.reduced_channels + 1) // 2
+        return triangle_size(self.reduced_channels)
 
     def forward(self, inputs: Tensor | Sequence[Tensor]) -> tuple[Tensor]:
         """Pool the last feature map or the last tokens.

@@ -39,24 +39,16 @@ from gcp_mm.ops.triton_kernels.launch import (
 from gcp_mm.ops.triu_vec import triangle_size, triu_vec
 
 
-def plain_packed_product(
-    left: Tensor, right: Tensor, scale: Tensor, dtype: torch.dtype | None
-) -> Tensor:
+def plain_packed_product(left: Tensor, right: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
     """Compute the whole matrix and read its upper triangle."""
-    return (triu_vec(left @ right.mT) * scale).to(left.dtype if dtype is None else dtype)
+    return (triu_vec(left @ right.mT) * scale).to(dtype)
 
 
-def _run_packed_product(
-    left: Tensor, right: Tensor, scale: Tensor, dtype: torch.dtype | None
-) -> Tensor:
+def _run_packed_product(left: Tensor, right: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
     from gcp_mm.ops.triton_kernels.kernels import packed_product_kernel
 
     batch, channels, positions = left.shape
-    out = torch.empty(
-        (batch, triangle_size(channels)),
-        dtype=left.dtype if dtype is None else dtype,
-        device=left.device,
-    )
+    out = torch.empty((batch, triangle_size(channels)), dtype=dtype, device=left.device)
     precision = input_precision(left.dtype)
     tile = tile_for(channels, left.dtype, precision)
     launch(
@@ -82,6 +74,7 @@ def packed_product(
     check_tensor("right", right, shape, like=left)
     check_same_dtype("left", left, "right", right)
     check_tensor("scale", scale, (shape[0], 1), like=left)
+    dtype = left.dtype if dtype is None else dtype
     return with_fallback(_run_packed_product, plain_packed_product, left, right, scale, dtype)
 
 
