@@ -32,7 +32,7 @@ def sha256(filename: str | os.PathLike[str]) -> str:
 
 
 def why_absent(path: str | os.PathLike[str], wanted: str = "file") -> str:
-    """Say why there is nothing to use at a path that somebody has given."""
+    """Say why there is no file or folder to use at a path: the end of a sentence that names it."""
     path = Path(path).expanduser()
     try:
         path.stat()
@@ -79,7 +79,7 @@ def path_below(folder: str | os.PathLike[str], name: str, source: str) -> Path:
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes | str, what: str = "file") -> Path:
-    """Write a file that is complete or, whatever happens, as it was before."""
+    """Write a file, text as UTF-8, that is complete or, whatever happens, as it was before."""
     path = Path(path)
     try:
         with atomic_open(path) as file:
@@ -95,7 +95,8 @@ def atomic_open(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     It is written beside its place as ``.<name>.part``, under a lock that ends with the process, so
     that several writers have a file each and what a killed one left is used up by the next. After
-    an error it is removed. The mode is that of the file it replaces, or of any new file.
+    an error it is removed. The mode is that of the file it replaces, or of any new file. A link is
+    replaced and not followed, a device or a pipe is written to.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

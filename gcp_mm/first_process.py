@@ -15,7 +15,8 @@ _Result = TypeVar("_Result")
 def on_first_process(function: Callable[[], _Result]) -> _Result:
     """Call a function in the first process and give its result, or its error, to all.
 
-    So a folder is listed once, and no process waits for one that has met an error.
+    So a folder is listed once, and no process waits for one that has met an error: what is no
+    UserError becomes a RuntimeError in the others. The result is pickled.
     """
     box: list = [None, None]
     if get_rank() == 0:

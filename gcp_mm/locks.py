@@ -31,7 +31,7 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.E
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file, without waiting."""
+    """Lock an open file without waiting; None where the file system has no locks."""
     if fcntl is None:
         return None
     try:

@@ -68,14 +68,13 @@ def _is_count(value: Any) -> bool:
 
 
 TEXT = Kind("a text", lambda value: isinstance(value, str))
-FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 NUMBER = Kind("a finite number", _is_number)
 COUNT = Kind("a whole number from 0", _is_count)
 POSITIVE = Kind("a whole number from 1", lambda value: _is_count(value) and value > 0)
 
 
 def why_unfit(value: Any, form: Any, where: str = "") -> str | None:
-    """Say where a value has another form than it should have."""
+    """Say where a value has another form than it should have; None if it fits."""
     if isinstance(form, Maybe):
         return None if value is None else why_unfit(value, form.form, where)
     if isinstance(form, Kind):
@@ -106,7 +105,7 @@ def why_unfit(value: Any, form: Any, where: str = "") -> str | None:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file."""
+    """Read a JSON file; a UserError says why it is none, without its path."""
     text = Path(path).read_bytes()
     try:
         content = json.loads(
@@ -156,12 +155,12 @@ def _short(value: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """Return the SHA-256 of plain data."""
+    """Return the SHA-256 of plain data, in which the order of keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Name the settings in which two measurements differ."""
+    """Name the settings in which two measurements differ, with both values."""
     return [
         f"{key} is {found.get(key)!r} there and {wanted.get(key)!r} here"
         for key in sorted(found.keys() | wanted.keys())

@@ -5,7 +5,6 @@ import pytest
 from gcp_mm.errors import UserError
 from gcp_mm.plain_data import (
     COUNT,
-    FLAG,
     NUMBER,
     POSITIVE,
     TEXT,
@@ -49,8 +48,8 @@ def test_numbers_are_finite(value):
 
 
 def test_kinds():
-    assert why_unfit(None, Maybe(FLAG)) is None and why_unfit(False, Maybe(FLAG)) is None
-    assert why_unfit(0, FLAG) and why_unfit(0, POSITIVE) and not why_unfit(1, POSITIVE)
+    assert why_unfit(None, Maybe(POSITIVE)) is None and why_unfit(1, Maybe(POSITIVE)) is None
+    assert why_unfit(0, Maybe(POSITIVE)) and why_unfit(0, POSITIVE) and not why_unfit(1, POSITIVE)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ def prepare(args: argparse.Namespace, kind: str) -> Measurement:
     checkpoint = find_checkpoint(args.checkpoint)
     model = load_model(cfg, checkpoint).to(device)
     batches = fixed_batches(cfg, args.batches, args.batch_size, args.data_seed, args.split)
+    pixels = b"".join(inputs.numpy().tobytes() for inputs, _ in batches)
     settings = {
         "config": Path(args.config).stem,
         "model": digest(cfg.model.to_dict()),
@@ -103,7 +104,7 @@ def prepare(args: argparse.Namespace, kind: str) -> Measurement:
         "batches": args.batches,
         "batch_size": args.batch_size,
         "data_seed": args.data_seed,
-        "images": _digest(b"".join(inputs.numpy().tobytes() for inputs, _ in batches)),
+        "images": hashlib.sha256(pixels).hexdigest()[:16],
         "seed": args.seed,
     }
     name = f"{kind}_{checkpoint.stem}.json"
@@ -111,10 +112,6 @@ def prepare(args: argparse.Namespace, kind: str) -> Measurement:
     return Measurement(
         model, [(x.to(device), y.to(device)) for x, y in batches], settings, Path(out)
     )
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def add_surface_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -206,10 +203,12 @@ def _measure_points(args: argparse.Namespace, measurement: Measurement, grid: Gr
         f"loss {file.results['loss']:.4f} at the checkpoint, {low:.4f} to {high:.4f} on the grid"
         f"{f', not finite at {gaps} points' if gaps else ''}"
     )
-    print(f"results: {measurement.out}")
-    print(
-        next_command("landscape", "plot", measurement.out, "--out", measurement.out.with_suffix(""))
-    )
+    _print_end(measurement.out)
+
+
+def _print_end(out: Path) -> None:
+    print(f"results: {out}")
+    print(next_command("landscape", "plot", out, "--out", out.with_suffix("")))
 
 
 # What is above the bar of a stage; its steps are batches that have passed through the network.
@@ -293,7 +292,4 @@ def _measure_spectrum(args: argparse.Namespace, measurement: Measurement) -> Non
         f"smallest eigenvalue {found['smallest_eigenvalue']:.4g}\n"
         f"trace {found['trace']:.4g}, standard error {found['trace_standard_error']:.2g}"
     )
-    print(f"results: {measurement.out}")
-    print(
-        next_command("landscape", "plot", measurement.out, "--out", measurement.out.with_suffix(""))
-    )
+    _print_end(measurement.out)

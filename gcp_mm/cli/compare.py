@@ -12,12 +12,7 @@ from gcp_mm.files import atomic_write
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Parse the command line, read the runs and write both files.
-
-    Args:
-        argv: Command line without the program; ``sys.argv`` if None.
-        prog: How the program is called in its help; the file of ``sys.argv`` if None.
-    """
+    """Parse the command line, read the runs and write both files."""
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="work folders")
     parser.add_argument("--figure", type=Path, required=True, help="figure to write")

@@ -23,12 +23,7 @@ what SRC may hold:
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Parse the command line, convert and print what was done.
-
-    Args:
-        argv: Command line without the program; ``sys.argv`` if None.
-        prog: How the program is called in its help; the file of ``sys.argv`` if None.
-    """
+    """Parse the command line, convert and print what was done."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description=__doc__,

@@ -60,12 +60,7 @@ def parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Make the tree.
-
-    Args:
-        argv: Command line without the program; ``sys.argv`` if None.
-        prog: How the program is called in its help; the file of ``sys.argv`` if None.
-    """
+    """Make the tree."""
     args = parse(argv, prog)
 
     def command() -> None:

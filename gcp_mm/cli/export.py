@@ -10,12 +10,7 @@ from gcp_mm.engine.config import add_common_arguments, load_config
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Parse the command line, export and print what was written.
-
-    Args:
-        argv: Command line without the program; ``sys.argv`` if None.
-        prog: How the program is called in its help; the file of ``sys.argv`` if None.
-    """
+    """Parse the command line, export and print what was written."""
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     add_common_arguments(parser)
     parser.add_argument("checkpoint", help="weights of the classifier")

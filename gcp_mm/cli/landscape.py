@@ -207,10 +207,6 @@ def _kind(path: Path) -> str:
         return "run"
 
 
-def _names(args: argparse.Namespace, default: Sequence[str]) -> Sequence[str]:
-    return args.names or default
-
-
 def _configs(paths: Sequence[Path], read: Sequence[tuple[dict, dict]]) -> list[str]:
     """Return the configs that results were made with, or the names of their files."""
     return [
@@ -226,7 +222,7 @@ def _runs(args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Pat
     from gcp_mm.landscape.records import read_records
 
     read = [read_records(path) for path in paths]
-    names = _names(args, [header["run"] for header, _ in read])
+    names = args.names or [header["run"] for header, _ in read]
     runs = [
         run_bands(name, header["settings"], records)
         for name, (header, records) in zip(names, read, strict=True)
@@ -267,7 +263,7 @@ def _surfaces(
     for path, (_, results) in zip(paths, read, strict=True):
         if not {"losses", "alphas", "betas"} <= set(results):
             raise UserError(f"{str(path)!r} has no losses yet; start `surface` again to finish")
-    names = _names(args, _configs(paths, read))
+    names = args.names or _configs(paths, read)
     return plot_surfaces(
         [
             {
@@ -292,7 +288,7 @@ def _spectra(
     for path, (_, results) in zip(paths, read, strict=True):
         if "density" not in results:
             raise UserError(f"{str(path)!r} has no density yet; start `curvature` again to finish")
-    names = _names(args, _configs(paths, read))
+    names = args.names or _configs(paths, read)
     return plot_spectra(
         [{"name": name, **results} for name, (_, results) in zip(names, read, strict=True)],
         figures,
@@ -300,12 +296,7 @@ def _spectra(
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Parse the command line and run one command.
-
-    Args:
-        argv: Command line without the program; ``sys.argv`` if None.
-        prog: How the program is called in its help; the file of ``sys.argv`` if None.
-    """
+    """Parse the command line and run one command."""
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for add_parser in (

@@ -106,12 +106,7 @@ def read_arguments(args: argparse.Namespace, out: Path | None) -> tuple[Config, 
 
 
 def shard_file(dataset: str, shard: tuple[int, int] | None) -> str:
-    """Return the default name of a result file.
-
-    Args:
-        dataset: What is evaluated.
-        shard: Which part (i, n) of it; None for all.
-    """
+    """Return the default name of a result file, of part (i, n) or of all."""
     return f"{dataset}_shard{shard[0]}of{shard[1]}.json" if shard else f"{dataset}.json"
 
 
@@ -292,12 +287,7 @@ PARSERS = {
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Parse the command line and run one command.
-
-    Args:
-        argv: Command line without the program; ``sys.argv`` if None.
-        prog: How the program is called in its help; the file of ``sys.argv`` if None.
-    """
+    """Parse the command line and run one command."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description=__doc__,

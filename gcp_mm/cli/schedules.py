@@ -19,12 +19,7 @@ NINE = [
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Parse the command line and draw.
-
-    Args:
-        argv: Command line without the program; ``sys.argv`` if None.
-        prog: How the program is called in its help; the file of ``sys.argv`` if None.
-    """
+    """Parse the command line and draw."""
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("out", type=Path, help="figure to write (.svg, .png or .pdf)")
     parser.add_argument("--configs", nargs="+", type=Path, metavar="CONFIG", help="what to draw")

@@ -10,12 +10,7 @@ from gcp_mm.engine.config import TRAINING, add_amp_argument, add_common_argument
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Parse the command line and train.
-
-    Args:
-        argv: Command line without the program; ``sys.argv`` if None.
-        prog: How the program is called in its help; the file of ``sys.argv`` if None.
-    """
+    """Parse the command line and train."""
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     add_common_arguments(parser)
     parser.add_argument(

@@ -22,7 +22,7 @@ TOOLS = {
 
 
 def command_line(name: str, folder: Path = Path(__file__).parents[2]) -> str:
-    """Return what starts a command, for a message."""
+    """Return what starts a command here: a file of tools/ as it is typed, or ``gcp-mm NAME``."""
     file = Path("tools", f"{TOOLS[name]}.py")
     tool = folder / file
     if tool.is_file():

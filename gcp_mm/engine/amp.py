@@ -45,21 +45,13 @@ class CPUAmpOptimWrapper(OptimWrapper):
         super().__init__(**kwargs)
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Load a state; the loss scale of a run on a GPU is left out.
-
-        Args:
-            state_dict: State of this wrapper, or of an ``AmpOptimWrapper``.
-        """
+        """Load a state; the loss scale of a run on a GPU is left out."""
         state_dict.pop("loss_scaler", None)
         super().load_state_dict(state_dict)
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Accumulate gradients as mmengine does, and compute in bfloat16.
-
-        Args:
-            model: The model, or its wrapper.
-        """
+        """Accumulate gradients as mmengine does, and compute in bfloat16."""
         with super().optim_context(model), torch.autocast("cpu", torch.bfloat16):
             yield
 

@@ -158,10 +158,10 @@ def _port_of_step() -> int:
 
 
 def export_slurm() -> int:
-    """Set the variables of torchrun from those of srun; ``MASTER_*`` only where they are not set.
+    """Set torchrun's variables from srun's; return the number of processes on this node.
 
-    mmengine's own set-up, which takes over with a GPU, does the same, but every job meets at port
-    29500, so that two jobs on one node would collide.
+    ``MASTER_*`` are set only where they are not. mmengine's own set-up, which takes over with a
+    GPU, does the same, but every job meets at port 29500, so that two on one node would collide.
     """
     os.environ["RANK"] = _require("SLURM_PROCID")
     os.environ["WORLD_SIZE"] = _require("SLURM_NTASKS")

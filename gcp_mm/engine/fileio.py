@@ -46,18 +46,7 @@ class PlainYamlHandler(YamlHandler):
     """mmengine's handler of YAML, without tags that run code."""
 
     def load_from_fileobj(self, file: TextIO, **kwargs: Any) -> Any:
-        """Read a file.
-
-        Args:
-            file: The open file.
-            **kwargs: As in ``yaml.load``.
-
-        Returns:
-            What it holds.
-
-        Raises:
-            UserError: If it has a tag of Python other than that of tuples.
-        """
+        """Read a file."""
         kwargs.setdefault("Loader", _PlainLoader)
         return super().load_from_fileobj(file, **kwargs)
 
@@ -71,13 +60,5 @@ class AtomicLocalBackend(LocalBackend):
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write ``obj`` to ``filepath`` atomically.
-
-        Args:
-            obj: The content.
-            filepath: The final path; its folder is made if needed.
-
-        Raises:
-            FileWriteError: If it cannot be written.
-        """
+        """Write ``obj`` to ``filepath`` atomically."""
         atomic_write(filepath, obj)

@@ -36,14 +36,7 @@ _FILES_OF_WORKER, _FILES = 12, 24
 
 
 def free_shared_memory() -> int | None:
-    """Return the free bytes of shared memory.
-
-    Returns:
-        The bytes; None if it has no limit, as with the option size=0 of tmpfs.
-
-    Raises:
-        OSError: If there is no shared memory at all.
-    """
+    """Return the free bytes of shared memory; None without a limit, as with size=0 of tmpfs."""
     usage = shutil.disk_usage(SHARED)
     return usage.free if usage.total else None
 
@@ -62,6 +55,7 @@ def require_shared_memory(no_workers: str = NO_WORKERS) -> int | None:
 def fit_to_shared_memory(workers: int, ahead: int, size: int) -> tuple[int, int]:
     """Reduce workers, or the batches that each prepares, to what shared memory has room for.
 
+    ``size`` is the bytes of a batch; one more than the workers prepare is in use.
     Only where results do not depend on the number of workers: the augmentations of a training do.
     """
     if not workers:
@@ -234,14 +228,7 @@ class LoaderWorkersHook(Hook):
         self._said: SharedFlags | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Prepare the loaders, which have been built and have not begun.
-
-        Args:
-            runner: The runner about to train, validate or test.
-
-        Raises:
-            UserError: If there is no shared memory, or the limit on open files is too low.
-        """
+        """Prepare the loaders, which have been built and have not begun."""
         for stage in ("train", "val", "test"):
             # The properties of these names would build a loop that is not needed.
             loop = getattr(runner, f"_{stage}_loop", None)

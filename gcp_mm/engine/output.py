@@ -44,15 +44,7 @@ class QuietRunner(Runner):
     """
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Build the logger; with ``GCP_MM_VERBOSE=1`` it is mmengine's own.
-
-        Args:
-            *args: As for mmengine's method.
-            **kwargs: As for mmengine's method.
-
-        Returns:
-            The logger.
-        """
+        """Build the logger; with ``GCP_MM_VERBOSE=1`` it is mmengine's own."""
         logger = super().build_logger(*args, **kwargs)
         if os.environ.get(VERBOSE):
             return logger
@@ -77,7 +69,7 @@ def print_after_training(runner: Runner, config: str, prog: str | None) -> None:
 
 
 def print_results_of_training(runner: Runner, *more: str) -> bool:
-    """Print where the checkpoints of a training are."""
+    """Print where the checkpoints of a training are, in one process; say whether it is this one."""
     if not is_main_process():
         return False
     best, last = _checkpoints(runner)

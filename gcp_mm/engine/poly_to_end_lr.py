@@ -27,17 +27,7 @@ class PolyToEndLR(PolyLR):
     def build_iter_from_epoch(
         cls, *args: Any, end: float, epoch_length: int, **kwargs: Any
     ) -> PolyLR:
-        """Build the schedule in iterations from one in epochs.
-
-        Args:
-            *args: The optimizer.
-            end: Epoch at which the minimum is reached.
-            epoch_length: Iterations of an epoch.
-            **kwargs: Further arguments of ``PolyLR``.
-
-        Returns:
-            The schedule, by iteration.
-        """
+        """Build the schedule in iterations from one in epochs."""
         # One step later than the last; a half more, because the parent cuts off the fraction.
         end += 1.5 / epoch_length
         return super().build_iter_from_epoch(*args, end=end, epoch_length=epoch_length, **kwargs)

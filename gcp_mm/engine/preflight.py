@@ -182,7 +182,7 @@ def check_pretrained(model: dict, key: str = "model") -> None:
 
 
 def check_start(cfg: Config, required: bool | None = None) -> None:
-    """Check that the weights a training starts from are there."""
+    """Check that the weights a training starts from are there, by default if a hook requires it."""
     source, resume = cfg.get("load_from"), cfg.get("resume", False)
     if source:
         if resume and _holds_weights_alone(source):

@@ -213,7 +213,20 @@ def test(
     out: str | None = None,
     show_dir: str | None = None,
 ) -> dict[str, float]:
-    """Evaluate a checkpoint on the config's test data."""
+    """Evaluate a checkpoint on the config's test data.
+
+    Args:
+        cfg: A config from :func:`gcp_mm.engine.config.load_config`.
+        checkpoint: Path or address of the weights.
+        out: File that receives the predictions (.pkl).
+        show_dir: Folder that receives the images with drawn predictions.
+
+    Returns:
+        The metrics by name.
+
+    Raises:
+        UserError: If the data or the checkpoint is missing or does not fit.
+    """
     check_gpu_driver()
     if "://" not in checkpoint:
         find_checkpoint(checkpoint)

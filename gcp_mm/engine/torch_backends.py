@@ -24,10 +24,8 @@ def reproducible_kernels(tf32: bool = False) -> Iterator[None]:
     Afterwards each switch has the value that it had. (A precision that was inherited from a more
     general one is then set by itself: PyTorch does not tell the two apart.) Through the newer
     ``fp32_precision``, because the older ``allow_tf32`` and ``torch.backends.cudnn.flags`` raise in
-    a program that has used it; inside, they may.
-
-    Args:
-        tf32: Whether products, convolutions and recurrent layers of float32 use TensorFloat-32.
+    a program that has used it; inside, they may. With ``tf32``, products, convolutions and
+    recurrent layers of float32 use TensorFloat-32.
     """
     cudnn = torch.backends.cudnn
     operators = (torch.backends.cuda.matmul, *(getattr(cudnn, name) for name in ("conv", "rnn")))

@@ -46,14 +46,7 @@ class CheckpointHook(hooks.CheckpointHook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Take over what is this run's own, and make up for a validation that was cut.
-
-        Args:
-            runner: The runner about to train.
-
-        Raises:
-            UserError: If a weight is not finite.
-        """
+        """Take over what is this run's own, and make up for a validation that was cut."""
         recorded = _take_paths(runner.message_hub)
         super().before_train(runner)
         self._saved: tuple[int, Any] | None = None
@@ -142,15 +135,7 @@ class CheckpointHook(hooks.CheckpointHook):
         self._remove_outdated(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Write the checkpoint if it is the best, and that it was validated.
-
-        Args:
-            runner: The runner.
-            metrics: The results.
-
-        Raises:
-            UserError: If ``save_best`` is none of the metrics, or a weight is not finite.
-        """
+        """Write the checkpoint if it is the best, and that it was validated."""
         if not is_training(runner):
             return
         runner.message_hub.update_info(_VALIDATED, _loop_step(runner))

@@ -38,15 +38,7 @@ class FiniteCheckHook(Hook):
     priority = "HIGH"
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse weights that are not finite, for whatever they are loaded.
-
-        Args:
-            runner: The runner that loads.
-            checkpoint: What the file holds.
-
-        Raises:
-            UserError: If a parameter or a running statistic is not finite.
-        """
+        """Refuse weights that are not finite, for whatever they are loaded."""
         check_finite(unwrapped(runner.model), weights_of(checkpoint), source_of(runner))
 
     def after_train_iter(
@@ -56,18 +48,7 @@ class FiniteCheckHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Stop in every process at the iteration in which one of them has no finite loss.
-
-        Args:
-            runner: The runner.
-            batch_idx: Number of the batch in the epoch.
-            data_batch: The batch.
-            outputs: The losses by name.
-
-        Raises:
-            UserError: If a loss is not finite; names the iteration, the learning rate and the
-                last good checkpoint.
-        """
+        """Stop in every process at the iteration in which one of them has no finite loss."""
         if not outputs or "loss" not in outputs:
             return
         loss = _number(outputs["loss"])
@@ -96,14 +77,7 @@ class FiniteCheckHook(Hook):
         )
 
     def before_val(self, runner: Runner) -> None:
-        """Check the weights before a validation during training.
-
-        Args:
-            runner: The runner.
-
-        Raises:
-            UserError: If a weight is not finite.
-        """
+        """Check the weights before a validation during training."""
         if is_training(runner):
             check_weights(runner)
 

@@ -41,44 +41,16 @@ class FeatureMapCheckHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Watch the neck in the first iteration."""
-        self._watch(runner)
-
-    def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: dict | None = None,
-    ) -> None:
-        """Warn after the first iteration, if the map had one position."""
-        self._report(data_batch)
-
-    def before_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
-    ) -> None:
         """Watch the neck in the first batch."""
-        self._watch(runner)
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: Any = None,
-    ) -> None:
-        """Warn after the first batch, if the map had one position."""
-        self._report(data_batch)
-
-    def _watch(self, runner: Runner) -> None:
         # A compiled graph would be made again for a hook that is there once.
         if self._looked or runner.cfg.get("compile"):
             return
         self._looked = True
-        model = unwrapped(runner.model)
-        neck = next(filter(_is_pooling, model.modules()), None)
+        neck = next(filter(_is_pooling, unwrapped(runner.model).modules()), None)
         if neck is not None:
             self._handle = neck.register_forward_pre_hook(self._keep)
+
+    before_test_iter = before_train_iter
 
     def _keep(self, neck: GlobalCovariancePooling, inputs: tuple) -> None:
         features = inputs[0] if isinstance(inputs[0], Tensor) else inputs[0][-1]
@@ -87,7 +59,14 @@ class FeatureMapCheckHook(Hook):
         elif features.dim() == 3:
             self._map = (features.shape[1] - neck.num_extra_tokens,)
 
-    def _report(self, data_batch: dict | None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Any = None,
+    ) -> None:
+        """Warn after the first batch, if the map had one position."""
         if self._handle is None:
             return
         self._handle.remove()
@@ -105,6 +84,8 @@ class FeatureMapCheckHook(Hook):
             logger="current",
             level=logging.WARNING,
         )
+
+    after_test_iter = after_train_iter
 
 
 def _is_pooling(module: nn.Module) -> bool:
@@ -144,13 +125,12 @@ class NumClassesCheckHook(Hook):
 
     def _check(self, runner: Runner, mode: str) -> Sequence[str] | None:
         """Compare the number of classes of a data set with the head's, and return the classes."""
-        model = unwrapped(runner.model)
         dataset = getattr(runner, f"{mode}_dataloader").dataset
         # None in the stand-in that mmpretrain's vis_scheduler trains on.
         classes = (getattr(dataset, "metainfo", None) or {}).get("classes")
         if classes is None:
             return None
-        wrong = {key: n for key, n in _numbers(model) if n != len(classes)}
+        wrong = {key: n for key, n in _numbers(unwrapped(runner.model)) if n != len(classes)}
         if not wrong:
             return classes
         shown = ", ".join(map(str, classes[:3])) + (", ..." if len(classes) > 3 else "")
@@ -209,11 +189,7 @@ class BatchSizeCheckHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Warn once if the batch differs and the learning rate is not scaled to it.
-
-        Args:
-            runner: The runner about to train.
-        """
+        """Warn once if the batch differs and the learning rate is not scaled to it."""
         settings = runner.cfg.get("auto_scale_lr") or {}
         base = settings.get("base_batch_size")
         if base is None or settings.get("enable", False):

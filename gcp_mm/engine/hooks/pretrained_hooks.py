@@ -33,15 +33,7 @@ class CheckpointCoverageHook(Hook):
     priority = "VERY_HIGH"
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare the checkpoint with the runner's model.
-
-        Args:
-            runner: The runner that loads.
-            checkpoint: What the file holds.
-
-        Raises:
-            CheckpointMismatchError: If too little of the network is covered.
-        """
+        """Compare the checkpoint with the runner's model."""
         model = unwrapped(runner.model)
         coverage = compare(model.state_dict(), weights_of(checkpoint), ADAPTED)
         source = source_of(runner)
@@ -78,15 +70,7 @@ class PretrainedCoverageHook(Hook):
         self.strict = strict
 
     def before_run(self, runner: Runner) -> None:
-        """Compare the modules of the network with the files that they name.
-
-        Args:
-            runner: The runner about to train, evaluate or test.
-
-        Raises:
-            CheckpointNotFoundError: If a file does not exist.
-            CheckpointMismatchError: If it belongs to another architecture.
-        """
+        """Compare the modules of the network with the files that they name."""
         if not is_training(runner):
             return
         model = unwrapped(runner.model)
@@ -147,29 +131,13 @@ class PretrainedRequiredHook(Hook):
     priority = "VERY_HIGH"
 
     def before_run(self, runner: Runner) -> None:
-        """Check that the run has weights to start from.
-
-        Args:
-            runner: The runner about to train, evaluate or test.
-
-        Raises:
-            UserError: If a training has none.
-        """
+        """Check that the run has weights to start from."""
         # Without its config a runner trains another network, as mmpretrain's vis_scheduler does.
         if is_training(runner) and runner.cfg.get("model"):
             check_start(runner.cfg, required=True)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare the backbone with the file before it is loaded.
-
-        Args:
-            runner: The runner that loads.
-            checkpoint: What the file holds.
-
-        Raises:
-            CheckpointMismatchError: If the file lacks a tensor of the backbone, or has another
-                shape or a further one.
-        """
+        """Compare the backbone with the file before it is loaded."""
         if not is_training(runner) or runner._resume:
             return
         model = unwrapped(runner.model)

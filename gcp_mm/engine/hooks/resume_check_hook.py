@@ -33,15 +33,7 @@ class ResumeCheckHook(Hook):
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Warn of settings that differ, and refuse other classes.
-
-        Args:
-            runner: The runner that loads.
-            checkpoint: What the file holds.
-
-        Raises:
-            UserError: If the run was trained on other classes, or on these in another order.
-        """
+        """Warn of settings that differ, and refuse other classes."""
         if not runner._resume or not is_training(runner):
             return
         meta = checkpoint.get("meta") or {}
@@ -86,11 +78,7 @@ class ResumeCheckHook(Hook):
         )
 
     def before_train(self, runner: Runner) -> None:
-        """Say that a run is finished, or that there was none to continue.
-
-        Args:
-            runner: The runner about to train.
-        """
+        """Say that a run is finished, or that there was none to continue."""
         loop = runner.train_loop
         if not runner._resume:
             return

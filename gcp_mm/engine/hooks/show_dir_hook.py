@@ -49,14 +49,7 @@ class ShowDirHook(Hook):
         self._used: dict[str, str] = {}
 
     def before_test(self, runner: Runner) -> None:
-        """Find the folder that all images lie in.
-
-        Args:
-            runner: The runner.
-
-        Raises:
-            UserError: If the drawn images would replace those of the data.
-        """
+        """Find the folder that all images lie in."""
         dataset = runner.test_dataloader.dataset
         try:
             infos = (dataset.get_data_info(index) for index in range(len(dataset)))
@@ -81,14 +74,7 @@ class ShowDirHook(Hook):
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence
     ) -> None:
-        """Draw a batch.
-
-        Args:
-            runner: The runner.
-            batch_idx: Index of the batch.
-            data_batch: What the model was given.
-            outputs: Its predictions.
-        """
+        """Draw a batch."""
         visualizer = runner.visualizer
         classifies = hasattr(visualizer, "visualize_cls")
         for index, sample in enumerate(outputs):

@@ -24,19 +24,10 @@ class ChannelsLastHook(Hook):
 
         Not earlier: random initial weights are drawn in the order of the memory, and would be
         others than without this hook.
-
-        Args:
-            runner: The runner; its model may be wrapped.
         """
         runner.model.to(memory_format=torch.channels_last)
 
-    def before_val(self, runner: Runner) -> None:
-        """Convert the weights, where a run only evaluates."""
-        runner.model.to(memory_format=torch.channels_last)
-
-    def before_test(self, runner: Runner) -> None:
-        """Convert the weights, where a run only evaluates."""
-        runner.model.to(memory_format=torch.channels_last)
+    before_val = before_test = before_train
 
 
 _LINES = 5  # of an epoch or evaluation, at least
@@ -51,21 +42,13 @@ class LogIntervalHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Set the interval for this run.
-
-        Args:
-            runner: The runner about to train.
-        """
+        """Set the interval for this run."""
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             return
         _shorten(runner, len(runner.train_dataloader), "an epoch")
 
     def before_test(self, runner: Runner) -> None:
-        """Set the interval for an evaluation.
-
-        Args:
-            runner: The runner about to test.
-        """
+        """Set the interval for an evaluation."""
         _shorten(runner, len(runner.test_dataloader), "the evaluation")
 
 
@@ -94,13 +77,7 @@ class ThroughputLogProcessor(LogProcessor):
     """
 
     def get_log_after_iter(self, runner: Runner, batch_idx: int, mode: str) -> tuple[dict, str]:
-        """Return the scalars and the line of an iteration.
-
-        Args:
-            runner: The runner.
-            batch_idx: Index of the batch in its loop.
-            mode: ``'train'``, ``'val'`` or ``'test'``.
-        """
+        """Return the scalars and the line of an iteration."""
         tag, line = super().get_log_after_iter(runner, batch_idx, mode)
         loader = getattr(runner, f"{mode}_dataloader")
         # Not loader.batch_size, which is None if the config has a batch sampler.
@@ -110,14 +87,7 @@ class ThroughputLogProcessor(LogProcessor):
     def get_log_after_epoch(
         self, runner: Runner, batch_idx: int, mode: str, with_non_scalar: bool = False
     ) -> tuple[dict, str]:
-        """Return the metrics and the line of an epoch of validation or test.
-
-        Args:
-            runner: The runner.
-            batch_idx: Index of the last batch.
-            mode: ``'val'`` or ``'test'``.
-            with_non_scalar: Whether the returned metrics have those that are no numbers.
-        """
+        """Return the metrics and the line of an epoch of validation or test."""
         tag, line = super().get_log_after_epoch(runner, batch_idx, mode, with_non_scalar)
         loader = getattr(runner, f"{mode}_dataloader")
         return self._add_throughput(tag, line, len(loader.dataset) / len(loader), mode)

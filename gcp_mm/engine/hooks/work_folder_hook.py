@@ -59,20 +59,9 @@ class WorkFolderHook(Hook):
         weakref.finalize(self, self._stack.close)
 
     def before_train(self, runner: Runner) -> None:
-        """Take the folder; of several processes the first one does.
-
-        Args:
-            runner: The runner about to train.
-
-        Raises:
-            UserError: If another training is at work in the folder; in every process.
-        """
+        """Take the folder; of several processes the first one does."""
         on_first_process(lambda: self._stack.enter_context(only_training(runner.work_dir)))
 
     def after_run(self, runner: Runner) -> None:
-        """Give the folder back.
-
-        Args:
-            runner: The runner that has trained; or evaluated, which holds nothing.
-        """
+        """Give the folder back."""
         self._stack.close()
