@@ -1,7 +1,4 @@
-"""Batches of workers where shared memory has no room: the same, by another way.
-
-What workers need, and what the machine has.
-"""
+"""What workers need, what the machine has, and the same batches by another way where it lacks."""
 
 import pickle
 import resource
@@ -16,8 +13,7 @@ from mmengine.dataset import default_collate, pseudo_collate
 from tiny_runs import forget_runs, only_error, read_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
-from gcp_mm.engine import loader_workers as batch_transfer
-from gcp_mm.engine import loader_workers as worker_limits
+from gcp_mm.engine import loader_workers
 from gcp_mm.engine.loader_workers import fit_to_shared_memory, prepare_workers, require_open_files
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.evaluation.loader import BatchBuffers
@@ -55,6 +51,8 @@ def batches_of(collate, prepared=True):
 @pytest.mark.parametrize("collate", [default_collate, pseudo_collate])
 @pytest.mark.parametrize(("free", "shared"), [(0, False), (10 * MEGABYTE, True)])
 def test_batches_are_the_same_by_either_way(monkeypatch, capfd, collate, free, shared):
+    # Of an earlier test, whose output nobody reads.
+    forget_runs()
     expected = batches_of(collate, prepared=False)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(64 * MEGABYTE, 0, free))
     found = batches_of(collate)
@@ -75,12 +73,12 @@ def test_batches_are_the_same_by_either_way(monkeypatch, capfd, collate, free, s
 )
 def test_memory_that_another_process_has_taken_meanwhile(monkeypatch, collate, replaced):
     expected = batches_of(collate, prepared=False)
-    monkeypatch.setattr(batch_transfer, "_has_room", lambda size: True)
+    monkeypatch.setattr(loader_workers, "_has_room", lambda size: True)
 
     def fail(*args, **kwargs):
         raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>")
 
-    monkeypatch.setattr(batch_transfer, replaced, fail)
+    monkeypatch.setattr(loader_workers, replaced, fail)
     found = batches_of(collate)
     assert all(x[0].equal(y[0]) for x, y in zip(found, expected, strict=True))
 
@@ -102,7 +100,7 @@ TENSORS = {
 @pytest.mark.filterwarnings("error")
 def test_tensor_by_value(name):
     tensor = TENSORS[name]
-    rebuild, arguments = batch_transfer._by_value(tensor)
+    rebuild, arguments = loader_workers._by_value(tensor)
     found = rebuild(*pickle.loads(pickle.dumps(arguments)))
     assert found.dtype == tensor.dtype and found.equal(tensor)
     # Of a tensor with gaps there is no form without them that has its strides.
@@ -122,7 +120,7 @@ def test_function_of_the_loader_is_called_as_well():
 
 
 def test_what_no_worker_can_do_without(monkeypatch, tmp_path):
-    monkeypatch.setattr(worker_limits, "SHARED", tmp_path / "shm")
+    monkeypatch.setattr(loader_workers, "SHARED", tmp_path / "shm")
     with pytest.raises(UserError, match=r"there is no .*shm .*--shm-size=1g\), or use x=0$"):
         prepare_workers(DataLoader(Squares(), num_workers=1), "x=0")
     prepare_workers(DataLoader(Squares()))
@@ -202,9 +200,7 @@ def test_training_with_too_few_open_files(call_tool, flipping, tmp_path, monkeyp
     )
 
 
-WORKER_LIMITS_MEGABYTE = 2**20
 BATCH = 128 * 224 * 224 * 3
-Usage_of_worker_limits = namedtuple("Usage", "total used free")
 
 
 @pytest.fixture
@@ -215,9 +211,7 @@ def free(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     def set_free(size):
-        monkeypatch.setattr(
-            "shutil.disk_usage", lambda path: Usage_of_worker_limits(1 << 40, 0, size)
-        )
+        monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(1 << 40, 0, size))
 
     return set_free
 
@@ -225,12 +219,12 @@ def free(monkeypatch):
 @pytest.mark.parametrize(
     ("size", "asked", "found"),
     [
-        (1024 * WORKER_LIMITS_MEGABYTE, 4, (4, 2)),
+        (1024 * MEGABYTE, 4, (4, 2)),
         # Docker's default has room for 3 of the 9 default batches.
-        (64 * WORKER_LIMITS_MEGABYTE, 4, (2, 1)),
-        (64 * WORKER_LIMITS_MEGABYTE, 1, (1, 2)),
-        (45 * WORKER_LIMITS_MEGABYTE, 4, (1, 1)),
-        (20 * WORKER_LIMITS_MEGABYTE, 4, (0, 1)),
+        (64 * MEGABYTE, 4, (2, 1)),
+        (64 * MEGABYTE, 1, (1, 2)),
+        (45 * MEGABYTE, 4, (1, 1)),
+        (20 * MEGABYTE, 4, (0, 1)),
         (0, 4, (0, 1)),
         (0, 0, (0, 2)),
     ],
@@ -243,7 +237,7 @@ def test_workers_fit_into_shared_memory(free, size, asked, found):
 
 
 def test_processes_of_a_launcher_share_it(free, monkeypatch):
-    free(256 * WORKER_LIMITS_MEGABYTE)
+    free(256 * MEGABYTE)
     assert fit_to_shared_memory(4, 2, BATCH) == (4, 2)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert fit_to_shared_memory(4, 2, BATCH) == (2, 1)
@@ -259,19 +253,19 @@ def test_processes_of_a_launcher_share_it(free, monkeypatch):
     ],
 )
 def test_tasks_of_other_nodes_do_not_count(free, monkeypatch, variables, found):
-    free(256 * WORKER_LIMITS_MEGABYTE)
+    free(256 * MEGABYTE)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert fit_to_shared_memory(4, 2, BATCH) == found
 
 
 def test_memory_without_a_limit(monkeypatch):
-    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage_of_worker_limits(0, 0, 0))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(0, 0, 0))
     assert fit_to_shared_memory(4, 2, BATCH) == (4, 2)
 
 
 def test_what_a_container_lacks_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(worker_limits, "SHARED", tmp_path / "shm")
+    monkeypatch.setattr(loader_workers, "SHARED", tmp_path / "shm")
     with pytest.raises(UserError, match=r"there is no .*shm .*--ipc=host.*--shm-size.*--workers 0"):
         fit_to_shared_memory(1, 2, BATCH)
     assert fit_to_shared_memory(0, 2, BATCH) == (0, 2)

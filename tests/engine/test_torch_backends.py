@@ -1,10 +1,4 @@
-"""Compilers that are not there are named before the training starts.
-
-Settings of PyTorch inside and after the context.
-
-They hold for the whole process, and an old one cannot be read any more once a newer one was used,
-so every program starts afresh.
-"""
+"""Compilers that are not there are named before the training starts; settings are put back."""
 
 import json
 import sysconfig
@@ -80,7 +74,7 @@ def test_nothing_to_compile(programs, cfg):
 
 
 PROGRAM = """
-import json, torch
+import json, os, sys, torch
 from torch.backends import cudnn
 from gcp_mm.engine.torch_backends import reproducible_kernels
 
@@ -98,16 +92,23 @@ def state():
     return [cudnn.enabled, cudnn.benchmark, cudnn.deterministic, precisions,
             allowed(matmul), allowed(cudnn)]
 
-{setting}
-found = [state()]
-for tf32 in (False, True):
-    try:
-        with reproducible_kernels(tf32):
+def observe():
+    found = [state()]
+    for tf32 in (False, True):
+        try:
+            with reproducible_kernels(tf32):
+                found.append(state())
+                raise KeyError
+        except KeyError:
             found.append(state())
-            raise KeyError
-    except KeyError:
-        found.append(state())
-print(json.dumps(found))
+    print(json.dumps(found), flush=True)
+
+for setting in json.loads(sys.argv[1]):
+    if os.fork() == 0:
+        exec(setting)
+        observe()
+        os._exit(0)
+    os.wait()
 """
 SETTINGS = [
     "cudnn.benchmark, cudnn.enabled = True, False",
@@ -119,11 +120,20 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_every_setting_is_replaced_and_restored(run_tool, setting):
-    process = run_tool("-c", PROGRAM.format(setting=setting))
+@pytest.fixture(scope="module")
+def observed(run_tool):
+    """Return the states by setting.
+
+    They hold for a whole process, and an old one cannot be read any more once a newer one was used.
+    """
+    process = run_tool("-c", PROGRAM, json.dumps(SETTINGS))
     assert process.returncode == 0, process.stderr
-    before, exact, after, tf32, at_last = json.loads(process.stdout)
+    return dict(zip(SETTINGS, map(json.loads, process.stdout.splitlines()), strict=True))
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_setting_is_replaced_and_restored(observed, setting):
+    before, exact, after, tf32, at_last = observed[setting]
     assert before == after == at_last
     assert exact[:4] == [before[0], False, True, ["ieee"] * 3]
     assert tf32[:4] == [before[0], False, True, ["tf32"] * 3]

@@ -1,7 +1,4 @@
-"""The warning about a learning rate that belongs to another batch size.
-
-Images that are too small for a covariance are named at the first batch.
-"""
+"""A batch of another size, images that are too small, and classes of other data are named."""
 
 import logging
 from types import SimpleNamespace
@@ -14,9 +11,12 @@ from tiny_runs import only_error
 from torch import nn
 from torch.optim import SGD
 
-from gcp_mm.engine.hooks import BatchSizeCheckHook, FeatureMapCheckHook, NumClassesCheckHook
-from gcp_mm.engine.hooks import model_checks as batch_size_check_hook
-from gcp_mm.engine.hooks import model_checks as feature_map_check_hook
+from gcp_mm.engine.hooks import (
+    BatchSizeCheckHook,
+    FeatureMapCheckHook,
+    NumClassesCheckHook,
+    model_checks,
+)
 from gcp_mm.errors import UserError
 from gcp_mm.models.classification import GlobalCovariancePooling
 
@@ -32,7 +32,7 @@ def warnings(monkeypatch):
             assert (logger, level) == ("current", logging.WARNING)
             messages.append(message)
 
-        monkeypatch.setattr(batch_size_check_hook, "print_log", record)
+        monkeypatch.setattr(model_checks, "print_log", record)
         optim_wrapper = {"optimizer": {"type": "SGD", "lr": 0.1}}
         if accumulated is not None:
             optim_wrapper["accumulative_counts"] = accumulated
@@ -110,9 +110,7 @@ class Network(nn.Module):
 @pytest.fixture
 def lines(monkeypatch):
     found = []
-    monkeypatch.setattr(
-        feature_map_check_hook, "print_log", lambda line, logger, level: found.append(line)
-    )
+    monkeypatch.setattr(model_checks, "print_log", lambda line, logger, level: found.append(line))
     return found
 
 

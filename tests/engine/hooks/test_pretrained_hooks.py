@@ -1,9 +1,4 @@
-"""A checkpoint of another network is refused before it is loaded.
-
-No backbone starts from random weights where its config names a file.
-
-Fine-tuning from anything but a whole backbone is refused, and nothing else is.
-"""
+"""Weights of another network are refused before they are loaded, and so is a start without any."""
 
 from types import SimpleNamespace
 
@@ -19,10 +14,8 @@ from gcp_mm.engine.hooks import (
     CheckpointCoverageHook,
     PretrainedCoverageHook,
     PretrainedRequiredHook,
+    pretrained_hooks,
 )
-from gcp_mm.engine.hooks import pretrained_hooks as checkpoint_coverage_hook
-from gcp_mm.engine.hooks import pretrained_hooks as pretrained_coverage_hook
-from gcp_mm.engine.hooks import pretrained_hooks as pretrained_required_hook
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
 
 
@@ -45,9 +38,7 @@ def load(monkeypatch):
 
     def run(model, weights, train=False, resume=False, name="x.pth"):
         lines = []
-        monkeypatch.setattr(
-            checkpoint_coverage_hook, "print_log", lambda line, logger: lines.append(line)
-        )
+        monkeypatch.setattr(pretrained_hooks, "print_log", lambda line, logger: lines.append(line))
         # mmengine keeps the loop's config, also where only a test runs, until training begins.
         loop = object.__new__(EpochBasedTrainLoop) if train else {"max_epochs": 1}
         runner = SimpleNamespace(model=model, _load_from=name, _train_loop=loop, _resume=resume)
@@ -198,7 +189,7 @@ def check(monkeypatch):
     def run(model, **settings):
         lines = []
         monkeypatch.setattr(
-            pretrained_coverage_hook, "print_log", lambda line, **kwargs: lines.append(line)
+            pretrained_hooks, "print_log", lambda line, **kwargs: lines.append(line)
         )
         loop = object.__new__(EpochBasedTrainLoop)
         runner = SimpleNamespace(model=model, _train_loop=loop)
@@ -256,11 +247,6 @@ def test_network_that_converts_names_is_left_to_itself(check):
     assert check(nn.ModuleDict({"backbone": DETECTION.build({**swin, "strides": (4,)})})) == []
 
 
-def network_of_pretrained_required_hook(depth=2, classes=3):
-    backbone = nn.Sequential(*[nn.Linear(4, 4) for _ in range(depth)])
-    return nn.ModuleDict({"backbone": backbone, "head": nn.Linear(4, classes)})
-
-
 def runner(model=None, train=True, resume=False, **cfg):
     # mmengine keeps the loop's config, also where only a test runs, until training begins.
     loop = object.__new__(EpochBasedTrainLoop) if train else {"max_epochs": 1}
@@ -271,12 +257,10 @@ def runner(model=None, train=True, resume=False, **cfg):
 
 
 @pytest.fixture
-def load_of_pretrained_required_hook(monkeypatch):
+def load_backbone(monkeypatch):
     """Run the hook as a runner that loads would, and return what it logs."""
     lines = []
-    monkeypatch.setattr(
-        pretrained_required_hook, "print_log", lambda line, logger: lines.append(line)
-    )
+    monkeypatch.setattr(pretrained_hooks, "print_log", lambda line, logger: lines.append(line))
 
     def run(model, weights, **how):
         # A module dictionary has no attributes for its parts, which the networks have.
@@ -296,13 +280,11 @@ def test_only_training_needs_weights():
     PretrainedRequiredHook().before_run(without_config)
 
 
-@pytest.mark.parametrize(
-    "other", [network_of_pretrained_required_hook(), network_of_pretrained_required_hook(classes=7)]
-)
-def test_whole_backbone_is_reported(load_of_pretrained_required_hook, other):
-    assert load_of_pretrained_required_hook(
-        network_of_pretrained_required_hook(), {"state_dict": other.state_dict()}
-    ) == ["loaded 4 of 4 tensors of the backbone from x.pth"]
+@pytest.mark.parametrize("other", [network(), network(classes=7)])
+def test_whole_backbone_is_reported(load_backbone, other):
+    assert load_backbone(network(), {"state_dict": other.state_dict()}) == [
+        "loaded 4 of 4 tensors of the backbone from x.pth"
+    ]
 
 
 WRONG = {
@@ -311,39 +293,30 @@ WRONG = {
         "loaded 0 of 4 .* not in the file: backbone.0.weight",
     ),
     "less deep": (
-        network_of_pretrained_required_hook(depth=1).state_dict(),
+        network(depth=1).state_dict(),
         "loaded 2 of 4 .*: backbone.1.weight",
     ),
     "deeper": (
-        network_of_pretrained_required_hook(depth=3).state_dict(),
+        network(depth=3).state_dict(),
         "loaded 4 of 4 .* only in the file: backbone.2",
     ),
     "other shape": (
-        {**network_of_pretrained_required_hook().state_dict(), "backbone.1.bias": torch.zeros(5)},
+        {**network().state_dict(), "backbone.1.bias": torch.zeros(5)},
         r"loaded 3 of 4 .* backbone.1.bias \(\(4,\), \(5,\)\)",
     ),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_anything_else_is_refused_with_names(load_of_pretrained_required_hook, case):
+def test_anything_else_is_refused_with_names(load_backbone, case):
     weights, named = WRONG[case]
     with pytest.raises(CheckpointMismatchError, match=named) as caught:
-        load_of_pretrained_required_hook(
-            network_of_pretrained_required_hook(), {"state_dict": weights}
-        )
+        load_backbone(network(), {"state_dict": weights})
     message = str(caught.value)
     assert message.startswith("x.pth does not hold the Sequential that this config fine-tunes")
     assert "tools/convert_checkpoint.py SRC DST" in message
 
 
 @pytest.mark.parametrize("how", [dict(train=False), dict(resume=True)])
-def test_evaluation_and_resuming_are_left_to_the_coverage_hook(
-    load_of_pretrained_required_hook, how
-):
-    assert (
-        load_of_pretrained_required_hook(
-            network_of_pretrained_required_hook(), {"state_dict": {}}, **how
-        )
-        == []
-    )
+def test_evaluation_and_resuming_are_left_to_the_coverage_hook(load_backbone, how):
+    assert load_backbone(network(), {"state_dict": {}}, **how) == []
