@@ -35,21 +35,19 @@ _MARGIN = 2 * 2**20
 _FILES_OF_WORKER, _FILES = 12, 24
 
 
-def free_shared_memory() -> int | None:
-    """Return the free bytes of shared memory; None without a limit, as with size=0 of tmpfs."""
-    usage = shutil.disk_usage(SHARED)
-    return usage.free if usage.total else None
-
-
 def require_shared_memory(no_workers: str = NO_WORKERS) -> int | None:
-    """Make sure that there is shared memory: the locks of the workers' queues are in it."""
+    """Return the free bytes of shared memory, in which the locks of the workers' queues are.
+
+    None without a limit, as with the option size=0 of tmpfs.
+    """
     try:
-        return free_shared_memory()
+        usage = shutil.disk_usage(SHARED)
     except OSError as error:
         raise UserError(
             f"workers hand their images over in shared memory, and there is no {SHARED} "
             f"({error.strerror}): {MORE}, or use {no_workers}"
         ) from error
+    return usage.free if usage.total else None
 
 
 def fit_to_shared_memory(workers: int, ahead: int, size: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -78,11 +78,7 @@ def check_annotations(cfg: Config) -> None:
             name = _mmdet_name(part.get("type"))
             if name in _CHECKED:
                 part["type"] = _CHECKED[name]
-    hooks = list(cfg.get("custom_hooks") or [])
-    for name in ("gcp_mm.NumClassesCheckHook", "gcp_mm.CocoCheckHook"):
-        if all(name_of(hook) != name.removeprefix("gcp_mm.") for hook in hooks):
-            hooks.append(dict(type=name))
-    cfg.custom_hooks = hooks
+    _add_missing(cfg, (dict(type="gcp_mm.NumClassesCheckHook"), dict(type="gcp_mm.CocoCheckHook")))
 
 
 def _mmdet_name(kind: object) -> str:
@@ -261,10 +257,7 @@ def add_hooks(cfg: Config, training: bool) -> None:
 
     What the config has already stays as it is, and so does a checkpoint hook of another kind.
     """
-    hooks = list(cfg.get("custom_hooks") or [])
-    present = {name_of(hook) for hook in hooks}
-    wanted = (*_EVERY_RUN, *(_TRAINING if training else ()))
-    cfg.custom_hooks = hooks + [dict(hook) for hook in wanted if name_of(hook) not in present]
+    _add_missing(cfg, (*_EVERY_RUN, *(_TRAINING if training else ())))
     # Without an entry mmengine's runner takes its own; None leaves it out.
     if cfg.get("default_hooks") is None:
         cfg.default_hooks = {}
@@ -274,6 +267,13 @@ def add_hooks(cfg: Config, training: bool) -> None:
         checkpoint["type"] = "gcp_mm.CheckpointHook"
         if checkpoint.get("out_dir") is None and checkpoint.get("file_client_args") is None:
             checkpoint.setdefault("backend_args", dict(backend="gcp_mm_atomic"))
+
+
+def _add_missing(cfg: Config, wanted: Sequence[dict]) -> None:
+    """Add hooks of which a config has none of their class."""
+    hooks = list(cfg.get("custom_hooks") or [])
+    present = {name_of(hook) for hook in hooks}
+    cfg.custom_hooks = hooks + [dict(hook) for hook in wanted if name_of(hook) not in present]
 
 
 def _is_mmengines(kind: object) -> bool:
