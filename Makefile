@@ -8,10 +8,10 @@ python := $(venv)/bin/python
 uv = $(shell command -v uv || echo .cache/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bundle demo test trials lint bench lock clean distclean
+.PHONY: help install bundle demo test test-quick trials lint bench lock clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## put the tested stack and the project into .venv (options: requirements/install.sh --help)
 	@bash requirements/install.sh $(if $(CHECK),--check-only)
@@ -22,8 +22,14 @@ bundle: ## fill BUNDLE=folder for make install OFFLINE=folder on a machine witho
 demo: install ## train a GCP classifier, then Mask R-CNN from it, on data made here
 	$(python) tools/demo.py
 
-test: install ## run the tests
-	$(python) -m pytest
+# Idle workers steal tests from the end of the others' queues. See tests/suite.py for their number.
+pytest = $(python) -m pytest -n auto --dist worksteal
+
+test: install ## run all tests, a worker on each core (10 minutes on two), and name the slowest
+	$(pytest) --durations=20
+
+test-quick: install ## run the tests that neither start processes nor train (90 seconds)
+	$(pytest) -q -m "not process and not training"
 
 trials: install ## 15 minutes of hostile files, kills and faults (SEED=0 chooses the cases)
 	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(python) -W ignore tests/trials --seed $(or $(SEED),0)

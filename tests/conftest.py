@@ -13,7 +13,18 @@ import pytest
 import torch
 from PIL import Image
 from shared_folder import NO_SHARED, REPO, SHARED
+from suite import (
+    pytest_collection_modifyitems,
+    pytest_runtest_protocol,
+    pytest_xdist_auto_num_workers,
+)
 from tiny_runs import CLASSIFIER, forget_runs, write_config
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_runtest_protocol",
+    "pytest_xdist_auto_num_workers",
+]
 
 
 def pytest_configure():
