@@ -1,17 +1,19 @@
-"""How the suite is run: how many workers, and which tests are the quick ones.
+"""How the suite is run: how many workers, which tests are the quick ones, what is read once.
 
 A test is marked ``process`` if it, a fixture that it uses, or a helper of these names subprocess or
 multiprocessing. There is no list to keep: a test without the mark that starts a program fails.
 """
 
+import functools
 import inspect
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 
 import pytest
+import wrapt
 
 # Of a worker that has imported the whole stack, and of the processes that its tests start.
 WORKER_BYTES = 3 * 2**30
@@ -96,3 +98,26 @@ def _refuse_unmarked(event: str, arguments: tuple) -> None:
 
 
 sys.addaudithook(_refuse_unmarked)
+
+
+def _read_metafiles_once(module: ModuleType) -> None:
+    """Let mmengine.config.utils read a metafile again only if it has changed.
+
+    It reads all those of a package, about a hundred, for each ``package::config``.
+    """
+    load = module.load
+
+    @functools.cache
+    def load_version(path: str, changed: int) -> object:
+        return load(path)
+
+    module.load = lambda path: load_version(path, Path(path).stat().st_mtime_ns)
+
+
+def _ask_once_for_packages(module: ModuleType) -> None:
+    """Let mmengine.config.config, which lists all distributions anew, ask for a package once."""
+    module.is_installed = functools.cache(module.is_installed)
+
+
+wrapt.register_post_import_hook(_read_metafiles_once, "mmengine.config.utils")
+wrapt.register_post_import_hook(_ask_once_for_packages, "mmengine.config.config")

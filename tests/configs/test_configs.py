@@ -47,6 +47,46 @@ def build(cfg):
     return model
 
 
+@pytest.fixture(scope="module")
+def predict():
+    """Return a function that gives what the network of a config predicts; each is built once."""
+    found = {}
+
+    def prediction(cfg):
+        # Schedules and data differ between configs of one network, the way to the weights too.
+        model = {**cfg.model.to_dict(), "backbone": {**cfg.model.backbone, "init_cfg": None}}
+        key = repr((cfg.default_scope, model, cfg.get("data_preprocessor")))
+        if key not in found:
+            found[key] = run(cfg)
+        return found[key]
+
+    return prediction
+
+
+def run(cfg):
+    """Return the prediction of a config's network, with random weights, for a random image."""
+    if cfg.default_scope == "mmdet":
+        # An untrained network gives every class about the same, small, score.
+        cfg.model.test_cfg.rcnn.score_thr = 0.0
+        cfg.model.test_cfg.rpn.max_per_img = 10
+    model = build(cfg)
+    # Swin needs at least one window of 7 x 7 patches in every stage.
+    size = (224, 224) if cfg.model.backbone.type == "SwinTransformer" else (64, 96)
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (3, *size), np.uint8))
+    if cfg.default_scope == "mmpretrain":
+        from mmpretrain.structures import DataSample
+
+        (sample,) = model.test_step({"inputs": [image], "data_samples": [DataSample()]})
+        return sample
+    from mmdet.structures import DetDataSample
+
+    meta = dict(img_shape=(64, 96), ori_shape=(64, 96), scale_factor=(1.0, 1.0), img_id=0)
+    data = pseudo_collate([dict(inputs=image, data_samples=DetDataSample(metainfo=meta))])
+    with torch.no_grad():
+        (sample,) = model.test_step(data)
+    return sample
+
+
 @pytest.fixture(autouse=True)
 def restore_scope():
     before = dict(DefaultScope._instance_dict)
@@ -62,29 +102,13 @@ def test_every_published_row_has_a_config_and_no_config_has_none():
 
 
 @pytest.mark.parametrize("name", LEAVES)
-def test_config_builds_and_predicts(name):
+def test_config_builds_and_predicts(predict, name):
     cfg = load(name)
-    if cfg.default_scope == "mmdet":
-        # An untrained network gives every class about the same, small, score.
-        cfg.model.test_cfg.rcnn.score_thr = 0.0
-        cfg.model.test_cfg.rpn.max_per_img = 10
-    model = build(cfg)
-    # Swin needs at least one window of 7 x 7 patches in every stage.
-    size = (224, 224) if cfg.model.backbone.type == "SwinTransformer" else (64, 96)
-    image = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (3, *size), np.uint8))
+    sample = predict(cfg)
     if cfg.default_scope == "mmpretrain":
-        from mmpretrain.structures import DataSample
-
-        (sample,) = model.test_step({"inputs": [image], "data_samples": [DataSample()]})
         assert sample.pred_score.shape == (cfg.model.head.num_classes,)
         assert sample.pred_score.sum().item() == pytest.approx(1, abs=1e-5)
         return
-    from mmdet.structures import DetDataSample
-
-    meta = dict(img_shape=(64, 96), ori_shape=(64, 96), scale_factor=(1.0, 1.0), img_id=0)
-    data = pseudo_collate([dict(inputs=image, data_samples=DetDataSample(metainfo=meta))])
-    with torch.no_grad():
-        (sample,) = model.test_step(data)
     predictions = sample.pred_instances
     assert len(predictions) > 0
     assert torch.isfinite(predictions.bboxes).all()
