@@ -1,7 +1,8 @@
 """How the suite is run: how many workers, which tests are the quick ones, what is read once.
 
 A test is marked ``process`` if it, a fixture that it uses, or a helper of these names subprocess or
-multiprocessing. There is no list to keep: a test without the mark that starts a program fails.
+multiprocessing, and ``training`` if one of them names the function, the class or the tool that
+trains. There is no list to keep: a test that starts a program or trains without its mark fails.
 """
 
 import functools
@@ -17,6 +18,8 @@ import wrapt
 
 # Of a worker that has imported the whole stack, and of the processes that its tests start.
 WORKER_BYTES = 3 * 2**30
+TRAINING = (("gcp_mm.engine.runner", "train"), ("mmengine.runner.runner", "Runner"))
+TRAINING_TOOL = "tools/train.py"
 STARTING = ("subprocess", "multiprocessing", "torch.multiprocessing")
 FOREIGN = ("gcp_mm", "torch", "mm", "numpy", "_pytest", "pytest", "builtins")
 # What libraries ask for versions (mmengine's environment, torch's compiler): no part of a test.
@@ -39,44 +42,49 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min(cores, available // WORKER_BYTES))
 
 
-def _names(code: CodeType) -> set[str]:
-    """Return the names that code and the functions inside it look up."""
-    inner = (_names(part) for part in code.co_consts if isinstance(part, CodeType))
-    return set(code.co_names).union(*inner)
-
-
-def _reaches_processes(function: FunctionType, seen: set) -> bool:
-    """Whether a function names a module that starts processes, or a function that does."""
+def _mentioned(function: FunctionType, seen: set) -> Iterator[object]:
+    """Generate what a function, and the helpers of the tests that it names, look up or spell."""
     if function in seen:
-        return False
+        return
     seen.add(function)
-    for name in _names(function.__code__):
-        value = function.__globals__.get(name)
-        if getattr(value, "__name__", None) in STARTING:
-            return True
-        # Of the tests, and not of what they test.
-        if not str(getattr(value, "__module__", "gcp_mm")).startswith(FOREIGN):
+    codes = [function.__code__]
+    for code in codes:  # with the functions inside it, which are found on the way
+        codes += [part for part in code.co_consts if isinstance(part, CodeType)]
+        for part in code.co_consts:
+            yield from part if isinstance(part, tuple) else [part]
+        for name in code.co_names:
+            value = function.__globals__.get(name)
+            yield value
+            if str(getattr(value, "__module__", "gcp_mm")).startswith(FOREIGN):
+                continue
             members = vars(value).values() if isinstance(value, type) else [value]
-            functions = (inspect.unwrap(member) for member in members if callable(member))
-            if any(_reaches_processes(one, seen) for one in functions if inspect.isfunction(one)):
-                return True
-    return False
+            helpers = (inspect.unwrap(member) for member in members if callable(member))
+            for helper in filter(inspect.isfunction, helpers):
+                yield from _mentioned(helper, seen)
 
 
-def _starts_processes(item: pytest.Function) -> bool:
-    """Whether a test or a fixture in its closure reaches a module that starts processes."""
+def _kinds(item: pytest.Function) -> Iterator[str]:
+    """Generate the marks of a test, from what it and the fixtures in its closure mention."""
     fixtures = item._fixtureinfo.name2fixturedefs.values()
     functions = [item.function, *(fixture.func for found in fixtures for fixture in found)]
     seen: set = set()
-    return any(_reaches_processes(one, seen) for one in functions if inspect.isfunction(one))
+    for function in filter(inspect.isfunction, functions):
+        for value in _mentioned(function, seen):
+            if inspect.ismodule(value) and value.__name__ in STARTING:
+                yield "process"
+            elif isinstance(value, str) and value == TRAINING_TOOL:
+                yield "training"
+            elif (getattr(value, "__module__", ""), getattr(value, "__name__", "")) in TRAINING:
+                yield "training"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start processes."""
+    """Mark the tests that start processes and those that train."""
     for item in items:
-        if isinstance(item, pytest.Function) and _starts_processes(item):
-            item.add_marker(pytest.mark.process)
+        if isinstance(item, pytest.Function):
+            for kind in set(_kinds(item)):
+                item.add_marker(kind)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -88,16 +96,34 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     return result
 
 
-def _refuse_unmarked(event: str, arguments: tuple) -> None:
-    """Fail a test that starts a program and has no mark, as an audit hook."""
-    if event != "subprocess.Popen" or not _current:
-        return
-    program = Path(str(arguments[0] or arguments[1][0])).name
-    if program not in ASKED_FOR_VERSIONS and not _current[0].get_closest_marker("process"):
-        raise AssertionError(f"{program} is started by a test without mark (see tests/suite.py)")
+def _require(kind: str, what: str) -> None:
+    """Fail a test that does what it has no mark for."""
+    if _current and not any(map(_current[0].get_closest_marker, {kind, "process"})):
+        raise AssertionError(f"{what} in a test that is not marked {kind!r} (see tests/suite.py)")
 
 
-sys.addaudithook(_refuse_unmarked)
+def _watch(event: str, arguments: tuple) -> None:
+    """Look at each program that is started, as an audit hook."""
+    if event == "subprocess.Popen":
+        program = Path(str(arguments[0] or arguments[1][0])).name
+        if program not in ASKED_FOR_VERSIONS:
+            _require("process", f"{program} is started")
+
+
+def _watch_training(module: ModuleType) -> None:
+    """Look at each training of mmengine."""
+    train = module.Runner.train
+
+    @functools.wraps(train)
+    def watched(self: object) -> object:
+        _require("training", "a network is trained")
+        return train(self)
+
+    module.Runner.train = watched
+
+
+sys.addaudithook(_watch)
+wrapt.register_post_import_hook(_watch_training, "mmengine.runner.runner")
 
 
 def _read_metafiles_once(module: ModuleType) -> None:
