@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from shared_folder import NO_SHARED, REPO, SHARED
 from suite import (
+    made_once,
     pytest_collection_modifyitems,
     pytest_runtest_protocol,
     pytest_xdist_auto_num_workers,
@@ -165,17 +166,22 @@ def call_tool(monkeypatch, capfd) -> Callable[..., tuple[int, str, str]]:
 @pytest.fixture(scope="session")
 def class_folders(tmp_path_factory) -> Path:
     """Three classes of random images, 32 x 32: train has 16 of them, val 7."""
-    root = tmp_path_factory.mktemp("class_folders")
-    rng = np.random.default_rng(0)
-    for split, number in (("train", 16), ("val", 7)):
-        for index in range(number):
-            label = index % 3
-            # Classes differ in brightness, so that there is something to learn.
-            pixels = rng.integers(80 * label, 80 * label + 96, (32, 32, 3), dtype=np.uint8)
-            path = root / split / f"class_{label}" / f"{index:02}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
-    return root
+
+    def write():
+        root = tmp_path_factory.mktemp("class_folders")
+        rng = np.random.default_rng(0)
+        for split, number in (("train", 16), ("val", 7)):
+            for index in range(number):
+                label = index % 3
+                # Classes differ in brightness, so that there is something to learn.
+                pixels = rng.integers(80 * label, 80 * label + 96, (32, 32, 3), dtype=np.uint8)
+                path = root / split / f"class_{label}" / f"{index:02}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path)
+        write_config(root / "tiny_gcp.py", CLASSIFIER, repo=REPO, data=root)
+        return root
+
+    return made_once(tmp_path_factory, "class_folders", write)
 
 
 @pytest.fixture(scope="session")
@@ -190,17 +196,20 @@ def scenes(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def classifier(class_folders) -> Path:
     """Return the config of a small GCP classifier."""
-    path = class_folders / "tiny_gcp.py"
-    return write_config(path, CLASSIFIER, repo=REPO, data=class_folders)
+    return class_folders / "tiny_gcp.py"
 
 
 @pytest.fixture(scope="session")
 def trained(run_tool, classifier, tmp_path_factory):
     """Return the work folder and the process of training the classifier without interruption."""
-    work_dir = tmp_path_factory.mktemp("trained")
-    process = run_tool("tools/train.py", classifier, "--work-dir", work_dir)
-    assert process.returncode == 0, process.stderr
-    return work_dir, process
+
+    def train():
+        work_dir = tmp_path_factory.mktemp("trained")
+        process = run_tool("tools/train.py", classifier, "--work-dir", work_dir)
+        assert process.returncode == 0, process.stderr
+        return work_dir, process
+
+    return made_once(tmp_path_factory, "trained", train)
 
 
 def pytest_generate_tests(metafunc):

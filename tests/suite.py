@@ -2,16 +2,20 @@
 
 A test is marked ``process`` if it, a fixture that it uses, or a helper of these names subprocess or
 multiprocessing, and ``training`` if one of them names the function, the class or the tool that
-trains. There is no list to keep: a test that starts a program or trains without its mark fails.
+trains. There is no list to keep: a test that starts a program or trains without its mark fails, and
+where the code does not show it the mark is written down.
 """
 
+import fcntl
 import functools
 import inspect
 import os
+import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
+from typing import TypeVar
 
 import pytest
 import wrapt
@@ -23,8 +27,9 @@ TRAINING_TOOL = "tools/train.py"
 STARTING = ("subprocess", "multiprocessing", "torch.multiprocessing")
 FOREIGN = ("gcp_mm", "torch", "mm", "numpy", "_pytest", "pytest", "builtins")
 # What libraries ask for versions (mmengine's environment, torch's compiler): no part of a test.
-ASKED_FOR_VERSIONS = ("gcc", "g++", "c++", "cc", "git", "ldconfig", "nvcc", "uname", "which")
+ASKED_FOR_VERSIONS = ("sh", "gcc", "g++", "c++", "cc", "git", "ldconfig", "nvcc", "uname", "which")
 _current: list[pytest.Item] = []
+Made = TypeVar("Made")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -40,6 +45,19 @@ def pytest_xdist_auto_num_workers() -> int:
     sizes = dict(line.split(":") for line in meminfo.read_text().splitlines())
     available = int(sizes["MemAvailable"].split()[0]) * 1024
     return max(1, min(cores, available // WORKER_BYTES))
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[], Made]) -> Made:
+    """Return what a function makes, usually files: the first worker of a session calls it."""
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    result = folder / f"{name}.pickle"
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not result.exists():
+            result.write_bytes(pickle.dumps(make()))
+    return pickle.loads(result.read_bytes())
 
 
 def _mentioned(function: FunctionType, seen: set) -> Iterator[object]:

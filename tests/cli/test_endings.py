@@ -16,6 +16,7 @@ from gcp_mm.cli import main as program
 from gcp_mm.engine.config import load_config
 from gcp_mm.landscape import curvature as spectrum
 
+pytestmark = pytest.mark.training
 __all__ = ["checkpoint", "clean", "config", "network", "tree_c"]
 
 ROW = "shufflenetv2_gap_lrnorm"

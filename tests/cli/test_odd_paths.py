@@ -70,6 +70,7 @@ def test_train_test_and_compare(call_tool, net, monkeypatch):
     assert (work / "epoch_2.pth").is_file()
 
 
+@pytest.mark.training
 def test_landscape(call_tool, net, repo):
     pytest.importorskip("curvlinops", reason="the extra gcp_mm[landscape] is not installed")
     config, _, folder = net

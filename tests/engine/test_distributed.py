@@ -182,6 +182,7 @@ def test_step_counts_where_it_has_fewer_processes_than_the_job(step):
     assert export_slurm() == 2
 
 
+@pytest.mark.process
 def test_first_of_several_nodes(step, tmp_path, monkeypatch):
     (tmp_path / "scontrol").write_text(
         '#!/bin/sh\n[ "$*" = "show hostnames node[07-08]" ] && printf "node07\\nnode08\\n"\n'

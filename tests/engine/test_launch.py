@@ -21,6 +21,7 @@ def handlers():
         signal.signal(number, handler)
 
 
+@pytest.mark.process
 @pytest.mark.filterwarnings("ignore:Unable to enable fault handler")
 @pytest.mark.parametrize(
     ("end", "code", "message"),
@@ -50,6 +51,7 @@ def test_arguments_come_from_the_command_line(monkeypatch, capsys):
     assert "--nproc" in capsys.readouterr().out
 
 
+@pytest.mark.process
 @pytest.mark.filterwarnings("ignore:Unable to enable fault handler")
 @pytest.mark.parametrize("visible", [None, ""])
 def test_no_worker_starts_beside_a_gpu_that_torch_cannot_use(

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from tiny_runs import free_port
 
 from robustness.conftest import SIZE
 
@@ -56,7 +55,6 @@ def test_two_processes_count_like_one(one, run_tool, asked, tmp_path, dataset):
     out = tmp_path / "two.json"
     process = run_tool(
         *("bash", "tools/dist_test_robustness.sh", config, checkpoint, 2, *options, "--out", out),
-        PORT=str(free_port()),
     )
     assert process.returncode == 0, process.stderr
     alone = one(dataset)

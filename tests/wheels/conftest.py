@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mim_packages import mim_source
+from suite import made_once
 
 # What a source archive is made of; the rest of a working copy are data, results and caches.
 FOLDERS = ("benchmarks", "configs", "docs", "gcp_mm", "requirements", "tests", "tools")
@@ -27,20 +28,24 @@ def below(root: Path, *folders: str, suffix: str = "") -> set[str]:
 @pytest.fixture(scope="session")
 def sdist(run_tool, repo, tmp_path_factory):
     """Build the source archive from a copy of the tree."""
-    folder = tmp_path_factory.mktemp("sdist")
-    tree = folder / "tree"
-    tree.mkdir()
-    skip = shutil.ignore_patterns("__pycache__", ".mim")
-    for name in FOLDERS:
-        shutil.copytree(repo / name, tree / name, ignore=skip)
-    for path in repo.iterdir():
-        if path.is_file():
-            shutil.copy(path, tree)
-    code = f"from setuptools.build_meta import build_sdist; build_sdist({str(folder)!r})"
-    process = run_tool("-c", code, cwd=tree)
-    assert process.returncode == 0, process.stdout + process.stderr
-    (path,) = folder.glob("*.tar.gz")
-    return path
+
+    def build():
+        folder = tmp_path_factory.mktemp("sdist")
+        tree = folder / "tree"
+        tree.mkdir()
+        skip = shutil.ignore_patterns("__pycache__", ".mim")
+        for name in FOLDERS:
+            shutil.copytree(repo / name, tree / name, ignore=skip)
+        for path in repo.iterdir():
+            if path.is_file():
+                shutil.copy(path, tree)
+        code = f"from setuptools.build_meta import build_sdist; build_sdist({str(folder)!r})"
+        process = run_tool("-c", code, cwd=tree)
+        assert process.returncode == 0, process.stdout + process.stderr
+        (path,) = folder.glob("*.tar.gz")
+        return path
+
+    return made_once(tmp_path_factory, "sdist", build)
 
 
 @pytest.fixture(scope="session")
@@ -63,9 +68,9 @@ def build_wheel(sdist, run_tool, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def wheel_file(build_wheel):
+def wheel_file(build_wheel, tmp_path_factory):
     """Build the wheel."""
-    return build_wheel()
+    return made_once(tmp_path_factory, "wheel", build_wheel)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tiny_runs import free_port, write_config
+from tiny_runs import write_config
 
 from gcp_mm.landscape.records import read_records
 
@@ -27,7 +27,7 @@ def runs(run_tool, smooth_classifier, tmp_path_factory):
         ("two", ("bash", "tools/dist_train.sh", config, 2)),
     ):
         options = ("--cfg-options", "train_dataloader.batch_size=2") if name == "two" else ()
-        process = run_tool(*command, "--work-dir", folder / name, *options, PORT=str(free_port()))
+        process = run_tool(*command, "--work-dir", folder / name, *options)
         assert process.returncode == 0, process.stderr
         found.append(read_records(folder / name / "landscape.jsonl"))
     return found

@@ -69,6 +69,7 @@ def test_first_process_of_a_launcher_holds_it_for_all(tmp_path, monkeypatch, lau
             pass
 
 
+@pytest.mark.training
 def test_training_by_the_tool_of_mmpretrain_stops_too(call_tool, classifier, tmp_path):
     """``mim train`` starts it; the config alone brings the lock."""
     tool = upstream_tool("mmpretrain", "train.py")
