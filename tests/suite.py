@@ -2,8 +2,8 @@
 
 A test is marked ``process`` if it, a fixture that it uses, or a helper of these names subprocess or
 multiprocessing, and ``training`` if one of them names the function, the class or the tool that
-trains. There is no list to keep: a test that starts a program or trains without its mark fails, and
-where the code does not show it the mark is written down.
+trains. There is no list to keep: where these are left out, a test that starts a program or trains
+fails; if the code does not show it, the mark is written down.
 """
 
 import fcntl
@@ -107,8 +107,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Know which test it is that starts a program."""
-    _current.append(item)
+    """Know which test it is that starts a program, where these are left out."""
+    if item.config.option.markexpr:
+        _current.append(item)
     result = yield
     _current.clear()
     return result

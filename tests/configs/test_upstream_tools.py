@@ -55,6 +55,7 @@ def test_browse_detection(use, detector, tmp_path):
     assert len(list(tmp_path.rglob("*.*"))) == 4
 
 
+@pytest.mark.training
 def test_flops_and_schedule_of_a_classifier(use, classifier, tmp_path):
     said = use("mmpretrain", "analysis_tools/get_flops.py", classifier, "--shape", "32")
     assert "Flops" in said
