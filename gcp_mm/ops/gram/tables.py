@@ -73,14 +73,14 @@ def _places(size: int, device: torch.device) -> Tensor:
     return torch.maximum(places, places.T).flatten()
 
 
-def _gather(source: Tensor, index: Tensor, out: Tensor | None = None) -> Tensor:
+def _gather(source: Tensor, index: Tensor) -> Tensor:
     # Half the time of index_select here: the elements of a sample are read one after the other.
-    return torch.gather(source, 1, index.expand(len(source), -1), out=out)
+    return torch.gather(source, 1, index.expand(len(source), -1))
 
 
-def triangle(matrix: Tensor, out: Tensor | None = None) -> Tensor:
+def triangle(matrix: Tensor) -> Tensor:
     """Read the upper triangles (B, C (C + 1) / 2) of matrices (B, C, C), as ``triu_vec`` does."""
-    return _gather(matrix.flatten(1), _elements(matrix.shape[-1], matrix.device), out)
+    return _gather(matrix.flatten(1), _elements(matrix.shape[-1], matrix.device))
 
 
 def symmetric_from_triangle(vector: Tensor, size: int) -> Tensor:

@@ -13,7 +13,7 @@ What does not fit is refused first: a kernel would read outside its tensors inst
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from math import gcd
@@ -118,28 +118,34 @@ def _on_device_of(x: Tensor) -> AbstractContextManager:
 
 
 def launch(
-    kernel: Any,
-    num_programs: int,
+    kernel: str,
     tensors: Sequence[Tensor],
     arguments: Sequence[Any],
-    tile: Tile,
+    size: int,
+    num_blocks: Callable[[Tile], int],
     **constants: Any,
 ) -> None:
-    """Start ``num_programs`` instances of a kernel on the device of its tensors.
+    """Start a kernel for tensors (B, rows, columns) of one dtype, on their device.
 
-    The kernel, a function under ``triton.jit``, takes each tensor (B, rows, columns) followed by
-    its :class:`Layout`, then ``arguments``, then constants by name: these and ``ALIGN``, ``BLOCK``
-    and ``BLOCK_K``. A tensor that has neither contiguous rows nor contiguous columns is copied.
+    The kernel, a function of ``kernels``, takes each tensor followed by its :class:`Layout`, then
+    ``arguments``, then constants by name: these, ``INPUT_PRECISION``, ``ALIGN``, ``BLOCK`` and
+    ``BLOCK_K``. A tensor that has neither contiguous rows nor contiguous columns is copied.
+    ``size`` is the larger output dimension, and ``num_blocks`` counts the blocks of a sample.
     """
+    from gcp_mm.ops.triton_kernels import kernels
+
     tensors = [x if has_contiguous_lines(x) else x.contiguous() for x in tensors]
+    precision = input_precision(tensors[0].dtype)
+    tile = tile_for(size, tensors[0].dtype, precision)
     align, found = layouts(*(x.stride() for x in tensors))
     matrices: list[Any] = []
     for tensor, layout in zip(tensors, found, strict=True):
         matrices += (tensor, *layout)
     with _on_device_of(tensors[0]):
-        kernel[(num_programs,)](
+        getattr(kernels, kernel)[(len(tensors[0]) * num_blocks(tile),)](
             *matrices,
             *arguments,
+            INPUT_PRECISION=precision,
             ALIGN=align,
             BLOCK=tile.block,
             BLOCK_K=tile.block_k,

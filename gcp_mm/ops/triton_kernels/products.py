@@ -31,10 +31,8 @@ from gcp_mm.ops.triton_kernels.launch import (
     check_same_dtype,
     check_tensor,
     has_contiguous_lines,
-    input_precision,
     launch,
     split_size,
-    tile_for,
 )
 from gcp_mm.ops.triu_vec import triangle_size, triu_vec
 
@@ -45,19 +43,14 @@ def plain_packed_product(left: Tensor, right: Tensor, scale: Tensor, dtype: torc
 
 
 def _run_packed_product(left: Tensor, right: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-    from gcp_mm.ops.triton_kernels.kernels import packed_product_kernel
-
     batch, channels, positions = left.shape
     out = torch.empty((batch, triangle_size(channels)), dtype=dtype, device=left.device)
-    precision = input_precision(left.dtype)
-    tile = tile_for(channels, left.dtype, precision)
     launch(
-        packed_product_kernel,
-        batch * tile.num_upper_blocks(channels),
+        "packed_product_kernel",
         (left, right),
         (scale.contiguous(), out, *split_size(channels), *split_size(positions)),
-        tile,
-        INPUT_PRECISION=precision,
+        channels,
+        lambda tile: tile.num_upper_blocks(channels),
     )
     return out
 
@@ -85,15 +78,10 @@ def plain_packed_symmetric_matmul(right: Tensor, packed_grad: Tensor, scale: Ten
 
 
 def _run_packed_symmetric_matmul(right: Tensor, packed_grad: Tensor, scale: Tensor) -> Tensor:
-    from gcp_mm.ops.triton_kernels.kernels import packed_symmetric_matmul_kernel
-
-    batch, channels, positions = right.shape
-    out = torch.empty((batch, channels, positions), dtype=right.dtype, device=right.device)
-    precision = input_precision(right.dtype)
-    tile = tile_for(max(channels, positions), right.dtype, precision)
+    _, channels, positions = right.shape
+    out = torch.empty(right.shape, dtype=right.dtype, device=right.device)
     launch(
-        packed_symmetric_matmul_kernel,
-        batch * tile.num_blocks(channels) * tile.num_blocks(positions),
+        "packed_symmetric_matmul_kernel",
         (right, out),
         (
             packed_grad.contiguous(),
@@ -101,8 +89,8 @@ def _run_packed_symmetric_matmul(right: Tensor, packed_grad: Tensor, scale: Tens
             *split_size(channels),
             *split_size(positions),
         ),
-        tile,
-        INPUT_PRECISION=precision,
+        max(channels, positions),
+        lambda tile: tile.num_blocks(channels) * tile.num_blocks(positions),
     )
     return out
 
@@ -132,21 +120,16 @@ def plain_symmetric_baddbmm(
 def _run_symmetric_baddbmm(
     c: Tensor, a: Tensor, b: Tensor, beta: float, alpha: float, out: Tensor | None
 ) -> Tensor:
-    from gcp_mm.ops.triton_kernels.kernels import symmetric_baddbmm_kernel
-
-    batch, size, _ = c.shape
+    size = c.shape[-1]
     if out is None:
-        out = torch.empty((batch, size, size), dtype=c.dtype, device=c.device)
-    precision = input_precision(a.dtype)
-    tile = tile_for(size, a.dtype, precision)
+        out = torch.empty(c.shape, dtype=c.dtype, device=c.device)
     launch(
-        symmetric_baddbmm_kernel,
-        batch * tile.num_upper_blocks(size),
+        "symmetric_baddbmm_kernel",
         (c, a, b, out),
         (float(beta), float(alpha), *split_size(size), *split_size(a.shape[-1])),
-        tile,
+        size,
+        lambda tile: tile.num_upper_blocks(size),
         USE_C=beta != 0,
-        INPUT_PRECISION=precision,
     )
     return out
 
