@@ -78,6 +78,14 @@ def path_below(folder: str | os.PathLike[str], name: str, source: str) -> Path:
     return Path(folder) / name
 
 
+def check_target(target: Path, force: bool) -> None:
+    """Refuse to write where a folder is, and without ``force`` where a file is."""
+    if target.is_dir():
+        raise UserError(f"the destination {str(target)!r} is a folder; name a file in it")
+    if target.exists() and not force:
+        raise UserError(f"the destination {str(target)!r} exists; --force replaces it")
+
+
 def atomic_write(path: str | os.PathLike[str], content: bytes | str, what: str = "file") -> Path:
     """Write a file, text as UTF-8, that is complete or, whatever happens, as it was before."""
     path = Path(path)

@@ -17,7 +17,7 @@ from gcp_mm.checkpoints.safetensors_file import safetensors_bytes
 from gcp_mm.conversion.convert import convert, restore
 from gcp_mm.conversion.verify import TOLERANCE, compare_logits
 from gcp_mm.errors import CheckpointMismatchError, UserError
-from gcp_mm.files import atomic_write, sha256
+from gcp_mm.files import atomic_write, check_target, sha256
 from gcp_mm.version import __version__
 from gcp_mm.zoo.download import check_released_file, download_released
 from gcp_mm.zoo.rows import CLASSIFICATION, Row
@@ -36,17 +36,14 @@ def read_source(filename: str | Path) -> Any:
     return load_from_file(path, map_location="cpu")
 
 
-def check_target(source: str | Path, target: str | Path, force: bool) -> None:
+def check_place(source: str | Path, target: str | Path, force: bool) -> None:
     """Refuse a target that is the source, an address, a folder, or there already."""
     if "://" in str(target):
         raise UserError(f"the destination {str(target)!r} is an address; name a file")
     target = Path(target).expanduser()
     if not hub.is_address(source) and Path(source).expanduser().resolve() == target.resolve():
         raise UserError(f"source and destination are the same file: {str(target)!r}")
-    if target.is_dir():
-        raise UserError(f"the destination {str(target)!r} is a folder; name a file in it")
-    if target.exists() and not force:
-        raise UserError(f"the destination {str(target)!r} exists; --force replaces it")
+    check_target(target, force)
 
 
 def write_checkpoint(content: Mapping[str, Any], target: str | Path) -> None:
@@ -113,7 +110,7 @@ def convert_file(
     Raises:
         UserError: If anything is wrong; nothing is written then.
     """
-    check_target(source, target, force)
+    check_place(source, target, force)
     path = find_checkpoint(source)
     checkpoint = read_source(path)
     conversion = convert(checkpoint, order, keep_optimizer, allow_non_finite)
@@ -175,7 +172,7 @@ def restore_file(source: str | Path, target: str | Path, force: bool = False) ->
     Raises:
         UserError: If anything is wrong; nothing is written then.
     """
-    check_target(source, target, force)
+    check_place(source, target, force)
     checkpoint = read_source(source)
     original = restore(checkpoint)
     write_checkpoint(original, target)

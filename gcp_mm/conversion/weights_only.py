@@ -12,7 +12,7 @@ from gcp_mm.checkpoints import hub
 from gcp_mm.checkpoints.coverage import weights_of, wrapper_prefix
 from gcp_mm.checkpoints.form import check_form, find_not_finite
 from gcp_mm.checkpoints.loader import find_checkpoint
-from gcp_mm.conversion.convert_file import Report, check_target, read_source, write_checkpoint
+from gcp_mm.conversion.convert_file import Report, check_place, read_source, write_checkpoint
 from gcp_mm.conversion.layout import check_plain
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, sha256
@@ -46,7 +46,7 @@ def extract_weights(
     Raises:
         UserError: If anything is wrong; nothing is written then.
     """
-    check_target(source, target, force)
+    check_place(source, target, force)
     path = find_checkpoint(source)
     checkpoint = read_source(path)
     wrapped = isinstance(checkpoint, Mapping) and "state_dict" in checkpoint

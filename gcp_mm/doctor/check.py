@@ -54,7 +54,7 @@ KNOWN_ERRORS = (
 
 
 def fill(cure: str) -> str:
-    """Write the commands that fit the installed stack into a cure."""
+    """Write the commands that fit the installed stack into a cure, in place of its braces."""
     return cure.format(
         install=install_command(),
         reinstall=reinstall_command(),
@@ -67,7 +67,7 @@ def fill(cure: str) -> str:
 class Check:
     """Outcome of one probe.
 
-    Args:
+    Attributes:
         name: What was looked at.
         found: What was there: a version, a device, an error.
         status: ``OK``, ``WARN`` or ``FAIL``.
@@ -84,14 +84,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Probe:
-    """A probe and what to say if it raises.
-
-    Args:
-        name: Name of the row.
-        examine: Returns the row, or raises.
-        cure: The cure for an exception that ``KNOWN_ERRORS`` does not explain, for :func:`fill`.
-        blocking: Whether train, test or demo need what is probed.
-    """
+    """A probe of the row ``name``, and the ``cure`` for an error that no known one explains."""
 
     name: str
     examine: Callable[[], Check]
@@ -99,7 +92,7 @@ class Probe:
     blocking: bool = True
 
     def run(self) -> Check:
-        """Run the probe."""
+        """Run the probe; what it raises becomes a row that fails."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -127,13 +120,6 @@ def known_cure(error: BaseException) -> str:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """Take the release numbers from a version.
-
-    Args:
-        version: For example ``2.13.0+cu130`` or ``3.0.0rc4``.
-
-    Returns:
-        For example ``(2, 13, 0)``; empty if the version starts otherwise than with a number.
-    """
+    """Take ``(2, 13, 0)`` from ``2.13.0+cu130``; empty if a version begins with no number."""
     numbers = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(number) for number in numbers[0].split(".")) if numbers else ()

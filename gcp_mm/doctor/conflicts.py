@@ -90,7 +90,7 @@ def _stray_configs() -> Check:
 
 def _project() -> Check:
     package = import_module("gcp_mm")
-    return Check("gcp_mm", f"{package.__version__} in {Path(package.__file__).parent}")
+    return Check("gcp_mm", f"{package.__version__} in {package.__path__[0]}")
 
 
 PROBES = (

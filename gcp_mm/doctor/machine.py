@@ -26,7 +26,7 @@ def _operators_module() -> Check:
         cuda = module.get_compiling_cuda_version()
         kind = "CPU only" if cuda == "not available" else f"CUDA {cuda}"
         return Check(name, f"compiled mmcv ({kind})")
-    if Path(module.__file__).parent.name != "mmcv_ext":
+    if Path(str(module.__file__)).parent.name != "mmcv_ext":
         return Check(name, f"from {module.__file__}")
     found = "torchvision's"
     if "_gcp_mm_mmcv_finder" not in sys.modules:

@@ -18,6 +18,7 @@ from gcp_mm.export.formats import Format, format_of
 from gcp_mm.export.images import fit, prepare_image, random_images, size_of_test_images
 from gcp_mm.export.numeric_check import TOLERANCE, Difference, Logits, compare, worst
 from gcp_mm.export.properties import class_names, properties
+from gcp_mm.files import check_target
 
 # Batches of the check when the size is open. The middle one is the exporter's example.
 _BATCHES = (1, 2, 3)
@@ -66,10 +67,16 @@ def export_classifier(
     target = Path(target).expanduser()
     chosen = format_of(target, form)
     chosen.check_packages()
-    _check_arguments(cfg, target, input_size, batch_size, force)
+    classifier_scope(cfg)
+    check_target(target, force)
+    if input_size is not None and min(input_size) < 1:
+        raise UserError(f"--input-size {' '.join(map(str, input_size))}: at least 1 pixel each")
+    if batch_size is not None and batch_size < 1:
+        raise UserError(f"--batch-size {batch_size}: at least 1 image")
     checkpoint = find_checkpoint(checkpoint)
     network = Logits(load_model(cfg, checkpoint), scores, normalise)
-    size = tuple(input_size or size_of_test_images(cfg))
+    height, width = input_size or size_of_test_images(cfg)
+    size = (height, width)
     example = random_images(batch_size or 2, size, network.normalise)
     with explain_errors(network, f"images of {size[0]} x {size[1]}"), torch.no_grad():
         shape = tuple(network(example).shape)
@@ -89,25 +96,6 @@ def export_classifier(
 def _shortened(text: str) -> str:
     """Cut a text, such as the names of a thousand classes."""
     return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]} ..."
-
-
-def _check_arguments(
-    cfg: Config,
-    target: Path,
-    input_size: Sequence[int] | None,
-    batch_size: int | None,
-    force: bool,
-) -> None:
-    """Refuse what cannot work before the network is built."""
-    classifier_scope(cfg)
-    if target.is_dir():
-        raise UserError(f"the destination {str(target)!r} is a folder; name a file in it")
-    if target.exists() and not force:
-        raise UserError(f"the destination {str(target)!r} exists; --force replaces it")
-    if input_size is not None and min(input_size) < 1:
-        raise UserError(f"--input-size {' '.join(map(str, input_size))}: at least 1 pixel each")
-    if batch_size is not None and batch_size < 1:
-        raise UserError(f"--batch-size {batch_size}: at least 1 image")
 
 
 def _batches(

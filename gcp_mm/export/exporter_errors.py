@@ -38,7 +38,7 @@ def explain_errors(network: nn.Module, form: str) -> Iterator[None]:
                 f"the batch size in Python, which fixes it (window_reverse of mmpretrain's Swin, "
                 f"for one). {FIXED_BATCH_CURE}"
             ) from error
-        lines = str(error).strip().splitlines() or [""]
+        lines = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"{name} cannot be exported to {form}: {type(error).__name__}: {lines[0]}"
+            f"{name} cannot be exported to {form}: {type(error).__name__}: {lines}"
         ) from error

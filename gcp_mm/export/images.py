@@ -38,32 +38,21 @@ def size_of_test_images(cfg: Config) -> tuple[int, int]:
     """Find the size that the test pipeline gives every image."""
     # The images are made here, so there is nothing to load.
     transforms = [step for step in _pipeline(cfg) if "LoadImage" not in step["type"]]
-    sizes = {
-        tuple(_run(transforms, {"img": np.zeros((*size, 3), np.uint8)}).shape[-2:])
-        for size in _BLANK
-    }
-    if len(sizes) > 1:
+    made = [_run(transforms, {"img": np.zeros((*size, 3), np.uint8)}) for size in _BLANK]
+    height, width = made[0].shape[-2:]
+    if any(image.shape[-2:] != (height, width) for image in made):
         raise UserError(
             "the test pipeline of this config does not bring images to one size, and an exported "
             "network has a fixed one: choose it with --input-size HEIGHT WIDTH"
         )
-    return sizes.pop()
+    return height, width
 
 
 def prepare_image(cfg: Config, path: str | Path, network: nn.Module, normalise: bool) -> Tensor:
-    """Read and prepare an image as for evaluation.
+    """Read and prepare an image as for evaluation, as float32 (1, 3, H, W).
 
-    Args:
-        cfg: The config whose test pipeline prepares it.
-        path: An image file.
-        network: Its data preprocessor orders the channels and knows mean and deviation.
-        normalise: Subtract the mean and divide by the deviation.
-
-    Returns:
-        float32 image of shape (1, 3, H, W).
-
-    Raises:
-        UserError: If the pipeline cannot read the file.
+    The test pipeline of the config prepares it; the network's data preprocessor orders the channels
+    and, with ``normalise``, subtracts the mean and divides by the deviation.
     """
     try:
         image = _run(_pipeline(cfg), {"img_path": str(path)})
@@ -74,7 +63,7 @@ def prepare_image(cfg: Config, path: str | Path, network: nn.Module, normalise: 
             f"--image: {str(path)!r} cannot be read: {describe_error(error)}"
         ) from error
     if normalise:
-        return network.data_preprocessor({"inputs": image[None]})["inputs"]
+        return network.get_submodule("data_preprocessor")({"inputs": image[None]})["inputs"]
     return (image.flip(0) if swaps_channels(network) else image)[None].float()
 
 
@@ -91,15 +80,9 @@ def fit(image: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def random_images(batch: int, size: Sequence[int], pixels: bool) -> Tensor:
-    """Draw images that are the same in every run.
+    """Draw float32 images (B, 3, H, W) that are the same in every run.
 
-    Args:
-        batch: Number of images B.
-        size: Height and width.
-        pixels: Whole numbers from 0 to 255 instead of standard normal numbers.
-
-    Returns:
-        float32 images of shape (B, 3, H, W).
+    ``pixels`` asks for whole numbers from 0 to 255 in place of standard normal ones.
     """
     generator = torch.Generator().manual_seed(batch)
     shape = (batch, 3, *size)

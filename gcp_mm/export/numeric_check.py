@@ -45,10 +45,7 @@ class Difference:
 
 
 def relative_difference(found: Tensor, expected: Tensor) -> float:
-    r"""Compute the largest difference relative to the largest number.
-
-    .. math:: \max |a - b| / \max |b|
-    """
+    r"""Compute :math:`\max |a - b| / \max |b|`; infinity if the shapes of a and b differ."""
     if found.shape != expected.shape:
         return float("inf")
     found, expected = found.double(), expected.double()
@@ -61,16 +58,7 @@ def relative_difference(found: Tensor, expected: Tensor) -> float:
 def compare(
     network: nn.Module, exported: Callable[[Tensor], Tensor], batches: Mapping[str, Tensor]
 ) -> list[Difference]:
-    """Run the network and the exported function on the same images.
-
-    Args:
-        network: The PyTorch network in float32.
-        exported: The function that was read from a file.
-        batches: Images (B, 3, H, W) by what they are.
-
-    Returns:
-        One difference for each batch.
-    """
+    """Run the network in float32 and the exported function on each batch (B, 3, H, W)."""
     exact = copy.deepcopy(network).double()
     differences = []
     with if_long(len(batches), "comparing the file with the network") as progress:
@@ -94,8 +82,7 @@ def _difference(
         difference = relative_difference(exported(images), expected)
     except Exception as error:  # each runtime has its own types
         difference = float("inf")
-        lines = str(error).strip().splitlines() or [""]
-        failure = f"{type(error).__name__}: {lines[-1]}"
+        failure = f"{type(error).__name__}: {str(error).strip().rpartition(chr(10))[2]}"
     try:
         rounding = relative_difference(expected, exact(images.double()))
     except RuntimeError:  # a network may insist on float32; this number is only a remark
@@ -123,26 +110,22 @@ class Logits(nn.Module):
             numbers is left as it is.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, scores: bool = False, normalise: bool = False) -> None:
         super().__init__()
         self.network = network.eval().requires_grad_(False)
         self.scores = scores
-        mean = getattr(getattr(network, "data_preprocessor", None), "mean", None)
-        self.normalise = normalise and mean is not None
+        preprocessor = getattr(network, "data_preprocessor", None)
+        self.normalise = normalise and getattr(preprocessor, "mean", None) is not None
         if self.normalise:
-            self.register_buffer("mean", mean.clone())
-            self.register_buffer("std", network.data_preprocessor.std.clone())
+            for name in ("mean", "std"):
+                self.register_buffer(name, getattr(preprocessor, name).clone())
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Classify images.
-
-        Args:
-            images: Tensor of shape (B, 3, H, W).
-
-        Returns:
-            Logits or probabilities of shape (B, num_classes).
-        """
+        """Give logits or probabilities (B, num_classes) of images (B, 3, H, W)."""
         if self.normalise:
             images = (images - self.mean) / self.std
         logits = self.network(images)

@@ -36,18 +36,7 @@ def write(
     """Write one .onnx file that holds the weights, and check it with ``onnx.checker``.
 
     Its input is called ``images`` and an open first axis ``batch``; its output ``logits``, or
-    ``scores`` if ``network.scores``.
-
-    Args:
-        network: A module that is called with images.
-        images: An example of shape (B, 3, H, W), B >= 2 if the batch is dynamic.
-        path: The file.
-        dynamic_batch: Leave the batch size open.
-        properties: Texts by name, kept in the file as ``metadata_props``.
-
-    Raises:
-        OSError: If the file cannot be written.
-        UserError: If the network cannot be translated.
+    ``scores`` if ``network.scores``. The properties are its ``metadata_props``.
     """
     from onnx import checker
 
@@ -65,6 +54,8 @@ def write(
             opset_version=OPSET,
             verbose=False,
         )
+        if translated is None:
+            raise RuntimeError("torch.onnx.export gave no program")
         translated.model.metadata_props.update(properties)
         # One message with the weights: beside the file they could not be replaced together with it.
         content = translated.model_proto.SerializeToString()
@@ -73,14 +64,7 @@ def write(
 
 
 def read(path: Path) -> Callable[[Tensor], Tensor]:
-    """Open the file in onnxruntime, on the CPU.
-
-    Args:
-        path: A file of :func:`write`.
-
-    Returns:
-        The function of images (B, 3, H, W).
-    """
+    """Open the file in onnxruntime, on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -15,14 +15,16 @@ from gcp_mm.engine.config import innermost
 from gcp_mm.export.images import swaps_channels
 from gcp_mm.export.numeric_check import Logits
 from gcp_mm.files import sha256
+from gcp_mm.plain_data import part_of
 from gcp_mm.version import __version__
 
 
 def class_names(cfg: Config, checkpoint: str | Path, number: int) -> list[str] | None:
-    """Look up what the outputs of a classifier are called."""
-    loaded = load_from_file(checkpoint, "cpu")
-    meta = loaded.get("meta")
-    described = (meta if isinstance(meta, Mapping) else {}).get("dataset_meta")
+    """Look up what the outputs of a classifier are called, None if nothing names this many.
+
+    The names that it was trained with, in the checkpoint, come before those of the config.
+    """
+    described = part_of(load_from_file(checkpoint, "cpu"), "meta").get("dataset_meta")
     dataset = innermost((cfg.get("test_dataloader") or {}).get("dataset", {}))
     with DATASETS.switch_scope_and_registry("mmpretrain") as registry:
         kind = registry.get(dataset["type"]) if isinstance(dataset.get("type"), str) else None
@@ -46,19 +48,10 @@ def properties(
     batch: int | None,
     classes: Sequence[str] | None = None,
 ) -> dict[str, str]:
-    """Describe input, output and origin of an exported network.
+    """Describe input, output and origin of an exported network, in texts by name.
 
-    Args:
-        network: What is exported.
-        checkpoint: File of its weights.
-        config: Name of its config.
-        size: Height and width of the images.
-        batch: Images in a batch, None if any number.
-        classes: Names of the classes, in the order of the outputs.
-
-    Returns:
-        Texts by name. ``mean`` and ``std`` are JSON lists for pixels of 0 to 255 in the order of
-        ``channels``; they are there if the caller has to apply them. ``classes`` is one too.
+    ``mean`` and ``std`` are JSON lists for pixels of 0 to 255 in the order of ``channels``, there
+    if the caller has to apply them; ``classes`` is one too. ``batch`` None is any number.
     """
     preprocessor = network.network.data_preprocessor
     mean = getattr(preprocessor, "mean", None)

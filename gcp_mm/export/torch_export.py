@@ -16,19 +16,10 @@ NAME = "torch.export"
 
 
 def capture(network: nn.Module, images: Tensor, dynamic_batch: bool) -> ExportedProgram:
-    """Capture the network as a graph of plain operators.
+    """Capture the network as a graph of plain operators, for images of this height and width.
 
-    Args:
-        network: A module that is called with images.
-        images: An example of shape (B, 3, H, W); B >= 2 if the batch is dynamic, because torch
-            takes a size of 1 for a constant.
-        dynamic_batch: Leave the batch size open. Height and width are always those of ``images``.
-
-    Returns:
-        The captured program.
-
-    Raises:
-        UserError: If torch cannot capture it, or cannot leave the batch size open.
+    A dynamic batch needs an example (B, 3, H, W) with B >= 2: torch takes a size of 1 for a
+    constant.
     """
     shapes = ({0: torch.export.Dim("batch")},) if dynamic_batch else None
     with explain_errors(network, NAME):
@@ -51,14 +42,7 @@ def write(
 
 
 def read(path: Path) -> Callable[[Tensor], Tensor]:
-    """Load the exported function from its file.
-
-    Args:
-        path: A file of :func:`write`.
-
-    Returns:
-        The function of images (B, 3, H, W).
-    """
+    """Load the exported function from its file."""
     return torch.export.load(path).module()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,10 @@ def write(
     dynamic_batch: bool,
     properties: Mapping[str, str],
 ) -> None:
-    """Trace the network and write it.
+    """Trace the network and write it, with the properties as ``_extra_files``.
 
-    Args:
-        network: A module that is called with images.
-        images: An example of shape (B, 3, H, W).
-        path: The file.
-        dynamic_batch: Has no effect: a trace leaves every batch size open that the network's code
-            does not turn into a Python number.
-        properties: Texts by name, kept in the file as ``_extra_files``.
-
-    Raises:
-        OSError: If the file cannot be written.
-        UserError: If the network cannot be traced.
+    ``dynamic_batch`` has no effect: a trace leaves every batch size open that the network's code
+    does not turn into a Python number.
     """
     with explain_errors(network, NAME), warnings.catch_warnings():
         # That it is deprecated, and each comparison of shapes; the numeric check judges the result.
@@ -50,15 +41,8 @@ def write(
     path.write_bytes(content.getbuffer())
 
 
-def read(path: Path) -> Callable[[Tensor], Tensor]:
-    """Load the trace from its file.
-
-    Args:
-        path: A file of :func:`write`.
-
-    Returns:
-        The function of images (B, 3, H, W).
-    """
+def read(path: Path) -> torch.jit.ScriptModule:
+    """Load the trace from its file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return torch.jit.load(path, map_location="cpu")
