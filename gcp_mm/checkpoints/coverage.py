@@ -15,13 +15,9 @@ WRAPPERS = ("module.", "_orig_mod.")
 
 @dataclass(frozen=True)
 class Coverage:
-    """The result of comparing a network with a checkpoint.
+    """The names of a network that a checkpoint has, lacks, has otherwise, and has besides.
 
-    Attributes:
-        loaded: Names whose tensors have the same shape in both.
-        missing: Names of the network that the checkpoint lacks.
-        mismatched: Descriptions ``name (network shape, checkpoint shape)``.
-        unused: Names of the checkpoint that the network lacks.
+    Those that differ are described as ``name (network shape, checkpoint shape)``.
     """
 
     loaded: tuple[str, ...]

@@ -28,13 +28,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Address:
-    """A file of a repository.
-
-    Attributes:
-        repository: ``OWNER/NAME``.
-        file: Its path in the repository, with slashes.
-        revision: Branch, tag or commit; None is the main branch.
-    """
+    """A file of a repository ``OWNER/NAME``; the revision None is the main branch."""
 
     repository: str
     file: str

@@ -18,12 +18,7 @@ from gcp_mm.errors import UserError
 
 @dataclass(frozen=True)
 class TensorForm:
-    """A change of shape or order of a tensor that keeps every value.
-
-    Attributes:
-        convert: From the source's form to mmpretrain's.
-        restore: The inverse.
-    """
+    """A change of shape or order that keeps every value, to mmpretrain's form and back."""
 
     convert: Callable[[Tensor], Tensor]
     restore: Callable[[Tensor], Tensor]

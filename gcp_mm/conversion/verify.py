@@ -35,13 +35,7 @@ _PREPROCESS = transforms.Compose(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Logits of one image by the source network and by the converted one.
-
-    Attributes:
-        image: Path of the image.
-        before: Logits of the source network, float64.
-        after: Logits of the converted network, float64.
-    """
+    """Logits of one image by the source network and by the converted one, float64."""
 
     image: str
     before: Tensor

@@ -1,7 +1,8 @@
 """Self-check of the software stack: ``python -m gcp_mm.doctor``.
 
-Importing this package needs the standard library alone, because it has to explain a stack in which
-nothing else imports.
+To read in this order: ``check`` (a row), ``packages``, ``machine`` and ``conflicts`` (the probes),
+``stack`` (what is installed), ``report``. Importing it needs the standard library alone, because it
+has to explain a stack in which nothing else imports.
 """
 
 from gcp_mm.doctor.check import Check

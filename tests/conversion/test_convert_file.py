@@ -1,23 +1,29 @@
+"""Files that are converted, in both formats, back again, and from a released file on."""
+
 import hashlib
 
 import pytest
 import torch
+import torchvision
+from hub_server import hub_files
 from mmengine.runner import load_checkpoint
 from mmpretrain.registry import MODELS
 from tiny_runs import Hostile
 
 from gcp_mm.conversion import Architecture, convert_file, model_config, restore_file
-from gcp_mm.conversion.convert_file import read_source
+from gcp_mm.conversion.convert_file import obtain, read_source, write_checkpoint
 from gcp_mm.errors import (
     CheckpointMismatchError,
     CheckpointNotFoundError,
     UnsafeCheckpointError,
     UserError,
 )
-from gcp_mm.files import sha256
 from gcp_mm.version import __version__
+from gcp_mm.zoo import find_row
 
-ROW = Architecture("shufflenet_v2_x1_0", 1000)
+ROW, NAME = Architecture("shufflenet_v2_x1_0", 1000), "shufflenetv2_gap_lrnorm"
+
+__all__ = ["hub_files"]
 
 
 @pytest.fixture
@@ -25,6 +31,11 @@ def source(legacy, tmp_path):
     path = tmp_path / "published.pth.tar"
     torch.save(legacy(), path, _use_new_zipfile_serialization=False)
     return path
+
+
+@pytest.fixture
+def library():
+    return pytest.importorskip("safetensors.torch")
 
 
 @pytest.fixture
@@ -64,14 +75,71 @@ def test_mmengine_loads_it_whole(source, target):
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_way_back(source, target, legacy, same, tmp_path, keep):
+@pytest.mark.parametrize(
+    ("suffix", "back"),
+    [("pth", "pth.tar"), ("safetensors", "pth.tar"), ("safetensors", "safetensors")],
+)
+def test_way_back(source, legacy, same, tmp_path, keep, suffix, back):
+    if suffix == "safetensors":
+        pytest.importorskip("safetensors")
+    target, back = tmp_path / f"new folder/a.{suffix}", tmp_path / f"back.{back}"
     convert_file(source, target, order="column", keep_optimizer=keep)
-    report = restore_file(target, tmp_path / "back.pth.tar")
+    report = str(restore_file(target, back))
     expected = legacy()
     if not keep:
         del expected["optimizer"]
-    assert same(torch.load(tmp_path / "back.pth.tar", weights_only=True), expected)
-    assert f"not in the converted file: {'nothing' if keep else 'optimizer'}" in str(report)
+    of_torch = back.suffix == ".tar"
+    found = torch.load(back, weights_only=True) if of_torch else read_source(back)
+    assert same(found, expected)
+    assert f"not in the converted file: {'nothing' if keep else 'optimizer'}" in report
+    assert "source of the weights: published.pth.tar (sha256 " in report
+
+
+def test_both_formats_hold_the_same(source, same, tmp_path, library):
+    for suffix in ("pth", "safetensors"):
+        convert_file(source, tmp_path / f"a.{suffix}", order="column", keep_optimizer=True)
+    expected = torch.load(tmp_path / "a.pth", weights_only=True)
+    assert same(read_source(tmp_path / "a.safetensors"), expected)
+    # The weights are there for every program, under mmpretrain's names.
+    found = library.load_file(tmp_path / "a.safetensors")
+    weights = expected["state_dict"]
+    assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
+    assert found.keys() - weights.keys() == {"legacy/optimizer/state/140/momentum_buffer"}
+
+
+def test_without_the_optimizer_only_the_weights_are_tensors(source, tmp_path, library):
+    convert_file(source, tmp_path / "a.safetensors")
+    found = library.load_file(tmp_path / "a.safetensors")
+    assert found.keys() == read_source(tmp_path / "a.safetensors")["state_dict"].keys()
+
+
+def test_source_of_another_program(state_dict, tmp_path, library):
+    weights = state_dict()
+    library.save_file(weights, tmp_path / "a.safetensors")
+    torch.save(weights, tmp_path / "a.pth")
+    for suffix in ("pth", "safetensors"):
+        convert_file(tmp_path / f"a.{suffix}", tmp_path / f"b_{suffix}.pth")
+    of_pth, of_safetensors = (
+        torch.load(tmp_path / f"b_{suffix}.pth", weights_only=True)["state_dict"]
+        for suffix in ("pth", "safetensors")
+    )
+    assert of_pth.keys() == of_safetensors.keys()
+    assert all(torch.equal(of_safetensors[name], tensor) for name, tensor in of_pth.items())
+    restore_file(tmp_path / "b_safetensors.pth", tmp_path / "c.safetensors")
+    back = library.load_file(tmp_path / "c.safetensors")
+    assert back.keys() == weights.keys()
+    assert all(torch.equal(back[name], tensor) for name, tensor in weights.items())
+
+
+def test_parameters_of_old_files(state_dict, same, tmp_path, library):
+    weights = {
+        name: torch.nn.Parameter(tensor) if name.endswith("weight") else tensor
+        for name, tensor in state_dict().items()
+    }
+    torch.save(weights, tmp_path / "a.pth")
+    convert_file(tmp_path / "a.pth", tmp_path / "b.safetensors")
+    restore_file(tmp_path / "b.safetensors", tmp_path / "c.pth")
+    assert same(torch.load(tmp_path / "c.pth", weights_only=True), weights)
 
 
 def test_row_is_checked_and_recorded(state_dict, tmp_path, target):
@@ -135,6 +203,8 @@ def test_destination_is_protected(source, tmp_path, function):
         function(source, tmp_path / "old.pth")
     with pytest.raises(UserError, match="is a folder"):
         function(source, tmp_path, force=True)
+    with pytest.raises(UserError, match="'hf://owner/net/a.safetensors' is an address"):
+        function(source, "hf://owner/net/a.safetensors")
     assert (tmp_path / "old.pth").read_text() == "old"
     assert source.stat().st_size > 10_000
 
@@ -145,14 +215,28 @@ def test_force_replaces(source, tmp_path):
     assert "state_dict" in torch.load(tmp_path / "old.pth", weights_only=True)
 
 
-def test_failed_write_leaves_nothing(source, target, monkeypatch):
+@pytest.fixture
+def full_disk(monkeypatch):
     def fail(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
+
+
+def test_failed_write_leaves_nothing(source, target, full_disk):
     with pytest.raises(UserError, match="converted.pth' cannot be written: No space left"):
         convert_file(source, target)
     assert written(target) == []
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pth"])
+def test_failed_write_leaves_the_old_file(tmp_path, name, full_disk):
+    path = tmp_path / name
+    path.write_text("old")
+    with pytest.raises(UserError, match=f"{name}' cannot be written: No space left"):
+        write_checkpoint({"state_dict": {"w": torch.ones(2)}}, path)
+    assert path.read_text() == "old"
+    assert written(path) == [name]
 
 
 def test_refused_source_leaves_nothing(source, target):
@@ -202,6 +286,93 @@ def test_missing_file(tmp_path):
         read_source(tmp_path / "a.pth.tar")
 
 
-def test_sha256(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc" * 1_000_000)
-    assert sha256(tmp_path / "a") == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
+@pytest.fixture(scope="module")
+def network():
+    return torchvision.models.shufflenet_v2_x1_0().eval()
+
+
+@pytest.fixture(scope="module")
+def released(network, tmp_path_factory):
+    """Write a file like those of the authors' scripts."""
+    path = tmp_path_factory.mktemp("released") / "model_best.pth.tar"
+    state_dict = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+    torch.save(dict(epoch=240, arch="shufflenet_v2_x1_0", state_dict=state_dict), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, cache):
+    """Work in an empty folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_download_is_converted_once(released, network, server, folder):
+    server.files["/x"] = released.read_bytes()
+    report = obtain(find_row(NAME), url=f"{server.url}/x", retries=0)
+    digest = hashlib.sha256(released.read_bytes()).hexdigest()
+    assert f"sha256: {digest} (no sha256 of it had been recorded" in report
+    target = folder / f"checkpoints/{NAME}.pth"
+    weights = torch.load(target, weights_only=True)["state_dict"]
+    assert torch.equal(weights["head.fc.weight"], network.fc.weight)
+    assert [path.name for path in folder.rglob("*.*")] == [target.name]
+    time = target.stat().st_mtime_ns
+    assert "exists already" in obtain(find_row(NAME), url=f"{server.url}/gone")
+    assert target.stat().st_mtime_ns == time
+
+
+def test_file_fetched_by_hand_goes_where_asked(released, folder):
+    report = obtain(find_row(NAME), out="here.pth", from_file=released)
+    assert str(released) in report
+    assert torch.load(folder / "here.pth", weights_only=True)["meta"]["conversion"]["row"] == NAME
+    with pytest.raises(UserError, match="'here.pth' exists: remove it, or name another"):
+        obtain(find_row(NAME), out="here.pth", from_file=released)
+
+
+def test_recorded_digest_is_said(released, small_row, folder):
+    digest = hashlib.sha256(released.read_bytes()).hexdigest()
+    row = small_row(NAME, sha256=digest, size=released.stat().st_size)
+    assert f"sha256: {digest} (as recorded)" in obtain(row, from_file=released)
+
+
+def test_file_of_another_row_is_refused(released, small_row, folder):
+    with pytest.raises(UserError, match="resnet18_gap_lrnorm.*shufflenet_v2_x1_0"):
+        obtain(small_row("resnet18_gap_lrnorm"), from_file=released)
+    assert list(folder.iterdir()) == []
+
+
+def test_detector_is_fetched_and_said_to_be_old(server, small_row, content, folder, cache):
+    server.files["/x"] = content
+    report = obtain(small_row("mask_rcnn_r50_gcpm"), url=f"{server.url}/x", retries=0)
+    assert str(cache / "checkpoints/mask_rcnn_r50_gcpm/released.pth.tar") in report
+    assert "mmdet v1.x: mmdet 3 cannot load it" in report
+    assert list(folder.iterdir()) == []
+
+
+def test_detector_is_not_converted(folder):
+    with pytest.raises(UserError, match="--out .* mask_rcnn_r50_gcpm is not converted"):
+        obtain(find_row("mask_rcnn_r50_gcpm"), out="x.pth")
+
+
+@pytest.mark.parametrize("from_file", [None, "anything.pth"])
+def test_row_without_a_file(folder, from_file):
+    with pytest.raises(UserError, match="released no file for mask_rcnn_r101_gap"):
+        obtain(find_row("mask_rcnn_r101_gap"), from_file=from_file)
+
+
+def test_obtained_as_safetensors(released, network, folder, library):
+    obtain(find_row(NAME), out="here.safetensors", from_file=released)
+    weights = library.load_file(folder / "here.safetensors")
+    assert torch.equal(weights["head.fc.weight"], network.fc.weight)
+
+
+def test_released_file_lies_in_the_hub(released, network, hub_files, folder):
+    hub_files.files["owner/mirror/model_best.pth.tar"] = released.read_bytes()
+    address = "hf://owner/mirror/model_best.pth.tar"
+    with pytest.raises(UserError, match=f"--from-file {address} fetches from the hub"):
+        obtain(find_row(NAME), url=address)
+    obtain(find_row(NAME), out="here.pth", from_file=address)
+    weights = torch.load(folder / "here.pth", weights_only=True)["state_dict"]
+    assert torch.equal(weights["head.fc.weight"], network.fc.weight)
