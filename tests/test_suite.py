@@ -1,0 +1,99 @@
+"""The marks of the tests, and what the workers share."""
+
+import multiprocessing
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import suite
+
+from gcp_mm.engine.runner import train
+
+
+class Machine:
+    def start(self):
+        return helper()
+
+
+def helper():
+    return [subprocess.run(["true"], check=True) for _ in range(1)]
+
+
+def at_the_end(factory):
+    return lambda: multiprocessing.get_context("spawn")
+
+
+def trains(config):
+    return train(config)
+
+
+def by_the_tool(call_tool):
+    return call_tool("tools/train.py", "--help")
+
+
+def with_its_name_in_a_tuple():
+    return ("tools/train.py", "net.py")
+
+
+def quick(tmp_path):
+    """Evaluates tools/test.py, and names subprocess in its text only."""
+    return tmp_path / "subprocess"
+
+
+def kinds(function, *fixtures):
+    found = {fixture.__name__: [SimpleNamespace(func=fixture)] for fixture in fixtures}
+    item = SimpleNamespace(function=function, _fixtureinfo=SimpleNamespace(name2fixturedefs=found))
+    return set(suite._kinds(item))
+
+
+def test_marks_follow_from_what_a_test_and_its_fixtures_name():
+    def machine():
+        return Machine()
+
+    assert kinds(quick) == set()
+    assert kinds(helper) == kinds(machine) == kinds(at_the_end) == {"process"}
+    assert kinds(trains) == kinds(by_the_tool) == kinds(with_its_name_in_a_tuple) == {"training"}
+    assert kinds(quick, quick, machine) == {"process"}
+    assert kinds(quick, by_the_tool, helper) == {"process", "training"}
+
+
+def test_a_quick_test_starts_no_program_and_trains_nothing(monkeypatch):
+    marks = []
+    item = SimpleNamespace(get_closest_marker=lambda name: name in marks)
+    monkeypatch.setattr(suite, "_current", [item])
+    with pytest.raises(AssertionError, match="true is started in a test that is not marked"):
+        subprocess.run(["true"], check=True)
+    with pytest.raises(AssertionError, match="a network is trained"):
+        suite._require("training", "a network is trained")
+    marks.append("process")
+    assert subprocess.run(["true"], check=True).returncode == 0
+
+
+def test_what_the_workers_share_is_made_once(tmp_path, monkeypatch):
+    made = []
+
+    def make():
+        made.append(os.getpid())
+        return tmp_path / f"{len(made)}"
+
+    found = []
+    for worker in ("gw0", "gw1"):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+        base = tmp_path / f"popen-{worker}"
+        base.mkdir()
+        found.append(suite.made_once(SimpleNamespace(getbasetemp=lambda b=base: b), "x", make))
+    # A test that runs pytest has the variable, and a folder of its own.
+    base = tmp_path / "pytest-1"
+    base.mkdir()
+    found.append(suite.made_once(SimpleNamespace(getbasetemp=lambda: base), "x", make))
+    assert found == [tmp_path / "1", tmp_path / "1", tmp_path / "2"]
+
+
+def test_workers_are_no_more_than_cores_and_memory_hold(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(suite, "WORKER_BYTES", 1)
+    assert suite.pytest_xdist_auto_num_workers() == 3
+    monkeypatch.setattr(suite, "WORKER_BYTES", 2**60)
+    assert suite.pytest_xdist_auto_num_workers() == (1 if Path("/proc/meminfo").is_file() else 3)
