@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import print_log
@@ -51,12 +52,12 @@ class ClassFolder(SkipUnreadable, CustomDataset):
 
     def __init__(
         self,
-        *args: object,
+        *args: Any,
         allow_missing: bool = False,
         list_labels: str | None = None,
         extensions: Sequence[str] = IMAGE_EXTENSIONS,
         classes: str | Sequence[str] | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         self.allow_missing, self.list_labels = allow_missing, list_labels
         metainfo = dict(kwargs.pop("metainfo", None) or {})
@@ -87,8 +88,8 @@ class ClassFolder(SkipUnreadable, CustomDataset):
         table = self._class_table()
         samples = read_ground_truth(self.ann_file, lines, table, self.list_labels)
         if table is not None:
-            names = {index: name for name, index in table.items()}
-            found = {names[label] for _, label in samples}
+            class_of = {index: name for name, index in table.items()}
+            found = {class_of[label] for _, label in samples}
             check_classes(self.ann_file, found, table, self.allow_missing)
         paths = self._listed([name for name, _ in samples])
         labels = (label for _, label in samples)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmengine.dist import get_rank
@@ -68,7 +69,7 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
         UserError: If the file, the classes and the images do not go together.
     """
 
-    def __init__(self, *args: object, allow_missing: bool | None = None, **kwargs: object) -> None:
+    def __init__(self, *args: Any, allow_missing: bool | None = None, **kwargs: Any) -> None:
         self.allow_missing = allow_missing
         super().__init__(*args, **kwargs)
 
@@ -125,14 +126,13 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
             "objects with iscrowd 0, annotate them, or name another file (ann_file)"
         )
 
-    def _classes(self) -> object:
-        classes = self._metainfo.get("classes")
+    def _classes(self) -> Sequence[str] | None:
         if "CLASSES" in self._metainfo:
             raise UserError(
                 "metainfo has CLASSES, as mmdet 2 called it, which nothing reads: write "
                 f"metainfo=dict(classes={tuple(self._metainfo['CLASSES'])})"
             )
-        return classes
+        return self._metainfo.get("classes")
 
     def _images(self) -> ImageFolder | None:
         """Return the folder of the images, if it is one of this machine and they are loaded."""

@@ -50,10 +50,10 @@ class CocoMetric(MMDetCocoMetric):
         self.ann_file = ann_file
         self._arranged: tuple[tuple[str, ...], Arrangement] | None = None
         if ann_file is not None:
-            self._coco_api = coco_api(self._load())
+            self._coco_api = coco_api(self._load(ann_file))
 
-    def _load(self) -> dict:
-        content, findings = load_annotations(self.ann_file, None, self.backend_args)
+    def _load(self, ann_file: str) -> dict:
+        content, findings = load_annotations(ann_file, None, self.backend_args)
         findings.refuse_problems("segm" in self.metrics)
         return content
 
@@ -72,7 +72,7 @@ class CocoMetric(MMDetCocoMetric):
             if self._arranged[0] == tuple(classes):
                 return
             # The content has been put into the order of other classes.
-            self._coco_api = coco_api(self._load())
+            self._coco_api = coco_api(self._load(self.ann_file))
         content = self._coco_api.dataset
         arranged = arrange_categories(content, classes, self.ann_file, allow_missing=True)
         if not arranged.objects and not self.format_only:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mmpretrain.datasets import ImageNet as MMPretrainImageNet
 
@@ -36,7 +37,7 @@ class ImageNet(ClassFolder, MMPretrainImageNet):
     """
 
     def __init__(
-        self, *args: object, split: str = "", test_mode: bool | None = None, **kwargs: object
+        self, *args: Any, split: str = "", test_mode: bool | None = None, **kwargs: Any
     ) -> None:
         if test_mode is None:
             test_mode = split in ("val", "test")

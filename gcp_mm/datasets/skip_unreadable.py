@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile
@@ -17,6 +18,12 @@ from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.images.load_image import SharedFlags
 from gcp_mm.images.read_image import describe_error, is_ordinary, open_image, read_image
+
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset as _DataSet
+else:
+    # A mixin: mmpretrain's and mmdet's data sets have that class as their base.
+    _DataSet = object
 
 # Mean difference in levels that no choice of a JPEG decoder or of a CMYK formula explains.
 _DIFFERENT = 8
@@ -41,7 +48,8 @@ class PlainLoaderCheck:
 
     def __call__(self, index: int, path: str) -> None:
         """Look at a file that has been loaded."""
-        if not self.is_open or not self._seen.set(index):
+        load = self._load
+        if load is None or not self.is_open or not self._seen.set(index):
             return
         try:
             with open_image(path) as image:
@@ -51,7 +59,7 @@ class PlainLoaderCheck:
         except (OSError, ValueError):
             # Of a remote file, or one that other decoders read.
             return
-        if (difference := self._difference(path)) and self._said.set(0):
+        if (difference := _difference(load, path)) and self._said.set(0):
             print_log(
                 f"LoadImageFromFile reads {path!r} ({kind}) otherwise than gcp_mm.LoadImage, with "
                 f"which the tools for robustness and export read images: {difference}. Use "
@@ -61,20 +69,22 @@ class PlainLoaderCheck:
                 level=logging.WARNING,
             )
 
-    def _difference(self, path: str) -> str | None:
-        theirs = self._load({"img_path": path})["img"]
-        ignored = self._load.color_type.endswith("ignore_orientation")
-        try:
-            ours = read_image(path, ignore_orientation=ignored, order="bgr")
-        except UserError as error:
-            return f"it refuses the file ({describe_error(error)})"
-        if theirs.shape != ours.shape:
-            return f"shape {theirs.shape} and {ours.shape}"
-        levels = np.abs(theirs.astype(float) - ours).mean()
-        return f"{levels:.0f} levels of 255 apart on average" if levels > _DIFFERENT else None
+
+def _difference(load: LoadImageFromFile, path: str) -> str | None:
+    """Say how the pixels of mmcv's loader differ from those of this package."""
+    theirs = load({"img_path": path})["img"]
+    ignored = load.color_type.endswith("ignore_orientation")
+    try:
+        ours = read_image(path, ignore_orientation=ignored, order="bgr")
+    except UserError as error:
+        return f"it refuses the file ({describe_error(error)})"
+    if theirs.shape != ours.shape:
+        return f"shape {theirs.shape} and {ours.shape}"
+    levels = np.abs(theirs.astype(float) - ours).mean()
+    return f"{levels:.0f} levels of 255 apart on average" if levels > _DIFFERENT else None
 
 
-class SkipUnreadable:
+class SkipUnreadable(_DataSet):
     """Mixin for a data set of mmengine whose pipeline begins with loading the image.
 
     An image is unreadable if the first transform of the pipeline fails on it: the file is missing,
@@ -92,7 +102,7 @@ class SkipUnreadable:
         **kwargs: Passed on to the data set.
     """
 
-    def __init__(self, *args: object, max_unreadable: int = 10, **kwargs: object) -> None:
+    def __init__(self, *args: Any, max_unreadable: int = 10, **kwargs: Any) -> None:
         self.max_unreadable = max_unreadable
         super().__init__(*args, **kwargs)
 

@@ -61,13 +61,16 @@ class WatchedJpeg(io.BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the next bytes; while decoding, a piece of the file whatever the size."""
-        if self._image is None:
+        image = self._image
+        if image is None:
             return super().read(size)
         if self._step == 0:
-            self._mark()
-        elif self._step == 1 and not self._is_marked():
+            for place, value in _marks(image):
+                # Not the image's own methods, which would decode it first.
+                image.im.putpixel(place, value)
+        elif self._step == 1 and not _is_marked(image):
             self._fault = "more"
-        elif self._step == 2 and self._is_marked():
+        elif self._step == 2 and _is_marked(image):
             self._fault = self._fault or "less"
         self._step += 1
         if self._step <= len(self._pieces):
@@ -78,25 +81,21 @@ class WatchedJpeg(io.BytesIO):
     def fault(self) -> str | None:
         """After decoding, what is wrong with the size; None if nothing is known to be."""
         # Pillow may stop reading at the last row.
-        fault = self._fault or ("more" if self._image and self._step == 1 else None)
-        if fault is None:
-            return None
-        return _describe(self._image.size, fault)
+        fault = self._fault or ("more" if self._step == 1 else None)
+        return _describe(self._image.size, fault) if self._image and fault else None
 
-    def _marks(self) -> list[tuple[tuple[int, int], object]]:
-        bands, last = len(self._image.getbands()), self._image.height - 1
-        return [
-            ((x, last), 255 * (x % 2) if bands == 1 else (255 * (x % 2),) * bands)
-            for x in range(min(self._image.width, _MARKED))
-        ]
 
-    def _mark(self) -> None:
-        for place, value in self._marks():
-            # Not the image's own methods, which would decode it first.
-            self._image.im.putpixel(place, value)
+def _marks(image: Image.Image) -> list[tuple[tuple[int, int], object]]:
+    """Return the pixels of the last row that are marked, and their values."""
+    bands, last = len(image.getbands()), image.height - 1
+    return [
+        ((x, last), 255 * (x % 2) if bands == 1 else (255 * (x % 2),) * bands)
+        for x in range(min(image.width, _MARKED))
+    ]
 
-    def _is_marked(self) -> bool:
-        return all(self._image.im.getpixel(place) == value for place, value in self._marks())
+
+def _is_marked(image: Image.Image) -> bool:
+    return all(image.im.getpixel(place) == value for place, value in _marks(image))
 
 
 def fault_of_first_pass(content: bytes) -> str | None:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 import wrapt
@@ -22,6 +23,9 @@ from mmengine.logging import print_log
 from gcp_mm.errors import UserError
 from gcp_mm.images.read_image import BACKENDS, REMARKS, read_image
 from gcp_mm.registry import TRANSFORMS
+
+if TYPE_CHECKING:
+    from mmpretrain.apis import ImageClassificationInferencer
 
 
 def read_by_the_pipeline(module: ModuleType) -> None:
@@ -35,8 +39,7 @@ def read_by_the_pipeline(module: ModuleType) -> None:
     cls.preprocess = preprocess(cls.preprocess)
 
 
-def _loaded(inferencer: object, inputs: list, *others: object) -> tuple:
-
+def _loaded(inferencer: ImageClassificationInferencer, inputs: list, *others: object) -> tuple:
     first = next(iter(inferencer.pipeline.transforms), None)
     if not isinstance(first, LoadImage):
         return inputs, *others

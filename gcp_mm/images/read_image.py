@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from gcp_mm.errors import UserError
 from gcp_mm.images.jpeg_size import WatchedJpeg, fault_of_first_pass
@@ -194,7 +195,7 @@ def _eight_bits(image: Image.Image, remark: Callable[[str], None] | None) -> Ima
     )
     if sixteen:
         values = np.asarray(image)
-        if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0:
+        if isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0:
             # "White is zero", which Pillow inverts of 8 bits only.
             values = 65535 - values
         if remark is not None and 0 < values.max() < _DARK:
@@ -213,8 +214,7 @@ def _remark(image: Image.Image, remark: Callable[[str], None]) -> None:
     if image.format != "MPO" and getattr(image, "is_animated", False):
         remark("frames")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        alpha = image.convert("RGBA").getchannel("A")
-        if alpha.getextrema()[0] < 255:
+        if np.asarray(image.convert("RGBA").getchannel("A")).min() < 255:
             remark("alpha")
 
 

@@ -4,9 +4,7 @@ A probe evaluates the loss at K steps along the gradient. The band of the loss r
 smallest to the largest of these K values (Lipschitzness of the loss), the band of the gradient
 change from the smallest to the largest ``||grad L(y + eta g) - g||`` (gradient predictiveness).
 Paper: arXiv 2003.11241, section 4; the figure is that of "How Does Batch Normalization Help
-Optimization?", arXiv 1805.11604.
-
-How wide the bands of several runs are, compared and as a table.
+Optimization?", arXiv 1805.11604. The widths of several runs are compared, and written as a table.
 """
 
 from __future__ import annotations
@@ -84,18 +82,8 @@ def run_bands(
 ) -> RunBands:
     """Take the bands out of the records of a run.
 
-    Args:
-        name: Name of the run.
-        settings: Settings of its probes.
-        probes: Records with ``step``, ``losses`` (K,) and ``grad_diffs`` (K,). Those of several
-            batches at the same step have a ``batch`` each, and the edges of their bands and their
-            scalars are averaged. Of two for the same step and batch the later one counts.
-
-    Returns:
-        The bands.
-
-    Raises:
-        UserError: If there is no record.
+    Records of several batches at the same step have a ``batch`` each, and the edges of their bands
+    and their scalars are averaged. Of two for the same step and batch the later one counts.
     """
     unique = {(probe["step"], probe.get("batch", 0)): probe for probe in probes}
     if not unique:
@@ -133,7 +121,10 @@ CSV_COLUMNS = (
 
 
 def mean_widths(run: RunBands, reference: RunBands) -> dict[str, Any]:
-    """Compare the widths of two runs over the steps that both have."""
+    """Compare the widths of two runs over the steps that both have.
+
+    ``probes`` counts those at which all values are finite, ``gaps`` the others; widths are means.
+    """
     _, own, other = np.intersect1d(run.loss.steps, reference.loss.steps, return_indices=True)
     bands = ((run.loss, reference.loss), (run.gradient, reference.gradient))
     widths = np.array([(mine.width[own], theirs.width[other]) for mine, theirs in bands])

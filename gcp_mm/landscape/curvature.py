@@ -1,15 +1,14 @@
 """Curvature of the loss in the weights: Hessian eigenvalues, trace and spectral density.
 
-The Hessian-vector products, the trace estimator and the density are those of curvlinops
+Exact for a small network, whose matrix is formed, and estimated for a large one. The
+Hessian-vector products, the trace estimator and the density are those of curvlinops
 (https://curvlinops.readthedocs.io), the eigenvalues those of ARPACK through SciPy.
-
-The spectrum of a Hessian, exactly for a small network and estimated for a large one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,14 +60,7 @@ def _ends(low: float, high: float) -> tuple[float, float]:
 
 
 class ExactSpectrum:
-    """All eigenvalues of the matrix.
-
-    Args:
-        hessian: The operator, P x P; it is multiplied by the identity.
-
-    Raises:
-        UserError: If a product is not finite.
-    """
+    """All eigenvalues of an operator P x P, which is multiplied by the identity."""
 
     def __init__(self, hessian: HessianLinearOperator) -> None:
         self.hessian = hessian
@@ -113,14 +105,7 @@ class ExactSpectrum:
 
 
 class EstimatedSpectrum:
-    """Estimates from matrix-vector products: Lanczos iterations and random vectors.
-
-    Args:
-        hessian: The operator, P x P.
-        trace_samples: Random vectors of Hutchinson's estimator.
-        lanczos_steps: Lanczos vectors for the density.
-        seed: Of all random vectors.
-    """
+    """Estimates from matrix-vector products: Lanczos iterations and random vectors."""
 
     def __init__(
         self, hessian: HessianLinearOperator, trace_samples: int, lanczos_steps: int, seed: int
@@ -204,6 +189,11 @@ def curvature(
     over images, which curvlinops sums over batches. Batch statistics are not offered, because
     forward over reverse mode, which curvlinops uses, gives a wrong second derivative of the scale
     of a batch norm through them (``torch.func`` of torch 2.13; central differences tell).
+
+    ``results`` are completed in place: ``loss``, ``parameters`` (their number), ``unused`` (the
+    names of those that the loss does not depend on, left out as eigenvalues of zero), ``exact``,
+    and what the stages of :class:`Spectrum` return. ``on_pass`` gets a stage ('start' before the
+    three), the batches passed through the network in it, and their number.
     """
     results = {} if results is None else results
     with frozen(model, batch_norm="eval"):
@@ -222,7 +212,7 @@ def curvature(
             else EstimatedSpectrum(hessian, trace_samples, lanczos_steps, seed)
         )
         results.update(parameters=count, exact=exact)
-        stages = {
+        stages: dict[str, Callable[[], Mapping[str, Any]]] = {
             "eigenvalues": lambda: spectrum.eigenvalues(top),
             "trace": spectrum.trace,
             "density": lambda: spectrum.density(
@@ -243,14 +233,14 @@ class _Passes:
 
     def __init__(self, batches: Batches, report: Callable[[str, int, int | None], None]) -> None:
         self._batches, self._report = batches, report
-        self._stage, self._done, self._total = "", 0, None
+        self.begin("", 0)
 
     def begin(self, stage: str, passes: int | None) -> None:
-        """Begin a stage of so many passes over all batches."""
-        total = None if passes is None else passes * len(self._batches)
-        self._stage, self._done, self._total = stage, 0, total
-        if total != 0:
-            self._report(stage, 0, total)
+        """Begin a stage of so many passes over all batches; None if nobody knows."""
+        self._stage, self._done = stage, 0
+        self._total = None if passes is None else passes * len(self._batches)
+        if self._total != 0:
+            self._report(stage, 0, self._total)
 
     def end(self) -> None:
         """Report what turned out not to be needed as done."""

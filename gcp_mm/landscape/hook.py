@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from torch import Tensor, nn
 
 from gcp_mm.engine.run_state import unwrapped
 from gcp_mm.errors import UserError
 from gcp_mm.first_process import on_first_process
+from gcp_mm.landscape.loss import prepare_batch
 from gcp_mm.landscape.probe import measure
 from gcp_mm.landscape.records import FILENAME, RecordFile, make_header
 from gcp_mm.landscape.settings import find_preset, resolve
@@ -72,15 +71,7 @@ class LandscapeHook(Hook):
         self._lock: Lock | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Check the settings and open the file of records.
-
-        Args:
-            runner: The runner about to train.
-
-        Raises:
-            UserError: In every process, if a setting does not fit the network, the work folder has
-                records of another kind, or another process writes them.
-        """
+        """Check the settings, and open the file of records for this process alone."""
         model = unwrapped(runner.model)
         self._settings = resolve(model, *self._arguments)
         if self._interval is None:
@@ -111,35 +102,24 @@ class LandscapeHook(Hook):
             print_log(f"landscape records of an earlier run are now in {aside}", logger="current")
 
     def after_train(self, runner: Runner) -> None:
-        """Let others write the file of records.
-
-        Args:
-            runner: The runner that has trained, or was cut short.
-        """
+        """Let others write the file of records."""
         if self._lock is not None:
             self._lock.release()
 
     # Called instead, of a run that was cut short; see gcp_mm.engine.runner.
     after_cut = after_train
 
-    def before_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
-    ) -> None:
-        """Probe, if it is time.
-
-        Args:
-            runner: The runner.
-            batch_idx: Number of the batch in the epoch.
-            data_batch: The batch, before the data preprocessor.
-
-        Raises:
-            UserError: If a loss is not finite or the targets are no class indices.
-        """
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict) -> None:
+        """Probe, if it is time."""
         if runner.iter % self._interval:
             return
         model = unwrapped(runner.model)
         try:
-            inputs, targets = _prepare(model, data_batch)
+            # Copies: the preprocessor changes the samples.
+            samples = [sample.clone() for sample in data_batch["data_samples"]]
+            batch = {**data_batch, "data_samples": samples}
+            preprocessor = model.get_submodule("data_preprocessor")
+            inputs, targets = prepare_batch(preprocessor, batch, "train_dataloader")
             found = measure(model, inputs, targets, self._settings, distributed=True)
         except UserError as error:
             raise UserError(f"landscape probe at iteration {runner.iter}: {error}") from error
@@ -162,13 +142,3 @@ class LandscapeHook(Hook):
             },
             step=runner.iter,
         )
-
-
-def _prepare(model: nn.Module, data_batch: dict) -> tuple[Tensor, Tensor]:
-    """Preprocess a batch without changing it; return the images and their classes."""
-    samples = [sample.clone() for sample in data_batch["data_samples"]]
-    data = model.data_preprocessor({**data_batch, "data_samples": samples}, training=False)
-    labels = [sample.get("gt_label") for sample in data["data_samples"]]
-    if any(label is None or label.numel() != 1 for label in labels):
-        raise UserError("an image of the training batch has not exactly one class (gt_label)")
-    return data["inputs"], torch.cat([label.reshape(1) for label in labels])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,18 +22,7 @@ from gcp_mm.errors import UserError
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Compute the mean cross-entropy.
-
-    Args:
-        logits: (B, classes).
-        targets: Class indices (B,), an integer dtype.
-
-    Returns:
-        The mean over the batch.
-
-    Raises:
-        UserError: If the shapes do not go together or the targets are no class indices.
-    """
+    """Compute the mean cross-entropy of logits (B, classes) and class indices (B,)."""
     if logits.ndim != 2:
         raise UserError(f"the network returns shape {tuple(logits.shape)}, not logits (B, classes)")
     batch, classes = logits.shape
@@ -56,17 +45,13 @@ Batches = Sequence[tuple[Tensor, Tensor]]
 
 
 def mean_loss(
-    model: nn.Module, batches: Batches, weights: Mapping[str, Tensor] | None = None
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    weights: Mapping[str, Tensor] | None = None,
 ) -> float:
     """Average the cross-entropy over the images of all batches, in float64.
 
-    Args:
-        model: Returns logits.
-        batches: Images (B, C, H, W) and classes (B,).
-        weights: Parameters that replace those of the model, by name; the model keeps its own.
-
-    Returns:
-        The mean; not finite if a logit is not.
+    ``weights`` replace parameters of the model by name; the model keeps its own.
     """
     total, count = 0.0, 0
     with torch.no_grad():
@@ -77,7 +62,7 @@ def mean_loss(
     return total / count
 
 
-def finite_mean_loss(model: nn.Module, batches: Batches) -> float:
+def finite_mean_loss(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
     """Average the cross-entropy of a network that is to be examined."""
     loss = mean_loss(model, batches)
     if not math.isfinite(loss):
@@ -101,21 +86,9 @@ def fixed_batches(
     """Choose images at random once and prepare them as for evaluation.
 
     The choice depends on ``seed`` and the number of images alone, not on the model, so that two
-    models are compared on the same images. They are loaded in this process by the test pipeline
-    of the config: nothing is augmented.
-
-    Args:
-        cfg: A classification config.
-        num_batches: Number of batches.
-        batch_size: Images in each.
-        seed: Of the choice; images are drawn without replacement.
-        split: Whose images: 'train', 'val' or 'test', the data loader of that name.
-
-    Returns:
-        For each batch the normalised images (B, C, H, W) and their classes (B,), int64.
-
-    Raises:
-        UserError: If the split has not enough images, is missing or has no class labels.
+    models are compared on the same images, none of them twice. They are loaded in this process by
+    the test pipeline of the config: nothing is augmented. For each batch the images (B, C, H, W)
+    and their classes (B,) are returned.
     """
     if split not in SPLITS or not cfg.get(f"{split}_dataloader"):
         raise UserError(f"split {split!r}: the config has no data loader for it; one of {SPLITS}")
@@ -128,7 +101,8 @@ def fixed_batches(
         # An unreadable image is an error in test mode, where in training another one is drawn.
         dataset.test_mode = True
         dataset.full_init()
-        preprocessor = MODELS.build({"type": "ClsDataPreprocessor", **_preprocessing(cfg)})
+        settings = cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor") or {}
+        preprocessor = MODELS.build({"type": "ClsDataPreprocessor", **settings})
     count = num_batches * batch_size
     if count > len(dataset):
         raise UserError(
@@ -144,7 +118,11 @@ def fixed_batches(
 
     with DefaultScope.overwrite_default_scope(scope), progress:
         return [
-            _batch([load(int(index)) for index in indices], preprocessor, split)
+            prepare_batch(
+                preprocessor,
+                pseudo_collate([load(int(index)) for index in indices]),
+                f"{split}_dataloader",
+            )
             for indices in chosen.reshape(num_batches, batch_size)
         ]
 
@@ -161,14 +139,10 @@ def _for_evaluation(cfg: Config, split: str) -> dict:
     return {**dataset, "pipeline": tested["pipeline"]}
 
 
-def _preprocessing(cfg: Config) -> dict:
-    return cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor") or {}
-
-
-def _batch(samples: list[dict], preprocessor: nn.Module, split: str) -> tuple[Tensor, Tensor]:
-    """Collate samples and normalise their images."""
-    data = preprocessor(pseudo_collate(samples), training=False)
+def prepare_batch(preprocessor: nn.Module, batch: dict, source: str) -> tuple[Tensor, Tensor]:
+    """Normalise the images (B, C, H, W) of a batch, and return them with their classes (B,)."""
+    data = preprocessor(batch, training=False)
     labels = [sample.get("gt_label") for sample in data["data_samples"]]
     if any(label is None or label.numel() != 1 for label in labels):
-        raise UserError(f"{split}_dataloader: an image without exactly one class (gt_label)")
+        raise UserError(f"{source}: an image without exactly one class (gt_label)")
     return data["inputs"], torch.cat([label.reshape(1) for label in labels])

@@ -68,12 +68,12 @@ def _draw_inset(
     first, last = zoom
     if not first < last:
         raise UserError(f"zoom {first} to {last}: the first step has to be the smaller one")
-    inside = []
+    inside: list[np.ndarray] = []
     for _, band in bands:
         chosen = (band.steps >= first) & (band.steps <= last)
         if chosen.sum() > 1:
             inside += [band.lower[chosen], band.upper[chosen]]
-    values = np.concatenate(inside or [[np.nan]])
+    values = np.concatenate(inside or [np.array([np.nan])])
     if log:
         values = values[values > 0]
     if not np.isfinite(values).any():

@@ -10,8 +10,6 @@ The spread of the losses shows how Lipschitz the loss is, the second number how 
 predicts. Papers: "What Deep CNNs Benefit from Global Covariance Pooling: An Optimization
 Perspective", arXiv 2003.11241; the effective smoothness ``beta`` is that of "How Does Batch
 Normalization Help Optimization?", arXiv 1805.11604.
-
-What a probe measures, and how it follows from two gradients.
 """
 
 from __future__ import annotations
@@ -75,15 +73,7 @@ class LandscapeProbe:
 
 
 def products(g: Tensor, gradient: Tensor) -> Tensor:
-    """Multiply two gradients and their difference, in float64 on their device.
-
-    Args:
-        g: The gradient at the origin.
-        gradient: The gradient h elsewhere, of the same shape.
-
-    Returns:
-        The inner products (g, g), (h, h), (g, h) and (h - g, h - g).
-    """
+    """Return (g, g), (h, h), (g, h) and (h - g, h - g) of gradients g and h, in float64."""
     sums = torch.zeros(4, dtype=torch.float64, device=g.device)
     chunks = (tensor.flatten().split(_CHUNK) for tensor in (g, gradient))
     for a, b in zip(*chunks, strict=True):
@@ -96,19 +86,7 @@ def products(g: Tensor, gradient: Tensor) -> Tensor:
 def summarise(
     at: str, etas: np.ndarray, loss: float, losses: list[float], sums: Tensor, batch_size: int
 ) -> LandscapeProbe:
-    """Turn inner products into norms and angles.
-
-    Args:
-        at: Path of the module whose output was moved.
-        etas: (K,) steps.
-        loss: Loss at the origin.
-        losses: K losses.
-        sums: (K, 4), what :func:`products` returns for each step.
-        batch_size: Images that the loss is the mean of.
-
-    Returns:
-        The measurement.
-    """
+    """Turn the sums of :func:`products` at each step, (K, 4), into norms and angles."""
     gg, hh, gh, difference = sums.cpu().numpy().T
     norm, grad_diffs = np.sqrt(gg), np.sqrt(difference)
     distances, product = etas * norm, norm * np.sqrt(hh)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -181,16 +182,18 @@ def _steps(
                 f"no step sizes are published for {name}: pass etas, for example "
                 "dict(start=0.1, stop=75, num=50)"
             )
-        etas = np.linspace(*preset.eta_range, NUM_STEPS)
+        steps = np.linspace(*preset.eta_range, NUM_STEPS)
     elif isinstance(etas, Mapping):
+        arguments: dict[str, Any] = dict(etas)
         try:
-            etas = np.linspace(**etas)
+            steps = np.asarray(np.linspace(**arguments), dtype=float)
         except TypeError as error:
             raise UserError(
-                f"etas={dict(etas)!r} are no arguments of numpy.linspace ({error}); give start, "
+                f"etas={arguments!r} are no arguments of numpy.linspace ({error}); give start, "
                 "stop and num"
             ) from error
-    steps = np.asarray(etas, dtype=float)
+    else:
+        steps = np.asarray(etas, dtype=float)
     if steps.ndim != 1 or not len(steps) or not (np.isfinite(steps) & (steps > 0)).all():
         raise UserError(f"etas have to be positive numbers, at least one, got {etas!r}")
     return tuple(steps.tolist())

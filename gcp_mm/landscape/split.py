@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -102,14 +103,15 @@ class SplitNetwork:
 
     def _run_tail(self, activation: Callable[[], Tensor]) -> Tensor:
         """Run the network with the finished modules and the point replaced."""
-        values: dict[nn.Module, Iterable[Callable]] = {}
+        outputs: dict[nn.Module, list[object]] = {}
         for module, output in self._finished:
-            values.setdefault(module, []).append(
-                lambda output=output: tree_map(_Shape.placeholder, output)
-            )
-        values[self._point] = itertools.repeat(activation)
+            outputs.setdefault(module, []).append(output)
         # One for each module, which may have several parents.
-        given = {module: _Given(module, its_values) for module, its_values in values.items()}
+        given = {
+            module: _Given(module, (tree_map(_Shape.placeholder, output) for output in its_outputs))
+            for module, its_outputs in outputs.items()
+        }
+        given[self._point] = _Given(self._point, (activation() for _ in itertools.repeat(None)))
         with ExitStack() as stack:
             for parent in list(self._model.modules()):
                 for name, child in list(parent.named_children()):
@@ -149,15 +151,18 @@ def _shape_of(value: object) -> _Shape | None:
 class _Given(nn.Module):
     """Stands in for a module: the first calls return what is given, later ones compute."""
 
-    def __init__(self, original: nn.Module, values: Iterable[Callable]) -> None:
+    _original: nn.Module
+    _values: Iterator[object]
+
+    def __init__(self, original: nn.Module, values: Iterator[object]) -> None:
         super().__init__()
         # Past nn.Module, which would make it a child.
-        vars(self).update(_original=original, _values=iter(values))
+        vars(self).update(_original=original, _values=values)
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(vars(self)["_original"], name)
 
     def forward(self, *args: object, **kwargs: object) -> object:
         for value in self._values:
-            return value()
+            return value
         return self._original(*args, **kwargs)

@@ -165,7 +165,7 @@ def _names(folder: str) -> set[str]:
 
 
 def describe_sizes(
-    name: str, stated: tuple[int, int], found: tuple[int, int], identifier: object = None
+    name: str, stated: tuple[object, object], found: tuple[int, int], identifier: object = None
 ) -> str:
     """Say how the size of an image differs from what its entry says."""
     exchanged = stated == found[::-1] and found[0] != found[1]
