@@ -59,6 +59,7 @@ def test_inductor_equals_eager(check):
 
 
 @inductor
+@pytest.mark.process  # of the compiler
 def test_inductor_loses_no_digit(normal, pulled_back):
     """It adds up in one chain what eager sums add up in pairs: 50176 squares here."""
     x = normal(2, 256, 14, 14, dtype=torch.float32).relu()

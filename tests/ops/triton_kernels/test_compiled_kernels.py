@@ -15,6 +15,7 @@ from gcp_mm.ops.triton_kernels.fallback import interpreting
 
 triton = pytest.importorskip("triton", reason="Triton is not installed")
 pytestmark = [
+    pytest.mark.process,  # of the assembler
     pytest.mark.skipif(interpreting(), reason="the interpreter compiles nothing"),
     pytest.mark.filterwarnings("error:a Triton kernel failed"),
 ]
