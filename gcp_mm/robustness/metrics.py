@@ -1,10 +1,6 @@
-"""What both metrics share: means relative to a baseline, as far as they may be stated.
+"""CE, mCE, FP, mFR, T5D and mT5D as metrics of a Runner, for trees like ImageNet-C and ImageNet-P.
 
-Results with the index of their sample, so that what a sampler repeats counts once.
-
-CE and mCE as a metric of mmengine.
-
-FP, mFR, T5D and mT5D as a metric of mmengine.
+``tools/test_robustness.py`` measures the same cell by cell, and can be continued.
 """
 
 from __future__ import annotations
@@ -33,42 +29,31 @@ class RelativeMetric(BaseMetric):
 
     Args:
         baseline: See :func:`gcp_mm.robustness.measures.load_baseline`.
-        collect_device: As in mmengine's ``BaseMetric``.
-        prefix: As there.
-        collect_dir: As there.
+        kwargs: Of mmengine's ``BaseMetric``: ``collect_device``, ``prefix``, ``collect_dir``.
     """
 
-    def __init__(
-        self,
-        baseline: str | Path | Baseline = "alexnet",
-        collect_device: str = "cpu",
-        prefix: str | None = None,
-        collect_dir: str | None = None,
-    ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
+    def __init__(self, baseline: str | Path | Baseline = "alexnet", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.baseline = baseline
         self._said: set[str] = set()
 
     def measure(
         self, measures: Callable[..., dict[str, Any]], cells: Mapping[str, Any], **settings: Any
     ) -> dict[str, Any]:
-        """Compute what the data allow, and log once what they do not.
-
-        Args:
-            measures: A function of :mod:`gcp_mm.robustness.evaluation.comparability`.
-            cells: Of a result file.
-            settings: That only this metric knows.
-
-        Returns:
-            What the function gives.
-        """
+        """Compute what the data allow, as for a result file, and log once what they do not."""
         found = measures(cells, {**self.dataset_meta["settings"], **settings}, self.baseline)
-        for mean in ("mCE", "mFR", "mT5D"):
-            if reason := found.get(f"{mean}_reason"):
-                self._say(f"no {mean}: {reason}")
+        reasons = [
+            f"no {mean}: {reason}"
+            for mean in ("mCE", "mFR", "mT5D")
+            if (reason := found.get(f"{mean}_reason"))
+        ]
         if found["not_comparable"]:
-            reasons = ", ".join(found["not_comparable"])
-            self._say(f"not comparable with published numbers: {reasons}")
+            others = ", ".join(found["not_comparable"])
+            reasons.append(f"not comparable with published numbers: {others}")
+        for text in reasons:
+            if text not in self._said:
+                self._said.add(text)
+                print_log(f"{type(self).__name__}: {text}", "current", logging.WARNING)
         return found
 
     def means(self, found: Mapping[str, Any], *names: str) -> dict[str, float]:
@@ -77,26 +62,11 @@ class RelativeMetric(BaseMetric):
         mark = "" if number is None else f"_num_samples_{number}"
         return {f"{name}{mark}": found[name] for name in names if found[name] is not None}
 
-    def _say(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            print_log(f"{type(self).__name__}: {text}", "current", logging.WARNING)
-
 
 def once_per_sample(results: Sequence[Sequence[int]], size: int) -> np.ndarray:
-    """Order results by sample and drop repetitions.
+    """Order rows of integers by their first, the sample, and drop it: (size, ...) int64.
 
     Samplers of several processes repeat samples until each process has equally many.
-
-    Args:
-        results: Rows of integers, the first of which is the index of the sample.
-        size: Number of samples of the data set.
-
-    Returns:
-        (size, ...) int64, the rows without their index.
-
-    Raises:
-        UserError: If a sample has no result.
     """
     rows = np.asarray(results, np.int64).reshape(len(results), -1)
     indices, first = np.unique(rows[:, 0], return_index=True)
@@ -130,45 +100,28 @@ class CorruptionError(RelativeMetric):
     default_prefix = "imagenet_c"
 
     def __init__(
-        self, clean_error: float | None = None, baseline: str = "alexnet", **kwargs: Any
+        self,
+        clean_error: float | None = None,
+        baseline: str | Path | Baseline = "alexnet",
+        **kwargs: Any,
     ) -> None:
         super().__init__(baseline, **kwargs)
         self.clean_error = clean_error
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Compare predictions with classes.
-
-        Args:
-            data_batch: Not used.
-            data_samples: Predictions, with ``pred_score``, ``gt_label`` and ``sample_idx``.
-        """
+        """Compare ``pred_score`` of the samples with their ``gt_label``."""
         for sample in data_samples:
             right = int(sample["pred_score"].argmax()) == int(sample["gt_label"])
             self.results.append((int(sample["sample_idx"]), int(right)))
 
     def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
-        """Turn counts into errors.
-
-        Args:
-            results: Index and correctness of each sample.
-
-        Returns:
-            The results by name, in percent.
-
-        Raises:
-            UserError: If a sample was not evaluated.
-        """
+        """Turn the correctness of each sample into errors in percent."""
         names, number = self.dataset_meta["cells"], self.dataset_meta["files_per_cell"]
         right = once_per_sample(results, len(names) * number).reshape(len(names), number)
-        cells = {
-            name: {"correct": int(row.sum()), "total": number}
-            for name, row in zip(names, right, strict=True)
-        }
+        correct = dict(zip(names, right.sum(axis=1).tolist(), strict=True))
+        cells = {name: {"correct": count, "total": number} for name, count in correct.items()}
         found = self.measure(corruption_measures, cells, clean_error=self.clean_error)
-        metrics = {
-            name: 100 * (cell["total"] - cell["correct"]) / cell["total"]
-            for name, cell in cells.items()
-        }
+        metrics = {name: 100 * (number - count) / number for name, count in correct.items()}
         metrics.update({f"CE/{name}": value for name, value in (found["CE"] or {}).items()})
         if found["mean_error"] is not None:
             metrics["mean_error"] = 100 * found["mean_error"]
@@ -189,23 +142,13 @@ class FlipRate(RelativeMetric):
 
     Args:
         baseline: See :func:`gcp_mm.robustness.measures.perturbation_robustness`.
-        collect_device: As in mmengine's ``BaseMetric``.
-        prefix: As there. Defaults to 'imagenet_p'.
-        collect_dir: As there.
+        kwargs: Of mmengine's ``BaseMetric``; ``prefix`` defaults to 'imagenet_p'.
     """
 
     default_prefix = "imagenet_p"
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Keep the five most likely classes of each frame.
-
-        Args:
-            data_batch: Not used.
-            data_samples: Predictions, with ``pred_score`` and ``sample_idx``.
-
-        Raises:
-            UserError: If there are fewer than five classes.
-        """
+        """Keep the five most likely classes of each frame."""
         scores = torch.stack([sample["pred_score"] for sample in data_samples])
         if scores.shape[1] < 5:
             raise UserError(f"top-5 distances need 5 classes, and the model has {scores.shape[1]}")
@@ -214,28 +157,17 @@ class FlipRate(RelativeMetric):
             self.results.append((int(sample["sample_idx"]), *classes))
 
     def compute_metrics(self, results: list[tuple[int, ...]]) -> dict[str, float]:
-        """Compare the frames of each clip.
-
-        Args:
-            results: Index and top-5 of each frame.
-
-        Returns:
-            The results by name.
-
-        Raises:
-            UserError: If a frame was not evaluated.
-        """
+        """Compare the top-5 of the frames of each clip."""
         ends, difficulty = self.dataset_meta["clip_ends"], self.dataset_meta["difficulty"]
         clips = np.split(once_per_sample(results, int(ends[-1])), ends[:-1])
         number = self.dataset_meta["files_per_cell"]
         cells = {}
         for name in PERTURBATIONS:
             folder = folder_name(name, difficulty)
-            if folder not in self.dataset_meta["cells"]:
-                continue
-            first = self.dataset_meta["cells"].index(folder) * number
-            measures = measure_clips(clips[first : first + number], name, difficulty)
-            cells[folder] = {"difficulty": {str(difficulty): asdict(measures)}}
+            if folder in self.dataset_meta["cells"]:
+                first = self.dataset_meta["cells"].index(folder) * number
+                measures = measure_clips(clips[first : first + number], name, difficulty)
+                cells[folder] = {"difficulty": {str(difficulty): asdict(measures)}}
         found = self.measure(perturbation_measures, cells, difficulty=difficulty)
         metrics = {f"FP/{name}": value for name, value in found["flip_probability"].items()}
         metrics.update({f"T5D/{name}": value for name, value in found["top5_distance"].items()})
