@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset
 from gcp_mm.engine import loader_workers
 from gcp_mm.engine.loader_workers import fit_to_shared_memory, prepare_workers, require_open_files
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.evaluation.loader import BatchBuffers
 
 Usage = namedtuple("Usage", "total used free")
 MEGABYTE = 2**20
@@ -269,16 +268,6 @@ def test_what_a_container_lacks_is_named(monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"there is no .*shm .*--ipc=host.*--shm-size.*--workers 0"):
         fit_to_shared_memory(1, 2, BATCH)
     assert fit_to_shared_memory(0, 2, BATCH) == (0, 2)
-
-
-def test_memory_that_is_gone_meanwhile_is_named(monkeypatch):
-    def fail(tensor):
-        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>")
-
-    monkeypatch.setattr("torch.Tensor.share_memory_", fail)
-    with pytest.raises(UserError, match=r"no room for the 3 MB .*torch_1.*--ipc=host.*--shm-size"):
-        BatchBuffers(1, (1024, 32, 32, 3))
-    assert BatchBuffers(1, (4, 32, 32, 3), shared=False)[0].shape == (4, 32, 32, 3)
 
 
 def test_limit_on_open_files_is_raised_or_named(monkeypatch):

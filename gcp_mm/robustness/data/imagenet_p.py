@@ -60,13 +60,12 @@ class ImageNetP(RobustnessTree):
         self._pack = PackInputs()
         self._last: tuple[int, np.ndarray] | None = None
 
-    def read(self, cell: str, index: int, out: np.ndarray | None = None) -> np.ndarray:
+    def read(self, cell: str, index: int) -> np.ndarray:
         """Decode a clip.
 
         Args:
             cell: Folder of the perturbation.
             index: Position of the clip in the listing.
-            out: See :func:`gcp_mm.robustness.data.video_clip.read_clip`.
 
         Returns:
             (T, H, W, 3) uint8, channels blue, green, red.
@@ -74,7 +73,7 @@ class ImageNetP(RobustnessTree):
         Raises:
             UserError: If it is broken or has frames of another size.
         """
-        return read_clip(self.path(cell, index), self.input_size, out, self.sealed)
+        return read_clip(self.path(cell, index), self.input_size, self.sealed)
 
     @cached_property
     def _ends(self) -> np.ndarray:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import why_absent
-from gcp_mm.robustness.data.fixed_size import RELEASED_SIZE, fit
+from gcp_mm.robustness.data.fixed_size import fit
 from gcp_mm.robustness.data.seal import NOT_AS_WRITTEN, is_intact
 from gcp_mm.robustness.names import IS_NOISE
 
@@ -48,35 +48,22 @@ def count_frames(path: str | Path) -> int:
     return stated
 
 
-def read_clip(
-    path: str | Path,
-    size: int | None = None,
-    out: np.ndarray | None = None,
-    sealed: bool = False,
-) -> np.ndarray:
+def read_clip(path: str | Path, size: int | None = None, sealed: bool = False) -> np.ndarray:
     """Decode a clip with FFmpeg on one thread: (T, H, W, 3) uint8, channels blue, green, red.
 
-    For ``size`` see :func:`gcp_mm.robustness.data.fixed_size.fit`. Frames are decoded into ``out``
-    if it has T or more of their size. ``sealed`` clips were written with a digest.
+    For ``size`` see :func:`gcp_mm.robustness.data.fixed_size.fit`. ``sealed`` clips were written
+    with a digest.
     """
     with contextlib.suppress(OSError):  # whatever it is, the decoder names it
         if not is_intact(Path(path).read_bytes(), sealed):
             raise UserError(_broken(path, f"is damaged ({NOT_AS_WRITTEN})"))
     stated, decoded = _decode_strictly(path) if has_strict_decoder() else _decode(path)
-    side = size or RELEASED_SIZE
-    if out is not None and (len(out) < stated or out.shape[1:] != (side, side, 3)):
-        out = None
-    frames: list[np.ndarray] = []
-    for frame in decoded:
-        fitted = fit(frame, size, path)
-        if out is not None and len(frames) < stated:
-            out[len(frames)] = fitted
-        frames.append(fitted)
+    frames = [fit(frame, size, path) for frame in decoded]
     if len(frames) != stated:
         raise UserError(
             _broken(path, f"gives {len(frames)} frames, and its container states {stated}")
         )
-    return np.stack(frames) if out is None else out[:stated]
+    return np.stack(frames)
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,14 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import barrier, get_rank
 from mmengine.logging import print_log
-from torch import cuda
+from torch import Tensor, cuda
 
 from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.console.progress import Progress
 from gcp_mm.first_process import on_first_process
 from gcp_mm.robustness.data.video_clip import has_strict_decoder, require_length
 from gcp_mm.robustness.evaluation.comparability import corruption_measures, perturbation_measures
-from gcp_mm.robustness.evaluation.loader import Batches, Part, share
+from gcp_mm.robustness.evaluation.loader import Part, read_parts, share
 from gcp_mm.robustness.evaluation.options import Options, make_settings
 from gcp_mm.robustness.evaluation.predictions import count_right, top5_of_clips
 from gcp_mm.robustness.evaluation.prepare import Prepared, prepare
@@ -109,7 +110,7 @@ class Evaluation:
                 logger="current",
             )
         clean = prepared.clean.data if prepared.clean else None
-        batches = Batches(prepared.tree, clean, self.parts, self.options.workers)
+        batches = read_parts(prepared.tree, clean, self.parts, self.options.workers)
         with Progress(sum(len(part.indices) for part in self.parts)) as progress:
             for part in self.parts:
                 start = time.perf_counter()
@@ -120,7 +121,7 @@ class Evaluation:
                 self._save()
                 progress.say(_describe(part.cell, found))
 
-    def _images(self, part: Part, batches: Batches, progress: Progress) -> dict[str, Any]:
+    def _images(self, part: Part, batches: Iterator[Tensor], progress: Progress) -> dict[str, Any]:
         clean = self.prepared.clean if part.cell == CLEAN else None
         labels = (clean or self.prepared.tree).labels
         # A cell that is smaller than a batch would be mostly padding.
@@ -128,7 +129,7 @@ class Evaluation:
         found = count_right(self.prepared.classifier, batches, part, labels, batch, progress.update)
         return {**found, **self._clean} if clean else found
 
-    def _clips(self, part: Part, batches: Batches, progress: Progress) -> dict[str, Any]:
+    def _clips(self, part: Part, batches: Iterator[Tensor], progress: Progress) -> dict[str, Any]:
         paths = (self.prepared.tree.path(part.cell, index) for index in part.indices)
         clips = require_length(batches, paths, part.cell, self.options.difficulty)
         top5 = top5_of_clips(

@@ -59,7 +59,7 @@ def check_finite(broken: int, cell: str, classifier: Classifier) -> None:
 def rechunk(clips: Iterable[Tensor], size: int) -> Iterator[Tensor]:
     """Cut clips (N, H, W, 3) into chunks of ``size`` frames; the last one may be shorter.
 
-    A clip may be overwritten when the next one is asked for, and a chunk is.
+    Each chunk is overwritten by the next one.
     """
     chunk, filled = torch.empty(0), 0
     for frames in clips:

@@ -1,7 +1,6 @@
 """Which files each process of each shard takes, and what the loader hands over."""
 
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -12,14 +11,7 @@ from gcp_mm.engine.config import load_config
 from gcp_mm.robustness.data.video_clip import read_clip
 from gcp_mm.robustness.evaluation import loader
 from gcp_mm.robustness.evaluation.clean import clean_images
-from gcp_mm.robustness.evaluation.loader import (
-    BatchBuffers,
-    Batches,
-    Part,
-    Request,
-    Requests,
-    share,
-)
+from gcp_mm.robustness.evaluation.loader import Part, Requests, read_parts, share
 from gcp_mm.robustness.evaluation.options import Options
 from gcp_mm.robustness.evaluation.result_form import CLEAN
 from robustness.conftest import CLASSES, SIZE
@@ -47,23 +39,14 @@ def test_shards_of_any_number_of_processes_take_each_file_once(monkeypatch, worl
 
 def test_requests_are_for_files_of_one_cell_in_order():
     parts = [Part("a", range(1, 10, 2), 2), Part("b", range(1), 2), Part("c", range(0), 2)]
-    requests = Requests(parts, BatchBuffers(4, (2, 1, 1, 3)))
+    requests = Requests(parts)
     assert list(requests) == [
-        Request("a", range(1, 5, 2), 0),
-        Request("a", range(5, 9, 2), 1),
-        Request("a", range(9, 11, 2), 2),
-        Request("b", range(1), 3),
+        ("a", range(1, 5, 2)),
+        ("a", range(5, 9, 2)),
+        ("a", range(9, 11, 2)),
+        ("b", range(1)),
     ]
     assert len(requests) == 4
-
-
-def test_buffer_in_use_is_not_given_away():
-    requests = iter(Requests([Part("a", range(9), 1)], buffers := BatchBuffers(2, (1, 1, 1, 3))))
-    assert [next(requests).buffer, next(requests).buffer] == [0, 1]
-    with pytest.raises(IndexError):
-        buffers.take()
-    buffers.release(1)
-    assert next(requests).buffer == 1
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -72,8 +55,7 @@ def test_images_come_as_they_were_decoded(tree_c, config, clean, tmp_path, worke
     options = Options("imagenet-c", tree_c, tmp_path / "out.json", "net", clean_root=clean)
     asked = clean_images(load_config(str(config)), options, tree.class_to_index)
     parts = [Part(CLEAN, range(0, 18, 5), 3), Part("fog/1", range(2), 3)]
-    batches = Batches(tree, asked.data, parts, workers)
-    found = np.concatenate([batch.numpy().copy() for batch in batches])
+    found = np.concatenate([*map(np.asarray, read_parts(tree, asked.data, parts, workers))])
     paths = sorted(clean.glob("*/*.png"))[::5] + sorted(tree_c.glob("fog/1/*/*.JPEG"))[:2]
     assert found.dtype == np.uint8
     assert np.array_equal(found, np.stack([blue_first(path) for path in paths]))
@@ -81,43 +63,29 @@ def test_images_come_as_they_were_decoded(tree_c, config, clean, tmp_path, worke
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_more_batches_than_buffers(tree_c, workers):
-    """A buffer is filled again and again, and never while its images are in use."""
+def test_cells_follow_each_other(tree_c, workers):
     tree = ImageNetC(tree_c, ["fog", "snow"], [1, 2, 3, 4, 5], CLASSES, input_size=SIZE)
     parts = [Part(cell, range(18), 2) for cell in tree.cells]
-    number = 0
-    for index, images in enumerate(Batches(tree, None, parts, workers)):
+    # All are kept: nothing is written over images that are in use.
+    batches = list(read_parts(tree, None, parts, workers))
+    for index, images in enumerate(batches):
         cell, place = divmod(2 * index, 18)
-        # Time for the workers to write over it.
-        time.sleep(0.005)
         expected = [blue_first(tree.path(tree.cells[cell], place + i)) for i in range(2)]
         assert np.array_equal(images.numpy(), np.stack(expected))
-        number += len(images)
-    assert number == 180
+    assert sum(map(len, batches)) == 180
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("longest", [41, 4])
-def test_clips_of_any_length(tree_p, monkeypatch, workers, longest):
-    """Clips that do not fit into a buffer are handed over too."""
-    monkeypatch.setattr("gcp_mm.robustness.evaluation.loader._FRAMES", longest)
+@pytest.mark.parametrize(("workers", "room"), [(0, True), (1, True), (1, False)])
+def test_clips_of_any_length(tree_p, monkeypatch, workers, room):
+    """Also where shared memory has no room: they come through the worker's pipe."""
+    monkeypatch.setattr("gcp_mm.engine.loader_workers._has_room", lambda size: room)
     tree = ImageNetP(tree_p, ["tilt"], classes=CLASSES, input_size=SIZE)
-    batches = Batches(tree, None, [Part("tilt", range(6), 1)], workers)
-    found = [batch.numpy().copy() for batch in batches]
+    batches = list(read_parts(tree, None, [Part("tilt", range(6), 1)], workers))
+    assert {batch.is_shared() for batch in batches} == {workers > 0 and room}
+    found = [batch.numpy() for batch in batches]
     clips = [read_clip(path, SIZE) for path in sorted(tree_p.glob("tilt/*/*.mp4"))]
     assert [len(clip) for clip in found] == [4, 5, 6, 4, 5, 6]
     assert all(np.array_equal(*pair) for pair in zip(found, clips, strict=True))
-
-
-@pytest.mark.parametrize("room", [True, False])
-def test_what_is_handed_over_apart_needs_no_room(tree_p, monkeypatch, room):
-    """Only the buffers are counted when the workers are fitted to shared memory."""
-    monkeypatch.setattr("gcp_mm.robustness.evaluation.loader._FRAMES", 4)
-    monkeypatch.setattr("gcp_mm.engine.loader_workers._has_room", lambda size: room)
-    tree = ImageNetP(tree_p, ["tilt"], classes=CLASSES, input_size=SIZE)
-    shared = [batch.is_shared() for batch in Batches(tree, None, [Part("tilt", range(3), 1)], 1)]
-    # Clips of 4, 5 and 6 frames; the first is in a buffer.
-    assert shared == [True, room, room]
 
 
 def test_clean_images_of_another_size(tree_c, config, clean, tmp_path):
@@ -125,7 +93,7 @@ def test_clean_images_of_another_size(tree_c, config, clean, tmp_path):
     options = Options("imagenet-c", tree_c, tmp_path / "out.json", "net", clean_root=clean)
     asked = clean_images(load_config(str(config)), options, tree.class_to_index)
     parts = [Part(CLEAN, range(3), 3), Part("fog/1", range(3), 3)]
-    first, second = (batch.numpy().copy() for batch in Batches(tree, asked.data, parts, 0))
+    first, second = (batch.numpy() for batch in read_parts(tree, asked.data, parts, 0))
     expected = [blue_first(path) for path in sorted(clean.glob("*/*.png"))[:3]]
     assert np.array_equal(first, np.stack(expected)) and first.shape[1] == SIZE
     assert second.shape == (3, 48, 48, 3)
