@@ -217,7 +217,7 @@ def compare_networks(args: argparse.Namespace) -> None:
     """Write the report and print its first table."""
     # Imported here, because they take seconds and --help should not.
     from gcp_mm.robustness.report import read_models, write_report
-    from gcp_mm.robustness.report.published import find_robustness
+    from gcp_mm.robustness.report.models import find_robustness
     from gcp_mm.robustness.report.tables import overview
 
     models = read_models(args.files, args.names)

@@ -80,7 +80,9 @@ _COMMON = {
     "metrics": {
         "not_comparable?": _TEXTS,
         "difficulty?": Kind("1, 2 or 3", _is_difficulty),
-        **dict.fromkeys(("CE?", "relative_CE?", "flip_rate?", "top5_ratio?"), _NUMBERS),
+        **dict.fromkeys(("CE?", "flip_rate?", "top5_ratio?"), _NUMBERS),
+        # None where the corruption does not change the error of the baseline.
+        "relative_CE?": Maybe(TableOf(Maybe(NUMBER))),
         **dict.fromkeys(("flip_probability?", "top5_distance?"), _NUMBERS),
         **dict.fromkeys(("mCE?", "relative_mCE?", "mFR?", "mT5D?"), Maybe(NUMBER)),
         **dict.fromkeys(("mean_error?", "mean_error_extra?", "clean_error?"), Maybe(NUMBER)),

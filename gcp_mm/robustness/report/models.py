@@ -1,16 +1,21 @@
-"""The networks of a report: their result files, and whether these may stand side by side."""
+"""The networks of a report: result files that may stand side by side, and published rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import difflib
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.plain_data import differences
 from gcp_mm.robustness.evaluation.result import read_result
+from gcp_mm.zoo.rows import zoo_root
 
 _DIGESTS = ("checkpoint_sha256", "config_sha256")
 
@@ -37,13 +42,6 @@ class Model:
         """Say what keeps the numbers from being compared with published ones."""
         found = [r for data in self.results for r in self.metrics(data).get("not_comparable", ())]
         return list(dict.fromkeys(found))
-
-
-def results_of(models: Sequence[Model], dataset: str) -> Iterator[tuple[Model, Mapping[str, Any]]]:
-    """Go through the models that have a result on a data set."""
-    for model in models:
-        if dataset in model.results:
-            yield model, model.results[dataset]
 
 
 def read_models(paths: Sequence[Path], names: Sequence[str] | None = None) -> list[Model]:
@@ -104,8 +102,10 @@ def check_comparable(models: Sequence[Model]) -> list[str]:
     notes = []
     for dataset in ("imagenet-c", "imagenet-p"):
         first: tuple[Model, Mapping[str, Any]] | None = None
-        for model, content in results_of(models, dataset):
-            path, settings = str(model.paths[dataset]), content["settings"]
+        for model in models:
+            if dataset not in model.results:
+                continue
+            path, settings = str(model.paths[dataset]), model.results[dataset]["settings"]
             if settings.get("shard"):
                 raise UserError(f"{path!r} is one shard of an evaluation: `merge` them first")
             first = first or (model, settings)
@@ -128,3 +128,48 @@ def _different(one: Mapping[str, Any], other: Mapping[str, Any], keys: Sequence[
         return {key: settings.get(key) for key in keys}
 
     return differences(chosen(one), chosen(other))
+
+
+#: The published means, in the order of the paper's table.
+MEANS = ("mCE", "relative mCE", "mFP", "mT5D")
+
+
+@dataclass(frozen=True)
+class PublishedRobustness:
+    """A row of the published table; ``configs/imagenet/robustness.yml`` has the sources.
+
+    Attributes:
+        name: That of the row of the model zoo, or ``torchvision_`` and that of the network.
+        means: mCE, relative mCE, mFP (that is mFR) and mT5D in percent of AlexNet's.
+        corruption_errors: CE by corruption in percent, where it was published.
+    """
+
+    name: str
+    means: Mapping[str, float]
+    corruption_errors: Mapping[str, float] = field(default_factory=dict)
+
+
+@functools.cache
+def load_robustness() -> tuple[PublishedRobustness, ...]:
+    """Read the published rows."""
+    path = zoo_root() / "configs" / "imagenet" / "robustness.yml"
+    rows = yaml.safe_load(path.read_text(encoding="utf-8"))["Rows"]
+    return tuple(
+        PublishedRobustness(name, {mean: row[mean] for mean in MEANS}, row.get("CE", {}))
+        for name, row in rows.items()
+    )
+
+
+def find_robustness(names: Sequence[str]) -> list[PublishedRobustness]:
+    """Look rows up; upper and lower case are the same."""
+    rows = load_robustness()
+    known = [row.name for row in rows]
+    asked = {name.lower() for name in names}
+    if unknown := sorted(asked - {"all", *known}):
+        close = difflib.get_close_matches(unknown[0], known, n=3, cutoff=0.5)
+        raise UserError(
+            f"no published robustness of {unknown[0]!r}; "
+            + (f"the closest are {', '.join(close)}. All: " if close else "")
+            + ", ".join(known)
+        )
+    return [row for row in rows if "all" in asked or row.name in asked]

@@ -13,14 +13,14 @@ from gcp_mm.robustness.names import (
     PERTURBATIONS,
     SEVERITIES,
 )
-from gcp_mm.robustness.report.models import Model
-from gcp_mm.robustness.report.published import PublishedRobustness
+from gcp_mm.robustness.report.models import Model, PublishedRobustness
 from gcp_mm.robustness.report.values import (
     Table,
-    corruption_errors,
+    long_table,
     mean_errors,
     means,
-    perturbation_values,
+    of_clips,
+    pivot,
     single_cells,
 )
 
@@ -40,35 +40,20 @@ def markdown(
 ) -> str:
     """Render the report."""
     sections = ["# Robustness", overview(models, published, notes), _LEGEND]
+    numbers = long_table(models, published)
+    relative, errors = pivot(numbers, "CE"), mean_errors(numbers)
+    flips = of_clips(numbers, "flip_probability", 100)
+    distances = of_clips(numbers, "top5_distance")
+    apart = "corruptions outside of the mCE"
     for title, names, table, digits in (
-        ("CE in %", BENCHMARK_CORRUPTIONS, corruption_errors(models, published), 1),
-        (
-            "Top-1 error in %, mean of five severities",
-            BENCHMARK_CORRUPTIONS,
-            mean_errors(models),
-            2,
-        ),
-        (
-            "CE in %, corruptions outside of the mCE",
-            EXTRA_CORRUPTIONS,
-            corruption_errors(models),
-            1,
-        ),
-        (
-            "Top-1 error in %, corruptions outside of the mCE",
-            EXTRA_CORRUPTIONS,
-            mean_errors(models),
-            2,
-        ),
-        ("Top-1 error in %, single cells", _CELLS, single_cells(models), 2),
-        ("Flip rate in %", PERTURBATIONS, perturbation_values(models, "flip_rate"), 1),
-        (
-            "Flip probability in %",
-            PERTURBATIONS,
-            perturbation_values(models, "flip_probability"),
-            2,
-        ),
-        ("Top-5 distance (T5D)", PERTURBATIONS, perturbation_values(models, "top5_distance"), 3),
+        ("CE in %", BENCHMARK_CORRUPTIONS, relative, 1),
+        ("Top-1 error in %, mean of five severities", BENCHMARK_CORRUPTIONS, errors, 2),
+        (f"CE in %, {apart}", EXTRA_CORRUPTIONS, relative, 1),
+        (f"Top-1 error in %, {apart}", EXTRA_CORRUPTIONS, errors, 2),
+        ("Top-1 error in %, single cells", _CELLS, single_cells(numbers), 2),
+        ("Flip rate in %", PERTURBATIONS, pivot(numbers, "flip_rate"), 1),
+        ("Flip probability in %", PERTURBATIONS, flips, 2),
+        ("Top-5 distance (T5D)", PERTURBATIONS, distances, 3),
     ):
         sections.extend(_by_name(title, names, table, digits))
     return "\n\n".join(sections) + "\n"
@@ -81,7 +66,7 @@ def overview(
 ) -> str:
     """Render the means in the layout of the paper, and what they do not allow to say."""
     marked = {model.name for model in models if model.reasons()}
-    rows = means(models, published)
+    rows = means(long_table(models, published))
     body = [
         [f"{name} \\*" if name in marked else name]
         + ["-" if value is None else f"{value:.1f}" for value in row.values()]

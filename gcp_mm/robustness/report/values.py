@@ -1,155 +1,78 @@
-"""The numbers of result files, arranged for tables and figures, and all of them as CSV."""
+"""All numbers of a report as one long table, and what tables and figures take from it."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from gcp_mm.robustness.names import ALL_CORRUPTIONS, SEVERITIES
-from gcp_mm.robustness.report.models import Model, results_of
-from gcp_mm.robustness.report.published import PublishedRobustness
+from gcp_mm.robustness.report.models import Model, PublishedRobustness
 
+# Numbers by model and name.
 Table = dict[str, dict[str, float]]
 
 
-def severity_errors(content: Mapping[str, Any]) -> dict[str, dict[int, float]]:
-    """Compute the error in every finished cell of ImageNet-C."""
-    errors = {
-        name: {
-            severity: 100 * (1 - cell["correct"] / cell["total"])
-            for severity in SEVERITIES
-            if (cell := content["cells"].get(f"{name}/{severity}"))
-        }
-        for name in ALL_CORRUPTIONS
-    }
-    return {name: row for name, row in errors.items() if row}
+class Number(NamedTuple):
+    """A line of the long table; values are as in the result files.
 
+    Errors are fractions, what is relative to the baseline is in percent.
 
-def mean_errors(models: Sequence[Model]) -> Table:
-    """Compute the mean error over the severities of each corruption."""
-    return {
-        model.name: {
-            name: sum(row.values()) / len(SEVERITIES)
-            for name, row in severity_errors(content).items()
-            if len(row) == len(SEVERITIES)
-        }
-        for model, content in results_of(models, "imagenet-c")
-    }
-
-
-def single_cells(models: Sequence[Model]) -> Table:
-    """Take the errors of corruptions that were not measured at all severities."""
-    curves = {
-        model.name: severity_errors(content) for model, content in results_of(models, "imagenet-c")
-    }
-    partial = {
-        name for rows in curves.values() for name, row in rows.items() if len(row) < len(SEVERITIES)
-    }
-    return {
-        model: {
-            f"{name}/{severity}": error
-            for name in rows.keys() & partial
-            for severity, error in rows[name].items()
-        }
-        for model, rows in curves.items()
-    }
-
-
-def corruption_errors(
-    models: Sequence[Model], published: Sequence[PublishedRobustness] = ()
-) -> Table:
-    """Take the corruption errors CE."""
-    rows = {
-        model.name: dict(content["metrics"]["CE"])
-        for model, content in results_of(models, "imagenet-c")
-        if content["metrics"].get("CE")
-    }
-    others = {
-        f"{row.name} (published)": dict(row.corruption_errors)
-        for row in published
-        if row.corruption_errors
-    }
-    return {**rows, **others}
-
-
-def perturbation_values(models: Sequence[Model], measure: str) -> Table:
-    """Take a measure of ImageNet-P."""
-    factor = 100 if measure == "flip_probability" else 1
-    return {
-        model.name: {name: factor * value for name, value in values.items()}
-        for model, content in results_of(models, "imagenet-p")
-        if (values := content["metrics"].get(measure))
-    }
-
-
-def means(models: Sequence[Model], published: Sequence[PublishedRobustness]) -> dict[str, dict]:
-    """Take the means of the paper's table."""
-
-    def row(model: Model) -> dict[str, float | None]:
-        c, p = model.metrics("imagenet-c"), model.metrics("imagenet-p")
-        return {
-            "clean error": _percent(c.get("clean_error")),
-            "mean error": _percent(c.get("mean_error")),
-            "mCE": c.get("mCE"),
-            "relative mCE": c.get("relative_mCE"),
-            "mFP": p.get("mFR"),
-            "mT5D": p.get("mT5D"),
-        }
-
-    absent = {"clean error": None, "mean error": None}
-    return {
-        **{model.name: row(model) for model in models},
-        **{f"{row.name} (published)": {**absent, **row.means} for row in published},
-    }
-
-
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction
-
-
-COLUMNS = ("model", "dataset", "cell", "difficulty", "measure", "value")
-
-_SUMMARIES = {
-    "imagenet-c": ("CE", "relative_CE"),
-    "imagenet-p": ("flip_rate", "top5_ratio"),
-}
-_COUNTS = ("correct", "total", "clips", "frames", "seconds")
-
-
-def csv_text(models: Sequence[Model], published: Sequence[PublishedRobustness] = ()) -> str:
-    """Write a line for each number.
-
-    Args:
-        models: The models.
-        published: Rows beside them, with their means.
-
-    Returns:
-        Lines of ``model, dataset, cell, difficulty, measure, value``. Values are as in the result
-        files: errors are fractions, what is relative to the baseline is in percent. ``cell`` is
-        ``<corruption>/<severity>``, a corruption, a perturbation, or empty for means and for
-        ``settings.*``, ``versions.*`` and ``environment.*``.
+    Attributes:
+        model: Its name.
+        dataset: 'imagenet-c' or 'imagenet-p'.
+        cell: ``<corruption>/<severity>``, a corruption, a perturbation, or empty for means and for
+            ``settings.*``, ``versions.*`` and ``environment.*``.
+        difficulty: Of perturbations.
+        measure: Its name.
+        value: A number, or a text of the settings.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for model in models:
-        for dataset in model.results:
-            writer.writerows((model.name, dataset, *line) for line in _lines(model, dataset))
+
+    model: str
+    dataset: str
+    cell: str
+    difficulty: Any
+    measure: str
+    value: Any
+
+
+_SUMMARIES = {"imagenet-c": ("CE", "relative_CE"), "imagenet-p": ("flip_rate", "top5_ratio")}
+_COUNTS = ("correct", "total", "clips", "frames", "seconds")
+# The columns of the paper's table, by their names in result files.
+_MEANS = {
+    "clean_error": "clean error",
+    "mean_error": "mean error",
+    "mCE": "mCE",
+    "relative_mCE": "relative mCE",
+    "mFR": "mFP",
+    "mT5D": "mT5D",
+}
+
+
+def long_table(
+    models: Sequence[Model], published: Sequence[PublishedRobustness] = ()
+) -> list[Number]:
+    """List every number of the models and of published rows beside them."""
+    numbers = [
+        Number(model.name, dataset, *line)
+        for model in models
+        for dataset, content in model.results.items()
+        for line in _lines(content)
+    ]
     for row in published:
-        for measure, value in means([], [row])[f"{row.name} (published)"].items():
-            if value is not None:
-                dataset = "imagenet-c" if "mCE" in measure else "imagenet-p"
-                writer.writerow((f"{row.name} (published)", dataset, "", "", measure, value))
-        for name, value in row.corruption_errors.items():
-            writer.writerow((f"{row.name} (published)", "imagenet-c", name, "", "CE", value))
-    return text.getvalue()
+        name = f"{row.name} (published)"
+        for mean, value in row.means.items():
+            dataset = "imagenet-c" if "mCE" in mean else "imagenet-p"
+            numbers.append(Number(name, dataset, "", "", mean, value))
+        for corruption, value in row.corruption_errors.items():
+            numbers.append(Number(name, "imagenet-c", corruption, "", "CE", value))
+    return numbers
 
 
-def _lines(model: Model, dataset: str) -> Iterator[tuple]:
-    content = model.results[dataset]
+def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, Any]]:
+    """Yield cell, difficulty, measure and value of each number of a result file."""
     for cell, counts in content["cells"].items():
         yield from ((cell, "", key, counts[key]) for key in _COUNTS if key in counts)
         if "total" in counts:
@@ -161,7 +84,7 @@ def _lines(model: Model, dataset: str) -> Iterator[tuple]:
             yield cell, difficulty, "flip_probability", found["flip_probability"]
             yield cell, difficulty, "top5_distance", found["top5_distance"]
     metrics = content["metrics"]
-    for measure in _SUMMARIES[dataset]:
+    for measure in _SUMMARIES[content["dataset"]]:
         for name, value in (metrics.get(measure) or {}).items():
             yield name, metrics.get("difficulty", ""), measure, value
     for measure, value in metrics.items():
@@ -170,3 +93,85 @@ def _lines(model: Model, dataset: str) -> Iterator[tuple]:
     for group in ("settings", "versions", "environment"):
         for key, value in content.get(group, {}).items():
             yield "", "", f"{group}.{key}", value if isinstance(value, str) else json.dumps(value)
+
+
+def csv_text(numbers: Iterable[Number]) -> str:
+    """Write the long table."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([Number._fields, *numbers])
+    return text.getvalue()
+
+
+def pivot(numbers: Iterable[Number], measure: str, factor: float = 1) -> Table:
+    """Arrange a measure by model and cell."""
+    table: Table = {}
+    for number in numbers:
+        if number.measure == measure:
+            table.setdefault(number.model, {})[number.cell] = factor * number.value
+    return table
+
+
+def severity_errors(numbers: Iterable[Number]) -> dict[str, dict[str, dict[int, float]]]:
+    """Take the errors in percent by model, corruption and severity, in the paper's order."""
+    found = {}
+    for model, row in pivot(numbers, "error", 100).items():
+        errors = {
+            name: {s: row[cell] for s in SEVERITIES if (cell := f"{name}/{s}") in row}
+            for name in ALL_CORRUPTIONS
+        }
+        found[model] = {name: by_severity for name, by_severity in errors.items() if by_severity}
+    return found
+
+
+def mean_errors(numbers: Iterable[Number]) -> Table:
+    """Compute the mean error over the severities of each corruption that has all of them."""
+    return {
+        model: {
+            name: sum(row.values()) / len(SEVERITIES)
+            for name, row in rows.items()
+            if len(row) == len(SEVERITIES)
+        }
+        for model, rows in severity_errors(numbers).items()
+    }
+
+
+def single_cells(numbers: Iterable[Number]) -> Table:
+    """Take the errors of corruptions that one of the models has not at all severities."""
+    errors = severity_errors(numbers)
+    partial = {
+        name for rows in errors.values() for name, row in rows.items() if len(row) < len(SEVERITIES)
+    }
+    return {
+        model: {
+            f"{name}/{severity}": error
+            for name in rows.keys() & partial
+            for severity, error in rows[name].items()
+        }
+        for model, rows in errors.items()
+    }
+
+
+def of_clips(numbers: Sequence[Number], measure: str, factor: float = 1) -> Table:
+    """Take a measure of the clips by perturbation, at the difficulty that was asked for."""
+    asked = {n.model: n.value for n in numbers if n.measure == "settings.difficulty"}
+    table: Table = {}
+    for number in numbers:
+        difficulty = asked.get(number.model, "1")
+        if number.measure == measure and number.difficulty == difficulty:
+            # Stronger noises have folders of their own.
+            name = number.cell.removesuffix(f"_{difficulty}")
+            table.setdefault(number.model, {})[name] = factor * number.value
+    return table
+
+
+def means(numbers: Sequence[Number]) -> dict[str, dict[str, float | None]]:
+    """Take the means of the paper's table in percent, of every model."""
+    table: dict[str, dict[str, float | None]] = {
+        number.model: dict.fromkeys(_MEANS.values()) for number in numbers
+    }
+    for number in numbers:
+        title = _MEANS.get(number.measure, number.measure)
+        if not number.cell and title in _MEANS.values():
+            factor = 100 if title.endswith("error") else 1
+            table[number.model][title] = factor * number.value
+    return table

@@ -8,17 +8,18 @@ from typing import Any
 
 from gcp_mm.files import atomic_write
 from gcp_mm.robustness.names import ALL_CORRUPTIONS, PERTURBATIONS
-from gcp_mm.robustness.report.models import Model, check_comparable, results_of
+from gcp_mm.robustness.report.models import MEANS, Model, PublishedRobustness, check_comparable
 from gcp_mm.robustness.report.plot import plot_bars, plot_severities
-from gcp_mm.robustness.report.published import MEANS, PublishedRobustness
 from gcp_mm.robustness.report.tables import markdown
 from gcp_mm.robustness.report.values import (
+    Number,
     Table,
-    corruption_errors,
     csv_text,
+    long_table,
     mean_errors,
     means,
-    perturbation_values,
+    of_clips,
+    pivot,
     severity_errors,
 )
 
@@ -46,18 +47,14 @@ def write_report(
         UserError: If results do not go together, a format is unknown or a file cannot be written.
     """
     notes = check_comparable(models)
-    texts = {
-        "report.md": markdown(models, published, notes),
-        "report.csv": csv_text(models, published),
-    }
-    written = []
-    for name, text in texts.items():
-        written.append(atomic_write(folder / name, text, "report"))
-    curves = {m.name: severity_errors(result) for m, result in results_of(models, "imagenet-c")}
+    numbers = long_table(models, published)
+    texts = {"report.md": markdown(models, published, notes), "report.csv": csv_text(numbers)}
+    written = [atomic_write(folder / name, text, "report") for name, text in texts.items()]
+    curves = severity_errors(numbers)
     if any(curves.values()):
         paths = [folder / f"severities.{suffix}" for suffix in formats]
         written += plot_severities(curves, paths)
-    for stem, label, names, table in _bars(models, published):
+    for stem, label, names, table in _bars(models, numbers):
         if any(name in row for row in table.values() for name in names):
             paths = [folder / f"{stem}.{suffix}" for suffix in formats]
             written += plot_bars(table, names, label, paths)
@@ -65,34 +62,26 @@ def write_report(
 
 
 def _bars(
-    models: Sequence[Model], published: Sequence[PublishedRobustness]
+    models: Sequence[Model], numbers: Sequence[Number]
 ) -> list[tuple[str, str, Sequence[str], Table]]:
     """List the figures with bars: file, label of the axis, groups and numbers."""
-    errors, flips = corruption_errors(models), perturbation_values(models, "flip_rate")
     marked = {model.name: f"{model.name} *" for model in models if model.reasons()}
     averages: Table = {
         marked.get(name, name): {key: value for key, value in row.items() if value is not None}
-        for name, row in means(models, published).items()
+        for name, row in means(numbers).items()
     }
+    errors, errors_label = pivot(numbers, "CE"), "CE (%)"
+    if not any(model.name in errors for model in models):
+        errors, errors_label = mean_errors(numbers), "top-1 error (%)"
+    flips, flips_label = pivot(numbers, "flip_rate"), "flip rate (% of the baseline's)"
+    if not flips:
+        flips, flips_label = of_clips(numbers, "flip_probability", 100), "flip probability (%)"
+    distances = of_clips(numbers, "top5_distance")
     return [
         ("means", "% of the baseline (* not comparable)", MEANS, averages),
-        ("corruption_error", "CE (%)", ALL_CORRUPTIONS, corruption_errors(models, published))
-        if errors
-        else ("corruption_error", "top-1 error (%)", ALL_CORRUPTIONS, mean_errors(models)),
-        ("flip_rate", "flip rate (% of the baseline's)", PERTURBATIONS, flips)
-        if flips
-        else (
-            "flip_rate",
-            "flip probability (%)",
-            PERTURBATIONS,
-            perturbation_values(models, "flip_probability"),
-        ),
-        (
-            "top5_distance",
-            "top-5 distance",
-            PERTURBATIONS,
-            perturbation_values(models, "top5_distance"),
-        ),
+        ("corruption_error", errors_label, ALL_CORRUPTIONS, errors),
+        ("flip_rate", flips_label, PERTURBATIONS, flips),
+        ("top5_distance", "top-5 distance", PERTURBATIONS, distances),
     ]
 
 

@@ -2,19 +2,23 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.evaluation.baselines import write_baseline
+from gcp_mm.robustness.evaluation.comparability import corruption_measures, measured_data
 from gcp_mm.robustness.evaluation.merge import merge
 from gcp_mm.robustness.evaluation.result import ResultFile, read_result
 from gcp_mm.robustness.evaluation.top5_file import Top5, top5_path, write_top5
+from gcp_mm.robustness.measures import Baseline
+from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS
 from gcp_mm.robustness.report import read_models
 from gcp_mm.robustness.report.models import check_comparable
 from gcp_mm.robustness.report.tables import markdown
-from gcp_mm.robustness.report.values import csv_text
+from gcp_mm.robustness.report.values import csv_text, long_table
 from robustness.report.conftest import SETTINGS, TOTAL, clips, images
 
 ODD = [
@@ -80,7 +84,7 @@ def test_every_odd_value_is_used_or_refused(tmp_path, dataset):
             return
         models = read_models([file])
         markdown(models, notes=check_comparable(models))
-        csv_text(models)
+        csv_text(long_table(models))
         ResultFile(file, dataset, "net", content["settings"])
         write_baseline(read_result(file), tmp_path / "baseline.json")
 
@@ -140,6 +144,23 @@ def test_more_right_than_there_are_is_refused(tmp_path):
     (tmp_path / "0.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="cells/fog/1 has 50000 right of 5 images"):
         read_result(tmp_path / "0.json")
+
+
+def test_corruption_that_does_not_change_the_baseline_is_read_again(tmp_path):
+    (content, _) = shards(tmp_path, "imagenet-c")
+    flat = Baseline(
+        "flat",
+        "imagenet-c",
+        error=dict.fromkeys(BENCHMARK_CORRUPTIONS, (0.5,) * 5),
+        clean_error=0.5,
+    )
+    data = measured_data(content["settings"])
+    settings = {**content["settings"], "shard": None}
+    measures = corruption_measures(content["cells"], settings, replace(flat, data=data))
+    assert measures["relative_CE"] == {"fog": None}
+    file = ResultFile(tmp_path / "out.json", "imagenet-c", "net", settings)
+    file.save(measures)
+    assert read_result(tmp_path / "out.json")["metrics"]["relative_CE"] == {"fog": None}
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ import re
 import pytest
 
 from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, EXTRA_CORRUPTIONS, PERTURBATIONS
-from gcp_mm.robustness.report.models import read_models
-from gcp_mm.robustness.report.published import find_robustness
+from gcp_mm.robustness.report.models import find_robustness, read_models
 from gcp_mm.robustness.report.tables import markdown, overview
 from robustness.report.conftest import clips, images
 

@@ -3,15 +3,14 @@ import io
 
 import pytest
 
-from gcp_mm.robustness.report.models import read_models
-from gcp_mm.robustness.report.published import find_robustness
+from gcp_mm.robustness.report.models import find_robustness, read_models
 from gcp_mm.robustness.report.values import (
-    COLUMNS,
-    corruption_errors,
     csv_text,
+    long_table,
     mean_errors,
     means,
-    perturbation_values,
+    of_clips,
+    pivot,
     severity_errors,
 )
 from robustness.report.conftest import TOTAL, clips, images
@@ -21,46 +20,59 @@ def test_errors_by_severity_are_in_canonical_order(result):
     cells = images({"snow": 0.5, "gaussian_noise": 0.25, "saturate": 1.0})
     del cells["snow/2"]
     cells["snow/5"]["correct"] = 0
-    (model,) = read_models([result("imagenet-c", "a", cells, num_classes=10)])
-    found = severity_errors(model.results["imagenet-c"])
+    numbers = long_table(read_models([result("imagenet-c", "a", cells, num_classes=10)]))
+    found = severity_errors(numbers)["a"]
     assert list(found) == ["gaussian_noise", "snow", "saturate"]
     assert found["snow"] == {1: 50, 3: 50, 4: 50, 5: 100}
     # A mean over four severities would be another number.
-    assert mean_errors([model]) == {"a": {"gaussian_noise": 25, "saturate": 100}}
+    assert mean_errors(numbers) == {"a": {"gaussian_noise": 25, "saturate": 100}}
 
 
 def test_the_mean_is_over_severities(result):
     cells = images({"fog": 0.2})
     cells["fog/5"]["correct"] = 0
-    models = read_models([result("imagenet-c", "a", cells)])
-    assert mean_errors(models)["a"]["fog"] == pytest.approx((4 * 20 + 100) / 5)
+    numbers = long_table(read_models([result("imagenet-c", "a", cells)]))
+    assert mean_errors(numbers)["a"]["fog"] == pytest.approx((4 * 20 + 100) / 5)
 
 
 def test_published_rows_stand_beside(constant):
     models = read_models([constant("a", 0.4)])
-    published = find_robustness(["all"])
-    errors = corruption_errors(models, published)
+    numbers = long_table(models, find_robustness(["all"]))
+    errors = pivot(numbers, "CE")
     assert list(errors) == [
         "a",
         "torchvision_resnet18 (published)",
         "torchvision_resnet50 (published)",
     ]
     assert errors["a"]["fog"] == pytest.approx(40 / 0.819324, abs=1e-4)
-    rows = means(models, published)
+    rows = means(numbers)
     assert len(rows) == 13 and list(rows)[0] == "a"
     assert rows["a"]["mean error"] == pytest.approx(40) and rows["a"]["clean error"] is None
     assert rows["resnet101_gcp_lrnorm (published)"]["mT5D"] == 68.3
 
 
 def test_flip_probabilities_are_in_percent_and_distances_are_not(result):
-    models = read_models([result("imagenet-p", "a", clips(0.125, 2.0))])
-    assert perturbation_values(models, "flip_probability")["a"]["tilt"] == 12.5
-    assert perturbation_values(models, "top5_distance")["a"]["tilt"] == 2.0
-    assert perturbation_values(models, "top5_ratio") == {}
+    numbers = long_table(read_models([result("imagenet-p", "a", clips(0.125, 2.0))]))
+    assert of_clips(numbers, "flip_probability", 100)["a"]["tilt"] == 12.5
+    assert of_clips(numbers, "top5_distance")["a"]["tilt"] == 2.0
+    assert pivot(numbers, "top5_ratio") == {}
+
+
+def test_clips_are_those_of_the_difficulty_that_was_asked_for(result):
+    cells = clips(0.125, 2.0, ["tilt"])
+    cells["tilt"]["difficulty"]["2"] = {**cells["tilt"]["difficulty"]["1"], "top5_distance": 3.0}
+    cells["shot_noise_2"] = {**cells["tilt"], "difficulty": {"2": cells["tilt"]["difficulty"]["2"]}}
+    for difficulty, expected in ((1, {"tilt": 2.0}), (2, {"tilt": 3.0, "shot_noise": 3.0})):
+        models = read_models([result("imagenet-p", "a", cells, difficulty=difficulty)])
+        assert of_clips(long_table(models), "top5_distance") == {"a": expected}
+        assert models[0].metrics("imagenet-p")["top5_distance"] == expected
+
+
+COLUMNS = ("model", "dataset", "cell", "difficulty", "measure", "value")
 
 
 def lines(*arguments):
-    read = list(csv.DictReader(io.StringIO(csv_text(*arguments))))
+    read = list(csv.DictReader(io.StringIO(csv_text(long_table(*arguments)))))
     assert tuple(read[0]) == COLUMNS
     found = {tuple(line[key] for key in COLUMNS[:-1]): line["value"] for line in read}
     assert len(found) == len(read)

@@ -4,7 +4,7 @@ import pytest
 
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.report import read_models, write_report
-from gcp_mm.robustness.report.published import find_robustness
+from gcp_mm.robustness.report.models import find_robustness
 from robustness.report.conftest import clips
 
 # A panel for each corruption takes its time.
