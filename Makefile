@@ -35,8 +35,9 @@ trials: install ## 15 minutes of hostile files, kills and faults (SEED=0 chooses
 	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(python) -W ignore tests/trials --seed $(or $(SEED),0)
 
 # Copies are found over both folders together: most are made from one into the other.
-lint: install ## style rules, and no code copied from file to file
+lint: install ## style rules, types, and no code copied from file to file
 	$(venv)/bin/ruff check .
+	$(venv)/bin/mypy gcp_mm
 	@$(python) tools/model_zoo.py readme --check
 	$(venv)/bin/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 \
 		--recursive=y $(wildcard gcp_mm tools demo)

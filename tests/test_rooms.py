@@ -57,9 +57,7 @@ def test_no_import_runs_back_up(page, arrows):
     place = {name: index for index, name in enumerate(ROW.findall(page))}
     assert len(arrows) > 500
     wrong = [
-        f"{path} imports {name}"
-        for path, here, name, there in arrows
-        if place[there] > place[here]
+        f"{path} imports {name}" for path, here, name, there in arrows if place[there] > place[here]
     ]
     assert not wrong
 
