@@ -10,6 +10,7 @@ def python_snippet(page: str, word: str, **replaced: object) -> str:
     text = (REPO / page).read_text(encoding="utf-8")
     (code,) = (code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if word in code)
     for written, path in replaced.items():
-        assert f"'{written}'" in code, written
-        code = code.replace(f"'{written}'", repr(str(path)))
+        quoted = re.compile(rf"""(["']){re.escape(written)}\1""")
+        assert quoted.search(code), written
+        code = quoted.sub(lambda _, path=path: repr(str(path)), code)
     return code

@@ -1,6 +1,7 @@
 """Ctrl-C while a program is being imported: it comes from a module that the import needs."""
 
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -23,6 +24,8 @@ def interrupted(tool_env, tmp_path):
         return subprocess.run(
             [sys.executable, *map(str, command)],
             env={**tool_env, "PYTHONPATH": path, **env},
+            # What runs in the background of a shell is started with Ctrl-C ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             capture_output=True,
             text=True,
             check=False,
@@ -59,6 +62,7 @@ def test_program_of_somebody_else_is_left_alone(interrupted, tmp_path):
 def test_work_cleans_up_after_an_interruption(run_tool, tmp_path):
     code = (
         "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "sys.argv = ['gcp-mm']\n"
         "from gcp_mm.console.run_command import run_command\n"
         "def work():\n"
