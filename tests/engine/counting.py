@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import signal
 import sys
@@ -81,23 +82,32 @@ def counting_runner(work_dir: Path, epochs: int = 3, **changes: object) -> Runne
 
 
 def run_killed(run: Callable[[], object], event: int, kind: str = "") -> bool:
-    """Run in a forked process that is killed at the n-th event; return whether it was.
+    """Run in a process of its own that is killed at the n-th event; return whether it was.
 
     Events are fsync, replace, remove, unlink and the batches of a validation (process), each
-    before and after it; ``kind`` counts those of one name alone.
+    before and after it; ``kind`` counts those of one name alone. What is run is pickled.
     """
-    child = os.fork()
-    if child == 0:
-        try:
-            _kill_at(event, kind)
-            run()
-        except BaseException:
-            # Shown beside the assertion that fails because nothing was killed.
-            traceback.print_exc()
-            sys.stderr.flush()
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    # From a server that has run nothing: a fork of this process cannot train once any test before
+    # has let autograd start threads.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["engine.counting"])
+    process = context.Process(target=_run_until, args=(run, event, kind))
+    process.start()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
+
+
+def _run_until(run: Callable[[], object], event: int, kind: str) -> None:
+    """Run in a process that ends at the n-th event, or says why it did not come there."""
+    try:
+        _kill_at(event, kind)
+        run()
+    except BaseException:
+        # Shown beside the assertion that fails because nothing was killed.
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(0)
 
 
 def _kill_at(event: int, kind: str) -> None:

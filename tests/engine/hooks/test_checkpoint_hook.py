@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def straight(request, tmp_path_factory):
 def test_run_that_was_killed_ends_as_one_that_was_not(straight, tmp_path, kind, event):
     settings, expected = straight
     run = tmp_path / "run"
-    assert run_killed(lambda: train(run, **settings), event, kind)
+    assert run_killed(partial(train, run, **settings), event, kind)
     before = names(run)
     assert any(not name.startswith("best_") for name in before)
     train(run, resume=True, **settings)
@@ -90,7 +91,7 @@ def test_old_files_are_removed_after_the_new_ones_are_written(tmp_path):
     assert names(tmp_path) == [BEST.format(2), "epoch_2.pth"]
     # The write of epoch 3 does not succeed: everything is still there.
     assert run_killed(
-        lambda: train(tmp_path, 3, resume=True, hook=dict(max_keep_ckpts=1)), 1, "replace"
+        partial(train, tmp_path, 3, resume=True, hook=dict(max_keep_ckpts=1)), 1, "replace"
     )
     assert names(tmp_path) == [BEST.format(2), "epoch_2.pth"]
 
@@ -180,11 +181,11 @@ def test_best_score_of_a_metric_in_another_form_counts(tmp_path, kind):
 
 def test_epochs_without_a_validation_are_not_validated_later(tmp_path):
     settings = dict(train_cfg=dict(by_epoch=True, max_epochs=4, val_interval=2))
-    assert run_killed(lambda: train(tmp_path, **settings), 1, "process")
+    assert run_killed(partial(train, tmp_path, **settings), 1, "process")
     source = str(tmp_path / "epoch_1.pth")
     # Killed before it validates anything: the validation of epoch 2 comes first.
     assert run_killed(
-        lambda: train(tmp_path, resume=True, load_from=source, **settings), 1, "process"
+        partial(train, tmp_path, resume=True, load_from=source, **settings), 1, "process"
     )
     assert best_files(tmp_path) == []
     assert info(tmp_path / "epoch_2.pth")["epoch"] == 1
