@@ -25,10 +25,10 @@ demo: install ## train a GCP classifier, then Mask R-CNN from it, on data made h
 # Idle workers steal tests from the end of the others' queues. See tests/suite.py for their number.
 pytest = $(python) -m pytest -n auto --dist worksteal
 
-test: install ## run all tests, a worker on each core (10 minutes on two), and name the slowest
+test: install ## run all tests, a worker on each core, and name the slowest
 	$(pytest) --durations=20
 
-test-quick: install ## run the tests that neither start processes nor train (90 seconds)
+test-quick: install ## run the tests that neither start processes nor train
 	$(pytest) -q -m "not process and not training"
 
 trials: install ## 15 minutes of hostile files, kills and faults (SEED=0 chooses the cases)
