@@ -3,20 +3,7 @@
 They live in :mod:`gcp_mm.robustness.measures` and need numpy and nothing else.
 """
 
-from gcp_mm.robustness.measures import (
-    Baseline,
-    corruption_error,
-    flip_probability,
-    load_baseline,
-    perturbation_robustness,
-    top5_distance,
-)
+from gcp_mm.robustness import measures
+from gcp_mm.robustness.measures import *  # noqa: F403
 
-__all__ = [
-    "Baseline",
-    "corruption_error",
-    "flip_probability",
-    "load_baseline",
-    "perturbation_robustness",
-    "top5_distance",
-]
+__all__ = list(measures.__all__)
