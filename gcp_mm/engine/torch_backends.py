@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from gcp_mm.errors import UserError
+from gcp_mm.errors import UserError, first_line
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def find_device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # an unknown one, or one that is absent
-        raise UserError(f"--device {name}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"--device {name}: {first_line(error)}") from error
 
 
 _WITHOUT = "or train without it (--cfg-options compile=False)"

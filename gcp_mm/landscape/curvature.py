@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gcp_mm.errors import UserError
+from gcp_mm.errors import UserError, first_line
 from gcp_mm.landscape.frozen import frozen
 from gcp_mm.landscape.loss import Batches, cross_entropy, finite_mean_loss
 
@@ -306,7 +306,7 @@ def _hessian(
     except NotImplementedError as error:
         raise UserError(
             "a layer of this network has no second derivative in forward mode, which curvlinops "
-            f"needs (group norm in torch 2.13, for one): {str(error).splitlines()[0]}"
+            f"needs (group norm in torch 2.13, for one): {first_line(error)}"
         ) from error
     except RuntimeError as error:
         if "deterministic" not in str(error):

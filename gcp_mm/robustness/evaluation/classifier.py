@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gcp_mm.engine.torch_backends import reproducible_kernels
-from gcp_mm.errors import UserError
+from gcp_mm.errors import UserError, first_line
 
 #: How convolutions and matrix products compute; published numbers are float32.
 DTYPES = ("float32", "tf32", "bfloat16", "float16")
@@ -81,7 +81,7 @@ class Classifier:
         except (RuntimeError, AssertionError) as error:
             raise UserError(
                 f"the network does not take images of {size} x {size} "
-                f"({str(error).splitlines()[0]}); resize them with --input-size"
+                f"({first_line(error)}); resize them with --input-size"
             ) from error
 
 
