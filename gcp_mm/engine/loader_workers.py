@@ -29,58 +29,19 @@ MORE = "give the container more of it (docker run --ipc=host, or --shm-size=1g)"
 
 # What the robustness tool is told for no workers at all.
 NO_WORKERS = "--workers 0"
-# Left for what else goes through shared memory.
-_MARGIN = 2 * 2**20
 # Pipes, locks and memory of a worker, and what this process opens besides (measured, rounded up).
 _FILES_OF_WORKER, _FILES = 12, 24
 
 
-def require_shared_memory(no_workers: str = NO_WORKERS) -> int | None:
-    """Return the free bytes of shared memory, in which the locks of the workers' queues are.
-
-    None without a limit, as with the option size=0 of tmpfs.
-    """
+def require_shared_memory(no_workers: str = NO_WORKERS) -> None:
+    """Refuse to go on without shared memory, in which the locks of the workers' queues are."""
     try:
-        usage = shutil.disk_usage(SHARED)
+        SHARED.stat()
     except OSError as error:
         raise UserError(
             f"workers hand their images over in shared memory, and there is no {SHARED} "
             f"({error.strerror}): {MORE}, or use {no_workers}"
         ) from error
-    return usage.free if usage.total else None
-
-
-def fit_to_shared_memory(workers: int, ahead: int, size: int) -> tuple[int, int]:
-    """Reduce workers, or the batches that each prepares, to what shared memory has room for.
-
-    ``size`` is the bytes of a batch; one more than the workers prepare is in use.
-    Only where results do not depend on the number of workers: the augmentations of a training do.
-    """
-    if not workers:
-        return 0, ahead
-    free = require_shared_memory()
-    if free is None:
-        return workers, ahead
-    room = max(0, free // _processes_here() - _MARGIN) // size - 1
-    if room >= workers * ahead:
-        return workers, ahead
-    fewer_ahead = max(1, min(ahead, room // workers))
-    fewer = max(0, min(workers, room // fewer_ahead))
-    print_log(
-        f"{SHARED} has {free / 2**20:.0f} MB free: {fewer} of {workers} workers, {fewer_ahead} of "
-        f"{ahead} batches ahead. For all, {MORE}",
-        logger="current",
-    )
-    return fewer, fewer_ahead
-
-
-def _processes_here() -> int:
-    """Return how many processes of a launcher share this machine's memory, rounded up."""
-    local = os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE")
-    if local is None and "SLURM_NTASKS" in os.environ:
-        nodes = int(os.environ.get("SLURM_NNODES") or 1)
-        return max(1, -(-int(os.environ["SLURM_NTASKS"]) // nodes))
-    return max(1, int(local or 1))
 
 
 def require_open_files(workers: int, no_workers: str = NO_WORKERS) -> None:

@@ -13,18 +13,12 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank, get_world_size
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
-from gcp_mm.engine.loader_workers import fit_to_shared_memory, prepare_workers
-from gcp_mm.robustness.data.fixed_size import RELEASED_SIZE
+from gcp_mm.engine.loader_workers import prepare_workers
 from gcp_mm.robustness.data.imagenet_p import ImageNetP
 from gcp_mm.robustness.data.tree import RobustnessTree
 from gcp_mm.robustness.evaluation.result_form import CLEAN
-
-# Batches that each worker prepares ahead of the network.
-_AHEAD = 2
-# Of the longest clips that the authors' script writes.
-_FRAMES = 41
 
 # Key of a cell, and positions in the listing.
 Request = tuple[str, range]
@@ -61,21 +55,6 @@ class Part:
         return [self.indices[start : start + self.batch] for start in starts]
 
 
-class Requests(Sampler):
-    """Requests for parts, one part after the other; none is for files of two cells."""
-
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self.parts = parts
-
-    def __iter__(self) -> Iterator[Request]:
-        """Yield the requests."""
-        return ((part.cell, indices) for part in self.parts for indices in part.batches)
-
-    def __len__(self) -> int:
-        """Return their number."""
-        return sum(len(part.batches) for part in self.parts)
-
-
 class CellFiles(Dataset):
     """Files by request.
 
@@ -101,16 +80,12 @@ def read_parts(
     tree: RobustnessTree, clean: Dataset | None, parts: Sequence[Part], workers: int
 ) -> Iterator[Tensor]:
     """Return the batches (N, H, W, 3) uint8 of the parts in order; 0 workers decode here."""
-    side = tree.input_size or RELEASED_SIZE
-    longest = max((len(files) for part in parts for files in part.batches), default=1)
-    images = _FRAMES if isinstance(tree, ImageNetP) else longest
-    workers, ahead = fit_to_shared_memory(workers, _AHEAD, images * side * side * 3)
     loader = DataLoader(
         CellFiles(tree, clean),
         batch_size=None,
-        sampler=Requests(parts),
+        # None is for files of two cells.
+        sampler=((part.cell, indices) for part in parts for indices in part.batches),
         num_workers=workers,
-        prefetch_factor=ahead if workers else None,
         worker_init_fn=_start_worker,
     )
     prepare_workers(loader)

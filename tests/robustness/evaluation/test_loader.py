@@ -11,7 +11,7 @@ from gcp_mm.engine.config import load_config
 from gcp_mm.robustness.data.video_clip import read_clip
 from gcp_mm.robustness.evaluation import loader
 from gcp_mm.robustness.evaluation.clean import clean_images
-from gcp_mm.robustness.evaluation.loader import Part, Requests, read_parts, share
+from gcp_mm.robustness.evaluation.loader import Part, read_parts, share
 from gcp_mm.robustness.evaluation.options import Options
 from gcp_mm.robustness.evaluation.result_form import CLEAN
 from robustness.conftest import CLASSES, SIZE
@@ -37,16 +37,13 @@ def test_shards_of_any_number_of_processes_take_each_file_once(monkeypatch, worl
     assert first == list(range(0, number, len(worlds)))
 
 
-def test_requests_are_for_files_of_one_cell_in_order():
+def test_batches_of_a_part_in_order():
     parts = [Part("a", range(1, 10, 2), 2), Part("b", range(1), 2), Part("c", range(0), 2)]
-    requests = Requests(parts)
-    assert list(requests) == [
-        ("a", range(1, 5, 2)),
-        ("a", range(5, 9, 2)),
-        ("a", range(9, 11, 2)),
-        ("b", range(1)),
+    assert [part.batches for part in parts] == [
+        [range(1, 5, 2), range(5, 9, 2), range(9, 11, 2)],
+        [range(1)],
+        [],
     ]
-    assert len(requests) == 4
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -62,12 +59,14 @@ def test_images_come_as_they_were_decoded(tree_c, config, clean, tmp_path, worke
     assert asked.labels.tolist() == sorted(list(range(6)) * 3)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_cells_follow_each_other(tree_c, workers):
+@pytest.mark.parametrize(("workers", "room"), [(0, True), (2, True), (2, False)])
+def test_cells_follow_each_other(tree_c, monkeypatch, workers, room):
+    monkeypatch.setattr("gcp_mm.engine.loader_workers._has_room", lambda size: room)
     tree = ImageNetC(tree_c, ["fog", "snow"], [1, 2, 3, 4, 5], CLASSES, input_size=SIZE)
     parts = [Part(cell, range(18), 2) for cell in tree.cells]
     # All are kept: nothing is written over images that are in use.
     batches = list(read_parts(tree, None, parts, workers))
+    assert {images.is_shared() for images in batches} == {workers > 0 and room}
     for index, images in enumerate(batches):
         cell, place = divmod(2 * index, 18)
         expected = [blue_first(tree.path(tree.cells[cell], place + i)) for i in range(2)]
