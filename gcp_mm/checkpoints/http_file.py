@@ -44,24 +44,31 @@ _Answer = TypeVar("_Answer")
 
 def place(url: str) -> Path:
     """Return where the file of an address is kept, below torch's hub folder."""
+    return _find(url)[0]
+
+
+def _find(url: str) -> tuple[Path, str | None]:
+    """Return where a file is kept, and its digest where that decides the place."""
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     name = Path(urlparse(url).path).name
     name = name if name not in ("", ".", "..") else "checkpoint"
-    digits = _digits(name)
-    if digits and (not digits.isdecimal() or _agrees(folder / name, digits)):
-        return folder / name
-    return folder / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+    path, digits = folder / name, _digits(name)
+    if digits and not digits.isdecimal():
+        return path, None
+    if digits and path.is_file() and (known := sha256(path)).startswith(digits):
+        return path, known
+    return folder / hashlib.sha256(url.encode()).hexdigest()[:16] / name, None
 
 
 def fetch(url: str) -> tuple[Path, bool]:
     """Make sure that the file of an address is there, log which one, and say if it came now."""
-    target = place(url)
-    digits = _digits(target.name)
-    known = sha256(target) if target.is_file() else None
-    record = read_note(_record(target))
+    target, known = _find(url)
+    if known is None and target.is_file():
+        known = sha256(target)
+    digits, unconfirmed = _digits(target.name), ""
     if digits and known and known.startswith(digits):
         return target, False
-    unconfirmed = ""
+    record = read_note(_record(target))
     if digits.isdecimal():
         unconfirmed = f"; {digits} in its name is a date or a number, not the beginning of that"
         digits = ""
@@ -102,10 +109,6 @@ def _digits(name: str) -> str:
     """Return what may be the beginning of the digest of a file of this name, or an empty text."""
     found = _DIGEST.search(name)
     return found[1] if found else ""
-
-
-def _agrees(path: Path, digits: str) -> bool:
-    return path.is_file() and sha256(path).startswith(digits)
 
 
 def forget(target: Path) -> None:

@@ -135,15 +135,15 @@ def load_from_url(filename: str, map_location: Any = None) -> Any:
     """
     rank, world_size = get_dist_info()
     local_rank = int(os.environ.get("LOCAL_RANK", rank))
-    fresh = False
+    target, fresh = None, False
     try:
         if local_rank == 0:
-            _, fresh = http_file.fetch(filename)
+            target, fresh = http_file.fetch(filename)
     finally:
         # Also after a failure, or the other processes would wait for ever.
         if world_size > 1:
             torch.distributed.barrier()
-    target = http_file.place(filename)
+    target = target or http_file.place(filename)
     try:
         return load_from_file(target, map_location)
     except UserError:

@@ -15,6 +15,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
 from gcp_mm.checkpoints import http_file
 from gcp_mm.errors import UserError
+from gcp_mm.files import sha256
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -205,13 +206,17 @@ def test_decimals_that_are_a_digest_are_believed(server, tmp_path, said, damaged
     assert len(server.requests) == 1 + damaged
 
 
-def test_decimals_that_are_a_digest_in_the_cache_of_torch(server, tmp_path):
+def test_decimals_that_are_a_digest_in_the_cache_of_torch(server, tmp_path, monkeypatch):
     name, data = named_by_decimals(tmp_path)
     folder = tmp_path / "hub/checkpoints"
     folder.mkdir(parents=True)
     (folder / name).write_bytes(data)
     assert http_file.fetch(f"{server.url}/{name}") == (folder / name, False)
     assert server.requests == []
+    hashed = []
+    monkeypatch.setattr(http_file, "sha256", lambda path: hashed.append(path) or sha256(path))
+    load(server, f"/{name}")
+    assert hashed == [folder / name]
     (folder / name).write_bytes(data + b"?")
     server.files[f"/{name}"] = data
     assert http_file.fetch(f"{server.url}/{name}")[0].read_bytes() == data

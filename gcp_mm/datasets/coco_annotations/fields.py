@@ -229,10 +229,11 @@ def is_usual(annotation: dict, sizes: Mapping[object, Size], categories: Collect
     """Say whether an annotation is as COCO's own are, with nothing to repair."""
     try:
         key, image, bbox = annotation["id"], annotation["image_id"], annotation["bbox"]
+        category = annotation["category_id"]
         found, crowd = annotation["area"], annotation["iscrowd"]
         return (
-            type(key) is int
-            and annotation["category_id"] in categories
+            type(key) is type(category) is int
+            and category in categories
             and type(image) in (int, str)
             and type(found) in _NUMBERS
             and type(crowd) is int

@@ -55,6 +55,8 @@ ANNOTATION = {
         "category_id 12)",
     ),
     "null category": (lambda a: a.update(category_id=None), "category_id None"),
+    # Python takes it for 1, which is a category of the file.
+    "true category": (lambda a: a.update(category_id=True), "category_id True"),
     "three numbers": (lambda a: a.update(bbox=[1, 2, 3]), "bbox has to be four numbers"),
     "text": (lambda a: a.update(bbox="1234"), "annotation 3: '1234'"),
     "not a number": (lambda a: a.update(bbox=[1, float("nan"), 3, 4]), "bbox has to be four"),
@@ -172,6 +174,10 @@ REPAIRS = {
     "category ids as text": (
         lambda c: [entry.update(id=str(entry["id"])) for entry in c["categories"]],
         "ids of categories made whole numbers",
+    ),
+    "category with a point": (
+        lambda c: c["annotations"][0].update(category_id=float(c["annotations"][0]["category_id"])),
+        "category_id made a whole number (annotation 1)",
     ),
 }
 
