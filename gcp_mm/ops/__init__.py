@@ -13,13 +13,21 @@ from gcp_mm.ops.covariance_pool import covariance_pool
 from gcp_mm.ops.dispatch import explain
 from gcp_mm.ops.layer import GlobalCovariancePool, global_covariance_pool
 from gcp_mm.ops.newton_schulz import newton_schulz_sqrt
+from gcp_mm.ops.second_order.channel_dropout import AdaptiveChannelDropout
+from gcp_mm.ops.second_order.methods import METHODS
+from gcp_mm.ops.second_order.pool import SecondOrderPool, positions_last, second_order_pool
 from gcp_mm.ops.triu_vec import triu_vec
 
 __all__ = [
+    "METHODS",
+    "AdaptiveChannelDropout",
     "GlobalCovariancePool",
+    "SecondOrderPool",
     "covariance_pool",
     "explain",
     "global_covariance_pool",
     "newton_schulz_sqrt",
+    "positions_last",
+    "second_order_pool",
     "triu_vec",
 ]

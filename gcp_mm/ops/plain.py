@@ -62,13 +62,22 @@ def newton_schulz_polynomial(gram: Tensor, num_iters: int) -> Tensor:
     return q
 
 
+def polynomial_root(normalised: Tensor, num_iters: int) -> Tensor:
+    """Approximate the root of A = X X^T, (B, C, C), for X (B, C, N) of Frobenius norm 1 or 0."""
+    if normalised.shape[-1] < normalised.shape[-2]:
+        gram = normalised.mT @ normalised
+        return normalised @ newton_schulz_polynomial(gram, num_iters) @ normalised.mT
+    gram = normalised @ normalised.mT
+    return gram @ newton_schulz_polynomial(gram, num_iters)
+
+
 def gram_autograd_global_covariance_pool(x: Tensor, num_iters: int) -> Tensor:
     """Compute the layer on N x N matrices if N < C and on C x C matrices otherwise.
 
     The features (B, C, N) are shifted and scaled by the caller so that a constant channel is zero
     and the largest magnitude is 1, see :func:`gcp_mm.ops.precision.pool_conditioned`.
     """
-    channels, positions = x.shape[-2:]
+    positions = x.shape[-1]
     centred = x - x.mean(dim=-1, keepdim=True)
     # Channel by channel first: compilers add up in one chain, and a long one loses a digit.
     by_channel = centred.square().sum(dim=-1, keepdim=True)
@@ -78,10 +87,4 @@ def gram_autograd_global_covariance_pool(x: Tensor, num_iters: int) -> Tensor:
     # The inner `where` keeps the unused branch finite, or its NaN would reach the gradient.
     safe_trace = torch.where(degenerate, 1, trace)
     normalised = torch.where(degenerate, 0, centred * (positions * safe_trace).rsqrt())
-    if positions < channels:
-        gram = normalised.mT @ normalised
-        root = normalised @ newton_schulz_polynomial(gram, num_iters) @ normalised.mT
-    else:
-        gram = normalised @ normalised.mT
-        root = gram @ newton_schulz_polynomial(gram, num_iters)
-    return safe_trace.sqrt().flatten(1) * triu_vec(root)
+    return safe_trace.sqrt().flatten(1) * triu_vec(polynomial_root(normalised, num_iters))
