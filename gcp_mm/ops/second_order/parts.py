@@ -27,6 +27,10 @@ class Part(nn.Module):
         if name:
             cls._found.setdefault(cls.kind, {})[name] = cls
 
+    def __init__(self) -> None:
+        # Without the arguments that a module would take and forget.
+        super().__init__()
+
     def extra_repr(self) -> str:
         """Show the settings, which the module keeps under the names of its arguments."""
         settings = inspect.signature(type(self).__init__).parameters

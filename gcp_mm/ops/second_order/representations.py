@@ -63,7 +63,7 @@ class Gaussian(Representation, name="gaussian"):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the factor (B, C + 1, N) of features (B, C, N)."""
-        ones = x.new_ones(len(x), 1, x.shape[-1])
+        ones = x.new_ones(x.shape[0], 1, x.shape[-1])
         return torch.cat([x, ones], dim=1) / math.sqrt(x.shape[-1])
 
     def size(self, channels: int) -> int:

@@ -60,7 +60,7 @@ class SingularValuePower(Normalization, name="svpn"):
         rest, result = matrix, torch.zeros_like(matrix)
         value = matrix.new_ones(())
         for _ in range(self.num_values):
-            right = self.weight.to(matrix.dtype)[:, None].expand(len(matrix), -1, 1)
+            right = self.weight.to(matrix.dtype)[:, None].expand(matrix.shape[0], -1, 1)
             for _step in range(self.num_iters):
                 left = _unit(rest @ right)
                 right = _unit(rest.mT @ left)

@@ -113,7 +113,7 @@ class CountSketch(Vectorization, name="count_sketch"):
             )
         index = (self.buckets[0][:, None] + self.buckets[1]).flatten() % self.dim
         signed = matrix * (self.signs[0][:, None] * self.signs[1])
-        return matrix.new_zeros(len(matrix), self.dim).index_add(1, index, signed.flatten(1))
+        return matrix.new_zeros(matrix.shape[0], self.dim).index_add(1, index, signed.flatten(1))
 
     def length(self, size: int) -> int:
         """Return K."""

@@ -1,0 +1,128 @@
+"""Functions of matrices against closed forms, by hand and by scipy."""
+
+import math
+
+import pytest
+import scipy.linalg
+import torch
+
+from gcp_mm.ops.second_order import MatrixLogarithm, MatrixPower
+from gcp_mm.ops.second_order.spectral import spectral_function, spectral_function_of_factor
+
+FUNCTIONS = [("power", 0.5), ("power", 0.3), ("power", 2.0), ("log", 1e-2)]
+
+
+@pytest.fixture(params=FUNCTIONS, ids=[f"{name} {argument}" for name, argument in FUNCTIONS])
+def function(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def orthogonal(normal):
+    return torch.linalg.qr(normal(6, 6)).Q
+
+
+def test_root_of_two_by_two_by_hand(pulled_back):
+    """The root of ((a, b), (b, c)) is (M + s I) / t with s = sqrt(det), t = sqrt(trace + 2 s)."""
+    matrix = torch.tensor([[[5.0, 2.0], [2.0, 3.0]]], dtype=torch.float64)
+
+    def by_hand(m):
+        s = (m[:, 0, 0] * m[:, 1, 1] - m[:, 0, 1] * m[:, 1, 0]).sqrt()
+        t = (m[:, 0, 0] + m[:, 1, 1] + 2 * s).sqrt()
+        return (m + s[:, None, None] * torch.eye(2, dtype=m.dtype)) / t[:, None, None]
+
+    weight = torch.tensor([[[1.0, -2.0], [-2.0, 0.5]]], dtype=torch.float64)
+    value, gradient = pulled_back(MatrixPower(0.5), matrix, weight)
+    expected, expected_gradient = pulled_back(by_hand, matrix, weight)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(gradient, expected_gradient)
+
+
+def test_values_are_those_of_scipy(normal):
+    factor = normal(1, 5, 9)
+    matrix = factor @ factor.mT
+    powers = scipy.linalg.fractional_matrix_power(matrix[0].numpy(), 0.3)
+    torch.testing.assert_close(MatrixPower(0.3)(matrix)[0], torch.from_numpy(powers))
+    shifted = matrix[0].numpy() + 1e-3 * torch.eye(5).double().numpy()
+    logarithm = torch.from_numpy(scipy.linalg.logm(shifted))
+    torch.testing.assert_close(MatrixLogarithm(1e-3)(matrix)[0], logarithm)
+
+
+@pytest.mark.parametrize("positions", [4, 9])
+def test_derivatives_are_those_of_finite_differences(function, normal, positions):
+    factor = normal(2, 6, positions).requires_grad_()
+    assert torch.autograd.gradcheck(lambda y: spectral_function_of_factor(y, *function), factor)
+
+
+def test_derivative_of_a_matrix(function, normal):
+    factor = normal(2, 4, 9)
+
+    def of_symmetric(matrix):
+        return spectral_function((matrix + matrix.mT) / 2, *function)
+
+    assert torch.autograd.gradcheck(of_symmetric, (factor @ factor.mT).requires_grad_())
+
+
+@pytest.mark.parametrize("positions", [3, 8])
+def test_factor_and_matrix_agree(function, normal, pulled_back, positions):
+    """Also in the gradient, which for a root is that of the matrices of the same rank."""
+    factor, weight = normal(2, 8, positions), normal(2, 8, 8, seed=1)
+    of_factor = pulled_back(lambda y: spectral_function_of_factor(y, *function), factor, weight)
+    of_matrix = pulled_back(lambda y: spectral_function(y @ y.mT, *function), factor, weight)
+    for ours, theirs in zip(of_factor, of_matrix, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-15, 1e-10, 1e-5])
+def test_close_eigenvalues(function, orthogonal, normal, pulled_back, gap):
+    """The gradient of close eigenvalues is, within the gap, that of equal ones: a multiple."""
+    name, argument = function
+    values = 2.0 + gap * torch.arange(6, dtype=torch.float64)
+    matrix = (orthogonal * values @ orthogonal.T)[None]
+    weight = normal(1, 6, 6)
+    weight = weight + weight.mT
+    slope = argument * 2.0 ** (argument - 1) if name == "power" else 1 / (2.0 + argument)
+    _, gradient = pulled_back(lambda m: spectral_function(m, *function), matrix, weight)
+    torch.testing.assert_close(gradient, slope * weight, rtol=10 * gap + 1e-12, atol=1e-12)
+
+
+def test_float32_loses_no_more_than_its_rounding(normal, pulled_back, worst):
+    """At the size of a network's map: 256 channels, 14 x 14."""
+    x, weight = normal(1, 256, 196), normal(1, 256, 256, seed=1)
+    reference = pulled_back(MatrixPower(0.5).of_factor, x, weight)
+    found = pulled_back(MatrixPower(0.5).of_factor, x.float(), weight)
+    assert worst(found[0], reference[0]) < 1e-5
+    assert worst(found[1], reference[1]) < 1e-4
+
+
+def test_null_eigenvalues(normal):
+    factor = normal(1, 4, 1)
+    norm = float(factor.square().sum())
+    root = MatrixPower(0.5).of_factor(factor)[0]
+    torch.testing.assert_close(root, (factor @ factor.mT)[0] / math.sqrt(norm))
+    values = torch.linalg.eigvalsh(MatrixLogarithm(1e-3).of_factor(factor)[0])
+    expected = [math.log(1e-3)] * 3 + [math.log(norm + 1e-3)]
+    torch.testing.assert_close(values, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_powers_are_homogeneous(normal, pulled_back):
+    """Features of 1e-25 and 1e25, whose squares leave float32, lose nothing."""
+    x, weight = normal(1, 5, 3, dtype=torch.float32), normal(1, 5, 5, seed=1)
+    value, gradient = pulled_back(MatrixPower(0.5).of_factor, x, weight)
+    for scale in (1e-25, 1e25):
+        scaled = pulled_back(MatrixPower(0.5).of_factor, scale * x, weight)
+        torch.testing.assert_close(scaled[0] / scale, value, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(scaled[1], gradient, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: MatrixPower(0), "alpha must be larger than 0, got 0"),
+        (lambda: MatrixPower(float("nan")), "alpha must be larger than 0, got nan"),
+        (lambda: MatrixLogarithm(0), "eps must be larger than 0, got 0"),
+    ],
+)
+def test_arguments_without_a_meaning(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
