@@ -61,7 +61,9 @@ def worst():
     """Largest error relative to the largest expected number, over arrays or tensors."""
 
     def float64(array):
-        return np.asarray(array.detach().double() if hasattr(array, "detach") else array, "float64")
+        if hasattr(array, "detach"):
+            array = array.detach().double().cpu()
+        return np.asarray(array, "float64")
 
     def error(found, expected) -> float:
         found, expected = float64(found), float64(expected)

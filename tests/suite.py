@@ -3,7 +3,8 @@
 A test is marked ``process`` if it, a fixture that it uses, or a helper of these names subprocess or
 multiprocessing, and ``training`` if one of them names the function, the class or the tool that
 trains. There is no list to keep: where these are left out, a test that starts a program or trains
-fails; if the code does not show it, the mark is written down.
+fails; if the code does not show it, the mark is written down. ``gpu`` is written down too
+(tests/ops/devices.py): such a test is skipped where there is none.
 """
 
 import fcntl
@@ -18,6 +19,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import TypeVar
 
 import pytest
+import torch
 import wrapt
 
 # Of a worker that has imported the whole stack, and of the processes that its tests start.
@@ -25,6 +27,7 @@ WORKER_BYTES = 3 * 2**30
 TRAINING = (("gcp_mm.engine.runner", "train"), ("mmengine.runner.runner", "Runner"))
 TRAINING_TOOL = "tools/train.py"
 STARTING = ("subprocess", "multiprocessing", "torch.multiprocessing")
+NO_GPU = "it needs an NVIDIA GPU"
 FOREIGN = ("gcp_mm", "torch", "mm", "numpy", "_pytest", "pytest", "builtins")
 # What libraries ask for versions (mmengine's environment, torch's compiler): no part of a test.
 ASKED_FOR_VERSIONS = ("sh", "gcc", "g++", "c++", "cc", "git", "ldconfig", "nvcc", "uname", "which")
@@ -99,8 +102,10 @@ def _kinds(item: pytest.Function) -> Iterator[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start processes and those that train."""
+    """Mark the tests that start processes and those that train; skip those that have no GPU."""
     for item in items:
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason=NO_GPU))
         if isinstance(item, pytest.Function):
             for kind in set(_kinds(item)):
                 item.add_marker(kind)

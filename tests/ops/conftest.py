@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from gcp_mm.ops.triton_kernels import triton_status
+
 DTYPES = {torch.float32: 5e-6, torch.float64: 1e-10}
 
 
@@ -47,14 +49,33 @@ def any_impl(request, monkeypatch):
     return name
 
 
-@pytest.fixture(scope="session")
-def normal():
-    """Standard normal numbers that do not depend on the order of the tests."""
+@pytest.fixture
+def device(request):
+    """The CPU, or what `devices.on_every_device` says; there a kernel that fails fails the test."""
+    found = torch.device(getattr(request, "param", "cpu"))
+    yield found
+    if found.type == "cuda":
+        assert triton_status(torch.ones(1, device=found)) is None
+
+
+@pytest.fixture
+def normal(device):
+    """Standard normal numbers that do not depend on the order of the tests, on the device."""
 
     def draw(*shape, seed=0, dtype=torch.float64):
-        return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape)).to(dtype)
+        numbers = np.random.default_rng(seed).standard_normal(shape)
+        return torch.from_numpy(numbers).to(device, dtype)
 
     return draw
+
+
+@pytest.fixture
+def allow_tf32():
+    """Set PyTorch's switch, which monkeypatch cannot restore: it is not in the object's dict."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    yield lambda value: setattr(matmul, "allow_tf32", value)
+    matmul.allow_tf32 = before
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +123,7 @@ def eigen_pool(eigen_root):
     """The whole layer from ``numpy.cov`` and eigenvalues, for features (B, C, N)."""
 
     def pool(x, steps):
-        samples = np.asarray(x.detach(), dtype="float64")
+        samples = np.asarray(x.detach().cpu(), dtype="float64")
         upper = np.triu_indices(samples.shape[1])
         return np.stack([eigen_root(np.cov(sample, bias=True), steps)[upper] for sample in samples])
 

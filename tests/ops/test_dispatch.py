@@ -8,6 +8,7 @@ from torch.autograd import forward_ad
 
 from gcp_mm.ops import dispatch, explain, global_covariance_pool
 from gcp_mm.ops.gram.operator import gram_pool
+from ops.devices import on_every_device
 
 X = torch.rand(2, 6, 3, 4)
 
@@ -106,6 +107,7 @@ def test_unknown_name(monkeypatch, impl):
         global_covariance_pool(X)
 
 
+@on_every_device
 @pytest.mark.parametrize("dim", [0, 1, 2])
 def test_vmap_over_any_dimension(normal, dim):
     x = normal(3, 2, 5, 4).movedim(0, dim)
@@ -114,6 +116,7 @@ def test_vmap_over_any_dimension(normal, dim):
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
 
 
+@on_every_device
 def test_gradients_of_single_samples(normal, pulled_back):
     """torch.func: the gradient of each sample's own loss."""
     x, weight = normal(3, 5, 4), normal(15)
@@ -139,6 +142,7 @@ def jacobian(x):
     )
 
 
+@on_every_device
 @pytest.mark.parametrize("shape", [(1, 4, 3), (2, 3, 5)])
 def test_jacobian_by_vmap_over_cotangents(normal, shape):
     x = normal(*shape)
@@ -151,6 +155,7 @@ def test_vmap_over_nothing(function):
     assert torch.vmap(function)(torch.zeros(0, 2, 6, 4)).shape == (0, 2, 21)
 
 
+@on_every_device
 @pytest.mark.parametrize("shape", [(2, 5, 3), (2, 3, 5)])
 def test_forward_mode(normal, shape):
     x, v = normal(*shape).requires_grad_(), normal(*shape, seed=1)
@@ -173,6 +178,7 @@ def test_compiled_transforms_of_torch_func(normal):
     torch.compiler.reset()
 
 
+@on_every_device
 def test_hessian_vector_product_equals_the_reference(normal):
     x, v, weight = normal(2, 6, 4), normal(2, 6, 4, seed=1), normal(21, seed=2)
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from gcp_mm.ops import GlobalCovariancePool, global_covariance_pool
+from ops.devices import on_every_device
 
 STEPS = [1, 2, 3, 5, 7]
 
@@ -20,6 +21,7 @@ def test_golden_layer(golden_layer, any_impl, dtype, tolerance, pulled_back, wor
     assert worst(gradient, record["grad_x" + suffix]) < tolerance
 
 
+@on_every_device
 @pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("shape", [(2, 7, 12), (2, 12, 7)])
 def test_equals_polynomial_of_the_eigenvalues(normal, eigen_pool, worst, impl, shape, steps):
@@ -43,6 +45,7 @@ def test_two_positions_have_a_closed_form(normal, pulled_back, worst, impl, step
     assert worst(found[1], expected[1]) < 1e-12
 
 
+@on_every_device
 @pytest.mark.parametrize("shape", [(2, 5, 3), (2, 3, 5), (1, 2, 3, 2)])
 def test_numerical_gradient(normal, impl, shape):
     """Shift and scale of a sample are held constant inside; the gradient has to be whole."""
@@ -93,6 +96,7 @@ def test_matrix_is_positive_semidefinite_of_the_rank_of_the_covariance(
     assert (values > 1e-10).sum() == min(channels, positions - 1)
 
 
+@on_every_device
 @pytest.mark.parametrize(
     "view",
     [
@@ -113,12 +117,14 @@ def test_layout_in_memory_does_not_matter(normal, pulled_back, impl, view):
         torch.testing.assert_close(ours.sum(0), theirs.sum(0), rtol=1e-12, atol=1e-13)
 
 
+@on_every_device
 def test_samples_of_a_batch_are_independent(normal, impl):
     x = normal(3, 6, 9)
     alone = torch.cat([global_covariance_pool(sample[None], impl=impl) for sample in x])
     torch.testing.assert_close(global_covariance_pool(x, impl=impl), alone, rtol=1e-13, atol=1e-14)
 
 
+@on_every_device
 @pytest.mark.parametrize("shape", [(0, 6, 3, 4), (0, 12, 5)])
 def test_empty_batch(pulled_back, normal, impl, shape):
     value, gradient = pulled_back(lambda x: global_covariance_pool(x, impl=impl), normal(*shape))

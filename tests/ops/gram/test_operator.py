@@ -11,6 +11,7 @@ from gcp_mm.ops.gram import operator as gram_op
 from gcp_mm.ops.gram.operator import flop_formula, gram_pool, gram_pool_backward, samples_at_once
 from gcp_mm.ops.plain import reference_global_covariance_pool
 from ops.conftest import DTYPES
+from ops.devices import on_every_device
 
 SHAPES = [(2, 6, 4), (3, 4, 6), (1, 5, 5), (2, 7, 1), (4, 256, 49)]
 
@@ -112,6 +113,7 @@ LAYOUTS = {
 }
 
 
+@on_every_device
 @pytest.mark.parametrize("shape", [(2, 9, 6), (2, 6, 9)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_opcheck(normal, shape, dtype):
@@ -142,6 +144,7 @@ def test_value_and_gradient_equal_the_reference(normal, pulled_back, products_dt
         torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=limit.item())
 
 
+@on_every_device
 def test_autograd_keeps_nothing_but_the_input(normal):
     kept = []
     x = normal(2, 9, 3, 2, dtype=torch.float32).requires_grad_()
@@ -150,6 +153,7 @@ def test_autograd_keeps_nothing_but_the_input(normal):
     assert [t.data_ptr() for t in kept] == [x.data_ptr()]
 
 
+@on_every_device
 @pytest.mark.parametrize("make", [lambda x: x.half(), lambda x: x.bfloat16()])
 def test_half_precision_input_is_kept_as_it_is(normal, make):
     kept = []
@@ -159,6 +163,7 @@ def test_half_precision_input_is_kept_as_it_is(normal, make):
     assert [(t.dtype, t.numel()) for t in kept] == [(x.dtype, x.numel())]
 
 
+@on_every_device
 @pytest.mark.parametrize("shape", [(7, 37, 12), (7, 12, 37)])
 @pytest.mark.parametrize("samples", [1, 3, 7, 100])
 def test_size_of_the_groups_does_not_matter(normal, pulled_back, monkeypatch, shape, samples):

@@ -8,15 +8,9 @@ import pytest
 import torch
 
 from gcp_mm.ops.triton_kernels import triton_status
-from gcp_mm.ops.triton_kernels.fallback import interpreting
 
 # Relative to the largest number: rounding of the stored result, and of sums over 256 products.
 ERRORS = {torch.float16: 1e-3, torch.float32: 2e-6}
-
-
-@pytest.fixture(scope="session")
-def device():
-    return torch.device("cuda" if torch.cuda.is_available() and not interpreting() else "cpu")
 
 
 @pytest.fixture(params=ERRORS, ids=["float16", "float32"])
@@ -62,12 +56,3 @@ def check(worst, dtype):
         assert worst(found.cpu(), expected) <= (ERRORS[dtype] if error is None else error)
 
     return compare
-
-
-@pytest.fixture
-def allow_tf32():
-    """Set PyTorch's switch, which monkeypatch cannot restore: it is not in the object's dict."""
-    matmul = torch.backends.cuda.matmul
-    before = matmul.allow_tf32
-    yield lambda value: setattr(matmul, "allow_tf32", value)
-    matmul.allow_tf32 = before

@@ -24,7 +24,7 @@ def test_kernels_in_the_interpreter(run_tool):
     result = run_tool(
         "-m",
         "pytest",
-        *("-q", "-p", "no:cacheprovider", "-k", "not test_error"),
+        *("-q", "-p", "no:cacheprovider", "-k", "not test_error", "-m", "not gpu"),
         *(Path(__file__).parent / name for name in FILES),
         TRITON_INTERPRET="1",
         # Workers of its own would be asked for too, and would not say what was deselected.

@@ -6,6 +6,9 @@ import torch
 
 from gcp_mm.ops.triton_kernels import packed_product, packed_symmetric_matmul, symmetric_baddbmm
 from gcp_mm.ops.triton_kernels.fallback import interpreting
+from ops.devices import on_every_device
+
+pytestmark = on_every_device
 
 SHAPES = [(2, 37, 53), (1, 1, 1), (3, 5, 1), (2, 1, 7), (2, 16, 16), (0, 4, 3)]
 
