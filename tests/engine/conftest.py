@@ -3,49 +3,7 @@
 from pathlib import Path
 
 import pytest
-import torch
-from mmengine.model import BaseModel
-from mmengine.runner import Runner
-from tiny_runs import SMOOTH_CLASSIFIER, forget_runs, write_config
-from torch import Tensor, nn
-
-import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
-
-
-class Regression(BaseModel):
-    """Fit a line."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(2, 1)
-
-    def forward(self, x: Tensor, y: Tensor, mode: str) -> dict[str, Tensor]:
-        """Return the loss."""
-        return {"loss": (self.linear(x)[:, 0] - y).square().mean()}
-
-
-@pytest.fixture(scope="session")
-def training_checkpoint(tmp_path_factory) -> Path:
-    """Return the last checkpoint of a short run of mmengine's own Runner."""
-    folder = tmp_path_factory.mktemp("regression")
-    data = [(torch.full((2,), float(i)), float(i)) for i in range(4)]
-    Runner(
-        model=Regression(),
-        work_dir=str(folder),
-        train_dataloader={
-            "dataset": data,
-            "batch_size": 2,
-            "sampler": {"type": "DefaultSampler", "shuffle": True},
-            "collate_fn": {"type": "default_collate"},
-        },
-        train_cfg={"by_epoch": True, "max_epochs": 2},
-        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01, "momentum": 0.9}},
-        param_scheduler={"type": "MultiStepLR", "milestones": [1]},
-        default_hooks={"logger": {"type": "LoggerHook", "interval": 1}},
-        experiment_name="regression",
-    ).train()
-    forget_runs()
-    return folder / "epoch_2.pth"
+from tiny_runs import SMOOTH_CLASSIFIER, write_config
 
 
 @pytest.fixture(scope="session")

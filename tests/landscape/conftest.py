@@ -1,3 +1,4 @@
+from engine.conftest import smooth_classifier
 from small_classifier import cfg, checkpoint
 
-__all__ = ["cfg", "checkpoint"]
+__all__ = ["cfg", "checkpoint", "smooth_classifier"]
