@@ -32,41 +32,17 @@ def _install_loaders(module: ModuleType) -> None:
     module.CheckpointLoader.register_scheme(SCHEME, without_code(load_from_zoo), force=True)
 
 
-def _answer_find_loader(module: ModuleType) -> None:
-    from gcp_mm.engine.removed_from_python import provide_find_loader
-
-    provide_find_loader(module)
-
-
-def _answer_distutils(_: ModuleType) -> None:
-    from gcp_mm.engine.removed_from_python import provide_distutils
-
-    provide_distutils()
-
-
-def _register_models(module: ModuleType) -> None:
-    from gcp_mm.zoo.weights import register_models
-
-    register_models(module)
-
-
-def _load_by_pipeline(module: ModuleType) -> None:
-    from gcp_mm.images.load_image import read_by_the_pipeline
-
-    read_by_the_pipeline(module)
-
-
-# Two of them import a module that installs itself, and take nothing out of it: it may be the one
-# whose import has led here, and hold nothing yet.
-_CHANGES: dict[str, Callable[[ModuleType], None]] = {
+# The two that import a module which installs itself take nothing out of it: it may be the one whose
+# import has led here, and hold nothing yet.
+_CHANGES: dict[str, Callable[[ModuleType], None] | str] = {
     "mmengine.config.utils": _allow_prefix,
     "mmengine.fileio": _install_backend,
     "mmengine.runner.checkpoint": _install_loaders,
-    "mmengine.utils.dl_utils.collect_env": _answer_distutils,
-    "mmengine.utils.dl_utils.misc": _answer_find_loader,
-    "mmcv.utils.ext_loader": _answer_find_loader,
-    "mmpretrain.apis.image_classification": _load_by_pipeline,
-    "mmpretrain.apis.model": _register_models,
+    "mmengine.utils.dl_utils.collect_env": "gcp_mm.engine.removed_from_python:provide_distutils",
+    "mmengine.utils.dl_utils.misc": "gcp_mm.engine.removed_from_python:provide_find_loader",
+    "mmcv.utils.ext_loader": "gcp_mm.engine.removed_from_python:provide_find_loader",
+    "mmpretrain.apis.image_classification": "gcp_mm.images.load_image:read_by_the_pipeline",
+    "mmpretrain.apis.model": "gcp_mm.zoo.weights:register_models",
 }
 
 

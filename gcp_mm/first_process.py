@@ -1,11 +1,13 @@
-"""Work that one process does for all."""
+"""Work that one process does for all, and what it logs for all."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
 from mmengine.dist import broadcast_object_list, get_rank
+from mmengine.logging import print_log
 
 from gcp_mm.errors import UserError
 
@@ -32,3 +34,13 @@ def on_first_process(function: Callable[[], _Result]) -> _Result:
     if box[1] is not None:
         raise box[1]
     return box[0]
+
+
+def log(line: str) -> None:
+    """Log a line where the run logs; of several processes the first one shows it."""
+    print_log(line, logger="current")
+
+
+def warn(line: str) -> None:
+    """Log a warning."""
+    print_log(line, logger="current", level=logging.WARNING)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from gcp_mm.checkpoints.loader import load_from_file
 from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
 from gcp_mm.files import abbreviate, why_absent
+from gcp_mm.first_process import log
 
 # What a classifier has behind its backbone; a backbone may leave these tensors unused.
 CLASSIFIER_PARTS = ("fc.", "head.", "neck.", "classifier.")
@@ -50,10 +50,9 @@ def load_pretrained_backbone(
     fitting, coverage = cover(backbone, checkpoint, prefix, strict, map_location)
     backbone.load_state_dict(fitting, strict=False)
     details = coverage.details()
-    print_log(
+    log(
         f"{type(backbone).__name__} from {checkpoint} (prefix {prefix!r}): {coverage}"
-        f"{'; ' + details if details else ''}",
-        logger="current",
+        f"{'; ' + details if details else ''}"
     )
     return coverage
 

@@ -6,16 +6,15 @@ The loader of a user's own pipeline may see other pixels than the tools of this 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile
-from mmengine.logging import print_log
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.first_process import warn
 from gcp_mm.images.load_image import SharedFlags
 from gcp_mm.images.read_image import describe_error, is_ordinary, open_image, read_image
 
@@ -60,13 +59,11 @@ class PlainLoaderCheck:
             # Of a remote file, or one that other decoders read.
             return
         if (difference := _difference(load, path)) and self._said.set(0):
-            print_log(
+            warn(
                 f"LoadImageFromFile reads {path!r} ({kind}) otherwise than gcp_mm.LoadImage, with "
                 f"which the tools for robustness and export read images: {difference}. Use "
                 "dict(type='gcp_mm.LoadImage') as the first transform of every pipeline (said "
-                "once, there may be more of the kind)",
-                logger="current",
-                level=logging.WARNING,
+                "once, there may be more of the kind)"
             )
 
 
@@ -165,9 +162,7 @@ class SkipUnreadable(_DataSet):
                 "or raise train_dataloader.dataset.max_unreadable"
             ) from error
         if is_new:
-            print_log(
+            warn(
                 f"skipped {path!r}, which cannot be read ({reason}): {len(seen)} of at most "
-                f"{self.max_unreadable} such files",
-                logger="current",
-                level=logging.WARNING,
+                f"{self.max_unreadable} such files"
             )

@@ -34,7 +34,7 @@ def provide_find_loader(module: ModuleType) -> None:
         vars(module)["pkgutil"] = SimpleNamespace(find_loader=find_loader)
 
 
-def provide_distutils() -> None:
+def provide_distutils(_: ModuleType) -> None:
     """Let setuptools put its copy of ``distutils`` in place where Python has none."""
     if importlib.util.find_spec("distutils") is None and importlib.util.find_spec("setuptools"):
         importlib.import_module("setuptools")

@@ -8,7 +8,6 @@ takes arrays as they are. No issue about it is known.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -18,9 +17,9 @@ import torch
 import wrapt
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import get
-from mmengine.logging import print_log
 
 from gcp_mm.errors import UserError
+from gcp_mm.first_process import warn
 from gcp_mm.images.read_image import BACKENDS, REMARKS, read_image
 from gcp_mm.registry import TRANSFORMS
 
@@ -148,11 +147,7 @@ class LoadImage(BaseTransform):
     def _say(self, kind: str, path: str | Path) -> None:
         # Once for all workers.
         if self._said.set(_KINDS.index(kind)):
-            print_log(
-                f"{str(path)!r} {REMARKS[kind]} (said once, there may be more of the kind)",
-                logger="current",
-                level=logging.WARNING,
-            )
+            warn(f"{str(path)!r} {REMARKS[kind]} (said once, there may be more of the kind)")
 
     def __repr__(self) -> str:
         """Show the settings."""

@@ -8,12 +8,11 @@ from typing import ClassVar
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from gcp_mm.engine.run_state import unwrapped
 from gcp_mm.errors import UserError
-from gcp_mm.first_process import on_first_process
+from gcp_mm.first_process import log, on_first_process
 from gcp_mm.landscape.loss import prepare_batch
 from gcp_mm.landscape.probe import measure
 from gcp_mm.landscape.records import FILENAME, RecordFile, make_header
@@ -99,7 +98,7 @@ class LandscapeHook(Hook):
         if runner.iter:
             self._records.keep_before(runner.iter)
         elif aside := self._records.set_aside():
-            print_log(f"landscape records of an earlier run are now in {aside}", logger="current")
+            log(f"landscape records of an earlier run are now in {aside}")
 
     def after_train(self, runner: Runner) -> None:
         """Let others write the file of records."""
