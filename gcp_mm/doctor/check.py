@@ -82,12 +82,16 @@ class Check:
     blocking: bool = True
 
 
+Found = str | tuple[str, str, str]
+"""What a probe found; with a status and a cure, if that is not well."""
+
+
 @dataclass(frozen=True)
 class Probe:
     """A probe of the row ``name``, and the ``cure`` for an error that no known one explains."""
 
     name: str
-    examine: Callable[[], Check]
+    examine: Callable[[], Found]
     cure: str = "{reinstall}"
     blocking: bool = True
 
@@ -96,11 +100,12 @@ class Probe:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return self.examine()
+                found = self.examine()
             # SystemExit: some packages leave the interpreter when they dislike what they find.
             except (Exception, SystemExit) as error:
-                cure = known_cure(error) or fill(self.cure)
-                return Check(self.name, describe(error), FAIL, cure, self.blocking)
+                found = failure(error, self.cure)
+        text, status, cure = (found, OK, "") if isinstance(found, str) else found
+        return Check(self.name, text, status, cure, self.blocking)
 
 
 def describe(error: BaseException) -> str:
@@ -113,10 +118,13 @@ def describe(error: BaseException) -> str:
 
 def known_cure(error: BaseException) -> str:
     """Look an exception up in ``KNOWN_ERRORS``."""
-    for pattern, cure in KNOWN_ERRORS:
-        if re.search(pattern, str(error)):
-            return fill(cure)
-    return ""
+    cures = (cure for pattern, cure in KNOWN_ERRORS if re.search(pattern, str(error)))
+    return fill(next(cures, ""))
+
+
+def failure(error: BaseException, cure: str, where: str = "") -> tuple[str, str, str]:
+    """Return the row of an exception; ``cure`` is for one that is not known."""
+    return f"{where}{describe(error)}", FAIL, known_cure(error) or fill(cure)
 
 
 def release(version: str) -> tuple[int, ...]:

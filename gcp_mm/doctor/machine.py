@@ -7,17 +7,22 @@ import sysconfig
 from importlib import import_module, machinery, util
 from pathlib import Path
 
-from gcp_mm.doctor.check import FAIL, WARN, Check, Probe, describe, fill, known_cure
+from gcp_mm.doctor.check import FAIL, WARN, Found, Probe, failure, fill
 from gcp_mm.doctor.stack import install_command
-from gcp_mm.engine.gpu_driver import asks_for_cpu, count_gpus, driver_cuda_version, has_driver
+from gcp_mm.engine.torch_backends import (
+    asks_for_cpu,
+    compilers,
+    count_gpus,
+    driver_cuda_version,
+    has_driver,
+)
 
 # What a package manager of Debian or Ubuntu installs for Triton.
 C_COMPILER_CURE = "Triton compiles with it on a GPU: apt-get install gcc python3-dev, or set CC"
 
 
-def _operators_module() -> Check:
+def _operators_module() -> Found:
     """Say which ``mmcv._ext`` answers here, and whether it answers in other programs."""
-    name = "mmcv operators"
     import_module("mmcv")
     # gcp_mm was imported to get here, and offers torchvision's where none are compiled.
     module = import_module("mmcv._ext")
@@ -25,14 +30,14 @@ def _operators_module() -> Check:
     if isinstance(loader, machinery.ExtensionFileLoader):
         cuda = module.get_compiling_cuda_version()
         kind = "CPU only" if cuda == "not available" else f"CUDA {cuda}"
-        return Check(name, f"compiled mmcv ({kind})")
+        return f"compiled mmcv ({kind})"
     if Path(str(module.__file__)).parent.name != "mmcv_ext":
-        return Check(name, f"from {module.__file__}")
+        return f"from {module.__file__}"
     found = "torchvision's"
     if "_gcp_mm_mmcv_finder" not in sys.modules:
         cure = f"mim test and mmdet's own tools find none; install gcp_mm: {install_command()}"
-        return Check(name, f"{found}, but only after gcp_mm is imported", WARN, cure)
-    return Check(name, found)
+        return f"{found}, but only after gcp_mm is imported", WARN, cure
+    return found
 
 
 def _call_operators(device: str) -> None:
@@ -56,53 +61,50 @@ def _call_operators(device: str) -> None:
         raise RuntimeError(f"the gradient of RoIAlign sums to {total} instead of 4")
 
 
-def _cpu_operators() -> Check:
+def _cpu_operators() -> Found:
     _call_operators("cpu")
-    return Check("mmcv ops, CPU", "nms and RoIAlign work")
+    return "nms and RoIAlign work"
 
 
-def _gpu_operators() -> Check:
-    name = "mmcv ops, GPU"
+def _gpu_operators() -> Found:
     gpus = count_gpus()
     for gpu in range(gpus):
         try:
             _call_operators(f"cuda:{gpu}")
         except Exception as error:
             # What the operators say of a device and its kernels; all else is a broken stack.
-            cure = known_cure(error) or fill("{reinstall}")
-            return Check(name, f"cuda:{gpu}: {describe(error)}", FAIL, cure)
+            return failure(error, "{reinstall}", f"cuda:{gpu}: ")
     if not gpus:
-        return Check(name, "not tried: no GPU")
+        return "not tried: no GPU"
     where = "the GPU" if gpus == 1 else f"each of {gpus} GPUs"
-    return Check(name, f"nms and RoIAlign work on {where}")
+    return f"nms and RoIAlign work on {where}"
 
 
-def _cpu_kernels() -> Check:
-    name = "GCP layer, CPU"
+def _cpu_kernels() -> Found:
     library = import_module("gcp_mm.ops.cpu_kernels.kernels").load_library()
     if isinstance(library, str):
         # No FAIL: PyTorch's products give the same numbers, later.
-        return Check(name, "PyTorch's products, slower than the C kernels", WARN, library)
-    return Check(name, "C kernels")
+        return "PyTorch's products, slower than the C kernels", WARN, library
+    return "C kernels"
 
 
-def _devices() -> Check:
+def _devices() -> Found:
     torch = import_module("torch")
     found = f"{torch.get_num_threads()} CPU threads"
     gpus = count_gpus()
     if gpus:
         names = [torch.cuda.get_device_name(index) for index in range(gpus)]
-        return Check("devices", ", ".join([found, *names]))
+        return ", ".join([found, *names])
     if not has_driver():
-        return Check("devices", f"{found}, no GPU")
+        return f"{found}, no GPU"
     if asks_for_cpu():
-        return Check("devices", f"{found}, GPUs hidden by CUDA_VISIBLE_DEVICES")
+        return f"{found}, GPUs hidden by CUDA_VISIBLE_DEVICES"
     # A FAIL: everything would run on the CPU, for days, without a word.
     found += ", a GPU driver that torch cannot use"
     built_for = torch.version.cuda
     if built_for is None:
         cure = "this is a CPU-only torch: {install} TORCH=default, or TORCH=cu126 for older drivers"
-        return Check("devices", found, FAIL, fill(cure))
+        return found, FAIL, fill(cure)
     supported = driver_cuda_version()
     if supported:
         found += f" (it supports CUDA {supported})"
@@ -111,29 +113,23 @@ def _devices() -> Check:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible:
         cure = f"CUDA_VISIBLE_DEVICES={visible} may name no GPU of this machine; {cure}"
-    return Check("devices", found, FAIL, cure)
+    return found, FAIL, cure
 
 
-def _compiler() -> Check:
+def _compiler() -> Found:
     """Nothing that is installed needs one; Triton and ``compile=True`` do, at run time."""
-    name = "compilers"
-    in_c, in_cpp = (
-        next((command for command in commands if command and shutil.which(command.split()[0])), "")
-        for commands in (
-            (os.environ.get("CC", ""), "gcc", "clang"),
-            (os.environ.get("CXX", ""), "g++"),
-        )
-    )
+    in_c = next(filter(shutil.which, compilers("CC", "gcc", "clang")), "")
+    in_cpp = next(filter(shutil.which, compilers("CXX", "g++")), "")
     found = ", ".join(filter(None, (in_c, in_cpp))) or "none, and none is needed"
     if not in_cpp:
         found += " (compile=True needs g++)"
     if count_gpus() and util.find_spec("triton"):
         header = Path(sysconfig.get_path("include"), "Python.h")
         if not in_c:
-            return Check(name, "no C compiler: plain operators on the GPU", WARN, C_COMPILER_CURE)
+            return "no C compiler: plain operators on the GPU", WARN, C_COMPILER_CURE
         if not header.is_file():
-            return Check(name, f"{found}, no {header}", WARN, C_COMPILER_CURE)
-    return Check(name, found)
+            return f"{found}, no {header}", WARN, C_COMPILER_CURE
+    return found
 
 
 PROBES = (

@@ -51,15 +51,11 @@ def requirement(module: str) -> str:
     return DISTRIBUTIONS[module][on_forks()]
 
 
-def _wheel_command() -> str:
-    """Return the command for an installed wheel, which has neither Makefile nor requirements."""
-    return f"pip install 'gcp_mm[{'onedl' if on_forks() else 'openmmlab'}]'"
-
-
 def install_command() -> str:
     """Return the command that installs the stack that is here."""
     if not _INSTALLER.is_file():
-        return _wheel_command()
+        # An installed wheel has neither Makefile nor requirements.
+        return f"pip install 'gcp_mm[{'onedl' if on_forks() else 'openmmlab'}]'"
     return "make install STACK=onedl" if on_forks() else "make install"
 
 

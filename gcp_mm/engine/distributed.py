@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from gcp_mm.engine.gpu_driver import count_gpus
+from gcp_mm.engine.torch_backends import count_gpus
 from gcp_mm.errors import UserError
 
 if TYPE_CHECKING:

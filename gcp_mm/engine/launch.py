@@ -17,7 +17,7 @@ from torch.distributed.run import main as torchrun
 
 from gcp_mm.console.noise import VERBOSE
 from gcp_mm.engine.distributed import explain_failure
-from gcp_mm.engine.gpu_driver import check_gpu_driver
+from gcp_mm.engine.torch_backends import check_gpu_driver
 from gcp_mm.errors import UserError
 
 

@@ -5,7 +5,6 @@ A run that an error or Ctrl-C cuts short closes its visualizer first and says wh
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import threading
@@ -15,28 +14,19 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import all_gather_object
-from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch.distributed import DistNetworkError, DistStoreError
 
 from gcp_mm.checkpoints.loader import find_checkpoint
+from gcp_mm.engine import preflight
 from gcp_mm.engine.amp import check_amp_device, enable_amp
 from gcp_mm.engine.distributed import explain_failure, prepare_distributed
-from gcp_mm.engine.gpu_driver import check_gpu_driver
 from gcp_mm.engine.hooks.work_folder_hook import only_training
 from gcp_mm.engine.output import QuietRunner
-from gcp_mm.engine.preflight import (
-    add_hooks,
-    check_annotations,
-    check_data,
-    check_folder,
-    check_pretrained,
-    check_start,
-    evaluate_every_image,
-)
-from gcp_mm.engine.torch_backends import check_compile
+from gcp_mm.engine.torch_backends import check_compile, check_gpu_driver
 from gcp_mm.errors import UserError
+from gcp_mm.first_process import log, warn
 
 
 def latest_checkpoint(work_dir: str | Path) -> str | None:
@@ -98,15 +88,12 @@ def _close_visualizer(runner: Runner) -> None:
     if thread.is_alive():
         failed.append(f"not within {_PATIENCE} s")
     if failed:
-        print_log(
-            f"the visualizer could not be closed ({failed[0]}): its last numbers may be missing",
-            logger="current",
-        )
+        log(f"the visualizer could not be closed ({failed[0]}): its last numbers may be missing")
 
 
 def _build_runner(cfg: Config) -> Runner:
-    check_annotations(cfg)
-    evaluate_every_image(cfg)
+    preflight.check_annotations(cfg)
+    preflight.evaluate_every_image(cfg)
     try:
         prepare_distributed(cfg)
         return RUNNERS.build(cfg) if "runner_type" in cfg else QuietRunner.from_cfg(cfg)
@@ -157,20 +144,18 @@ def train(
             find_checkpoint(checkpoint)
         cfg.resume = True
         cfg.load_from = checkpoint
-    check_data(cfg, ("train_dataloader", "val_dataloader"))
-    check_pretrained(cfg.model)
-    check_start(cfg)
-    check_folder(cfg.work_dir, "work folder")
-    add_hooks(cfg, training=True)
+    preflight.check_data(cfg, ("train_dataloader", "val_dataloader"))
+    preflight.check_pretrained(cfg.model)
+    preflight.check_start(cfg)
+    preflight.check_folder(cfg.work_dir, "work folder")
+    preflight.add_hooks(cfg, training=True)
     with _only_training(cfg):
         runner = _build_runner(cfg)
         _check_dtypes(cfg)
         if resume is True and not checkpoint:
-            print_log(
+            warn(
                 f"--resume: {cfg.work_dir} has no epoch_N.pth or iter_N.pth to continue from, so "
-                "the training starts from the beginning",
-                logger="current",
-                level=logging.WARNING,
+                "the training starts from the beginning"
             )
         with finished(runner):
             runner.train()
@@ -230,10 +215,10 @@ def test(
     check_gpu_driver()
     if "://" not in checkpoint:
         find_checkpoint(checkpoint)
-    check_data(cfg, ("test_dataloader",))
+    preflight.check_data(cfg, ("test_dataloader",))
     detection = cfg.get("default_scope") == "mmdet"
     cfg.load_from = checkpoint
-    add_hooks(cfg, training=False)
+    preflight.add_hooks(cfg, training=False)
     if out is not None:
         if not out.endswith((".pkl", ".pickle")):
             raise UserError(f"--out has to end in .pkl, got {out!r}")
@@ -251,7 +236,7 @@ def test(
         (show_dir, "folder of --show-dir"),
     ):
         if folder is not None:
-            check_folder(folder, what)
+            preflight.check_folder(folder, what)
     runner = _build_runner(cfg)
     with finished(runner):
         return runner.test()

@@ -69,9 +69,9 @@ __version__ = "0.1.0"
 __path__ = [{os.fspath(Path(gcp_mm.__file__).parent)!r}]
 from gcp_mm.mmcv_ext import finder
 sys.modules["_gcp_mm_mmcv_finder"] = finder
-from gcp_mm.engine import gpu_driver
-gpu_driver.has_driver = lambda: False
-gpu_driver.driver_cuda_version = lambda: "12.4"
+from gcp_mm.engine import torch_backends
+torch_backends.has_driver = lambda: False
+torch_backends.driver_cuda_version = lambda: "12.4"
 def load_from_local(): pass
 if "mmengine" in sys.modules:
     sys.modules["mmengine.runner.checkpoint"].CheckpointLoader._schemes[""] = load_from_local

@@ -79,9 +79,18 @@ def test_headers_are_named_where_triton_needs_them(monkeypatch, tmp_path):
     monkeypatch.setattr(machine.util, "find_spec", lambda name: object())
     monkeypatch.setattr(machine.shutil, "which", lambda command: command)
     monkeypatch.setattr(machine.sysconfig, "get_path", lambda name: str(tmp_path))
-    assert machine._compiler().status == check.WARN
+    assert machine._compiler()[1] == check.WARN
     (tmp_path / "Python.h").write_text("")
-    assert machine._compiler().status == OK
+    assert machine._compiler() == "gcc, g++"
+
+
+def test_no_other_compiler_stands_in_for_the_one_that_is_named(monkeypatch):
+    monkeypatch.setattr(machine, "count_gpus", lambda: 1)
+    monkeypatch.setattr(machine.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None if name == "icx" else name)
+    monkeypatch.setenv("CC", "icx -O2")
+    # Triton takes what CC says, and nothing else.
+    assert machine._compiler()[:2] == ("no C compiler: plain operators on the GPU", check.WARN)
 
 
 @pytest.fixture

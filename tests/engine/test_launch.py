@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gcp_mm.engine import launch
-from gcp_mm.engine.gpu_driver import check_gpu_driver
+from gcp_mm.engine.torch_backends import check_gpu_driver
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 

@@ -6,8 +6,7 @@ import pytest
 from tiny_runs import only_error, read_checkpoint, read_log, read_scalars
 
 from gcp_mm.engine import amp, runner
-from gcp_mm.engine import torch_backends as compiler
-from gcp_mm.engine.gpu_driver import check_gpu_driver
+from gcp_mm.engine.torch_backends import check_gpu_driver
 
 OPTIONS = ("--resume", "--amp", "--auto-scale-lr", "--cfg-options", "--work-dir")
 
@@ -68,7 +67,7 @@ MISSING = {
 @pytest.mark.parametrize("kind", MISSING)
 def test_what_is_missing_is_named(call_tool, classifier, tmp_path, monkeypatch, kind):
     monkeypatch.setattr(amp, "get_device", lambda: "cpu")
-    monkeypatch.setattr(compiler, "get_device", lambda: "cpu")
+    monkeypatch.setattr("mmengine.device.get_device", lambda: "cpu")
     monkeypatch.setenv("CXX", "/no/c++")
     arguments, message = MISSING[kind]
     config = [] if kind == "config" else [classifier]

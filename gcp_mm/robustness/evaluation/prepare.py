@@ -17,8 +17,7 @@ from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.checkpoints.pretrained import classifier_scope, load_model
 from gcp_mm.engine.config import tested_dataset
 from gcp_mm.engine.distributed import prepare_distributed
-from gcp_mm.engine.gpu_driver import check_gpu_driver
-from gcp_mm.engine.torch_backends import find_device
+from gcp_mm.engine.torch_backends import check_gpu_driver, find_device
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.first_process import on_first_process
