@@ -2,5 +2,6 @@
 
 Each has a ``main(argv, prog)``: the command line without the program (``sys.argv`` if None), and
 how the program is called in its help (the file of ``sys.argv`` if None). The files in ``tools/``
-call the same modules. Importing this package, or asking for help, imports no OpenMMLab.
+call the same modules. Importing this package, or asking for help, imports no OpenMMLab: what takes
+seconds to import is imported in the function that needs it.
 """

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_mm.console.command_names import next_command
 from gcp_mm.engine.config import add_common_arguments, load_config
@@ -21,9 +22,10 @@ from gcp_mm.plain_data import digest
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import nn
 
-    from gcp_mm.landscape.surface import Grid
+    from gcp_mm.landscape.loss import Batches
+    from gcp_mm.landscape.records import ResultFile
 
 SPLITS = ("train", "val", "test")
 """Data loaders of a config that fixed images come from."""
@@ -66,29 +68,18 @@ def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of directions and random vectors")
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """A network and images, ready to be measured.
+@contextmanager
+def measuring(
+    args: argparse.Namespace, kind: str, options: Sequence[str]
+) -> Iterator[tuple[nn.Module, Batches, ResultFile]]:
+    """Load what the arguments name, hold the result file, and say at the end what is next.
 
-    Attributes:
-        model: The classifier.
-        batches: Images and classes on its device.
-        settings: What the numbers depend on, for the result file.
-        out: The result file.
+    The file was made with equal arguments of the names ``options``, or is refused.
     """
-
-    model: nn.Module
-    batches: list[tuple[Tensor, Tensor]]
-    settings: dict[str, Any]
-    out: Path
-
-
-def prepare(args: argparse.Namespace, kind: str) -> Measurement:
-    """Load what the arguments name."""
-    # Imported here, because they take seconds and --help should not.
     from gcp_mm.checkpoints.loader import find_checkpoint
     from gcp_mm.checkpoints.pretrained import load_model
     from gcp_mm.landscape.loss import fixed_batches
+    from gcp_mm.landscape.records import ResultFile
 
     device = check_device(args, kind)
     cfg = load_config(args.config, args.cfg_options, args.work_dir, needs=["model"])
@@ -100,18 +91,17 @@ def prepare(args: argparse.Namespace, kind: str) -> Measurement:
         "config": Path(args.config).stem,
         "model": digest(cfg.model.to_dict()),
         "checkpoint": sha256(checkpoint)[:16],
-        "split": args.split,
-        "batches": args.batches,
-        "batch_size": args.batch_size,
-        "data_seed": args.data_seed,
         "images": hashlib.sha256(pixels).hexdigest()[:16],
-        "seed": args.seed,
     }
-    name = f"{kind}_{checkpoint.stem}.json"
-    out = args.out or Path(cfg.work_dir) / "landscape" / name
-    return Measurement(
-        model, [(x.to(device), y.to(device)) for x, y in batches], settings, Path(out)
-    )
+    common = ("split", "batches", "batch_size", "data_seed", "seed")
+    settings |= {name: getattr(args, name) for name in (*common, *options)}
+    out = args.out or Path(cfg.work_dir) / "landscape" / f"{kind}_{checkpoint.stem}.json"
+    with hold_file(out, "is being written", "wait for it, or choose another --out"):
+        file = ResultFile(out, kind, settings)
+        file.results["checkpoint"] = str(args.checkpoint)
+        yield model, [(x.to(device), y.to(device)) for x, y in batches], file
+    print(f"results: {out}")
+    print(next_command("landscape", "plot", out, "--out", out.with_suffix("")))
 
 
 def add_surface_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -146,69 +136,47 @@ def add_surface_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=measure_surface)
 
 
+_SURFACE = ("dimensions", "range", "points", "batch_norm", "include_vectors")
+
+
 def measure_surface(args: argparse.Namespace) -> None:
     """Measure the points that the result file lacks; each one is written when it is done."""
-    # Imported here, because it takes seconds and --help should not.
-    from gcp_mm.landscape.surface import make_grid
-
-    low, high = args.range
-    grid = make_grid(low, high, args.points, args.dimensions)
-    measurement = prepare(args, "surface")
-    with hold_file(measurement.out, "is being written", "wait for it, or choose another --out"):
-        _measure_points(args, measurement, grid)
-
-
-def _measure_points(args: argparse.Namespace, measurement: Measurement, grid: Grid) -> None:
     import numpy as np
 
     from gcp_mm.console.progress import Progress
-    from gcp_mm.landscape.records import ResultFile
-    from gcp_mm.landscape.surface import losses_as_array, surface
+    from gcp_mm.landscape.surface import losses_as_array, make_grid, surface
 
-    settings = {
-        **measurement.settings,
-        "dimensions": args.dimensions,
-        "range": args.range,
-        "points": args.points,
-        "batch_norm": args.batch_norm,
-        "include_vectors": args.include_vectors,
-    }
-    file = ResultFile(measurement.out, "surface", settings)
-    done = sum(loss is not None for row in file.results.get("losses", ()) for loss in row)
-    total = len(grid.alphas) * len(grid.betas)
-    print(f"{measurement.out}: {done} of {total} points are there")
-    file.results.update(
-        checkpoint=str(args.checkpoint), alphas=list(grid.alphas), betas=list(grid.betas)
-    )
-    with Progress(total - done) as progress:
+    low, high = args.range
+    grid = make_grid(low, high, args.points, args.dimensions)
+    with measuring(args, "surface", _SURFACE) as (model, batches, file):
+        results = file.results
+        done = sum(loss is not None for row in results.get("losses", ()) for loss in row)
+        total = len(grid.alphas) * len(grid.betas)
+        print(f"{file.path}: {done} of {total} points are there")
+        results.update(alphas=list(grid.alphas), betas=list(grid.betas))
+        with Progress(total - done) as progress:
 
-        def on_point() -> None:
-            file.save()
-            progress.update()
+            def on_point() -> None:
+                file.save()
+                progress.update()
 
-        surface(
-            measurement.model,
-            measurement.batches,
-            grid,
-            seed=args.seed,
-            batch_norm=args.batch_norm,
-            include_vectors=args.include_vectors,
-            results=file.results,
-            on_point=on_point,
+            surface(
+                model,
+                batches,
+                grid,
+                seed=args.seed,
+                batch_norm=args.batch_norm,
+                include_vectors=args.include_vectors,
+                results=results,
+                on_point=on_point,
+            )
+        losses = losses_as_array(results)
+        gaps = int(np.isnan(losses).sum())
+        print(
+            f"loss {results['loss']:.4f} at the checkpoint, {np.nanmin(losses):.4f} to "
+            f"{np.nanmax(losses):.4f} on the grid"
+            f"{f', not finite at {gaps} points' if gaps else ''}"
         )
-    losses = losses_as_array(file.results)
-    gaps = int(np.isnan(losses).sum())
-    low, high = np.nanmin(losses), np.nanmax(losses)
-    print(
-        f"loss {file.results['loss']:.4f} at the checkpoint, {low:.4f} to {high:.4f} on the grid"
-        f"{f', not finite at {gaps} points' if gaps else ''}"
-    )
-    _print_end(measurement.out)
-
-
-def _print_end(out: Path) -> None:
-    print(f"results: {out}")
-    print(next_command("landscape", "plot", out, "--out", out.with_suffix("")))
 
 
 # What is above the bar of a stage; its steps are batches that have passed through the network.
@@ -245,51 +213,37 @@ def add_curvature_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=measure_curvature)
 
 
+_CURVATURE = ("top", "trace_samples", "lanczos_steps", "exact_below")
+
+
 def measure_curvature(args: argparse.Namespace) -> None:
     """Measure what the result file lacks; each stage is written when it is done."""
-    measurement = prepare(args, "curvature")
-    with hold_file(measurement.out, "is being written", "wait for it, or choose another --out"):
-        _measure_spectrum(args, measurement)
-
-
-def _measure_spectrum(args: argparse.Namespace, measurement: Measurement) -> None:
-    # Imported here, because they take seconds and --help should not.
     from gcp_mm.console.progress import Stages
     from gcp_mm.landscape.curvature import curvature
-    from gcp_mm.landscape.records import ResultFile
 
-    options = {
-        "top": args.top,
-        "trace_samples": args.trace_samples,
-        "lanczos_steps": args.lanczos_steps,
-        "exact_below": args.exact_below,
-    }
-    file = ResultFile(measurement.out, "curvature", {**measurement.settings, **options})
-    file.results["checkpoint"] = str(args.checkpoint)
+    with measuring(args, "curvature", _CURVATURE) as (model, batches, file):
+        with Stages(_STAGES) as stages:
 
-    with Stages(_STAGES) as stages:
+            def on_stage(stage: str) -> None:
+                file.save()
+                stages.end()
+                print(f"{stage}: done", flush=True)
 
-        def on_stage(stage: str) -> None:
-            file.save()
-            stages.end()
-            print(f"{stage}: done", flush=True)
-
-        found = curvature(
-            measurement.model,
-            measurement.batches,
-            seed=args.seed,
-            results=file.results,
-            on_stage=on_stage,
-            on_pass=stages,
-            **options,
+            found = curvature(
+                model,
+                batches,
+                seed=args.seed,
+                results=file.results,
+                on_stage=on_stage,
+                on_pass=stages,
+                **{name: getattr(args, name) for name in _CURVATURE},
+            )
+        if found["unused"]:
+            names = abbreviate(found["unused"])
+            print(f"left out, because the loss does not depend on them: {names}")
+        print(
+            f"{found['parameters']} parameters, {'exact' if found['exact'] else 'estimated'}\n"
+            f"largest eigenvalues {', '.join(f'{value:.4g}' for value in found['eigenvalues'])}\n"
+            f"smallest eigenvalue {found['smallest_eigenvalue']:.4g}\n"
+            f"trace {found['trace']:.4g}, standard error {found['trace_standard_error']:.2g}"
         )
-    if found["unused"]:
-        names = abbreviate(found["unused"])
-        print(f"left out, because the loss does not depend on them: {names}")
-    print(
-        f"{found['parameters']} parameters, {'exact' if found['exact'] else 'estimated'}\n"
-        f"largest eigenvalues {', '.join(f'{value:.4g}' for value in found['eigenvalues'])}\n"
-        f"smallest eigenvalue {found['smallest_eigenvalue']:.4g}\n"
-        f"trace {found['trace']:.4g}, standard error {found['trace_standard_error']:.2g}"
-    )
-    _print_end(measurement.out)

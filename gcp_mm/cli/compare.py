@@ -24,7 +24,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
 
     def command() -> None:
-        # Imported here, because it takes seconds and --help should not.
         from gcp_mm.plots.training_curves import plot_curves, read_curves, summarise
 
         runs = [read_curves(path) for path in args.runs]

@@ -88,7 +88,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         parser.error(f"--weights-only does not go with --{weightless[0].replace('_', '-')}")
 
     def command() -> None:
-        # torchvision takes seconds to import, and --help should not.
         from gcp_mm.conversion import convert_file, extract_weights, restore_file
         from gcp_mm.zoo import find_row
 

@@ -58,7 +58,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         parser.error(f"--input-size takes one or two numbers, not {len(size)}")
 
     def command() -> None:
-        # torch.export takes seconds to import, and --help should not.
         from gcp_mm.export import export_classifier
 
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, ["model"])

@@ -24,11 +24,9 @@ from gcp_mm.engine.config import TRAINING, add_amp_argument, add_common_argument
 from gcp_mm.errors import UserError
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
-
     from gcp_mm.landscape.bands import RunBands
 
-HOOK = "gcp_mm.LandscapeHook"
+HOOK = dict(type="gcp_mm.LandscapeHook")
 
 
 def add_run_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -47,22 +45,15 @@ def add_run_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=train_and_probe)
 
 
-def with_hook(cfg: Config) -> Config:
-    """Add the landscape hook to a config that has none."""
-    hooks = cfg.get("custom_hooks") or []
-    if not any(hook["type"] in (HOOK, "LandscapeHook") for hook in hooks):
-        cfg.custom_hooks = [*hooks, dict(type=HOOK)]
-    return cfg
-
-
 def train_and_probe(args: argparse.Namespace) -> None:
     """Train."""
-    # Imported here, because they take seconds and --help should not.
     from gcp_mm.engine.output import print_results_of_training, shown
+    from gcp_mm.engine.preflight import add_missing_hooks
     from gcp_mm.engine.runner import train
 
     cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, TRAINING)
-    runner = train(with_hook(cfg), resume=args.resume, amp=args.amp)
+    add_missing_hooks(cfg, [HOOK])
+    runner = train(cfg, resume=args.resume, amp=args.amp)
     records = Path(runner.work_dir, RECORDS)
     found = [f"probes in {shown(records)}"] if records.is_file() else []
     if print_results_of_training(runner, *found) and found:
@@ -110,7 +101,6 @@ def add_probe_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def probe_files(args: argparse.Namespace) -> None:
     """Probe the checkpoints that the file lacks; each measurement is written when it is done."""
-    # Imported here, because they take seconds and --help should not.
     from gcp_mm.landscape.offline import probe_checkpoints
 
     check_device(args, "probe")
@@ -207,16 +197,7 @@ def _kind(path: Path) -> str:
         return "run"
 
 
-def _configs(paths: Sequence[Path], read: Sequence[tuple[dict, dict]]) -> list[str]:
-    """Return the configs that results were made with, or the names of their files."""
-    return [
-        str(settings.get("config", path.stem))
-        for path, (settings, _) in zip(paths, read, strict=True)
-    ]
-
-
 def _runs(args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]) -> list[Path]:
-    # Imported here, because they take seconds and --help should not.
     from gcp_mm.landscape.bands import incomparable, run_bands, write_csv
     from gcp_mm.landscape.plot import plot_bands
     from gcp_mm.landscape.records import read_records
@@ -252,47 +233,40 @@ def _widths(run: RunBands, first: RunBands) -> str:
     return text
 
 
+def _results(
+    args: argparse.Namespace, paths: Sequence[Path], kind: str, *measured: str
+) -> list[dict]:
+    """Read finished result files, each with the name that it has in the figure."""
+    from gcp_mm.landscape.records import read_results
+
+    read = [read_results(path, kind) for path in paths]
+    for path, (_, results) in zip(paths, read, strict=True):
+        if not results.keys() >= set(measured):
+            told = f"has no {measured[0]} yet; start `{kind}` again to finish"
+            raise UserError(f"{str(path)!r} {told}")
+    names = args.names or [
+        str(settings.get("config", path.stem))
+        for path, (settings, _) in zip(paths, read, strict=True)
+    ]
+    return [{**results, "name": name} for name, (_, results) in zip(names, read, strict=True)]
+
+
 def _surfaces(
     args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]
 ) -> list[Path]:
     from gcp_mm.landscape.plot import plot_surfaces
-    from gcp_mm.landscape.records import read_results
     from gcp_mm.landscape.surface import losses_as_array
 
-    read = [read_results(path, "surface") for path in paths]
-    for path, (_, results) in zip(paths, read, strict=True):
-        if not {"losses", "alphas", "betas"} <= set(results):
-            raise UserError(f"{str(path)!r} has no losses yet; start `surface` again to finish")
-    names = args.names or _configs(paths, read)
-    return plot_surfaces(
-        [
-            {
-                "name": name,
-                "alphas": results["alphas"],
-                "betas": results["betas"],
-                "losses": losses_as_array(results),
-            }
-            for name, (_, results) in zip(names, read, strict=True)
-        ],
-        figures,
-    )
+    read = _results(args, paths, "surface", "losses", "alphas", "betas")
+    return plot_surfaces([{**found, "losses": losses_as_array(found)} for found in read], figures)
 
 
 def _spectra(
     args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]
 ) -> list[Path]:
     from gcp_mm.landscape.plot import plot_spectra
-    from gcp_mm.landscape.records import read_results
 
-    read = [read_results(path, "curvature") for path in paths]
-    for path, (_, results) in zip(paths, read, strict=True):
-        if "density" not in results:
-            raise UserError(f"{str(path)!r} has no density yet; start `curvature` again to finish")
-    names = args.names or _configs(paths, read)
-    return plot_spectra(
-        [{"name": name, **results} for name, (_, results) in zip(names, read, strict=True)],
-        figures,
-    )
+    return plot_spectra(_results(args, paths, "curvature", "density"), figures)
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

@@ -17,38 +17,28 @@ class Command(NamedTuple):
     """A command of the program.
 
     Attributes:
-        module: Where its ``main(argv, prog)`` is.
         summary: One line for the help.
         extra: The extra of this project that it needs beside OpenMMLab, if any.
+        module: Where its ``main(argv, prog)`` is, if not in the module of its name in this package.
     """
 
-    module: str
     summary: str
     extra: str = ""
+    module: str = ""
 
 
 COMMANDS = {
-    "train": Command("gcp_mm.cli.train", "train a classifier or a detector"),
-    "test": Command("gcp_mm.cli.test", "evaluate a checkpoint"),
-    "zoo": Command("gcp_mm.cli.zoo", "list, describe and download the published models", "zoo"),
-    "convert": Command("gcp_mm.cli.convert", "convert published or torchvision weights, or back"),
-    "export": Command(
-        "gcp_mm.cli.export",
-        "write a classifier as ONNX, torch.export or TorchScript",
-        "export",
-    ),
-    "robustness": Command(
-        "gcp_mm.cli.robustness", "evaluate on ImageNet-C or ImageNet-P, and compare"
-    ),
-    "corrupt": Command(
-        "gcp_mm.cli.corrupt",
-        "make a tree like ImageNet-C or -P from your images",
-        "corruptions",
-    ),
-    "landscape": Command("gcp_mm.cli.landscape", "measure how smooth a loss is", "landscape"),
-    "schedules": Command("gcp_mm.cli.schedules", "draw the learning rates of configs"),
-    "compare": Command("gcp_mm.cli.compare", "draw the training curves of several runs"),
-    "doctor": Command("gcp_mm.doctor", "check the installation"),
+    "train": Command("train a classifier or a detector"),
+    "test": Command("evaluate a checkpoint"),
+    "zoo": Command("list, describe and download the published models", "zoo"),
+    "convert": Command("convert published or torchvision weights, or back"),
+    "export": Command("write a classifier as ONNX, torch.export or TorchScript", "export"),
+    "robustness": Command("evaluate on ImageNet-C or ImageNet-P, and compare"),
+    "corrupt": Command("make a tree like ImageNet-C or -P from your images", "corruptions"),
+    "landscape": Command("measure how smooth a loss is", "landscape"),
+    "schedules": Command("draw the learning rates of configs"),
+    "compare": Command("draw the training curves of several runs"),
+    "doctor": Command("check the installation", module="gcp_mm.doctor"),
 }
 
 
@@ -67,8 +57,8 @@ def run_named(name: str, arguments: Sequence[str], prog: str) -> int | None:
     """Import the module of a command and run it."""
     command = COMMANDS[name]
     try:
-        main = importlib.import_module(command.module).main
-        return main(arguments, prog=f"{prog} {name}")
+        module = importlib.import_module(command.module or f"gcp_mm.cli.{name}")
+        return module.main(arguments, prog=f"{prog} {name}")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "gcp_mm"):

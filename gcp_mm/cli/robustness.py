@@ -91,13 +91,12 @@ def read_arguments(args: argparse.Namespace, out: Path | None) -> tuple[Config, 
         if getattr(args, name) is not None:
             raise UserError(f"--{name} has no effect on {args.dataset}; leave it out")
     files = ("dataset", "names", "num_samples", "clean_root", "clean", "clean_error", "baseline")
-    network = ("input_size", "dtype", "device", "batch_size")
+    network = ("input_size", "dtype", "device", "batch_size", "workers")
     return cfg, Options(
         data_root=args.data_root or Path("data") / args.dataset,
         out=out,
         name=args.name or Path(args.config).stem,
         shard=shard,
-        workers=args.workers,
         severities=args.severities or SEVERITIES,
         difficulty=args.difficulty or 1,
         decoder=args.decoder or "pillow",
@@ -132,7 +131,6 @@ def add_baseline_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def measure_baseline(args: argparse.Namespace) -> None:
     """Measure, or take a result, and write the baseline."""
-    # Imported here, because they take seconds and --help should not.
     from mmengine.dist import get_rank
 
     from gcp_mm.robustness.evaluation.baselines import check_options, write_baseline
@@ -171,7 +169,6 @@ def add_merge_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def merge_shards(args: argparse.Namespace) -> None:
     """Merge and print the measures."""
-    # Imported here, because they take seconds and --help should not.
     from gcp_mm.robustness.evaluation.merge import merge
     from gcp_mm.robustness.report.write import summary
 
@@ -215,7 +212,6 @@ def add_report_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def compare_networks(args: argparse.Namespace) -> None:
     """Write the report and print its first table."""
-    # Imported here, because they take seconds and --help should not.
     from gcp_mm.robustness.report import read_models, write_report
     from gcp_mm.robustness.report.models import find_robustness
     from gcp_mm.robustness.report.tables import overview
@@ -252,7 +248,6 @@ def add_run_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def evaluate_network(args: argparse.Namespace) -> None:
     """Evaluate and print the measures."""
-    # Imported here, because they take seconds and --help should not.
     from mmengine.dist import get_rank
 
     from gcp_mm.robustness.evaluation.evaluate import evaluate
@@ -264,26 +259,13 @@ def evaluate_network(args: argparse.Namespace) -> None:
         print(f"{summary(content)}\nresults: {options.out}")
         if options.shard:
             target = options.out.with_name(f"{options.dataset}.json")
-            shards = _shards(args, options, options.shard[1])
+            parts = [(part, options.shard[1]) for part in range(options.shard[1])]
+            names = [options.out.with_name(shard_file(options.dataset, part)) for part in parts]
+            # With --out the others may be anywhere.
+            shards = ["SHARD..."] if args.out else names
             print(next_command("robustness", "merge", *shards, "--out", target))
         else:
             print(next_command("robustness", "report", options.out))
-
-
-def _shards(args: argparse.Namespace, options: Options, number: int) -> list[object]:
-    """Return the result files of all shards, as far as their names follow from this one's."""
-    if args.out:
-        # The others may be anywhere.
-        return ["SHARD..."]
-    return [options.out.with_name(shard_file(options.dataset, (i, number))) for i in range(number)]
-
-
-PARSERS = {
-    "run": add_run_parser,
-    "merge": add_merge_parser,
-    "baseline": add_baseline_parser,
-    "report": add_report_parser,
-}
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -295,10 +277,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         "see `run --help`.",
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add_parser in PARSERS.values():
+    for add_parser in (add_run_parser, add_merge_parser, add_baseline_parser, add_report_parser):
         add_parser(subparsers)
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments and arguments[0] not in (*PARSERS, "-h", "--help"):
+    if arguments and arguments[0] not in (*subparsers.choices, "-h", "--help"):
         arguments.insert(0, "run")
     args = parser.parse_args(arguments)
     run_command(lambda: args.command(args))

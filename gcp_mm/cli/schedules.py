@@ -29,7 +29,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
 
     def command() -> None:
-        # Imported here, because they take seconds and --help should not.
         from gcp_mm.plots.learning_rates import learning_rates, plot_learning_rates
 
         needs = ["optim_wrapper", "param_scheduler", "train_cfg"]

@@ -19,7 +19,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
 
     def command() -> None:
-        # Imported here, because it takes seconds and --help should not.
         from gcp_mm.engine.output import print_after_test
         from gcp_mm.engine.runner import test
 

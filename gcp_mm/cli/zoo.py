@@ -23,7 +23,6 @@ def _show(args: argparse.Namespace) -> str:
 
 
 def _download(args: argparse.Namespace) -> str:
-    # mmengine takes seconds to import, and the other commands should not.
     from gcp_mm.conversion.convert_file import obtain
 
     row = find_row(args.row)

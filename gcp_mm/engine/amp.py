@@ -113,15 +113,7 @@ def _use_cpu_wrapper(wrapper: ConfigDict) -> None:
         )
     wrapper.pop("loss_scale", None)
     wrapper.pop("use_fsdp", None)
-    wrapper.type = "gcp_mm.CPUAmpOptimWrapper"
-    wrapper.dtype = "bfloat16"
-
-
-def _use_mmengine_wrapper(wrapper: ConfigDict, dtype: str) -> None:
-    wrapper.type = "AmpOptimWrapper"
-    wrapper.dtype = dtype
-    # bfloat16 has the range of float32: a scale would only cost a check for infinity.
-    wrapper.setdefault("loss_scale", dict(enabled=False) if dtype == "bfloat16" else "dynamic")
+    wrapper.update(type="gcp_mm.CPUAmpOptimWrapper", dtype="bfloat16")
 
 
 def enable_amp(cfg: Config, amp: bool | str, device: str | None = None) -> None:
@@ -165,7 +157,9 @@ def enable_amp(cfg: Config, amp: bool | str, device: str | None = None) -> None:
     if device == "cpu":
         _use_cpu_wrapper(wrapper)
     else:
-        _use_mmengine_wrapper(wrapper, dtype)
+        wrapper.update(type="AmpOptimWrapper", dtype=dtype)
+        # bfloat16 has the range of float32: a scale would only cost a check for infinity.
+        wrapper.setdefault("loss_scale", dict(enabled=False) if dtype == "bfloat16" else "dynamic")
 
 
 def check_amp_device(cfg: Config, device: str | None = None) -> None:

@@ -13,7 +13,7 @@ import argparse
 import itertools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,26 +47,12 @@ class OptionText(str):
     __slots__ = ()
 
 
-class OptionsAction(argparse.Action):
-    """Collects ``KEY=VALUE`` words as a dictionary of :class:`OptionText`."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[str] | None,
-        option_string: str | None = None,
-    ) -> None:
-        """Add the words of one option to those before it."""
-        words = [values] if isinstance(values, str) else values or ()
-        wrong = [value for value in words if not value.partition("=")[1]]
-        if wrong:
-            parser.error(f"{option_string}: expected KEY=VALUE, got {', '.join(wrong)}")
-        options = dict(getattr(namespace, self.dest) or {})
-        for word in words:
-            key, _, text = word.partition("=")
-            options[key] = OptionText(text)
-        setattr(namespace, self.dest, options)
+def _option(word: str) -> tuple[str, OptionText]:
+    """Return the key and the value of a word of ``--cfg-options``."""
+    key, found, text = word.partition("=")
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {word}")
+    return key, OptionText(text)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +65,8 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=OptionsAction,
+        action="extend",
+        type=_option,
         metavar="KEY=VALUE",
         help="override settings of the config, e.g. train_cfg.max_epochs=1 model.backbone.depth=18",
     )
@@ -154,7 +141,7 @@ def tested_dataset(cfg: Config) -> Mapping:
 
 def load_config(
     path: str,
-    cfg_options: dict | None = None,
+    cfg_options: Mapping[str, object] | Iterable[tuple[str, object]] | None = None,
     work_dir: str | None = None,
     launcher: str = "none",
     needs: Sequence[str] = (),
@@ -163,7 +150,7 @@ def load_config(
 
     The work folder is, in this order: ``work_dir``, the config's own, ``work_dirs/<name>``.
     """
-    options = cfg_options or {}
+    options = dict(cfg_options or {})
     # mmengine takes seconds to import, and --help should not.
     from mmengine.config import Config
     from mmengine.hub import get_config
@@ -289,10 +276,8 @@ def _unquoted(text: str) -> str:
 def _scalar(text: str) -> object:
     """Return a number, a boolean or None, if a text is one."""
     # Python also takes 2024_01 and 007 for numbers, which nobody writes but in a name.
-    if "_" not in text and not re.match(r"[+-]?0\d", text):
-        for kind in (int, float):
-            try:
-                return kind(text)
-            except ValueError:
-                continue
-    return {"true": True, "false": False}.get(text.lower(), None if text == "None" else text)
+    if "_" in text or re.match(r"[+-]?0\d", text):
+        return text
+    from mmengine.config import DictAction
+
+    return DictAction._parse_int_float_bool(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import resource
 import shutil
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor
 from torch.multiprocessing.reductions import reduce_tensor
@@ -21,6 +19,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data._utils.collate import collate_tensor_fn, default_collate_fn_map
 
 from gcp_mm.errors import UserError
+from gcp_mm.first_process import warn
 from gcp_mm.images.load_image import SharedFlags
 from gcp_mm.registry import HOOKS
 
@@ -109,11 +108,9 @@ class _WorkerStart:
             if error is None or "shared memory" in str(error)
             else f"no shared memory can be opened ({error})"
         )
-        print_log(
+        warn(
             f"{lack}: batches that find no room in it come through the workers' pipes, which is "
-            f"slower and changes no result. For all, {MORE}",
-            logger="current",
-            level=logging.WARNING,
+            f"slower and changes no result. For all, {MORE}"
         )
 
 
@@ -193,14 +190,10 @@ class LoaderWorkersHook(Hook):
             loop = getattr(runner, f"_{stage}_loop", None)
             loader = loop.dataloader if isinstance(loop, BaseLoop) else None
             if isinstance(loader, DataLoader) and loader.num_workers:
-                no_workers = _no_workers(f"{stage}_dataloader", loader)
+                no_workers = f"--cfg-options {stage}_dataloader.num_workers=0"
+                if loader.persistent_workers:
+                    no_workers += f" {stage}_dataloader.persistent_workers=False"
                 # Where there is no shared memory at all, a flag could not be made.
                 require_shared_memory(no_workers)
                 self._said = self._said or SharedFlags(1)
                 prepare_workers(loader, no_workers, self._said)
-
-
-def _no_workers(key: str, loader: DataLoader) -> str:
-    """Return the option that makes a loader work without workers."""
-    option = f"--cfg-options {key}.num_workers=0"
-    return f"{option} {key}.persistent_workers=False" if loader.persistent_workers else option

@@ -30,11 +30,6 @@ _ONLY_IN_THE_FILE = re.compile(
 )
 
 
-def _is_shown(record: logging.LogRecord) -> bool:
-    """Say whether a message belongs on the screen."""
-    return not _ONLY_IN_THE_FILE.match(record.getMessage())
-
-
 @RUNNERS.register_module()
 class QuietRunner(Runner):
     """mmengine's Runner, whose environment, config and list of hooks are in the log file alone.
@@ -51,7 +46,7 @@ class QuietRunner(Runner):
         files = [h.baseFilename for h in logger.handlers if isinstance(h, logging.FileHandler)]
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(_is_shown)
+                handler.addFilter(lambda record: not _ONLY_IN_THE_FILE.match(record.getMessage()))
         if files:
             logger.info(
                 f"environment, config and hooks are in {files[0]}; --verbose or {VERBOSE}=1 shows "

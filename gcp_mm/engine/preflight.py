@@ -36,12 +36,6 @@ def _datasets(cfg: dict, key: str) -> Iterator[tuple[str, dict]]:
         yield key, cfg
 
 
-def _split_folder(dataset: dict) -> str:
-    """Return the folder of a split; only for ImageNet's layout is it called as the split is."""
-    name = name_of(dataset)
-    return dataset.get("split") or "" if name in ("ImageNet", "ImageNet21k") else ""
-
-
 def _is_remote(path: str) -> bool:
     return "://" in path
 
@@ -78,7 +72,9 @@ def check_annotations(cfg: Config) -> None:
             name = _mmdet_name(part.get("type"))
             if name in _CHECKED:
                 part["type"] = _CHECKED[name]
-    _add_missing(cfg, (dict(type="gcp_mm.NumClassesCheckHook"), dict(type="gcp_mm.CocoCheckHook")))
+    add_missing_hooks(
+        cfg, (dict(type="gcp_mm.NumClassesCheckHook"), dict(type="gcp_mm.CocoCheckHook"))
+    )
 
 
 def _mmdet_name(kind: object) -> str:
@@ -102,7 +98,9 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
             root = dataset.get("data_root") or ""
             if _is_remote(root):
                 continue
-            prefix = dataset.get("data_prefix") or _split_folder(dataset)
+            # Only for ImageNet's layout is the folder of a split called as the split is.
+            by_split = name_of(dataset) in ("ImageNet", "ImageNet21k")
+            prefix = dataset.get("data_prefix") or (by_split and dataset.get("split")) or ""
             prefixes = prefix.values() if isinstance(prefix, dict) else [prefix]
             parts = [("data_root", "")]
             parts += [("data_prefix", part) for part in prefixes]
@@ -154,17 +152,11 @@ def check_folder(folder: str | Path, what: str) -> None:
     except OSError as error:
         if isinstance(error, FileExistsError):
             # A file, or a link that leads nowhere: what the system says of that is clearer.
-            error = _error_of_link(folder) or error
+            try:
+                Path(folder).stat()
+            except OSError as of_link:
+                error = of_link
         raise FileWriteError.of(error, f"{what} {str(folder)!r} cannot be written to") from error
-
-
-def _error_of_link(path: str | Path) -> OSError | None:
-    """Return what the system says of a link that leads to nothing."""
-    try:
-        Path(path).stat()
-    except OSError as error:
-        return error
-    return None
 
 
 def check_pretrained(model: dict, key: str = "model") -> None:
@@ -257,7 +249,7 @@ def add_hooks(cfg: Config, training: bool) -> None:
 
     What the config has already stays as it is, and so does a checkpoint hook of another kind.
     """
-    _add_missing(cfg, (*_EVERY_RUN, *(_TRAINING if training else ())))
+    add_missing_hooks(cfg, (*_EVERY_RUN, *(_TRAINING if training else ())))
     # Without an entry mmengine's runner takes its own; None leaves it out.
     if cfg.get("default_hooks") is None:
         cfg.default_hooks = {}
@@ -269,7 +261,7 @@ def add_hooks(cfg: Config, training: bool) -> None:
             checkpoint.setdefault("backend_args", dict(backend="gcp_mm_atomic"))
 
 
-def _add_missing(cfg: Config, wanted: Sequence[dict]) -> None:
+def add_missing_hooks(cfg: Config, wanted: Sequence[dict]) -> None:
     """Add hooks of which a config has none of their class."""
     hooks = list(cfg.get("custom_hooks") or [])
     present = {name_of(hook) for hook in hooks}

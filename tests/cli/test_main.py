@@ -15,8 +15,7 @@ FIND = "gcp_mm.cli.main.importlib.import_module"
 
 def test_every_module_is_a_command():
     modules = {path.stem for path in Path(gcp_mm.cli.__file__).parent.glob("[!_]*.py")}
-    commands = {row.module.removeprefix("gcp_mm.cli.") for row in program.COMMANDS.values()}
-    assert modules - {"main", "machine_errors", "run_command"} == commands - {"gcp_mm.doctor"}
+    assert modules - {"main"} == {name for name, row in program.COMMANDS.items() if not row.module}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 
-from gcp_mm.engine.config import OptionsAction, add_common_arguments, load_config, read_options
+from gcp_mm.engine.config import add_common_arguments, load_config, read_options
 from gcp_mm.errors import UserError
 
 BROKEN = {
@@ -108,7 +108,7 @@ def parser():
 
 def test_options_are_typed(parser):
     words = "net.py --cfg-options a.b=1 c=[1,2] d=None e=x f=True g=0.5".split()
-    options = read_options(parser.parse_args(words).cfg_options, {})
+    options = read_options(dict(parser.parse_args(words).cfg_options), {})
     assert options == {"a.b": 1, "c": [1, 2], "d": None, "e": "x", "f": True, "g": 0.5}
 
 
@@ -201,7 +201,7 @@ ODD = [
 def type_options(*words):
     parser = argparse.ArgumentParser()
     add_common_arguments(parser)
-    return parser.parse_args(["net.py", "--cfg-options", *words]).cfg_options
+    return dict(parser.parse_args(["net.py", "--cfg-options", *words]).cfg_options)
 
 
 def read(default, key, typed):
@@ -277,11 +277,9 @@ def test_not_a_number_is_a_number():
     assert math.isnan(read("value = 1", "value", "nan"))
 
 
-def test_later_words_and_options_win(tmp_path):
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction)
-    words = ["--cfg-options", "a=1", "b=2", "a=3", "--cfg-options", "b=c=d"]
-    assert parser.parse_args(words).cfg_options == {"a": "3", "b": "c=d"}
+def test_later_words_and_options_win(parser):
+    words = ["net.py", "--cfg-options", "a=1", "b=2", "a=3", "--cfg-options", "b=c=d"]
+    assert dict(parser.parse_args(words).cfg_options) == {"a": "3", "b": "c=d"}
 
 
 @pytest.mark.parametrize("name", ["my cats", "a,b", "[1]", "it's {{x}} $y %d"])

@@ -4,7 +4,8 @@ import pytest
 from mmengine.config import Config
 from tiny_runs import only_error
 
-from gcp_mm.cli.landscape import HOOK, with_hook
+from gcp_mm.cli.landscape import HOOK
+from gcp_mm.engine.preflight import add_missing_hooks
 from gcp_mm.landscape.records import read_records
 
 SMALL = ("--etas", 0.1, 2, 3, "--batch-size", 4)
@@ -13,13 +14,15 @@ SMALL = ("--etas", 0.1, 2, 3, "--batch-size", 4)
 @pytest.mark.parametrize(
     ("hooks", "expected"),
     [
-        ([], [dict(type=HOOK)]),
-        ([dict(type="A")], [dict(type="A"), dict(type=HOOK)]),
-        ([dict(type=HOOK, interval=9)], [dict(type=HOOK, interval=9)]),
+        ([], [HOOK]),
+        ([dict(type="A")], [dict(type="A"), HOOK]),
+        ([dict(HOOK, interval=9)], [dict(HOOK, interval=9)]),
     ],
 )
 def test_hook_is_added_where_it_is_missing(hooks, expected):
-    assert with_hook(Config(dict(custom_hooks=hooks))).custom_hooks == expected
+    cfg = Config(dict(custom_hooks=hooks))
+    add_missing_hooks(cfg, [HOOK])
+    assert cfg.custom_hooks == expected
 
 
 def test_run_trains_and_probes_with_the_published_steps(call_tool, classifier, tmp_path):

@@ -8,14 +8,14 @@ from gcp_mm.engine.hooks.model_checks import (
     FeatureMapCheckHook,
     NumClassesCheckHook,
 )
-from gcp_mm.engine.hooks.pretrained_hooks import (
+from gcp_mm.engine.hooks.show_dir_hook import ShowDirHook
+from gcp_mm.engine.hooks.speed import ChannelsLastHook, LogIntervalHook
+from gcp_mm.engine.hooks.start_hooks import (
     CheckpointCoverageHook,
     PretrainedCoverageHook,
     PretrainedRequiredHook,
+    ResumeCheckHook,
 )
-from gcp_mm.engine.hooks.resume_check_hook import ResumeCheckHook
-from gcp_mm.engine.hooks.show_dir_hook import ShowDirHook
-from gcp_mm.engine.hooks.speed import ChannelsLastHook, LogIntervalHook
 from gcp_mm.engine.hooks.work_folder_hook import WorkFolderHook
 from gcp_mm.engine.loader_workers import LoaderWorkersHook
 

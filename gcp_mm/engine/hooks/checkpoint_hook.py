@@ -10,19 +10,14 @@ from typing import Any
 
 from mmengine import hooks
 from mmengine.dist import is_main_process
-from mmengine.logging import MessageHub, print_log
-from mmengine.runner import (
-    BaseLoop,
-    EpochBasedTrainLoop,
-    IterBasedTrainLoop,
-    Runner,
-    find_latest_checkpoint,
-)
+from mmengine.logging import MessageHub
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, find_latest_checkpoint
 
 from gcp_mm.engine.hooks.finite_check_hook import check_weights
 from gcp_mm.engine.run_state import is_training
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
+from gcp_mm.first_process import log
 from gcp_mm.registry import HOOKS
 
 # Entries of the message hub, which every checkpoint holds.
@@ -51,16 +46,15 @@ class CheckpointHook(hooks.CheckpointHook):
         super().before_train(runner)
         self._saved: tuple[int, Any] | None = None
         if name := _own_source(runner, self.out_dir):
-            self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+            self.last_ckpt = self._path(name)
         self._adopt_best(runner, recorded)
-        self._adopt_numbered(runner, recorded)
+        self._adopt_numbered(recorded)
         for name in self._own_names(recorded.get(_REPLACED)):
-            self._remove(runner, name)
+            self._remove(name)
         if self._needs_validation(runner):
-            print_log(
+            log(
                 f"{self._describe_step(runner)} was saved, but its validation was cut or is not "
-                "recorded: validating it now",
-                logger="current",
+                "recorded: validating it now"
             )
             runner.val_loop.run()
             self._save_validated(runner)
@@ -69,7 +63,7 @@ class CheckpointHook(hooks.CheckpointHook):
         """Say whether the loop would have validated the step that a run continues from."""
         loop, step = runner.train_loop, _loop_step(runner)
         # A numbered iteration can lie in the middle of an epoch.
-        if not step or runner.val_loop is None or _counts_epochs(loop) != self.by_epoch:
+        if not step or runner.val_loop is None or _counts_epochs(runner) != self.by_epoch:
             return False
         if runner.message_hub.runtime_info.get(_VALIDATED) == step:
             return False
@@ -81,30 +75,25 @@ class CheckpointHook(hooks.CheckpointHook):
         """Look for the best checkpoints of a resumed run by their names in this folder."""
         if self.save_best is None:
             return
-        for index, key in enumerate(self.key_indicators):
-            entry = self._entry("best_ckpt", index)
-            given = recorded.get(entry)
-            names = self._own_names([given])
-            path = self.file_backend.join_path(self.out_dir, names[0]) if names else None
-            self._set_best(runner, index, key, path)
-            if isinstance(given, str) and path is None:
-                score = runner.message_hub.runtime_info.get(self._entry("best_score", index))
-                print_log(
+        for key in self.key_indicators:
+            given = recorded.get(self._entry("best_ckpt", key))
+            own = [self._path(name) for name in self._own_names([given])]
+            self._set_best(runner, key, own[0] if own else None)
+            if isinstance(given, str) and not own:
+                score = runner.message_hub.runtime_info.get(self._entry("best_score", key))
+                log(
                     f"the best checkpoint so far ({score}) is not in {self.out_dir}, and is left "
-                    f"where it is: {given}",
-                    logger="current",
+                    f"where it is: {given}"
                 )
 
-    def _adopt_numbered(self, runner: Runner, recorded: dict[str, Any]) -> None:
+    def _adopt_numbered(self, recorded: dict[str, Any]) -> None:
         """Take over the numbered checkpoints of a resumed run that are in this folder."""
         if self.max_keep_ckpts <= 0:
             return
-        given = recorded.get("keep_ckpt_ids")
+        given = recorded.get("keep_ckpt_ids") if self.last_ckpt else None
         steps = [step for step in given if type(step) is int] if isinstance(given, list) else []
-        self.keep_ckpt_ids = deque(
-            step for step in steps if self.last_ckpt and self._is_file(self._numbered(step))
-        )
-        self._remove_outdated(runner)
+        self.keep_ckpt_ids = deque(step for step in steps if self._is_file(self._numbered(step)))
+        self._remove_outdated()
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Write the checkpoint, then the pointer to it, then remove what is outdated."""
@@ -114,7 +103,7 @@ class CheckpointHook(hooks.CheckpointHook):
                 self.keep_ckpt_ids.append(step)
             runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
         name = self._numbered(step)
-        path = self.file_backend.join_path(self.out_dir, name)
+        path = self._path(name)
         runner.message_hub.update_info("last_ckpt", path)
         runner.save_checkpoint(
             self.out_dir,
@@ -130,9 +119,8 @@ class CheckpointHook(hooks.CheckpointHook):
         self.last_ckpt = path
         self._saved = (step, runner.message_hub.runtime_info.get(_VALIDATED))
         if is_main_process():
-            pointer = f"{runner.work_dir}/last_checkpoint"
-            atomic_write(pointer, path)
-        self._remove_outdated(runner)
+            atomic_write(f"{runner.work_dir}/last_checkpoint", path)
+        self._remove_outdated()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the checkpoint if it is the best, and that it was validated."""
@@ -160,26 +148,35 @@ class CheckpointHook(hooks.CheckpointHook):
         if self.key_indicators == ["auto"]:
             self._init_rule(self.rules, [next(iter(metrics))])
         old = []
-        for index, (key, rule) in enumerate(zip(self.key_indicators, self.rules, strict=True)):
+        for key, rule in zip(self.key_indicators, self.rules, strict=True):
             if key not in metrics:
                 raise UserError(
                     f"default_hooks.checkpoint.save_best={key!r} is none of the metrics "
                     f"({', '.join(metrics)}); set it to one of them, or to 'auto'"
                 )
-            score, entry = metrics[key], self._entry("best_score", index)
+            score, entry = metrics[key], self._entry("best_score", key)
             best = runner.message_hub.runtime_info.get(entry, self.init_value_map[rule])
             if score is None or not self.is_better_than[key](score, best):
                 continue
             runner.message_hub.update_info(entry, score)
-            before = runner.message_hub.runtime_info.get(self._entry("best_ckpt", index))
+            before = runner.message_hub.runtime_info.get(self._entry("best_ckpt", key))
             name = f"best_{key}_{self._numbered(self._step(runner))}".replace("/", "_")
-            path = self.file_backend.join_path(self.out_dir, name)
-            self._set_best(runner, index, key, path)
-            self._write_best(runner, name)
-            print_log(
+            path = self._path(name)
+            self._set_best(runner, key, path)
+            check_weights(runner)
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                self.file_client_args,
+                save_optimizer=False,
+                save_param_scheduler=False,
+                meta=dict(epoch=runner.epoch, iter=runner.iter),
+                by_epoch=False,
+                backend_args=self.backend_args,
+            )
+            log(
                 f"The best checkpoint with {score:0.4f} {key} at {self._describe_step(runner)} is "
-                f"saved to {name}.",
-                logger="current",
+                f"saved to {name}."
             )
             if before and before != path:
                 old.append(PurePath(before).name)
@@ -189,20 +186,7 @@ class CheckpointHook(hooks.CheckpointHook):
         if self.last_ckpt is not None:
             self._save_validated(runner)
         for name in self._own_names(old):
-            self._remove(runner, name)
-
-    def _write_best(self, runner: Runner, name: str) -> None:
-        check_weights(runner)
-        runner.save_checkpoint(
-            self.out_dir,
-            filename=name,
-            file_client_args=self.file_client_args,
-            save_optimizer=False,
-            save_param_scheduler=False,
-            meta=dict(epoch=runner.epoch, iter=runner.iter),
-            by_epoch=False,
-            backend_args=self.backend_args,
-        )
+            self._remove(name)
 
     def after_train(self, runner: Runner) -> None:
         """Publish the checkpoints, as mmengine does, of which there may be none."""
@@ -219,45 +203,44 @@ class CheckpointHook(hooks.CheckpointHook):
     def _numbered(self, step: int) -> str:
         return self.filename_tmpl.format(step)
 
-    def _entry(self, kind: str, index: int) -> str:
-        """Return mmengine's name of an entry of the message hub."""
-        several = len(self.key_indicators) > 1
-        return f"{kind}_{self.key_indicators[index]}" if several else kind
+    def _path(self, name: str) -> str:
+        return self.file_backend.join_path(self.out_dir, name)
 
-    def _set_best(self, runner: Runner, index: int, key: str, path: str | None) -> None:
+    def _entry(self, kind: str, key: str) -> str:
+        """Return mmengine's name of an entry of the message hub."""
+        return f"{kind}_{key}" if len(self.key_indicators) > 1 else kind
+
+    def _set_best(self, runner: Runner, key: str, path: str | None) -> None:
         if len(self.key_indicators) == 1:
             self.best_ckpt_path = path
         else:
             self.best_ckpt_path_dict[key] = path
         if path is not None:
-            runner.message_hub.update_info(self._entry("best_ckpt", index), path)
+            runner.message_hub.update_info(self._entry("best_ckpt", key), path)
 
     def _own_names(self, recorded: Any) -> list[str]:
         """Return the names of the best checkpoints of this folder among recorded paths."""
         if not isinstance(recorded, (list, tuple)):
             return []
         number = r"\d+".join(map(re.escape, self.filename_tmpl.split("{}")))
+        best = re.compile(f"best_.+_{number}")
         names = [PurePath(path).name for path in recorded if isinstance(path, str)]
-        return [
-            name
-            for name in names
-            if re.fullmatch(f"best_.+_{number}", name) and self._is_file(name)
-        ]
+        return [name for name in names if best.fullmatch(name) and self._is_file(name)]
 
     def _is_file(self, name: str) -> bool:
         """Say whether a checkpoint is in this folder; those of DeepSpeed are folders."""
-        return self.file_backend.exists(self.file_backend.join_path(self.out_dir, name))
+        return self.file_backend.exists(self._path(name))
 
-    def _remove_outdated(self, runner: Runner) -> None:
+    def _remove_outdated(self) -> None:
         """Remove the oldest numbered checkpoints, of which there are too many."""
         while len(getattr(self, "keep_ckpt_ids", ())) > self.max_keep_ckpts > 0:
-            self._remove(runner, self._numbered(self.keep_ckpt_ids.popleft()))
+            self._remove(self._numbered(self.keep_ckpt_ids.popleft()))
 
-    def _remove(self, runner: Runner, name: str) -> None:
+    def _remove(self, name: str) -> None:
         """Remove a checkpoint of this folder."""
         if not is_main_process():
             return
-        path = self.file_backend.join_path(self.out_dir, name)
+        path = self._path(name)
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
         elif self.file_backend.isdir(path):
@@ -265,7 +248,7 @@ class CheckpointHook(hooks.CheckpointHook):
         else:
             return
         if name.startswith("best_"):
-            print_log(f"The previous best checkpoint {path} is removed", logger="current")
+            log(f"The previous best checkpoint {path} is removed")
 
 
 def _take_paths(message_hub: MessageHub) -> dict[str, Any]:
@@ -275,7 +258,7 @@ def _take_paths(message_hub: MessageHub) -> dict[str, Any]:
         if name.startswith("best_score"):
             if (score := _as_number(value)) is None:
                 message_hub.pop_info(name)
-                print_log(f"{name} of the checkpoint is no number: {value!r}", logger="current")
+                log(f"{name} of the checkpoint is no number: {value!r}")
             else:
                 message_hub.update_info(name, score)
         elif name.startswith(("best_ckpt", "keep_ckpt_ids", "last_ckpt", _REPLACED)):
@@ -306,12 +289,12 @@ def _own_source(runner: Runner, folder: str) -> str | None:
     return Path(source).name
 
 
-def _counts_epochs(loop: BaseLoop) -> bool | None:
-    """Say whether a loop validates after epochs or iterations; None for loops unknown here."""
-    if isinstance(loop, EpochBasedTrainLoop):
+def _counts_epochs(runner: Runner) -> bool | None:
+    """Say whether a run validates after epochs or iterations; None for loops unknown here."""
+    if isinstance(runner.train_loop, EpochBasedTrainLoop):
         return True
-    return False if isinstance(loop, IterBasedTrainLoop) else None
+    return False if isinstance(runner.train_loop, IterBasedTrainLoop) else None
 
 
 def _loop_step(runner: Runner) -> int:
-    return runner.iter if _counts_epochs(runner.train_loop) is False else runner.epoch
+    return runner.iter if _counts_epochs(runner) is False else runner.epoch

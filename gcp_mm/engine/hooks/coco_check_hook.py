@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import copy
-import logging
 import sys
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
-from gcp_mm.first_process import on_first_process
+from gcp_mm.first_process import on_first_process, warn
 from gcp_mm.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -169,7 +167,7 @@ def _check_metric(metric: CocoMetric, mode: str) -> None:
     if findings.renumber or not findings.patches.keys() <= _LOOKED_UP:
         raise _needs_ours(path, findings.summary(), "CocoMetric", remedy)
     for line in findings.summary() if findings.is_changed else ():
-        print_log(line, logger="current", level=logging.WARNING)
+        warn(line)
     arranged = arrange_categories(content, classes, path, allow_missing=True)
     # pycocotools sorts the ids, and the table by classes relies on their order.
     if tuple(found) != arranged.file_ids or sorted(found) != found:

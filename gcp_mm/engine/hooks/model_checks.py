@@ -6,19 +6,17 @@ those of the model, and a batch size that the learning rate was not made for.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from gcp_mm.engine.run_state import unwrapped
 from gcp_mm.errors import UserError
+from gcp_mm.first_process import warn
 from gcp_mm.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -33,64 +31,53 @@ class FeatureMapCheckHook(Hook):
     logarithm of the number of classes.
     """
 
-    def __init__(self) -> None:
-        self._handle: RemovableHandle | None = None
-        self._map: tuple[int, ...] | None = None
-        self._looked = False
+    _looked = False
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Watch the neck in the first batch."""
+        """Look at the first batch in the neck, and warn if its map has one position."""
         # A compiled graph would be made again for a hook that is there once.
         if self._looked or runner.cfg.get("compile"):
             return
         self._looked = True
-        neck = next(filter(_is_pooling, unwrapped(runner.model).modules()), None)
-        if neck is not None:
-            self._handle = neck.register_forward_pre_hook(self._keep)
+        # By name: a run of a detector need not import the classifiers.
+        neck = next(
+            (
+                module
+                for module in unwrapped(runner.model).modules()
+                if any(kind.__name__ == "GlobalCovariancePooling" for kind in type(module).__mro__)
+            ),
+            None,
+        )
+        if neck is None:
+            return
+
+        def look(neck: GlobalCovariancePooling, inputs: tuple) -> None:
+            handle.remove()
+            features = inputs[0] if isinstance(inputs[0], Tensor) else inputs[0][-1]
+            if features.dim() == 4:
+                _warn_of_one_position(features.shape[2:], data_batch)
+            elif features.dim() == 3:
+                _warn_of_one_position((features.shape[1] - neck.num_extra_tokens,), data_batch)
+
+        handle = neck.register_forward_pre_hook(look)
 
     before_test_iter = before_train_iter
 
-    def _keep(self, neck: GlobalCovariancePooling, inputs: tuple) -> None:
-        features = inputs[0] if isinstance(inputs[0], Tensor) else inputs[0][-1]
-        if features.dim() == 4:
-            self._map = tuple(features.shape[2:])
-        elif features.dim() == 3:
-            self._map = (features.shape[1] - neck.num_extra_tokens,)
 
-    def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: Any = None,
-    ) -> None:
-        """Warn after the first batch, if the map had one position."""
-        if self._handle is None:
-            return
-        self._handle.remove()
-        self._handle = None
-        if self._map is None or set(self._map) != {1}:
-            return
-        images = (data_batch or {}).get("inputs")
-        size = " x ".join(map(str, images[0].shape[-2:])) if images is not None else "these"
-        print_log(
-            f"images of {size} pixels leave a feature map of {' x '.join(map(str, self._map))}: "
-            "the covariance of one position is zero, every image looks the same to the head, and "
-            "the loss stays at the logarithm of the number of classes. Enlarge the images in the "
-            "pipelines (twice the size gives 2 x 2 positions, 224 pixels 7 x 7), or take a "
-            "backbone of smaller stride",
-            logger="current",
-            level=logging.WARNING,
-        )
-
-    after_test_iter = after_train_iter
-
-
-def _is_pooling(module: nn.Module) -> bool:
-    # By name: a run of a detector need not import the classifiers.
-    return any(kind.__name__ == "GlobalCovariancePooling" for kind in type(module).__mro__)
+def _warn_of_one_position(shape: Sequence[int], data_batch: dict | None) -> None:
+    if set(shape) != {1}:
+        return
+    images = (data_batch or {}).get("inputs")
+    size = " x ".join(map(str, images[0].shape[-2:])) if images is not None else "these"
+    warn(
+        f"images of {size} pixels leave a feature map of {' x '.join(map(str, shape))}: "
+        "the covariance of one position is zero, every image looks the same to the head, and "
+        "the loss stays at the logarithm of the number of classes. Enlarge the images in the "
+        "pipelines (twice the size gives 2 x 2 positions, 224 pixels 7 x 7), or take a "
+        "backbone of smaller stride"
+    )
 
 
 @HOOKS.register_module()
@@ -208,11 +195,9 @@ class BatchSizeCheckHook(Hook):
             if accumulated > 1
             else f"pass --auto-scale-lr to train with {lr * batch / base:g}"
         )
-        print_log(
+        warn(
             f"the learning rate {lr:g} belongs to a batch of {base}, but this run has {batch} "
             f"({per_process} per process x {runner.world_size} processes"
             f"{f' x {accumulated} accumulated' if accumulated > 1 else ''}); {cure}, or change "
-            "train_dataloader.batch_size",
-            logger="current",
-            level=logging.WARNING,
+            "train_dataloader.batch_size"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import Any
 import numpy as np
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from gcp_mm.engine.run_state import unwrapped
 from gcp_mm.errors import UserError
+from gcp_mm.first_process import warn
 from gcp_mm.images.read_image import read_image
 from gcp_mm.registry import HOOKS
 
@@ -64,11 +63,9 @@ class ShowDirHook(Hook):
                 "ones would replace: choose another folder"
             )
         if get_world_size() > 1:
-            print_log(
+            warn(
                 "--show-dir draws the images of the first of several processes alone, as "
-                "OpenMMLab's visualizers do: evaluate with one process to see all",
-                logger="current",
-                level=logging.WARNING,
+                "OpenMMLab's visualizers do: evaluate with one process to see all"
             )
 
     def after_test_iter(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from mmengine.hooks import Hook, LoggerHook
-from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, LogProcessor, Runner
 
+from gcp_mm.first_process import log
 from gcp_mm.registry import HOOKS, LOG_PROCESSORS
 
 
@@ -57,10 +57,9 @@ def _shorten(runner: Runner, length: int, what: str) -> None:
     for hook in runner.hooks:
         if isinstance(hook, LoggerHook) and hook.interval > max(1, length // 2):
             before, hook.interval = hook.interval, max(1, length // _LINES)
-            print_log(
+            log(
                 f"{what} has {length} iterations: logged is every {hook.interval}., not every "
-                f"{before}.",
-                logger="current",
+                f"{before}."
             )
 
 

@@ -27,12 +27,7 @@ def warnings(monkeypatch):
 
     def run(batch_size=32, processes=8, accumulated=None, scale=None, **changes):
         messages = []
-
-        def record(message, logger, level):
-            assert (logger, level) == ("current", logging.WARNING)
-            messages.append(message)
-
-        monkeypatch.setattr(model_checks, "print_log", record)
+        monkeypatch.setattr(model_checks, "warn", messages.append)
         optim_wrapper = {"optimizer": {"type": "SGD", "lr": 0.1}}
         if accumulated is not None:
             optim_wrapper["accumulative_counts"] = accumulated
@@ -110,7 +105,7 @@ class Network(nn.Module):
 @pytest.fixture
 def lines(monkeypatch):
     found = []
-    monkeypatch.setattr(model_checks, "print_log", lambda line, logger, level: found.append(line))
+    monkeypatch.setattr(model_checks, "warn", found.append)
     return found
 
 

@@ -14,7 +14,7 @@ from gcp_mm.engine.hooks import (
     CheckpointCoverageHook,
     PretrainedCoverageHook,
     PretrainedRequiredHook,
-    pretrained_hooks,
+    start_hooks,
 )
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
 
@@ -38,7 +38,7 @@ def load(monkeypatch):
 
     def run(model, weights, train=False, resume=False, name="x.pth"):
         lines = []
-        monkeypatch.setattr(pretrained_hooks, "print_log", lambda line, logger: lines.append(line))
+        monkeypatch.setattr(start_hooks, "log", lines.append)
         # mmengine keeps the loop's config, also where only a test runs, until training begins.
         loop = object.__new__(EpochBasedTrainLoop) if train else {"max_epochs": 1}
         runner = SimpleNamespace(model=model, _load_from=name, _train_loop=loop, _resume=resume)
@@ -188,9 +188,8 @@ def check(monkeypatch):
 
     def run(model, **settings):
         lines = []
-        monkeypatch.setattr(
-            pretrained_hooks, "print_log", lambda line, **kwargs: lines.append(line)
-        )
+        monkeypatch.setattr(start_hooks, "log", lines.append)
+        monkeypatch.setattr(start_hooks, "warn", lines.append)
         loop = object.__new__(EpochBasedTrainLoop)
         runner = SimpleNamespace(model=model, _train_loop=loop)
         PretrainedCoverageHook(**settings).before_run(runner)
@@ -260,7 +259,7 @@ def runner(model=None, train=True, resume=False, **cfg):
 def load_backbone(monkeypatch):
     """Run the hook as a runner that loads would, and return what it logs."""
     lines = []
-    monkeypatch.setattr(pretrained_hooks, "print_log", lambda line, logger: lines.append(line))
+    monkeypatch.setattr(start_hooks, "log", lines.append)
 
     def run(model, weights, **how):
         # A module dictionary has no attributes for its parts, which the networks have.

@@ -5,7 +5,7 @@ import torch
 from tiny_runs import forget_runs, only_error, read_checkpoint, read_log
 
 from engine.counting import counting_runner
-from gcp_mm.engine.hooks import ResumeCheckHook, resume_check_hook
+from gcp_mm.engine.hooks import ResumeCheckHook, start_hooks
 
 HOOKS = [dict(type="gcp_mm.ResumeCheckHook")]
 
@@ -14,9 +14,7 @@ HOOKS = [dict(type="gcp_mm.ResumeCheckHook")]
 def warned(monkeypatch):
     """Return the lines that the hook logs."""
     lines = []
-    monkeypatch.setattr(
-        resume_check_hook, "print_log", lambda line, logger, level: lines.append(line)
-    )
+    monkeypatch.setattr(start_hooks, "warn", lines.append)
     yield lines
     forget_runs()
 
