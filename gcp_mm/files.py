@@ -108,7 +108,10 @@ def atomic_open(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    mode = _mode_of(target)
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        mode = None
     if mode is not None and not stat.S_ISREG(mode):
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
@@ -132,14 +135,6 @@ def atomic_open(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         # The lock ends here, after the file has its name.
         os.close(descriptor)
-
-
-def _mode_of(target: Path) -> int | None:
-    """Return the mode of what a path leads to, None if there is nothing."""
-    try:
-        return target.stat().st_mode
-    except FileNotFoundError:
-        return None
 
 
 def _create_beside(target: Path) -> tuple[int, Path]:

@@ -15,7 +15,6 @@ import socket
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 
 from gcp_mm.errors import FileHeldError, FileWriteError
 
@@ -145,14 +144,10 @@ class Lock:
 
     def _open_existing(self) -> tuple[int, bool]:
         """Open the file of an earlier holder; say whether we may write it."""
-        try:
-            return os.open(self.path, os.O_RDWR | os.O_NOFOLLOW), True
-        except PermissionError:
-            pass
-        try:
-            return os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), False
-        except PermissionError as error:
-            raise FileHeldError(self._belongs_to_others()) from error
+        for access, ours in ((os.O_RDWR, True), (os.O_RDONLY, False)):
+            with contextlib.suppress(PermissionError):
+                return os.open(self.path, access | os.O_NOFOLLOW), ours
+        raise FileHeldError(self._belongs_to_others())
 
     def _remove_of_others(self, descriptor: int) -> None:
         """Remove what a process of another user left, and which states that process."""
@@ -179,12 +174,7 @@ class Lock:
         """Take the lock."""
         return self.acquire()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give it back."""
         self.release()
 

@@ -54,13 +54,9 @@ _ENDED = (
 
 
 def explain(error: BaseException) -> str | None:
-    """Say in one line what of the machine made something fail.
+    """Say in one line what of the machine made something fail; None if it was not at fault.
 
-    Args:
-        error: What was raised; errors that it came from count too.
-
-    Returns:
-        What failed, where and what to do; None if the machine was not at fault.
+    Errors that this one came from count too.
     """
     # Those that hold the number of the system first: others repeat it in a text.
     for cause in sorted(_chain(error), key=lambda cause: getattr(cause, "errno", None) is None):
