@@ -9,15 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcp_mm.cli._landscape_measure import (
-    BATCH_NORMS,
-    DIRECTIONS,
-    RECORDS,
-    add_curvature_parser,
-    add_image_arguments,
-    add_surface_parser,
-    check_device,
-)
+from gcp_mm.cli import _landscape_measure as measure
 from gcp_mm.console.command_names import next_command
 from gcp_mm.console.run_command import run_command
 from gcp_mm.engine.config import TRAINING, add_amp_argument, add_common_arguments, load_config
@@ -54,11 +46,11 @@ def train_and_probe(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, TRAINING)
     add_missing_hooks(cfg, [HOOK])
     runner = train(cfg, resume=args.resume, amp=args.amp)
-    records = Path(runner.work_dir, RECORDS)
+    records = Path(runner.work_dir, measure.RECORDS)
     found = [f"probes in {shown(records)}"] if records.is_file() else []
     if print_results_of_training(runner, *found) and found:
         folder = shown(runner.work_dir)
-        out = Path(folder, Path(RECORDS).stem)
+        out = Path(folder, Path(measure.RECORDS).stem)
         print(next_command("landscape", "plot", folder, "--out", out), flush=True)
 
 
@@ -81,9 +73,12 @@ def add_probe_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar=("FROM", "TO", "NUMBER"),
         help="steps (default: the 50 published ones of the backbone)",
     )
-    parser.add_argument("--direction", choices=DIRECTIONS, default="ascent")
+    parser.add_argument("--direction", choices=measure.DIRECTIONS, default="ascent")
     parser.add_argument(
-        "--batch-norm", choices=BATCH_NORMS, default="batch", help="statistics (default: batch)"
+        "--batch-norm",
+        choices=measure.BATCH_NORMS,
+        default="batch",
+        help="statistics (default: batch)",
     )
     parser.add_argument(
         "--rescale",
@@ -94,7 +89,7 @@ def add_probe_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="B_REF",
         help="multiply the steps by batch size / B_REF (default: the published batch)",
     )
-    add_image_arguments(parser)
+    measure.add_image_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the choice of the images")
     parser.set_defaults(command=probe_files)
 
@@ -103,7 +98,7 @@ def probe_files(args: argparse.Namespace) -> None:
     """Probe the checkpoints that the file lacks; each measurement is written when it is done."""
     from gcp_mm.landscape.offline import probe_checkpoints
 
-    check_device(args, "probe")
+    measure.check_device(args, "probe")
     cfg = load_config(args.config, args.cfg_options, args.work_dir, needs=["model"])
     etas = None
     if args.etas:
@@ -147,7 +142,8 @@ def add_plot_parser(subparsers: argparse._SubParsersAction) -> None:
         nargs="+",
         type=Path,
         metavar="RUN",
-        help=f"work folder with {RECORDS}, file of records, or result file (.json); all of a kind",
+        help=f"work folder with {measure.RECORDS}, file of records, or result file (.json); all of "
+        "a kind",
     )
     parser.add_argument("--out", type=Path, required=True, help="figure, such as figures/landscape")
     parser.add_argument(
@@ -165,7 +161,7 @@ def add_plot_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def draw(args: argparse.Namespace) -> None:
     """Read the files, draw, and print the mean widths of runs."""
-    paths = [path / RECORDS if path.is_dir() else path for path in args.files]
+    paths = [path / measure.RECORDS if path.is_dir() else path for path in args.files]
     if args.names and len(args.names) != len(paths):
         raise UserError(f"{len(args.names)} --names for {len(paths)} files: give one for each")
     if args.out.suffix[1:] in args.formats:
@@ -277,8 +273,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         add_run_parser,
         add_probe_parser,
         add_plot_parser,
-        add_surface_parser,
-        add_curvature_parser,
+        measure.add_surface_parser,
+        measure.add_curvature_parser,
     ):
         add_parser(subparsers)
     args = parser.parse_args(argv)

@@ -5,13 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gcp_mm.doctor.stack import (
-    DISTRIBUTIONS,
-    bare_mmcv_command,
-    install_command,
-    reinstall_command,
-    requirement,
-)
+from gcp_mm.doctor import stack
 
 OK = "ok"
 WARN = "warn"
@@ -56,10 +50,10 @@ KNOWN_ERRORS = (
 def fill(cure: str) -> str:
     """Write the commands that fit the installed stack into a cure, in place of its braces."""
     return cure.format(
-        install=install_command(),
-        reinstall=reinstall_command(),
-        bare_mmcv=bare_mmcv_command(),
-        **{module: requirement(module) for module in DISTRIBUTIONS},
+        install=stack.install_command(),
+        reinstall=stack.reinstall_command(),
+        bare_mmcv=stack.bare_mmcv_command(),
+        **{module: stack.requirement(module) for module in stack.DISTRIBUTIONS},
     )
 
 

@@ -5,14 +5,8 @@ import os
 from importlib import import_module, util
 from pathlib import Path
 
+from gcp_mm.doctor import stack
 from gcp_mm.doctor.check import FAIL, WARN, Found, Probe, release
-from gcp_mm.doctor.stack import (
-    DISTRIBUTIONS,
-    installed_distributions,
-    is_fork,
-    reinstall_command,
-    version_of,
-)
 
 # mmengine imports these to register their optimizers and survives nothing but an ImportError.
 OPTIMIZER_PACKAGES = ("bitsandbytes", "lion-pytorch", "dadaptation", "sophia")
@@ -20,14 +14,14 @@ OPTIMIZER_PACKAGES = ("bitsandbytes", "lion-pytorch", "dadaptation", "sophia")
 
 def _distributions() -> Found:
     """Two distributions of one import name have overwritten each other's files."""
-    installed = {module: installed_distributions(module) for module in DISTRIBUTIONS}
+    installed = {module: stack.installed_distributions(module) for module in stack.DISTRIBUTIONS}
     doubled = [names for names in installed.values() if len(names) > 1]
     if doubled:
         names = " ".join(sum(doubled, []))
         # No FAIL: that of the later one may be whole, and the rows of the packages say so.
-        cure = f"they share their files: pip uninstall {names}; {reinstall_command()}"
+        cure = f"they share their files: pip uninstall {names}; {stack.reinstall_command()}"
         return "; ".join(map(" and ".join, doubled)), WARN, cure
-    forks = [names[0] for module, names in installed.items() if is_fork(module)]
+    forks = [names[0] for module, names in installed.items() if stack.is_fork(module)]
     return ", ".join(forks) if forks else "no fork of OpenMMLab"
 
 
@@ -40,22 +34,22 @@ def _loader_fix() -> Found:
     if getattr(scheme, "__module__", "").partition(".")[0] == "gcp_mm":
         return f"that of gcp_mm serves ({scheme.__module__})"
     cure = "import gcp_mm after mmengine (custom_imports in the config)"
-    if is_fork("mmengine"):
+    if stack.is_fork("mmengine"):
         return "onedl-mmengine's own, which runs what is in a file", FAIL, cure
     return "mmengine's own, which torch >= 2.6 stops", FAIL, cure
 
 
 def _transformers() -> Found:
-    version = version_of("transformers")
+    version = stack.version_of("transformers")
     # Of a fork, the row of mmpretrain says whether it breaks.
-    if release(version) < (4, 56) or is_fork("mmpretrain"):
+    if release(version) < (4, 56) or stack.is_fork("mmpretrain"):
         return version or "not installed, not needed"
     cure = 'mmpretrain 1.2 cannot import it: pip uninstall transformers, or "transformers<4.56"'
     return version, WARN, cure
 
 
 def _optimizer_packages() -> Found:
-    found = [package for package in OPTIMIZER_PACKAGES if version_of(package)]
+    found = [package for package in OPTIMIZER_PACKAGES if stack.version_of(package)]
     if not found:
         return "none that mmengine would import"
     cure = f"mmengine imports them and dies of their errors: pip uninstall {' '.join(found)}"
@@ -63,7 +57,7 @@ def _optimizer_packages() -> Found:
 
 
 def _openxlab() -> Found:
-    version = version_of("openxlab")
+    version = stack.version_of("openxlab")
     # 0.0.11 is the last one that does not pin setuptools ~= 60.2 and a dozen others.
     if release(version) <= (0, 0, 11):
         return version or "not installed, not needed"

@@ -9,13 +9,7 @@ from pathlib import Path
 
 from gcp_mm.doctor.check import FAIL, WARN, Found, Probe, failure, fill
 from gcp_mm.doctor.stack import install_command
-from gcp_mm.engine.torch_backends import (
-    asks_for_cpu,
-    compilers,
-    count_gpus,
-    driver_cuda_version,
-    has_driver,
-)
+from gcp_mm.engine import torch_backends
 
 # What a package manager of Debian or Ubuntu installs for Triton.
 C_COMPILER_CURE = "Triton compiles with it on a GPU: apt-get install gcc python3-dev, or set CC"
@@ -67,7 +61,7 @@ def _cpu_operators() -> Found:
 
 
 def _gpu_operators() -> Found:
-    gpus = count_gpus()
+    gpus = torch_backends.count_gpus()
     for gpu in range(gpus):
         try:
             _call_operators(f"cuda:{gpu}")
@@ -91,13 +85,13 @@ def _cpu_kernels() -> Found:
 def _devices() -> Found:
     torch = import_module("torch")
     found = f"{torch.get_num_threads()} CPU threads"
-    gpus = count_gpus()
+    gpus = torch_backends.count_gpus()
     if gpus:
         names = [torch.cuda.get_device_name(index) for index in range(gpus)]
         return ", ".join([found, *names])
-    if not has_driver():
+    if not torch_backends.has_driver():
         return f"{found}, no GPU"
-    if asks_for_cpu():
+    if torch_backends.asks_for_cpu():
         return f"{found}, GPUs hidden by CUDA_VISIBLE_DEVICES"
     # A FAIL: everything would run on the CPU, for days, without a word.
     found += ", a GPU driver that torch cannot use"
@@ -105,7 +99,7 @@ def _devices() -> Found:
     if built_for is None:
         cure = "this is a CPU-only torch: {install} TORCH=default, or TORCH=cu126 for older drivers"
         return found, FAIL, fill(cure)
-    supported = driver_cuda_version()
+    supported = torch_backends.driver_cuda_version()
     if supported:
         found += f" (it supports CUDA {supported})"
     cure = f"torch was built for CUDA {built_for}: update the driver (nvidia-smi shows it), or "
@@ -118,12 +112,12 @@ def _devices() -> Found:
 
 def _compiler() -> Found:
     """Nothing that is installed needs one; Triton and ``compile=True`` do, at run time."""
-    in_c = next(filter(shutil.which, compilers("CC", "gcc", "clang")), "")
-    in_cpp = next(filter(shutil.which, compilers("CXX", "g++")), "")
+    in_c = next(filter(shutil.which, torch_backends.compilers("CC", "gcc", "clang")), "")
+    in_cpp = next(filter(shutil.which, torch_backends.compilers("CXX", "g++")), "")
     found = ", ".join(filter(None, (in_c, in_cpp))) or "none, and none is needed"
     if not in_cpp:
         found += " (compile=True needs g++)"
-    if count_gpus() and util.find_spec("triton"):
+    if torch_backends.count_gpus() and util.find_spec("triton"):
         header = Path(sysconfig.get_path("include"), "Python.h")
         if not in_c:
             return "no C compiler: plain operators on the GPU", WARN, C_COMPILER_CURE

@@ -75,7 +75,7 @@ def test_known_errors(error, cure):
 
 
 def test_headers_are_named_where_triton_needs_them(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "count_gpus", lambda: 1)
+    monkeypatch.setattr(machine.torch_backends, "count_gpus", lambda: 1)
     monkeypatch.setattr(machine.util, "find_spec", lambda name: object())
     monkeypatch.setattr(machine.shutil, "which", lambda command: command)
     monkeypatch.setattr(machine.sysconfig, "get_path", lambda name: str(tmp_path))
@@ -85,7 +85,7 @@ def test_headers_are_named_where_triton_needs_them(monkeypatch, tmp_path):
 
 
 def test_no_other_compiler_stands_in_for_the_one_that_is_named(monkeypatch):
-    monkeypatch.setattr(machine, "count_gpus", lambda: 1)
+    monkeypatch.setattr(machine.torch_backends, "count_gpus", lambda: 1)
     monkeypatch.setattr(machine.util, "find_spec", lambda name: object())
     monkeypatch.setattr(machine.shutil, "which", lambda name: None if name == "icx" else name)
     monkeypatch.setenv("CC", "icx -O2")

@@ -154,7 +154,7 @@ def test_file_of_wsl_counts_with_the_library_of_the_driver(tmp_path):
 
 
 def test_doctor_looks_at_the_same_files():
-    assert machine.has_driver is torch_backends.has_driver
+    assert machine.torch_backends is torch_backends
     assert torch_backends.DRIVER_FILES == ("/dev/nvidiactl", "/dev/dxg")
 
 
