@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -17,23 +17,8 @@ if TYPE_CHECKING:
     from gcp_mm.console.progress import Progress
 
 #: Endings of image files, lower case.
-IMAGE_EXTENSIONS = (
-    ".avif",
-    ".bmp",
-    ".gif",
-    ".jfif",
-    ".jp2",
-    ".jpe",
-    ".jpeg",
-    ".jpg",
-    ".pbm",
-    ".pgm",
-    ".png",
-    ".pnm",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".webp",
+IMAGE_EXTENSIONS = tuple(
+    ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
 )
 
 # What systems, cameras, network drives and editors leave in folders, beside names with a dot.
@@ -128,18 +113,15 @@ def list_image_files(
     show: bool = False,
 ) -> ImageFiles:
     """List ``ROOT/<folder>/.../<image>``; links are followed."""
-    root = Path(root)
-    found = ImageFiles()
-    walk = _Walk(root, tuple(extensions), found)
+    root, endings, found = Path(root), tuple(extensions), ImageFiles()
     if folders:
         found.folders = _list_top(root, found.left_out)
     names = found.folders if folders else [""]
     with _bar(len(names), root) if show else contextlib.nullcontext() as progress:
         for name in names:
-            start = len(found.files)
-            walk.descend(name, (_identity(root),) if name else ())
+            above = (_identity(root),) if name else ()
             # Folder after folder: "a-b" is behind "a", which as paths would be before it.
-            found.files[start:] = sorted(found.files[start:])
+            found.files += sorted(_walk(root, name, above, endings, found))
             if progress:
                 progress.update()
     return found
@@ -170,42 +152,35 @@ def _list_top(root: Path, left_out: LeftOut) -> list[str]:
     return sorted(names)
 
 
-@dataclass
-class _Walk:
-    root: Path
-    extensions: tuple[str, ...]
-    found: ImageFiles
-
-    def descend(self, folder: str, above: tuple[tuple[int, int], ...]) -> None:
-        """Take what is in a folder, given the identities of the folders above it."""
-        path = self.root / folder
-        identity = _identity(path)
-        if identity in above:
-            raise UserError(
-                f"{str(path)!r} leads back to a folder above it, so that its images would count "
-                "again and again: remove the link"
-            )
-        for entry in _scan(path):
-            name = f"{folder}/{entry.name}" if folder else entry.name
-            if is_system_name(entry.name):
-                self.found.left_out.system.append(name)
-            elif broken := _is_broken(entry):
-                self._take(name, broken)
-            elif entry.is_dir():
-                self.descend(name, (*above, identity))
-            elif entry.is_file():
-                self._take(name, broken)
-            else:
-                # Reading a pipe would wait for ever.
-                self.found.left_out.others.append(name)
-
-    def _take(self, name: str, broken: bool) -> None:
-        if not name.lower().endswith(self.extensions):
-            self.found.left_out.others.append(name)
-            return
-        self.found.files.append(name)
-        if broken:
-            self.found.dangling.append(name)
+def _walk(
+    root: Path,
+    folder: str,
+    above: tuple[tuple[int, int], ...],
+    endings: tuple[str, ...],
+    found: ImageFiles,
+) -> Iterator[str]:
+    """Yield the images in a folder, given the identities of the folders above it."""
+    path = root / folder
+    identity = _identity(path)
+    if identity in above:
+        raise UserError(
+            f"{str(path)!r} leads back to a folder above it, so that its images would count "
+            "again and again: remove the link"
+        )
+    for entry in _scan(path):
+        name = f"{folder}/{entry.name}" if folder else entry.name
+        is_broken = _is_broken(entry)
+        if is_system_name(entry.name):
+            found.left_out.system.append(name)
+        elif not is_broken and entry.is_dir():
+            yield from _walk(root, name, (*above, identity), endings, found)
+        # Reading a pipe would wait for ever.
+        elif name.lower().endswith(endings) and (is_broken or entry.is_file()):
+            if is_broken:
+                found.dangling.append(name)
+            yield name
+        else:
+            found.left_out.others.append(name)
 
 
 def _scan(folder: Path) -> list[os.DirEntry]:

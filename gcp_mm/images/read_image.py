@@ -219,15 +219,7 @@ def _remark(image: Image.Image, remark: Callable[[str], None]) -> None:
 
 
 def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn an image upright.
-
-    Args:
-        pixels: (H, W, ...), as stored.
-        orientation: Value of its orientation tag.
-
-    Returns:
-        (H, W, ...) or (W, H, ...); a view.
-    """
+    """Turn an image (H, W, ...) upright, by its orientation tag; a view of it."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
