@@ -135,7 +135,7 @@ def _reader(
         fitting = [read for read in (by_index, by_name) if None not in map(read, seen)]
         if len(fitting) == 1:
             return fitting[0]
-        label = min(unclear, key=lambda label: list(seen).index(label))
+        label = unclear[0]
         raise UserError(
             f"{seen[label]}: {label!r} is the index of one class and the name of another, whose "
             f"index is {by_name(label)}. Say which with list_labels='index' or list_labels='name' "

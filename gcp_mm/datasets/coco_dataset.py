@@ -83,11 +83,7 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
             transforms[0] = _CompareSize(transforms[0], self.ann_file)
 
     def load_data_list(self) -> list[dict]:
-        """Return the images and their objects.
-
-        Raises:
-            UserError: If the file, the classes and the images do not go together.
-        """
+        """Return the images and their objects, if file, classes and images go together."""
         content, findings = load_annotations(self.ann_file, self._images(), self.backend_args)
         masks = [step for step in self.pipeline.transforms if getattr(step, "with_mask", False)]
         polygons_only = any(not getattr(step, "poly2mask", True) for step in masks)
@@ -107,11 +103,7 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
             del self.COCOAPI
 
     def filter_data(self) -> list[dict]:
-        """Leave images out as mmdet does, and refuse data without anything to learn.
-
-        Raises:
-            UserError: If no object is left in training.
-        """
+        """Leave images out as mmdet does, and refuse data without anything to learn."""
         kept = super().filter_data()
         if self.test_mode or any(
             not instance["ignore_flag"] for sample in kept for instance in sample["instances"]

@@ -88,17 +88,7 @@ class CocoMetric(MMDetCocoMetric):
         self.cat_ids = list(arranged.ids)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Compute the measures over the images that were evaluated.
-
-        Args:
-            results: Ground truth and prediction of each image.
-
-        Returns:
-            The measures by name.
-
-        Raises:
-            UserError: If an image is not in the annotation file.
-        """
+        """Compute the measures over the images that were evaluated."""
         if self.ann_file is not None:
             listed = self._coco_api.get_img_ids()
             seen = {prediction["img_id"] for _, prediction in results}
@@ -122,12 +112,7 @@ class CocoMetric(MMDetCocoMetric):
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict:
         """Write the detections; a file that is kept has the category ids of the annotation file.
 
-        Args:
-            results: Predictions of the images.
-            outfile_prefix: Where the files go.
-
-        Returns:
-            The files by measure; they have the ids that the categories are measured with.
+        Those that are returned have the ids that the categories are measured with.
         """
         arranged = self._arranged and self._arranged[1]
         if self.outfile_prefix is None or not arranged or arranged.ids == arranged.file_ids:

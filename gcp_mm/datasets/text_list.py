@@ -16,6 +16,7 @@ _MARKS = {
     codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
+    b"": "utf-8",
 }
 
 
@@ -29,11 +30,8 @@ def read_lines(path: str) -> list[str]:
         content = bytes(get(path if "://" in path else str(Path(path).expanduser())))
     except OSError as error:
         raise UserError(f"list {path!r} cannot be read: {error}") from error
-    encoding = "utf-8"
-    for mark, name in _MARKS.items():
-        if content.startswith(mark):
-            content, encoding = content[len(mark) :], name
-            break
+    mark = next(filter(content.startswith, _MARKS))
+    content, encoding = content.removeprefix(mark), _MARKS[mark]
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:

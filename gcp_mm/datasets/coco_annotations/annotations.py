@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from gcp_mm.console.progress import if_long
-from gcp_mm.datasets.coco_annotations.fields import TOLERANCE, FieldCheck, Known, is_usual
+from gcp_mm.datasets.coco_annotations.fields import (
+    NUMBERS,
+    TOLERANCE,
+    FieldCheck,
+    Known,
+    Size,
+    is_placed,
+    largest_area,
+)
 from gcp_mm.datasets.coco_annotations.findings import Findings
 
 _BLOCK = 1000  # annotations between two looks at the clock
@@ -18,9 +26,9 @@ def check_annotations(annotations: list, known: Known) -> None:
     ids: set[int | None] = set()
     for index, annotation in _numbered(annotations, findings.path):
         if not isinstance(annotation, dict):
-            findings.refuse("an annotation is no object", f"entry {index}")
+            findings.problems.add("an annotation is no object", f"entry {index}")
             continue
-        if not is_usual(annotation, sizes, categories):
+        if not _is_usual(annotation, sizes, categories):
             FieldCheck(known, index, annotation).check()
         key = annotation.get("id")
         ids.add(key if type(key) is int else None)
@@ -43,6 +51,27 @@ def _numbered(annotations: list, path: str) -> Iterator[tuple[int, object]]:
             progress.update(len(block))
 
 
+def _is_usual(annotation: dict, sizes: Mapping[object, Size], categories: Collection) -> bool:
+    """Say whether an annotation is as COCO's own are, with nothing to repair."""
+    try:
+        key, image, bbox = annotation["id"], annotation["image_id"], annotation["bbox"]
+        category = annotation["category_id"]
+        found, crowd = annotation["area"], annotation["iscrowd"]
+        return (
+            type(key) is type(category) is int
+            and category in categories
+            and type(image) in (int, str)
+            and type(found) in NUMBERS
+            and type(crowd) is int
+            and 0 <= crowd <= 1
+            and "ignore" not in annotation
+            and is_placed(bbox, annotation["segmentation"], sizes[image])
+            and 0 < found <= largest_area(*bbox[2:])
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
 def _number(annotations: list[dict], ids: set[int | None], findings: Findings) -> None:
     """Count the ids of annotations anew if pycocotools could not tell them apart."""
     if None in ids:
@@ -55,7 +84,7 @@ def _number(annotations: list[dict], ids: set[int | None], findings: Findings) -
     else:
         what = "annotation ids that occur several times counted anew"
     findings.renumber = True
-    findings.repair(what, f"{len(annotations)} annotations")
+    findings.repairs.add(what, f"{len(annotations)} annotations")
 
 
 def _drop_copies(annotations: list[dict], findings: Findings) -> int:
@@ -77,7 +106,7 @@ def _check_convention(annotations: list[dict], known: Known) -> None:
     first = f"the first: {list(boxes[0][:4])!r}"
     if all(max(box[:4]) <= 1 for box in boxes):
         advice = "multiply them by its width and height"
-        known.findings.refuse(f"boxes are fractions of the image; {advice}", first)
+        known.findings.problems.add(f"boxes are fractions of the image; {advice}", first)
         return
     form = ""
     if 2 * known.corners > len(boxes) or (
@@ -91,14 +120,14 @@ def _check_convention(annotations: list[dict], known: Known) -> None:
     elif 2 * known.centres > len(boxes):
         form = "[centre x, centre y, width, height]"
     if form:
-        known.findings.refuse(f"boxes are {form}; COCO's are [x, y, width, height]", first)
+        known.findings.problems.add(f"boxes are {form}; COCO's are [x, y, width, height]", first)
 
 
 def _doubt(annotations: list[dict], findings: Findings) -> None:
     """Say what changes numbers without being wrong in any single annotation."""
 
     def remark(what: str, annotation: dict) -> None:
-        findings.remark(what, f"the first is annotation {annotation.get('id')!r}")
+        findings.remarks.add(what, f"the first is annotation {annotation.get('id')!r}")
 
     number = len(annotations)
     some = 0.05 * number

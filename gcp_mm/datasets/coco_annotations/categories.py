@@ -32,24 +32,12 @@ class Arrangement:
 def arrange_categories(
     content: dict, classes: Sequence[str] | None, path: str, allow_missing: bool
 ) -> Arrangement:
-    """Put the categories of a file into the order of the classes.
+    """Put the categories of a file into the order of the classes, in place.
 
     mmdet takes the categories in the order of the file for the classes, and pycocotools sorts them
     by their ids; here both give the order of the classes. Several categories of one name are one
-    class, as annotation services export a root category; one that the file lacks has no
-    annotations.
-
-    Args:
-        content: The content of an annotation file, changed in place.
-        classes: Names of the classes in the order of the labels.
-        path: The file, for messages.
-        allow_missing: Whether the file may lack classes, as that of an evaluation may.
-
-    Returns:
-        The ids.
-
-    Raises:
-        UserError: If the names are not the same.
+    class, as annotation services export a root category; one that the file lacks, which
+    ``allow_missing`` allows, has no annotations.
     """
     classes = _check_classes(classes)
     by_name: dict[str, list[int]] = {}

@@ -32,7 +32,7 @@ def _check_images(images: list, findings: Findings, folder: ImageFolder | None) 
         name = image.get("file_name")
         if not isinstance(name, str) or not name:
             where = f"image {image.get('id')!r}, entry {index}, has {name!r}"
-            findings.refuse("each image needs its file_name", where)
+            findings.problems.add("each image needs its file_name", where)
     if findings.problems:
         return {}
     _check_repeated(images, findings)
@@ -52,10 +52,10 @@ def _check_images(images: list, findings: Findings, folder: ImageFolder | None) 
 def _are_objects(entries: list, findings: Findings, section: str, advice: str, where: str) -> bool:
     """Say whether a list has entries with fields to check."""
     if not all(isinstance(entry, dict) for entry in entries):
-        findings.refuse(f"an entry of {section} is no object", f"see {section}")
+        findings.problems.add(f"an entry of {section} is no object", f"see {section}")
         return False
     if not entries:
-        findings.refuse(f"the list of {section} is empty: {advice}", where)
+        findings.problems.add(f"the list of {section} is empty: {advice}", where)
     return bool(entries)
 
 
@@ -73,7 +73,7 @@ def _check_ids(entries: list[dict], findings: Findings, section: str, singular: 
     elif section != "images" or not all(isinstance(value, str) and value for value in values):
         index = numbers.index(None)
         where = f"entry {index} of {section} has {values[index]!r}"
-        findings.refuse(f"{singular} ids have to be whole numbers", where)
+        findings.problems.add(f"{singular} ids have to be whole numbers", where)
 
 
 def _check_repeated(images: list[dict], findings: Findings) -> None:
@@ -86,7 +86,7 @@ def _check_repeated(images: list[dict], findings: Findings) -> None:
             what = "entries of images that are there twice left out"
             findings.drop("images", index, what, f"image {image['id']!r}")
         else:
-            findings.refuse(
+            findings.problems.add(
                 "several images have the same id, so it is unknown whose annotations are whose: "
                 "number them anew, and their annotations with them",
                 f"id {image['id']!r}: {other['file_name']!r} and {image['file_name']!r}",
@@ -95,7 +95,7 @@ def _check_repeated(images: list[dict], findings: Findings) -> None:
     for name, number in names.items():
         if number > 1:
             what = "files that are listed several times as different images count several times"
-            findings.remark(what, repr(name))
+            findings.remarks.add(what, repr(name))
 
 
 def _check_size(index: int, image: dict, findings: Findings, folder: ImageFolder | None) -> Size:
@@ -110,7 +110,8 @@ def _check_size(index: int, image: dict, findings: Findings, folder: ImageFolder
     if size is None and folder is not None:
         size, what = folder.size_of(image), "width and height of images taken from the images"
     if size is None:
-        (findings.refuse_mask if folder is None else findings.refuse)(
+        kinds = findings.mask_problems if folder is None else findings.problems
+        kinds.add(
             "width and height of an image are not given and cannot be read from the image",
             f"{where}, {image['file_name']!r}: width {width!r}, height {height!r}",
         )
@@ -132,7 +133,7 @@ def _check_categories(categories: list, findings: Findings) -> set:
             findings.patch("categories", index, category, {"name": str(name)}, what, str(name))
         elif not isinstance(name, str) or not name:
             where = f"entry {index} of categories has {name!r}"
-            findings.refuse("each category needs its name", where)
+            findings.problems.add("each category needs its name", where)
     if findings.problems:
         return set()
     names: dict = {}
@@ -140,5 +141,5 @@ def _check_categories(categories: list, findings: Findings) -> set:
         other = names.setdefault(category["id"], category["name"])
         if other != category["name"]:
             where = f"id {category['id']}: {other!r} and {category['name']!r}"
-            findings.refuse("several categories have the same id", where)
+            findings.problems.add("several categories have the same id", where)
     return set(names)

@@ -16,7 +16,7 @@ from gcp_mm.datasets.coco_annotations.segmentation import (
 
 # Pixels by which a box may reach beyond its image without a word.
 TOLERANCE = 2
-_NUMBERS = (int, float)
+NUMBERS = (int, float)
 _FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1, "": 0}
 _OR_NO_MASKS = "or use a detector without masks (configs/faster_rcnn_*.py)"
 
@@ -81,7 +81,8 @@ class FieldCheck:
         """Return the size of the annotation's image; None if the annotation goes no further."""
         image, sizes = self.annotation.get("image_id"), self.known.sizes
         if image is None or isinstance(image, (bool, list, dict)):
-            self.findings.refuse("annotations need an image_id", f"{self.where} has {image!r}")
+            what = "annotations need an image_id"
+            self.findings.problems.add(what, f"{self.where} has {image!r}")
             return None
         if image not in sizes or isinstance(image, float):
             number = as_id(image)
@@ -99,7 +100,7 @@ class FieldCheck:
         number = as_id(category)
         if number is None or number not in known:
             first = ", ".join(map(str, sorted(known)[:8])) + (", ..." if len(known) > 8 else "")
-            self.findings.refuse(
+            self.findings.problems.add(
                 f"annotations need the id of a category of the file ({first})",
                 f"{self.where} has category_id {category!r}",
             )
@@ -119,7 +120,7 @@ class FieldCheck:
         if value is None:
             self._patch(key, 0, f"{key} set to 0 where it was missing")
         elif flag is None:
-            self.findings.refuse(f"{key} has to be 0 or 1", f"{self.where} has {value!r}")
+            self.findings.problems.add(f"{key} has to be 0 or 1", f"{self.where} has {value!r}")
         else:
             self._patch(key, flag, f"{key} made 0 or 1")
 
@@ -129,17 +130,17 @@ class FieldCheck:
             mask = normalise(self.annotation.get("segmentation"), width, height)
         except InvalidMaskError as error:
             what = f"the segmentation {error}: correct it, {_OR_NO_MASKS}"
-            self.findings.refuse_mask(what, self.where)
+            self.findings.mask_problems.add(what, self.where)
             return None
         if mask is None:
             what = "annotations without segmentation, which masks need: draw them"
-            self.findings.refuse_mask(f"{what}, {_OR_NO_MASKS}", self.where)
+            self.findings.mask_problems.add(f"{what}, {_OR_NO_MASKS}", self.where)
             return None
         if mask.repair is not None:
             self._patch("segmentation", mask.value, mask.repair)
         if isinstance(mask.value, dict) and self.annotation.get("iscrowd") == 0:
             what = "run lengths would be left out: set poly2mask=True in LoadAnnotations"
-            self.findings.refuse_bitmap(what, self.where)
+            self.findings.outlines_only.add(what, self.where)
         return mask.value
 
     def _check_box(self, mask: list | dict | None, width: float, height: float) -> None:
@@ -147,7 +148,7 @@ class FieldCheck:
         if box is None or box == []:
             if mask is None or math.inf in (width, height):
                 what = "annotations need a bbox or an outline"
-                findings.refuse(what, f"{self.where} has neither")
+                findings.problems.add(what, f"{self.where} has neither")
                 return
             box = extent(mask, width, height)
             self._patch("bbox", box, "bbox computed from the segmentation")
@@ -158,31 +159,31 @@ class FieldCheck:
         except (TypeError, ValueError, OverflowError):
             numbers = []
         if not numbers or not all(map(math.isfinite, numbers)) or isinstance(box, str):
-            findings.refuse("bbox has to be four numbers [x, y, width, height]", at)
+            findings.problems.add("bbox has to be four numbers [x, y, width, height]", at)
             return
-        if not all(type(number) in _NUMBERS for number in box):
+        if not all(type(number) in NUMBERS for number in box):
             self._patch("bbox", numbers, "bbox made numbers")
         in_image = f"{at} in an image of {width} x {height}"
         if w < 0 or h < 0:
-            findings.refuse("width and height of a bbox are negative", at)
+            findings.problems.add("width and height of a bbox are negative", at)
         elif x >= width or y >= height or x + w < 0 or y + h < 0:
             what = "boxes outside of their image; a bbox is [x, y, width, height] in pixels"
-            findings.refuse(what, in_image)
+            findings.problems.add(what, in_image)
         else:
             if mask is not None:
                 self._compare(numbers, extent(mask, width, height))
             if min(x, y) < -TOLERANCE or x + w > width + TOLERANCE or y + h > height + TOLERANCE:
                 self.known.outside += 1
-                findings.remark("boxes that reach beyond their image", in_image)
+                findings.remarks.add("boxes that reach beyond their image", in_image)
             if w == 0 or h == 0:
                 what = "boxes without extent, which training leaves out and nothing can find"
-                findings.remark(what, self.where)
+                findings.remarks.add(what, self.where)
 
     def _compare(self, box: list[float], outline: list[float]) -> None:
         """Compare a box with the one around its mask."""
         both = f"{self.where}: bbox {box!r}, mask {outline!r}"
         if not _overlap(box, outline):
-            self.findings.refuse_mask(
+            self.findings.mask_problems.add(
                 "segmentations that lie outside of their bbox: one of the two is in other "
                 "coordinates",
                 both,
@@ -191,7 +192,7 @@ class FieldCheck:
             x, y, w, h = box
             self.known.corners += _are_alike([x, y, w - x, h - y], outline)
             self.known.centres += _are_alike([x - w / 2, y - h / 2, w, h], outline)
-            self.findings.remark("boxes that are not those around their masks", both)
+            self.findings.remarks.add("boxes that are not those around their masks", both)
 
     def _check_area(self, mask: list | dict | None, width: float, height: float) -> None:
         value = self.annotation.get("area")
@@ -199,9 +200,9 @@ class FieldCheck:
             w, h = (float(side) for side in self.annotation["bbox"][2:])
         except (KeyError, TypeError, ValueError, OverflowError):
             return  # The box is refused already.
-        largest = _largest_area(w, h)
+        largest = largest_area(w, h)
         number = math.nan
-        if isinstance(value, _NUMBERS) and not isinstance(value, bool):
+        if isinstance(value, NUMBERS) and not isinstance(value, bool):
             number = value
             if 0 < number <= largest:
                 return
@@ -225,27 +226,6 @@ class FieldCheck:
             self._patch("area", computed, f"area computed from the {origin}{why}")
 
 
-def is_usual(annotation: dict, sizes: Mapping[object, Size], categories: Collection) -> bool:
-    """Say whether an annotation is as COCO's own are, with nothing to repair."""
-    try:
-        key, image, bbox = annotation["id"], annotation["image_id"], annotation["bbox"]
-        category = annotation["category_id"]
-        found, crowd = annotation["area"], annotation["iscrowd"]
-        return (
-            type(key) is type(category) is int
-            and category in categories
-            and type(image) in (int, str)
-            and type(found) in _NUMBERS
-            and type(crowd) is int
-            and 0 <= crowd <= 1
-            and "ignore" not in annotation
-            and is_placed(bbox, annotation["segmentation"], sizes[image])
-            and 0 < found <= _largest_area(*bbox[2:])
-        )
-    except (KeyError, TypeError, ValueError):
-        return False
-
-
 def is_placed(box: list, segmentation: object, size: Size) -> bool:
     """Say whether a box is within its image, and the one around polygons.
 
@@ -254,8 +234,8 @@ def is_placed(box: list, segmentation: object, size: Size) -> bool:
     x, y, w, h = box
     width, height = size
     if (
-        type(x) not in _NUMBERS
-        or type(y) not in _NUMBERS
+        type(x) not in NUMBERS
+        or type(y) not in NUMBERS
         or not (w >= 1 and h >= 1)
         or not (-TOLERANCE <= x < width and x + w <= width + TOLERANCE)
         or not (-TOLERANCE <= y < height and y + h <= height + TOLERANCE)
@@ -284,7 +264,7 @@ def is_placed(box: list, segmentation: object, size: Size) -> bool:
     )
 
 
-def _largest_area(width: float, height: float) -> float:
+def largest_area(width: float, height: float) -> float:
     """Return the largest area that an object in a box can have, in whole pixels."""
     return (width + TOLERANCE) * (height + TOLERANCE)
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gcp_mm.errors import UserError
 
 
-@dataclass
-class _Kind:
-    """How often something was found, and where first."""
+class Kinds(dict[str, tuple[str, int]]):
+    """Where something was found first, and how often, by what it is."""
 
-    first: str
-    count: int = 0
+    def add(self, what: str, where: str) -> None:
+        """Count it."""
+        first, count = self.get(what, (where, 0))
+        self[what] = first, count + 1
 
-
-_Kinds = dict[str, _Kind]
+    def texts(self) -> list[str]:
+        """Say what was found, where first and how often."""
+        return [
+            f"{what} ({first}{f' and {count - 1} more' if count > 1 else ''})"
+            for what, (first, count) in self.items()
+        ]
 
 
 @dataclass
@@ -42,34 +47,14 @@ class Findings:
     patches: dict[tuple[str, str], dict[int, object]] = field(default_factory=dict)
     dropped: dict[str, set[int]] = field(default_factory=dict)
     renumber: bool = False
-    repairs: _Kinds = field(default_factory=dict)
-    remarks: _Kinds = field(default_factory=dict)
-    problems: _Kinds = field(default_factory=dict)
-    mask_problems: _Kinds = field(default_factory=dict)
-    outlines_only: _Kinds = field(default_factory=dict)
+    repairs: Kinds = field(default_factory=Kinds)
+    remarks: Kinds = field(default_factory=Kinds)
+    problems: Kinds = field(default_factory=Kinds)
+    mask_problems: Kinds = field(default_factory=Kinds)
+    outlines_only: Kinds = field(default_factory=Kinds)
     missing: list[str] = field(default_factory=list)
     hint: str = ""
     unreadable: list[str] = field(default_factory=list)
-
-    def repair(self, what: str, where: str) -> None:
-        """Count a repair."""
-        _count(self.repairs, what, where)
-
-    def remark(self, what: str, where: str) -> None:
-        """Count what is doubtful."""
-        _count(self.remarks, what, where)
-
-    def refuse(self, what: str, where: str) -> None:
-        """Count what cannot be right."""
-        _count(self.problems, what, where)
-
-    def refuse_mask(self, what: str, where: str) -> None:
-        """Count what cannot be right if masks are used."""
-        _count(self.mask_problems, what, where)
-
-    def refuse_bitmap(self, what: str, where: str) -> None:
-        """Count what cannot be right if masks are used and have to be polygons."""
-        _count(self.outlines_only, what, where)
 
     def patch(
         self,
@@ -84,12 +69,12 @@ class Findings:
         entry.update(values)
         for key, value in values.items():
             self.patches.setdefault((section, key), {})[index] = value
-        self.repair(what, where)
+        self.repairs.add(what, where)
 
     def drop(self, section: str, index: int, what: str, where: str) -> None:
         """Leave an entry out."""
         self.dropped.setdefault(section, set()).add(index)
-        self.repair(what, where)
+        self.repairs.add(what, where)
 
     def apply(self, content: dict) -> None:
         """Repair the content as it was read from the file; doing it twice changes nothing more."""
@@ -112,43 +97,22 @@ class Findings:
         """Return the lines for the log: one on repairs, one on what is doubtful."""
         lines = []
         if self.repairs:
-            made = "; ".join(_texts(self.repairs))
+            made = "; ".join(self.repairs.texts())
             lines.append(f"{self.path!r}: repaired in memory, the file stays as it is: {made}")
         if self.remarks:
-            lines.append(f"{self.path!r}: {'; '.join(_texts(self.remarks))}")
+            lines.append(f"{self.path!r}: {'; '.join(self.remarks.texts())}")
         return lines
 
     def refuse_problems(self, with_masks: bool, polygons_only: bool = False) -> None:
-        """Raise what cannot be right.
-
-        Args:
-            with_masks: Whether masks are used.
-            polygons_only: Whether masks that are no polygons would be left out.
-
-        Raises:
-            UserError: If anything cannot be right; names the file, the entry and the remedy.
-        """
-        kinds = dict(self.problems)
+        """Raise what cannot be right, about masks only where they are used."""
+        kinds = Kinds(self.problems)
         if with_masks:
-            kinds |= self.mask_problems
+            kinds.update(self.mask_problems)
             if polygons_only:
-                kinds |= self.outlines_only
+                kinds.update(self.outlines_only)
         if kinds:
             rest = f"; {len(kinds) - 3} other kinds" if len(kinds) > 3 else ""
-            raise UserError(f"{self.path!r}: {'; '.join(list(_texts(kinds))[:3])}{rest}")
-
-
-def _count(kinds: _Kinds, what: str, where: str) -> None:
-    if what not in kinds:
-        kinds[what] = _Kind(where)
-    kinds[what].count += 1
-
-
-def _texts(kinds: _Kinds) -> Iterable[str]:
-    """Say what was found, where first and how often."""
-    for what, kind in kinds.items():
-        more = f" and {kind.count - 1} more" if kind.count > 1 else ""
-        yield f"{what} ({kind.first}{more})"
+            raise UserError(f"{self.path!r}: {'; '.join(kinds.texts()[:3])}{rest}")
 
 
 def as_id(value: object) -> int | None:

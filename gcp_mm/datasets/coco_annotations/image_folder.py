@@ -11,11 +11,9 @@ from pathlib import Path
 from unicodedata import normalize
 from urllib.parse import unquote
 
-from PIL import Image
-
 from gcp_mm.datasets.coco_annotations.findings import Findings
+from gcp_mm.images.read_image import open_image, orientation_of
 
-_ORIENTATION = 274  # the EXIF tag; 5 to 8 exchange width and height
 _SECONDS = 5.0  # for sizes; what is not looked at now is compared when it is loaded
 
 
@@ -67,9 +65,9 @@ class ImageFolder:
             stated = (image["width"], image["height"])
             size, turned, tag = _header(self._path_of(image)) or (None, None, 1)
             if (turned if self.is_turned else size) == stated:
-                if size == turned and tag in range(2, 9):
+                if size == turned and tag > 1:
                     how = "upright, as the tag says" if self.is_turned else "without the tag"
-                    findings.remark(
+                    findings.remarks.add(
                         "photographs with an orientation tag that their size cannot confirm (a "
                         f"square, upside down or mirrored) are read {how}; see that the boxes fit",
                         f"{image['file_name']!r}, tag {tag}",
@@ -90,7 +88,7 @@ class ImageFolder:
                 else "Correct width and height, and see that the annotations are in pixels of the "
                 "image as it is"
             )
-            findings.refuse(
+            findings.problems.add(
                 f"{len(wrong)} of {seen} images looked at have another size than their entry says. "
                 f"{remedy}",
                 wrong[0],
@@ -137,9 +135,9 @@ def _header(path: str) -> tuple[tuple[int, int], tuple[int, int], int] | None:
     None if PIL cannot tell, as with an array that the loader of the config may read.
     """
     try:
-        with Image.open(path) as image:
-            tag = image.getexif().get(_ORIENTATION, 1)
-            return image.size, image.size[::-1] if tag in (5, 6, 7, 8) else image.size, tag
+        with open_image(path) as image:
+            tag = orientation_of(image)
+            return image.size, image.size[::-1] if tag > 4 else image.size, tag
     except Exception:  # what a damaged file raises depends on its format
         return None
 

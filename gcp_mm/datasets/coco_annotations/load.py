@@ -36,22 +36,10 @@ def load_annotations(
 ) -> tuple[dict, Findings]:
     """Read a COCO-format file, with everything repaired that can be repaired with certainty.
 
-    The first process checks the content and the others repeat its repairs. A file that has been
-    checked is not checked again while its size and time stay the same.
-
-    Args:
-        path: The annotation file.
-        images: The folder of the images, to compare them with their entries. None takes over what
-            another call has found out about them.
-        backend_args: See mmengine's ``get``.
-        alone: Whether this process asks for itself, and the others do not read the file.
-
-    Returns:
-        The content, and what was found; problems are not raised yet, see
-        :meth:`Findings.refuse_problems`.
-
-    Raises:
-        UserError: If the file is no annotation file at all.
+    The first process checks the content and the others repeat its repairs, unless this one reads
+    the file ``alone``. A file that has been checked is not checked again while its size and time
+    stay the same. Without ``images``, what another call has found out about them is taken over.
+    Problems are not raised yet: see :meth:`Findings.refuse_problems`.
     """
     with without_collector():
         content = _read(path, backend_args)
