@@ -9,7 +9,9 @@ Before torch 1.6 there was no checksum.
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from gcp_mm.errors import UserError, first_line
@@ -19,7 +21,6 @@ SUFFIX, _INDEX_SUFFIX = ".safetensors", ".safetensors.index.json"
 
 # What torch.save begins a file with: a zip archive, or before torch 1.6 a pickle.
 _ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"
-_LFS_POINTER = b"version https://git-lfs"
 # What packs or holds files of another kind, and what to do with it.
 _OTHER = {
     b"\x1f\x8b": "is packed with gzip: unpack it (gunzip) and name the file in it",
@@ -30,27 +31,27 @@ _OTHER = {
     b"Rar!": "is packed with RAR: unpack it and name the file in it",
     b"\x89HDF": "is an HDF5 file, such as Keras writes: only files of PyTorch are read",
     b"\x93NUMPY": "is an array of NumPy, not a checkpoint: save a state_dict with torch.save",
+    b"version https://git-lfs": "is a pointer of Git LFS, not the file: run `git lfs pull` in its "
+    "repository",
 }
-_TAR = (257, b"ustar")
 # The library refuses longer headers; what another file has there is far more, read as a number.
 _LONGEST_HEADER = 100_000_000
 _BLOCK = 1 << 20
 
 
 def _begins_like_safetensors(beginning: bytes) -> bool:
-    """Say whether nine bytes are the length of a header and an opening brace."""
+    """Say whether there are the length of a header and an opening brace."""
     return beginning[8:9] == b"{" and int.from_bytes(beginning[:8], "little") <= _LONGEST_HEADER
 
 
 def _begins_like_torch(beginning: bytes) -> bool:
-    """Look at nine bytes: the length of a header can begin like a pickle."""
+    """Look at nine bytes, because the length of a header can begin like a pickle."""
     return beginning.startswith((_ARCHIVE, _PICKLE)) and not _begins_like_safetensors(beginning)
 
 
-def _read_part(path: Path, size: int, begin: int = 0) -> bytes:
+def _beginning(path: Path) -> bytes:
     with path.open("rb") as file:
-        file.seek(begin)
-        return file.read(size)
+        return file.read(512)
 
 
 def is_safetensors(path: str | Path) -> bool:
@@ -58,19 +59,17 @@ def is_safetensors(path: str | Path) -> bool:
     return str(path).lower().endswith(SUFFIX)
 
 
-def is_archive(path: Path) -> bool:
-    """Say whether a file begins as ``torch.save`` writes it since torch 1.6."""
-    return _read_part(path, len(_ARCHIVE)) == _ARCHIVE
-
-
 def is_torch(path: Path) -> bool:
     """Say whether a file begins as one of ``torch.save`` of any age."""
-    return _begins_like_torch(_read_part(path, 9))
+    return _begins_like_torch(_beginning(path))
 
 
 def is_web_page(path: Path) -> bool:
     """Say whether a file begins like HTML or XML, which no checkpoint does."""
-    return _read_part(path, 512).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    beginning = _beginning(path)
+    # The length of a header of safetensors can begin so, but has zeros behind that.
+    is_text = b"\0" not in beginning[:8]
+    return is_text and beginning.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 def with_size(path: Path) -> str:
@@ -78,26 +77,35 @@ def with_size(path: Path) -> str:
     return f"checkpoint {str(path)!r} ({path.stat().st_size} bytes)"
 
 
-def explain_unreadable(path: Path, kind: str, error: Exception) -> UserError:
+@contextlib.contextmanager
+def explained(path: Path, kind: str) -> Iterator[None]:
     """Say why a file is not the ``kind`` of file that its suffix says, by its first bytes."""
-    what = _other_kind(path) or (
-        f"cannot be read: it is truncated or not a {kind}. Use an earlier checkpoint or fetch "
-        f"the file again ({first_line(error)})"
-    )
-    return UserError(f"{with_size(path)} {what}")
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # the libraries raise a dozen types for a damaged file
+        what = _other_kind(path) or (
+            f"cannot be read: it is truncated or not a {kind}. Use an earlier checkpoint or fetch "
+            f"the file again ({first_line(error)})"
+        )
+        raise UserError(f"{with_size(path)} {what}") from error
 
 
 def _other_kind(path: Path) -> str | None:
     """Say what a file is and what to do with it, None if its first bytes tell nothing."""
-    beginning = _read_part(path, len(_LFS_POINTER))
-    tar = _read_part(path, len(_TAR[1]), _TAR[0]) == _TAR[1]
+    if is_web_page(path):
+        return (
+            "is a web page, not a checkpoint. Google Drive answers with one before it hands out a "
+            "large file, and when its quota is used up: open the link in a browser and confirm the "
+            "download, or fetch the file from the mirror"
+        )
+    beginning = _beginning(path)
     for magic, what in _OTHER.items():
         if beginning.startswith(magic):
             return what
-    if tar:
+    if beginning.startswith(b"ustar", 257):
         return "is a tar archive: unpack it (tar -xf) and name the file in it"
-    if beginning == _LFS_POINTER:
-        return "is a pointer of Git LFS, not the file: run `git lfs pull` in its repository"
     if is_safetensors(path):
         if _begins_like_torch(beginning):
             return (
@@ -130,23 +138,15 @@ def several_files(path: Path) -> str | None:
     return None
 
 
-def check_file(path: Path) -> None:
-    """Compare a file with the checksums in it, if it has the form that has some."""
-    if not is_archive(path):
-        return
-    try:
-        check_archive(path)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise UserError(f"{path} ({path.stat().st_size} bytes) is truncated: {error}") from error
-
-
 def check_archive(path: Path) -> None:
-    """Compare every record of a zip archive with its checksum.
+    """Compare every record of a file with its checksum, if the file has the form that has some.
 
     An archive all of whose checksums are 0 was written without them
     (``torch.serialization.set_crc32_options(False)``) and passes.
     """
     where = with_size(path)
+    if not _beginning(path).startswith(_ARCHIVE):
+        return
     with zipfile.ZipFile(path) as archive:
         records = archive.infolist()
         if any(record.filename.endswith("/constants.pkl") for record in records):

@@ -33,8 +33,7 @@ from torch import Tensor
 from gcp_mm.checkpoints import http_file, hub
 from gcp_mm.checkpoints.file_kind import (
     check_archive,
-    explain_unreadable,
-    is_archive,
+    explained,
     is_safetensors,
     is_torch,
     several_files,
@@ -74,18 +73,15 @@ def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
     path = find_checkpoint(filename)
     if is_safetensors(path):
         return load_safetensors(path, map_location)
-    try:
-        return _load(path, map_location)
-    except UserError:
-        raise
-    except Exception as error:  # torch raises a dozen types for a damaged file
-        raise explain_unreadable(path, "PyTorch checkpoint", error) from error
+    with explained(path, "PyTorch checkpoint"):
+        loaded = _load(path, map_location)
+    return loaded
 
 
 def _load(path: Path, map_location: Any) -> Any:
     """Load a file strictly, or as the user allows."""
     # On the meta device nothing but names and shapes is asked for.
-    if is_archive(path) and str(map_location) != "meta":
+    if str(map_location) != "meta":
         check_archive(path)
     try:
         with torch.serialization.safe_globals(allowed_globals()):

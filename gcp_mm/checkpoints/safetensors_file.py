@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gcp_mm.checkpoints.file_kind import explain_unreadable, with_size
+from gcp_mm.checkpoints.file_kind import explained, with_size
 from gcp_mm.checkpoints.tensor_tree import decode, encode
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
@@ -39,13 +39,13 @@ def load_safetensors(path: Path, map_location: Any = None) -> dict[str, Any]:
     ``map_location`` None is the CPU: the file does not say where its tensors were.
     """
     library = _library("safetensors")
-    try:
-        with library.safe_open(str(path), framework="pt", device="cpu") as file:
-            texts = file.metadata() or {}
-            # They are views of the mapped file, which may be overwritten later.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
-    except Exception as error:  # the library's own, OSError, or torch's for a strange shape
-        raise explain_unreadable(path, "safetensors file", error) from error
+    with (
+        explained(path, "safetensors file"),
+        library.safe_open(str(path), framework="pt", device="cpu") as file,
+    ):
+        texts = file.metadata() or {}
+        # They are views of the mapped file, which may be overwritten later.
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     _check_sums(path, texts, tensors)
     device = _device(map_location)
     tensors = {name: tensor.to(device) for name, tensor in tensors.items()}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from gcp_mm.checkpoints import hub
-from gcp_mm.checkpoints.file_kind import is_safetensors, is_web_page
+from gcp_mm.checkpoints.file_kind import is_safetensors
 from gcp_mm.checkpoints.loader import find_checkpoint, load_from_file
 from gcp_mm.checkpoints.safetensors_file import safetensors_bytes
 from gcp_mm.conversion.convert import convert, restore
@@ -22,18 +22,6 @@ from gcp_mm.version import __version__
 from gcp_mm.zoo.download import check_released_file, download_released
 from gcp_mm.zoo.rows import CLASSIFICATION, Row
 from gcp_mm.zoo.weights import default_checkpoint
-
-
-def read_source(filename: str | Path) -> Any:
-    """Load a file on the CPU, without executing anything in it."""
-    path = find_checkpoint(filename)
-    if is_web_page(path):
-        raise UserError(
-            f"{str(path)!r} is a web page, not a checkpoint. Google Drive answers with one before "
-            "it hands out a large file, and when its quota is used up: open the link in a browser "
-            "and confirm the download, or fetch the file from the mirror"
-        )
-    return load_from_file(path, map_location="cpu")
 
 
 def check_place(source: str | Path, target: str | Path, force: bool) -> None:
@@ -112,7 +100,7 @@ def convert_file(
     """
     check_place(source, target, force)
     path = find_checkpoint(source)
-    checkpoint = read_source(path)
+    checkpoint = load_from_file(path, "cpu")
     conversion = convert(checkpoint, order, keep_optimizer, allow_non_finite)
     architecture = conversion.architecture
     if row is not None and row not in architecture.rows:
@@ -173,7 +161,7 @@ def restore_file(source: str | Path, target: str | Path, force: bool = False) ->
         UserError: If anything is wrong; nothing is written then.
     """
     check_place(source, target, force)
-    checkpoint = read_source(source)
+    checkpoint = load_from_file(source, "cpu")
     original = restore(checkpoint)
     write_checkpoint(original, target)
     conversion = checkpoint["meta"]["conversion"]

@@ -11,8 +11,8 @@ from torch import Tensor
 from gcp_mm.checkpoints import hub
 from gcp_mm.checkpoints.coverage import weights_of, wrapper_prefix
 from gcp_mm.checkpoints.form import check_form, find_not_finite
-from gcp_mm.checkpoints.loader import find_checkpoint
-from gcp_mm.conversion.convert_file import Report, check_place, read_source, write_checkpoint
+from gcp_mm.checkpoints.loader import find_checkpoint, load_from_file
+from gcp_mm.conversion.convert_file import Report, check_place, write_checkpoint
 from gcp_mm.conversion.layout import check_plain
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, sha256
@@ -48,7 +48,7 @@ def extract_weights(
     """
     check_place(source, target, force)
     path = find_checkpoint(source)
-    checkpoint = read_source(path)
+    checkpoint = load_from_file(path, "cpu")
     wrapped = isinstance(checkpoint, Mapping) and "state_dict" in checkpoint
     # What stands beside the weights may have any form: it is looked at below, or left behind.
     weights = check_form({"state_dict": checkpoint["state_dict"]} if wrapped else checkpoint, path)

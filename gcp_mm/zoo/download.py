@@ -107,7 +107,7 @@ def check_released_file(row: Row, path: str | Path) -> str:
     checkpoint, has room for the parameters in float32, and agrees with the checksums in it.
     """
     # mmengine takes seconds to import, and the other commands of the zoo have no use for it.
-    from gcp_mm.checkpoints.file_kind import check_file, is_torch, is_web_page
+    from gcp_mm.checkpoints.file_kind import check_archive, explained, is_torch, is_web_page
     from gcp_mm.checkpoints.loader import find_checkpoint
 
     release, path = row.released, find_checkpoint(path)
@@ -134,7 +134,8 @@ def check_released_file(row: Row, path: str | Path) -> str:
         )
     digest = sha256(path)
     if release.sha256 is None:
-        check_file(path)
+        with explained(path, "PyTorch checkpoint"):
+            check_archive(path)
     elif release.sha256 != digest:
         raise CheckpointMismatchError(
             f"the sha256 of {path} is {digest}; that of {row.name} is {release.sha256}"

@@ -41,6 +41,8 @@ KINDS = {
     "tar": (tar, "is a tar archive"),
     "Keras": (lambda content: b"\x89HDF\r\n\x1a\n" + content, "is an HDF5 file"),
     "NumPy": (array, "is an array of NumPy"),
+    "HTML": (lambda _: b"<!DOCTYPE html><title>Google Drive", "is a web page.*Google Drive"),
+    "page": (lambda _: b"\r\n <HTML><head>" + bytes(1000), "is a web page.*Google Drive"),
     "Git LFS": (
         lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64,
         "is a pointer of Git LFS, not the file: run `git lfs pull`",

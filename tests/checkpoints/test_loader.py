@@ -47,7 +47,6 @@ UNREADABLE = {
     "half": lambda content: content[: len(content) // 2],
     "all but its end": lambda content: content[:-50],
     "its first 99 bytes": lambda content: content[:99],
-    "a web page": lambda content: b"<!DOCTYPE html><html><body>404</body></html>",
     "text": lambda content: b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d",
     "an image": lambda content: b"\x89PNG\r\n\x1a\n" + bytes(100),
 }

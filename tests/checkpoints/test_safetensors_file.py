@@ -157,11 +157,11 @@ DAMAGE = {
     "all but its end": lambda path: path.write_bytes(path.read_bytes()[:-3]),
     "more than its end": lambda path: path.write_bytes(path.read_bytes() + b"x"),
     "a long header": lambda path: path.write_bytes(struct.pack("<Q", 2**40) + b"{}" * 50),
+    "a length like a page": lambda path: path.write_bytes(struct.pack("<Q", 0x3C20) + b"{"),
     "no JSON": lambda path: path.write_bytes(struct.pack("<Q", 4) + b"{,,}"),
     "overlap": _overlap,
     "another type": lambda path: _kind(path, "F64"),
     "an unknown type": lambda path: _kind(path, "F33"),
-    "a web page": lambda path: path.write_bytes(b"<!DOCTYPE html><html>404</html>"),
 }
 
 

@@ -1,6 +1,8 @@
 """The weights of a trained checkpoint alone."""
 
 import hashlib
+import json
+import struct
 from collections import OrderedDict
 
 import pytest
@@ -8,8 +10,8 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
+from gcp_mm.checkpoints.loader import load_from_file
 from gcp_mm.conversion import convert_file, extract_weights, restore_file
-from gcp_mm.conversion.convert_file import read_source
 from gcp_mm.errors import UserError
 
 pytest.importorskip("safetensors")
@@ -44,7 +46,7 @@ def trained(tmp_path):
 def test_trained_checkpoint(trained, target, same):
     content, path = trained
     report = str(extract_weights(path, target))
-    found = read_source(target)
+    found = load_from_file(target)
     assert list(found) == ["meta", "state_dict"]
     assert same(found["state_dict"], content["state_dict"])
     origin = found["meta"].pop("weights_of")
@@ -64,7 +66,7 @@ def test_bare_state_dict_stays_one(target, tmp_path):
     weights = OrderedDict(b=torch.ones(2), a=torch.tensor(3))
     torch.save(weights, tmp_path / "w.pth")
     extract_weights(tmp_path / "w.pth", target)
-    found = read_source(target)
+    found = load_from_file(target)
     assert found.keys() == weights.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
 
@@ -76,7 +78,7 @@ def test_converted_file_keeps_its_way_back(legacy, same, target, tmp_path):
     restore_file(target, tmp_path / "back.pth.tar")
     expected = legacy()
     del expected["optimizer"]
-    assert same(read_source(tmp_path / "back.pth.tar"), expected)
+    assert same(load_from_file(tmp_path / "back.pth.tar"), expected)
 
 
 def test_not_finite_weights_are_asked_for(target, tmp_path):
@@ -86,7 +88,7 @@ def test_not_finite_weights_are_asked_for(target, tmp_path):
     assert not target.parent.exists()
     report = extract_weights(tmp_path / "w.pth", target, allow_non_finite=True)
     assert "warning: NaN or infinity in w" in str(report)
-    assert read_source(target)["w"].isnan().tolist() == [False, True]
+    assert load_from_file(target)["w"].isnan().tolist() == [False, True]
 
 
 @pytest.mark.parametrize("content", [[1, 2], {}, {"state_dict": {}}, {"meta": {}, "epoch": 1}])
@@ -119,7 +121,7 @@ def test_names_of_a_wrapped_model_lose_the_wrapper(trained, target):
     wrapped = {f"module.{name}": tensor for name, tensor in content["state_dict"].items()}
     torch.save({**content, "state_dict": wrapped}, path)
     assert "names without 'module.'" in str(extract_weights(path, target))
-    assert list(read_source(target)["state_dict"]) == list(content["state_dict"])
+    assert list(load_from_file(target)["state_dict"]) == list(content["state_dict"])
 
 
 @pytest.mark.parametrize("entries", [{"meta": [1]}, {"legacy": "x"}, {"meta": None, "legacy": []}])
@@ -127,4 +129,14 @@ def test_entries_of_another_form_stay_behind(trained, target, entries):
     content, path = trained
     torch.save({**content, **entries}, path)
     extract_weights(path, target)
-    assert list(read_source(target)) == ["meta", "state_dict"]
+    assert list(load_from_file(target)) == ["meta", "state_dict"]
+
+
+def test_header_whose_length_begins_like_a_page(tmp_path):
+    """15392 bytes, as some hundred tensors have: a blank and an angle bracket, read as a text."""
+    entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    header = json.dumps({"w": entry}).encode().ljust(0x3C20)
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    extract_weights(path, tmp_path / "b.safetensors")
+    assert load_from_file(tmp_path / "b.safetensors")["w"].tolist() == [0]

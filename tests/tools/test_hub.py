@@ -7,8 +7,8 @@ import torch
 from hub_server import hub_files
 from tiny_runs import only_error
 
+from gcp_mm.checkpoints.loader import load_from_file
 from gcp_mm.conversion import extract_weights
-from gcp_mm.conversion.convert_file import read_source
 from gcp_mm.landscape.records import read_records
 
 pytest.importorskip("safetensors")
@@ -51,8 +51,8 @@ def test_training_starts_from_it(call_tool, classifier, weights, tmp_path):
         *("train_cfg.max_epochs=1", f"load_from={ADDRESS}", "optim_wrapper.optimizer.lr=0.0"),
     )
     assert code == 0, errors
-    before = read_source(weights[1])["state_dict"]
-    after = read_source(tmp_path / "work/epoch_1.pth")["state_dict"]
+    before = load_from_file(weights[1])["state_dict"]
+    after = load_from_file(tmp_path / "work/epoch_1.pth")["state_dict"]
     for name in ("backbone.conv1.weight", "head.fc.weight"):
         assert torch.equal(after[name], before[name])
 
@@ -73,7 +73,7 @@ def test_conversion(call_tool, weights, tmp_path):
     loaded = torch.load(tmp_path / "a.pth", weights_only=True)
     assert loaded["meta"]["weights_of"]["source"] == ADDRESS
     assert loaded["meta"]["epoch"] == 3
-    expected = read_source(weights[0])["state_dict"]
+    expected = load_from_file(weights[0])["state_dict"]
     assert all(torch.equal(loaded["state_dict"][k], tensor) for k, tensor in expected.items())
 
 
