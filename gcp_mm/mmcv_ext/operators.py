@@ -52,6 +52,19 @@ def nms(boxes, scores, iou_threshold, offset=0):
     return _OPERATORS.nms(boxes, scores, iou_threshold)
 
 
+# What mmcv passes by name, in torchvision's order; the rest torchvision finds in the shapes.
+_regions = itemgetter(
+    *("spatial_scale", "aligned_height", "aligned_width", "sampling_ratio", "aligned")
+)
+_geometry_1 = itemgetter(
+    *("dH", "dW", "padH", "padW", "dilationH", "dilationW", "group", "deformable_group")
+)
+_geometry_2 = itemgetter(
+    *("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"),
+    *("group", "deformable_group"),
+)
+
+
 def _check_pool_mode(pool_mode):
     if pool_mode != 1:
         raise NotImplementedError(
@@ -61,19 +74,7 @@ def _check_pool_mode(pool_mode):
         )
 
 
-def roi_align_forward(
-    input,
-    rois,
-    output,
-    argmax_y,
-    argmax_x,
-    aligned_height,
-    aligned_width,
-    spatial_scale,
-    sampling_ratio,
-    pool_mode,
-    aligned,
-):
+def roi_align_forward(input, rois, output, argmax_y, argmax_x, *, pool_mode, **settings):
     """RoIAlign (Mask R-CNN, https://arxiv.org/abs/1703.06870): write the pooled regions.
 
     Args:
@@ -82,58 +83,27 @@ def roi_align_forward(
         output: (K, C, aligned_height, aligned_width), written.
         argmax_y: Of maximum pooling, not used.
         argmax_x: Of maximum pooling, not used.
-        aligned_height: Height of a pooled region.
-        aligned_width: Width of a pooled region.
-        spatial_scale: Size of the map over the size of the image.
-        sampling_ratio: Samples a bin and side; 0 takes as many as the bin is long.
         pool_mode: 1, the mean.
-        aligned: Whether coordinates are shifted by half a pixel.
+        **settings: ``aligned_height, aligned_width``; ``spatial_scale``, the size of the map over
+            the size of the image; ``sampling_ratio``, the samples a bin and side, of which 0 takes
+            as many as the bin is long; ``aligned``, whether coordinates are shifted by half a
+            pixel.
 
     Raises:
         NotImplementedError: If ``pool_mode`` is 0, the maximum.
     """
     _check_pool_mode(pool_mode)
     features = _plain(input)
-    pooled = _OPERATORS.roi_align(
-        features,
-        rois.to(features.dtype),
-        spatial_scale,
-        aligned_height,
-        aligned_width,
-        sampling_ratio,
-        aligned,
-    )
-    output.copy_(pooled)
+    output.copy_(_OPERATORS.roi_align(features, rois.to(features.dtype), *_regions(settings)))
 
 
-def roi_align_backward(
-    grad_output,
-    rois,
-    argmax_y,
-    argmax_x,
-    grad_input,
-    aligned_height,
-    aligned_width,
-    spatial_scale,
-    sampling_ratio,
-    pool_mode,
-    aligned,
-):
+def roi_align_backward(grad_output, rois, argmax_y, argmax_x, grad_input, *, pool_mode, **settings):
     """Gradient of :func:`roi_align_forward` by its input: write it into ``grad_input``."""
     _check_pool_mode(pool_mode)
     gradient = _plain(grad_output)
-    grad_input.copy_(
-        _OPERATORS._roi_align_backward(
-            gradient,
-            rois.to(gradient.dtype),
-            spatial_scale,
-            aligned_height,
-            aligned_width,
-            *grad_input.shape,
-            sampling_ratio,
-            aligned,
-        )
-    )
+    *scale_and_size, sampling_ratio, aligned = _regions(settings)
+    inputs = (gradient, rois.to(gradient.dtype), *scale_and_size, *grad_input.shape)
+    grad_input.copy_(_OPERATORS._roi_align_backward(*inputs, sampling_ratio, aligned))
 
 
 def _deform_conv(input, weight, offset, mask, bias, geometry):
@@ -152,16 +122,6 @@ def _deform_conv_gradients(grad_output, input, weight, offset, mask, geometry):
     mask = _plain(mask) if used else tensors[1].new_zeros(input.shape[0], 1)
     bias = tensors[1].new_zeros(weight.shape[0])
     return _OPERATORS._deform_conv2d_backward(*tensors, mask, bias, *geometry, used)
-
-
-# What mmcv passes by name, in torchvision's order; the rest torchvision finds in the shapes.
-_geometry_1 = itemgetter(
-    *("dH", "dW", "padH", "padW", "dilationH", "dilationW", "group", "deformable_group")
-)
-_geometry_2 = itemgetter(
-    *("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"),
-    *("group", "deformable_group"),
-)
 
 
 def deform_conv_forward(input, weight, offset, output, columns, ones, **settings):
