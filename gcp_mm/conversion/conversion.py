@@ -96,10 +96,8 @@ class Conversion:
     def checkpoint(self, **provenance: Any) -> dict[str, Any]:
         """Make the content of the new file: tensors and plain data.
 
-        mmengine reads ``state_dict`` and ``meta`` of it; ``legacy`` is for the way back.
-
-        Args:
-            **provenance: Further entries of ``meta['conversion']``.
+        mmengine reads ``state_dict`` and ``meta`` of it, where ``provenance`` goes into
+        ``conversion``; ``legacy`` is for the way back.
         """
         details = {
             name: value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
@@ -114,8 +112,4 @@ class Conversion:
         legacy = {"layout": asdict(self.layout)}
         if self.optimizer is not None:
             legacy["optimizer"] = self.optimizer
-        return {
-            "meta": {"conversion": conversion},
-            "state_dict": self.state_dict,
-            "legacy": legacy,
-        }
+        return {"meta": {"conversion": conversion}, "state_dict": self.state_dict, "legacy": legacy}

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from gcp_mm.checkpoints.form import check_form, find_not_finite, tensor_fault
 from gcp_mm.conversion.conversion import Architecture, Conversion
-from gcp_mm.conversion.families import family_of
-from gcp_mm.conversion.layout import Layout, check_layout, check_plain, unwrap, wrap
+from gcp_mm.conversion.families import FAMILY_OF
+from gcp_mm.conversion.layout import LAYOUT_FORM, Layout, check_plain, unwrap, wrap
 from gcp_mm.conversion.name_rules import keep_parameter, reform, rename_all
 from gcp_mm.conversion.recognise import find_family, recognise
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.plain_data import why_unfit
 
 # Upper triangle row by row (the contract of gcp_mm.ops.triu_vec), or column by column.
 ORDERS = ("row", "column")
@@ -40,18 +41,10 @@ def column_positions(width: int) -> Tensor:
 
 
 def reorder_classifier(weight: Tensor, width: int, inverse: bool = False) -> Tensor:
-    """Permute the columns of a classifier, so that it fits vectors in row order.
+    """Permute the columns of a classifier (classes, d (d + 1) / 2) for vectors in row order.
 
     See https://github.com/jiangtaoxie/fast-MPN-COV/issues/20: with the wrong order a trained
-    classifier is at chance level.
-
-    Args:
-        weight: Weight (classes, d (d + 1) / 2) for vectors in column order.
-        width: Number of rows d of the covariance.
-        inverse: Go from row order to column order instead.
-
-    Returns:
-        The weight with the same values in other columns.
+    classifier is at chance level. ``inverse`` goes from row order to column order.
     """
     positions = column_positions(width)
     if inverse:
@@ -109,14 +102,7 @@ def convert(
     state_dict = {names[name]: reform(name, t, family.rules) for name, t in source.items()}
     _reorder(state_dict, names[f"{family.classifier}.weight"], architecture, order)
     return Conversion(
-        architecture,
-        order,
-        source,
-        state_dict,
-        layout,
-        optimizer,
-        tuple(dropped),
-        not_finite,
+        architecture, order, source, state_dict, layout, optimizer, tuple(dropped), not_finite
     )
 
 
@@ -136,9 +122,10 @@ def restore(checkpoint: Any) -> dict:
     try:
         conversion = checkpoint["meta"]["conversion"]
         architecture = Architecture(**conversion["architecture"])
-        family, order = family_of(architecture.network), conversion["triangle_order"]
+        family, order = FAMILY_OF[architecture.network], conversion["triangle_order"]
         layout = Layout(**checkpoint["legacy"]["layout"])
-        check_layout(layout)
+        if fault := why_unfit(vars(layout), LAYOUT_FORM):
+            raise TypeError(fault)
         if order not in ORDERS:
             raise TypeError(f"triangle_order is {order!r}")
     except (LookupError, TypeError, AttributeError) as error:

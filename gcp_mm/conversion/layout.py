@@ -12,6 +12,7 @@ from torch import Tensor
 from gcp_mm.checkpoints.coverage import WRAPPERS, weights_of, wrapper_prefix
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.plain_data import TEXT, Kind, ListOf, Maybe, TableOf
 
 # Besides the weights and the optimizer; they are small and kept.
 _DETAILS = ("epoch", "arch", "best_acc1", "best_prec1")
@@ -45,22 +46,15 @@ class Layout:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def check_layout(layout: Layout) -> None:
-    """Check the kinds of what a file says of its layout."""
-    expected = {
-        "entries": list | None,
-        "prefix": str,
-        "ordered": bool,
-        "metadata": Mapping | None,
-        "spellings": Mapping,
-        "details": Mapping,
-    }
-    for name, kind in expected.items():
-        if not isinstance(getattr(layout, name), kind):
-            raise TypeError(f"{name} is a {type(getattr(layout, name)).__name__}")
-    texts = [*(layout.entries or ()), *layout.spellings, *layout.spellings.values()]
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a name that is no text")
+# What a file has to say of its layout, as gcp_mm.plain_data compares it.
+LAYOUT_FORM = {
+    "entries": Maybe(ListOf(TEXT)),
+    "prefix": TEXT,
+    "ordered": Kind("true or false", lambda value: isinstance(value, bool)),
+    "metadata": Maybe({}),
+    "spellings": TableOf(TEXT),
+    "details": {},
+}
 
 
 def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from math import isqrt
 
 from torch import Tensor, nn
@@ -36,8 +36,7 @@ def keep_parameter(old: Tensor, new: Tensor) -> Tensor:
 
 # A factor for each channel: (C, 1, 1) in the source, (C,) in mmpretrain.
 CHANNEL_VECTOR = TensorForm(
-    convert=lambda tensor: tensor.flatten(),
-    restore=lambda tensor: tensor[:, None, None],
+    convert=lambda tensor: tensor.flatten(), restore=lambda tensor: tensor[:, None, None]
 )
 
 # A table over pairs of positions: (L * L,) in the source, (L, L) in mmpretrain.
@@ -71,19 +70,12 @@ class Rule:
 
     def rename(self, name: str, inverse: bool = False) -> str | None:
         """Give the other name of a tensor, or None if the rule is not about it."""
-        pattern, template = self._backward if inverse else self._forward
-        match = pattern.fullmatch(name)
-        return template.format(**match.groupdict()) if match else None
-
-    @cached_property
-    def _forward(self) -> tuple[re.Pattern, str]:
-        return _compile(self.source), self.target
-
-    @cached_property
-    def _backward(self) -> tuple[re.Pattern, str]:
-        return _compile(self.target), self.source
+        old, new = (self.target, self.source) if inverse else (self.source, self.target)
+        match = _compile(old).fullmatch(name)
+        return new.format(**match.groupdict()) if match else None
 
 
+@cache
 def _compile(template: str) -> re.Pattern:
     """Make a pattern with one named group for each placeholder of a :class:`Rule`."""
     pattern = re.escape(template).replace(r"\{tensor\}", r"(?P<tensor>\w+)")

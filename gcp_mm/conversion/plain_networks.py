@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 
 from gcp_mm.conversion.conversion import Architecture
-from gcp_mm.conversion.families import CovarianceForm, family_of
+from gcp_mm.conversion.families import FAMILY_OF, CovarianceForm
 from gcp_mm.ops.covariance_pool import covariance_pool
 from gcp_mm.ops.newton_schulz import newton_schulz_sqrt
 
@@ -33,7 +33,7 @@ class CovarianceNetwork(nn.Module):
         self, architecture: Architecture, form: CovarianceForm, width: int, order: str
     ) -> None:
         super().__init__()
-        family = family_of(architecture.network)
+        family = FAMILY_OF[architecture.network]
         self._form, self._triangle = form, _TRIANGLES[order]
         self._classifier = family.classifier
         whole = torchvision.models.get_model(architecture.network, weights=None)
@@ -70,7 +70,7 @@ class CovarianceNetwork(nn.Module):
 
 def plain_network(architecture: Architecture, order: str = "row") -> nn.Module:
     """Build the source network of an architecture, with random weights."""
-    form, width = family_of(architecture.network).covariance, architecture.reduced_channels
+    form, width = FAMILY_OF[architecture.network].covariance, architecture.reduced_channels
     if form is not None and width is not None:
         return CovarianceNetwork(architecture, form, width, order)
     return torchvision.models.get_model(

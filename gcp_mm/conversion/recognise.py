@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gcp_mm.checkpoints.coverage import compare
 from gcp_mm.conversion.conversion import Architecture
-from gcp_mm.conversion.families import FAMILIES, Family, family_of
+from gcp_mm.conversion.families import FAMILIES, FAMILY_OF, Family
 from gcp_mm.conversion.layout import CONVERTED
 from gcp_mm.conversion.plain_networks import plain_network
 from gcp_mm.errors import CheckpointMismatchError, UserError
@@ -95,7 +95,7 @@ def model_config(architecture: Architecture) -> dict:
     Returns:
         Config of an ``ImageClassifier`` whose tensor names are those of the converted checkpoint.
     """
-    family = family_of(architecture.network)
+    family = FAMILY_OF[architecture.network]
     form = family.covariance
     backbone = dict(family.backbones[architecture.network])
     channels = family.channels[architecture.network]

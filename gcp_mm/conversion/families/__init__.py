@@ -9,14 +9,6 @@ from gcp_mm.conversion.families.swin_transformer import SWIN_TRANSFORMER
 from gcp_mm.conversion.families.vision_transformer import VISION_TRANSFORMER
 
 FAMILIES = (RESNET, MOBILENET_V2, SHUFFLENET_V2, CONVNEXT, SWIN_TRANSFORMER, VISION_TRANSFORMER)
+FAMILY_OF = {network: family for family in FAMILIES for network in family.backbones}
 
-
-def family_of(network: str) -> Family:
-    """Find the family of a network."""
-    for family in FAMILIES:
-        if network in family.backbones:
-            return family
-    raise KeyError(network)
-
-
-__all__ = ["FAMILIES", "CovarianceForm", "Family", "family_of"]
+__all__ = ["FAMILIES", "FAMILY_OF", "CovarianceForm", "Family"]

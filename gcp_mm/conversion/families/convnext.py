@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 from gcp_mm.conversion.families.family import Family
 from gcp_mm.conversion.name_rules import CHANNEL_VECTOR, Rule
 
@@ -15,34 +18,23 @@ _LAYERS = {
     "block.5": "pointwise_conv2",
 }
 
+
+def _stage(stage: int) -> Iterator[Rule]:
+    """Yield the rules of a stage, and of the layers in front of it."""
+    source, target = f"features.{2 * stage}", f"backbone.downsample_layers.{stage}"
+    yield Rule(f"{source}.{{i}}.{{tensor}}", f"{target}.{{i}}.{{tensor}}")
+    source, target = f"features.{2 * stage + 1}.{{block}}", f"backbone.stages.{stage}.{{block}}"
+    for old, new in _LAYERS.items():
+        yield Rule(f"{source}.{old}.{{tensor}}", f"{target}.{new}.{{tensor}}")
+    yield Rule(f"{source}.layer_scale", f"{target}.gamma", form=CHANNEL_VECTOR)
+
+
 CONVNEXT = Family(
     signature="features.1.0.layer_scale",
     backbones={f"convnext_{size}": dict(type="ConvNeXt", arch=size) for size in _CHANNELS},
     channels={f"convnext_{size}": channels for size, channels in _CHANNELS.items()},
     rules=(
-        *(
-            Rule(
-                f"features.{2 * stage}.{{i}}.{{tensor}}",
-                f"backbone.downsample_layers.{stage}.{{i}}.{{tensor}}",
-            )
-            for stage in range(4)
-        ),
-        *(
-            Rule(
-                f"features.{2 * stage + 1}.{{block}}.{source}.{{tensor}}",
-                f"backbone.stages.{stage}.{{block}}.{target}.{{tensor}}",
-            )
-            for stage in range(4)
-            for source, target in _LAYERS.items()
-        ),
-        *(
-            Rule(
-                f"features.{2 * stage + 1}.{{block}}.layer_scale",
-                f"backbone.stages.{stage}.{{block}}.gamma",
-                form=CHANNEL_VECTOR,
-            )
-            for stage in range(4)
-        ),
+        *chain.from_iterable(map(_stage, range(4))),
         Rule("classifier.0.{tensor}", "backbone.norm3.{tensor}"),
         Rule("classifier.2.{tensor}", "head.fc.{tensor}"),
     ),

@@ -6,19 +6,16 @@ https://github.com/ZhangLi-CS/GCP_Optimization (layers and names).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from gcp_mm.conversion.families.family import CovarianceForm, Family
 from gcp_mm.conversion.name_rules import Rule
 
-if TYPE_CHECKING:
-    from torchvision.models import ResNet
-
 _DEPTHS = (18, 34, 50, 101, 152)
 
 
-def _keep_resolution(network: ResNet) -> None:
-    """Give the last stage stride 1, in the 3 x 3 convolution and in the shortcut."""
+def _keep_resolution(network: Any) -> None:
+    """Give the last stage of a ResNet stride 1, in the 3 x 3 convolution and in the shortcut."""
     block = network.layer4[0]
     strided = block.conv2 if hasattr(block, "conv3") else block.conv1
     strided.stride = block.downsample[0].stride = (1, 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 from gcp_mm.conversion.families.family import Family
 from gcp_mm.conversion.name_rules import MERGED_PATCH, POSITION_PAIRS, Rule
 
@@ -18,6 +21,20 @@ _LAYERS = {
 }
 _POSITIONS = {"relative_position_bias_table": None, "relative_position_index": POSITION_PAIRS}
 
+
+def _stage(stage: int) -> Iterator[Rule]:
+    """Yield the rules of a stage, and of the layers behind it, which the last has none of."""
+    source = f"features.{2 * stage + 1}.{{block}}"
+    target = f"backbone.stages.{stage}.blocks.{{block}}"
+    for old, new in _LAYERS.items():
+        yield Rule(f"{source}.{old}.{{tensor}}", f"{target}.{new}.{{tensor}}")
+    for name, form in _POSITIONS.items():
+        yield Rule(f"{source}.attn.{name}", f"{target}.attn.w_msa.{name}", form)
+    source, target = f"features.{2 * stage + 2}", f"backbone.stages.{stage}.downsample"
+    for layer in ("norm", "reduction"):
+        yield Rule(f"{source}.{layer}.{{tensor}}", f"{target}.{layer}.{{tensor}}", MERGED_PATCH)
+
+
 SWIN_TRANSFORMER = Family(
     signature="features.1.0.attn.relative_position_bias_table",
     backbones={
@@ -27,32 +44,7 @@ SWIN_TRANSFORMER = Family(
     rules=(
         Rule("features.0.0.{tensor}", "backbone.patch_embed.projection.{tensor}"),
         Rule("features.0.2.{tensor}", "backbone.patch_embed.norm.{tensor}"),
-        *(
-            Rule(
-                f"features.{2 * stage + 1}.{{block}}.{source}.{{tensor}}",
-                f"backbone.stages.{stage}.blocks.{{block}}.{target}.{{tensor}}",
-            )
-            for stage in range(4)
-            for source, target in _LAYERS.items()
-        ),
-        *(
-            Rule(
-                f"features.{2 * stage + 1}.{{block}}.attn.{name}",
-                f"backbone.stages.{stage}.blocks.{{block}}.attn.w_msa.{name}",
-                form=form,
-            )
-            for stage in range(4)
-            for name, form in _POSITIONS.items()
-        ),
-        *(
-            Rule(
-                f"features.{2 * stage + 2}.{layer}.{{tensor}}",
-                f"backbone.stages.{stage}.downsample.{layer}.{{tensor}}",
-                form=MERGED_PATCH,
-            )
-            for stage in range(3)
-            for layer in ("norm", "reduction")
-        ),
+        *chain.from_iterable(map(_stage, range(4))),
         Rule("norm.{tensor}", "backbone.norm3.{tensor}"),
         Rule("head.{tensor}", "head.fc.{tensor}"),
     ),

@@ -14,7 +14,7 @@ from torchvision.models.vision_transformer import VisionTransformer
 
 from gcp_mm.checkpoints.coverage import compare
 from gcp_mm.conversion import Architecture, convert, model_config, recognise, restore
-from gcp_mm.conversion.families import family_of
+from gcp_mm.conversion.families import FAMILY_OF
 from gcp_mm.conversion.name_rules import reform, rename_all
 from gcp_mm.conversion.verify import logits_before_and_after
 from gcp_mm.errors import UserError
@@ -56,7 +56,7 @@ SMALL = {
         (32, 32),
     ),
 }
-REAL = [network for name in SMALL for network in family_of(name).backbones]
+REAL = [network for name in SMALL for network in FAMILY_OF[name].backbones]
 
 
 @pytest.fixture(params=SMALL)
@@ -64,7 +64,7 @@ def small(request, monkeypatch):
     """Let a network's name stand for a small one, and return the name, weights and image size."""
     network = request.param
     build, settings, channels, size = SMALL[network]
-    family = family_of(network)
+    family = FAMILY_OF[network]
     monkeypatch.setattr(
         *(torchvision.models, "get_model"),
         lambda network, weights=None, num_classes=1000: build(num_classes=num_classes),
@@ -113,7 +113,7 @@ def test_older_names_of_the_vision_transformer(small, same):
 def test_names_and_shapes_are_those_of_mmpretrain(network, monkeypatch):
     # mmpretrain's Swin reads numbers out of a linspace, which the meta device cannot give.
     monkeypatch.setattr(torch, "linspace", partial(torch.linspace, device="cpu"))
-    rules = family_of(network).rules
+    rules = FAMILY_OF[network].rules
     with torch.device("meta"):
         weights = torchvision.models.get_model(network, weights=None).state_dict()
         expected = MODELS.build(model_config(Architecture(network, 1000))).state_dict()
