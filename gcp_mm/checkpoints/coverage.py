@@ -82,9 +82,7 @@ ADAPTED = ("pos_embed", "relative_position_bias_table", "relative_position_index
 
 
 def compare(
-    network: Mapping[str, Tensor],
-    checkpoint: Mapping[str, Tensor],
-    any_shape: tuple[str, ...] = (),
+    network: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor], any_shape: tuple[str, ...] = ()
 ) -> Coverage:
     """Compare two state dicts by name, shape and kind of number (integers or not).
 

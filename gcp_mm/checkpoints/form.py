@@ -59,24 +59,27 @@ def check_form(loaded: Any, filename: str | Path, on_meta: bool = False) -> Mapp
     return weights
 
 
+# What mmengine's runner continues a training with; there may be no optimizer.
+_TRAINING = {
+    "meta": Mapping,
+    "meta.epoch": int,
+    "meta.iter": int,
+    "message_hub": Mapping,
+    "message_hub.log_scalars": Mapping,
+    "message_hub.runtime_info": Mapping,
+    "message_hub.resumed_keys": Mapping,
+    "optimizer": Mapping,
+}
+
+
 def check_training(loaded: Mapping[str, Any], filename: str | Path) -> None:
     """Check that a checkpoint has what mmengine's runner continues a training with."""
-    expected: dict[str, dict[str, type]] = {
-        "meta": {"epoch": int, "iter": int},
-        "message_hub": dict.fromkeys(("log_scalars", "runtime_info", "resumed_keys"), Mapping),
-        "optimizer": {},
-    }
-    for part, entries in expected.items():
+    for entry, kind in _TRAINING.items():
+        part, _, name = entry.partition(".")
         content = loaded.get(part, {} if part == "optimizer" else None)
-        wrong = [part] if not isinstance(content, Mapping) else []
-        wrong += [
-            f"{part}.{name}"
-            for name, kind in entries.items()
-            if not wrong and not isinstance(content.get(name), kind)
-        ]
-        if wrong:
+        if not isinstance(content.get(name) if name else content, kind):
             raise UserError(
-                f"checkpoint {str(filename)!r} cannot be continued: its entry {wrong[0]!r} is "
+                f"checkpoint {str(filename)!r} cannot be continued: its entry {entry!r} is "
                 "missing or of another form than mmengine writes. Name another checkpoint of the "
                 "run, or start a new one from these weights (--cfg-options "
                 f"load_from={filename})"

@@ -16,12 +16,7 @@ from gcp_mm.datasets.skip_unreadable import SkipUnreadable
 from gcp_mm.datasets.text_list import check_class_names, read_class_names, read_lines
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, why_absent
-from gcp_mm.images.names import (
-    IMAGE_EXTENSIONS,
-    is_image_name,
-    is_system_name,
-    list_image_files,
-)
+from gcp_mm.images.names import IMAGE_EXTENSIONS, is_image_name, is_system_name, list_image_files
 from gcp_mm.registry import DATASETS
 
 
@@ -88,14 +83,11 @@ class ClassFolder(SkipUnreadable, CustomDataset):
         table = self._class_table()
         samples = read_ground_truth(self.ann_file, lines, table, self.list_labels)
         if table is not None:
-            class_of = {index: name for name, index in table.items()}
-            found = {class_of[label] for _, label in samples}
+            labels = {label for _, label in samples}
+            found = {name for name, index in table.items() if index in labels}
             check_classes(self.ann_file, found, table, self.allow_missing)
-        paths = self._listed([name for name, _ in samples])
-        labels = (label for _, label in samples)
-        return [
-            {"img_path": path, "gt_label": label} for path, label in zip(paths, labels, strict=True)
-        ]
+        paths = zip(self._listed([name for name, _ in samples]), samples, strict=True)
+        return [{"img_path": path, "gt_label": label} for path, (_, label) in paths]
 
     def _is_local(self) -> bool:
         return isinstance(get_file_backend(self.img_prefix, enable_singleton=True), LocalBackend)
@@ -118,20 +110,19 @@ class ClassFolder(SkipUnreadable, CustomDataset):
 
     def _from_windows(self, paths: Sequence[str]) -> list[str]:
         """Take backslashes as slashes where only that names a file."""
-        mended = [
-            other
+        mended = {
+            path: other
+            for path in paths
             if (other := path.replace("\\", "/")) != path
             and not Path(path).exists()
             and Path(other).exists()
-            else path
-            for path in paths
-        ]
-        if changed := sum(a != b for a, b in zip(paths, mended, strict=True)):
+        }
+        if mended:
             print_log(
-                f"{self.ann_file!r}: took the backslashes of {changed} paths as slashes",
+                f"{self.ann_file!r}: took the backslashes of {len(mended)} paths as slashes",
                 logger="current",
             )
-        return mended
+        return [mended.get(path, path) for path in paths]
 
     def _find_samples(self) -> list:
         if not self._is_local():

@@ -38,10 +38,7 @@ def check_classes(
 
 
 def read_ground_truth(
-    path: str,
-    lines: Iterable[str],
-    table: Mapping[str, int] | None,
-    labels: str | None = None,
+    path: str, lines: Iterable[str], table: Mapping[str, int] | None, labels: str | None = None
 ) -> list[tuple[str, int]]:
     """Read a list of images with their classes.
 

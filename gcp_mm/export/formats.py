@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,13 +18,9 @@ from gcp_mm.export import onnx, torch_export, torchscript
 class Format:
     """How a file of one kind is written and read.
 
-    Attributes:
-        name: What users call it.
-        suffixes: Ends of its file names; the first is the usual one.
-        packages: Optional packages that it needs.
-        write: Writes a network: (network, example images, path, dynamic batch, properties).
-        read: Loads the function of images from a file.
-        foreign_operators: Lists the operators of a file that only this package has.
+    The first of the ``suffixes`` is the usual one; ``packages`` are optional ones that it needs.
+    ``write`` takes network, example images, path, dynamic batch and properties, ``read`` loads the
+    function of images, and ``foreign_operators`` lists those that only this package has.
     """
 
     name: str
@@ -43,31 +40,15 @@ class Format:
             )
 
 
+def _format(module: Any, suffixes: tuple[str, ...], packages: tuple[str, ...] = ()) -> Format:
+    parts = (module.write, module.read, module.foreign_operators)
+    return Format(module.NAME, suffixes, packages, *parts)
+
+
 FORMATS = {
-    "onnx": Format(
-        onnx.NAME,
-        (".onnx",),
-        ("onnx", "onnxscript", "onnxruntime"),
-        onnx.write,
-        onnx.read,
-        onnx.foreign_operators,
-    ),
-    "torch-export": Format(
-        torch_export.NAME,
-        (".pt2",),
-        (),
-        torch_export.write,
-        torch_export.read,
-        torch_export.foreign_operators,
-    ),
-    "torchscript": Format(
-        torchscript.NAME,
-        (".pt", ".torchscript"),
-        (),
-        torchscript.write,
-        torchscript.read,
-        torchscript.foreign_operators,
-    ),
+    "onnx": _format(onnx, (".onnx",), ("onnx", "onnxscript", "onnxruntime")),
+    "torch-export": _format(torch_export, (".pt2",)),
+    "torchscript": _format(torchscript, (".pt", ".torchscript")),
 }
 
 

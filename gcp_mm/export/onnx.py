@@ -10,16 +10,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gcp_mm.export.exporter_errors import explain_errors
 from gcp_mm.export.torch_export import capture
-
-if TYPE_CHECKING:
-    from onnx import GraphProto, NodeProto
 
 NAME = "ONNX"
 # What torch 2.13 chooses as well. Named, so that another torch does not change the files.
@@ -86,7 +83,7 @@ def foreign_operators(path: Path) -> list[str]:
     return sorted({f"{domain}::{name}" for domain, name in named if domain not in ("", "ai.onnx")})
 
 
-def _nodes(graph: GraphProto) -> Iterator[NodeProto]:
+def _nodes(graph: Any) -> Iterator[Any]:
     """Yield the nodes of a graph and of the graphs inside of them (branches, loops)."""
     for node in graph.node:
         yield node

@@ -33,11 +33,7 @@ _AHEAD = bytes(8)
 
 
 class WatchedJpeg(io.BytesIO):
-    """The content of a file that Pillow reads, which looks at the picture while it is decoded.
-
-    Args:
-        content: The file.
-    """
+    """The content of a file that Pillow reads, which looks at the picture while it is decoded."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content)

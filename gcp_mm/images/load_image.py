@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 import wrapt
@@ -22,9 +22,6 @@ from gcp_mm.errors import UserError
 from gcp_mm.first_process import warn
 from gcp_mm.images.read_image import BACKENDS, REMARKS, read_image
 from gcp_mm.registry import TRANSFORMS
-
-if TYPE_CHECKING:
-    from mmpretrain.apis import ImageClassificationInferencer
 
 
 def read_by_the_pipeline(module: ModuleType) -> None:
@@ -38,7 +35,7 @@ def read_by_the_pipeline(module: ModuleType) -> None:
     cls.preprocess = preprocess(cls.preprocess)
 
 
-def _loaded(inferencer: ImageClassificationInferencer, inputs: list, *others: object) -> tuple:
+def _loaded(inferencer: Any, inputs: list, *others: object) -> tuple:
     first = next(iter(inferencer.pipeline.transforms), None)
     if not isinstance(first, LoadImage):
         return inputs, *others

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
-
-if TYPE_CHECKING:
-    from gcp_mm.console.progress import Progress
 
 #: Endings of image files, lower case.
 IMAGE_EXTENSIONS = tuple(
@@ -51,12 +47,7 @@ def is_image_name(path: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> bo
 
 @dataclass
 class LeftOut:
-    """What is not an image.
-
-    Attributes:
-        system: Hidden and system names.
-        others: Files with other endings.
-    """
+    """What is not an image: hidden and system names, and files with other endings."""
 
     system: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -117,7 +108,13 @@ def list_image_files(
     if folders:
         found.folders = _list_top(root, found.left_out)
     names = found.folders if folders else [""]
-    with _bar(len(names), root) if show else contextlib.nullcontext() as progress:
+    bar: AbstractContextManager = nullcontext()
+    if show:
+        # mmengine takes seconds to import, and the rest of this module does without.
+        from gcp_mm.console.progress import if_long
+
+        bar = if_long(len(names), f"listing the folders of {str(root)!r}")
+    with bar as progress:
         for name in names:
             above = (_identity(root),) if name else ()
             # Folder after folder: "a-b" is behind "a", which as paths would be before it.
@@ -125,13 +122,6 @@ def list_image_files(
             if progress:
                 progress.update()
     return found
-
-
-def _bar(number: int, root: Path) -> Progress:
-    # mmengine takes seconds to import, and the rest of this module does without.
-    from gcp_mm.console.progress import if_long
-
-    return if_long(number, f"listing the folders of {str(root)!r}")
 
 
 def _list_top(root: Path, left_out: LeftOut) -> list[str]:

@@ -47,11 +47,7 @@ REMARKS = {
 
 
 class ImageReadError(UserError):
-    """An image cannot be read.
-
-    Attributes:
-        reason: Why, without the file's name.
-    """
+    """An image cannot be read; its ``reason`` says why without the file's name."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)

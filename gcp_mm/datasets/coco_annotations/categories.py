@@ -16,11 +16,8 @@ from gcp_mm.files import abbreviate
 class Arrangement:
     """How the categories of a file became those of the classes.
 
-    Attributes:
-        ids: Id of each class in the content, ascending.
-        file_ids: Id of each class in the file; one that no category has where the file lacks it.
-        objects: Number of annotations of the classes, without crowds.
-        remarks: What the log has to say.
+    ``ids`` of the classes in the content ascend; of the ``file_ids`` no category has one where the
+    file lacks the class. ``objects`` are annotations of the classes, without crowds.
     """
 
     ids: tuple[int, ...]

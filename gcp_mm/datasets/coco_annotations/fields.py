@@ -7,12 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from gcp_mm.datasets.coco_annotations.findings import Findings, as_id
-from gcp_mm.datasets.coco_annotations.segmentation import (
-    InvalidMaskError,
-    area,
-    extent,
-    normalise,
-)
+from gcp_mm.datasets.coco_annotations.segmentation import InvalidMaskError, area, extent, normalise
 
 # Pixels by which a box may reach beyond its image without a word.
 TOLERANCE = 2
@@ -26,15 +21,10 @@ Size = tuple[float, float]
 
 @dataclass
 class Known:
-    """What all annotations of a file are compared with, and what is counted over them.
+    """What all annotations of a file are compared with, and the boxes counted over them.
 
-    Attributes:
-        findings: What was found.
-        sizes: Size of each image by its id.
-        categories: Ids of the categories.
-        outside: Number of boxes that reach beyond their image.
-        corners: Number of boxes that fit their outline as [x1, y1, x2, y2].
-        centres: Number of boxes that fit their outline as [centre x, centre y, width, height].
+    That is those that reach beyond their image, and those that fit their outline as
+    [x1, y1, x2, y2] or as [centre x, centre y, width, height].
     """
 
     findings: Findings

@@ -28,19 +28,11 @@ class Kinds(dict[str, tuple[str, int]]):
 class Findings:
     """The outcome of a check; plain data, so that one process can hand it to the others.
 
-    Attributes:
-        path: The annotation file.
-        patches: Values by index that repair the content, for each section and key.
-        dropped: Indices of entries by section that are left out.
-        renumber: Whether the ids of the annotations are counted anew.
-        repairs: Repairs by what they do, for the log.
-        remarks: What is doubtful and stays as it is.
-        problems: What cannot be right.
-        mask_problems: What cannot be right if masks are used.
-        outlines_only: Problem of the masks that are no polygons, for ``poly2mask=False``.
-        missing: Names of images that do not exist.
-        hint: Where the missing images may be.
-        unreadable: Names of images of which not even the size can be read, among those looked at.
+    What repairs the content are ``patches`` (values by index, for each section and key),
+    ``dropped`` (indices of entries by section) and ``renumber``, of the ids of annotations.
+    ``mask_problems`` are some if masks are used, ``outlines_only`` if these have to be polygons
+    (``poly2mask=False``). ``missing`` are names of images that do not exist, but may be where
+    ``hint`` says; of ``unreadable`` ones not even the size can be read.
     """
 
     path: str

@@ -19,12 +19,10 @@ _SECONDS = 5.0  # for sizes; what is not looked at now is compared when it is lo
 
 @dataclass
 class ImageFolder:
-    """The images that an annotation file belongs to.
+    """The images that an annotation file belongs to, in a folder of this machine.
 
-    Attributes:
-        folder: Their folder, on this machine.
-        load: Loads an image as the data set does, and returns its width and height.
-        is_turned: Whether loading follows the orientation tag of photographs.
+    ``load`` returns width and height of an image as the data set loads it, and ``is_turned`` says
+    whether that follows the orientation tag of photographs.
     """
 
     folder: str

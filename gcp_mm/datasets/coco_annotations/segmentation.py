@@ -13,12 +13,7 @@ _REACH = 4
 
 
 class Mask(NamedTuple):
-    """A mask that pycocotools can read.
-
-    Attributes:
-        value: Polygons or run lengths.
-        repair: What was changed, or None.
-    """
+    """Polygons or run lengths that pycocotools can read, and what was changed to them, or None."""
 
     value: list | dict
     repair: str | None
