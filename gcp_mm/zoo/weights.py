@@ -86,9 +86,10 @@ def origin(loaded: Mapping[str, Any], row: Row) -> str:
 
 def _check_row(loaded: Any, row: Row, path: Path) -> None:
     """Refuse a file that cannot hold the weights of a row."""
+    from gcp_mm.checkpoints.coverage import weights_of
     from gcp_mm.checkpoints.form import check_form
 
-    weights = check_form(loaded, path, on_meta=True)
+    check_form(loaded, path, on_meta=True)
     remedy = (
         f"Move it, and fetch the authors' file with `{command_line('zoo')} download {row.name}`"
         f"; or name the file itself (pretrained={str(path)!r}) with the config that it belongs to"
@@ -99,7 +100,7 @@ def _check_row(loaded: Any, row: Row, path: Path) -> None:
             f"{str(path)!r} says that it holds the weights of {named!r}, not of {row.name}. "
             f"{remedy}"
         )
-    tensors = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    tensors = weights_of(loaded)
     if other := [name for name in tensors if not name.startswith(_PARTS)]:
         raise CheckpointMismatchError(
             f"{str(path)!r} is not in the layout of mmpretrain: it has {abbreviate(other)}. "

@@ -61,6 +61,13 @@ def test_file_is_loaded_from_checkpoints(folder):
     assert torch.equal(load()["state_dict"]["backbone.w"], torch.ones(3))
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_names_that_a_wrapper_has_lengthened(folder, prefix):
+    save(folder, {f"{prefix}{name}": tensor for name, tensor in network().items()})
+    # mmengine takes this one off by itself.
+    assert {name.removeprefix("module.") for name in load()} == network().keys()
+
+
 def test_safetensors_is_found_where_there_is_no_pth(folder):
     library = pytest.importorskip("safetensors.torch")
     library.save_file(network(), folder / f"checkpoints/{NAME}.safetensors")
