@@ -11,7 +11,7 @@ from gcp_mm.datasets.coco_annotations.segmentation import InvalidMaskError, area
 
 # Pixels by which a box may reach beyond its image without a word.
 TOLERANCE = 2
-NUMBERS = (int, float)
+NUMBERS = {int, float}
 _FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1, "": 0}
 _OR_NO_MASKS = "or use a detector without masks (configs/faster_rcnn_*.py)"
 
@@ -192,7 +192,7 @@ class FieldCheck:
             return  # The box is refused already.
         largest = largest_area(w, h)
         number = math.nan
-        if isinstance(value, NUMBERS) and not isinstance(value, bool):
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
             number = value
             if 0 < number <= largest:
                 return
@@ -224,8 +224,7 @@ def is_placed(box: list, segmentation: object, size: Size) -> bool:
     x, y, w, h = box
     width, height = size
     if (
-        type(x) not in NUMBERS
-        or type(y) not in NUMBERS
+        not {type(x), type(y), type(w), type(h)} <= NUMBERS
         or not (w >= 1 and h >= 1)
         or not (-TOLERANCE <= x < width and x + w <= width + TOLERANCE)
         or not (-TOLERANCE <= y < height and y + h <= height + TOLERANCE)

@@ -192,6 +192,12 @@ def test_repaired_content_is_the_intact_one(content, intact, name):
     assert line in findings.summary()[0]
 
 
+def test_side_that_is_true_is_made_a_number(content):
+    annotation = content["annotations"][2]
+    annotation.update(bbox=[5.0, 5.0, True, True], segmentation=[outline(5, 5, 1)], area=0.5)
+    assert "bbox made numbers (annotation 3)" in inspect_content(content, "a.json").summary()[0]
+
+
 def test_another_process_repeats_the_repair(content):
     for annotation in content["annotations"]:
         del annotation["area"]
