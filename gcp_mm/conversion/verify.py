@@ -91,10 +91,16 @@ def logits_before_and_after(
     conversion: Conversion, images: Sequence[Tensor]
 ) -> list[tuple[Tensor, Tensor]]:
     """Run both networks on normalised images (3, H, W): float64 logits (num_classes,) of each."""
+    # mmpretrain takes half a minute to import, and only verification needs it.
+    from mmpretrain.registry import MODELS
+
+    import gcp_mm.registry  # noqa: F401  (its models)
+
     before = plain_network(conversion.architecture, conversion.order)
-    before.load_state_dict(conversion.source, strict=True)
-    before.double().eval()
-    after = build_converted(conversion).double().eval()
+    after = MODELS.build(model_config(conversion.architecture))
+    for network, weights in ((before, conversion.source), (after, conversion.state_dict)):
+        network.load_state_dict(weights, strict=True)
+        network.double().eval()
     pairs = []
     with torch.no_grad(), if_long(len(images), "comparing logits") as progress:
         for image in images:
@@ -102,15 +108,3 @@ def logits_before_and_after(
             pairs.append((before(batch)[0], after(batch, mode="tensor")[0]))
             progress.update()
     return pairs
-
-
-def build_converted(conversion: Conversion) -> torch.nn.Module:
-    """Build the mmpretrain classifier of a conversion and load its weights."""
-    # mmpretrain takes half a minute to import, and only verification needs it.
-    from mmpretrain.registry import MODELS
-
-    import gcp_mm.registry  # noqa: F401  (its models)
-
-    network = MODELS.build(model_config(conversion.architecture))
-    network.load_state_dict(conversion.state_dict, strict=True)
-    return network

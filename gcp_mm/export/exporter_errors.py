@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from gcp_mm.errors import UserError
+from gcp_mm.errors import UserError, first_line
 
 FIXED_BATCH_CURE = "--batch-size N exports it for batches of N images"
 
@@ -38,7 +38,7 @@ def explain_errors(network: nn.Module, form: str) -> Iterator[None]:
                 f"the batch size in Python, which fixes it (window_reverse of mmpretrain's Swin, "
                 f"for one). {FIXED_BATCH_CURE}"
             ) from error
-        lines = str(error).strip().partition("\n")[0]
+        kind = type(error).__name__
         raise UserError(
-            f"{name} cannot be exported to {form}: {type(error).__name__}: {lines}"
+            f"{name} cannot be exported to {form}: {kind}: {first_line(error)}"
         ) from error

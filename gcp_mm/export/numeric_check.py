@@ -63,31 +63,19 @@ def compare(
     differences = []
     with if_long(len(batches), "comparing the file with the network") as progress:
         for name, images in batches.items():
-            differences.append(_difference(network, exact, exported, name, images))
+            expected, failure = network(images), ""
+            try:
+                difference = relative_difference(exported(images), expected)
+            except Exception as error:  # each runtime has its own types
+                difference = float("inf")
+                failure = f"{type(error).__name__}: {str(error).strip().rpartition(chr(10))[2]}"
+            try:
+                rounding = relative_difference(expected, exact(images.double()))
+            except RuntimeError:  # a network may insist on float32; this is only a remark
+                rounding = float("nan")
+            differences.append(Difference(name, len(images), difference, rounding, failure))
             progress.update()
     return differences
-
-
-def _difference(
-    network: nn.Module,
-    exact: nn.Module,
-    exported: Callable[[Tensor], Tensor],
-    name: str,
-    images: Tensor,
-) -> Difference:
-    """Compare one batch; ``exact`` is the network in float64."""
-    expected = network(images)
-    failure = ""
-    try:
-        difference = relative_difference(exported(images), expected)
-    except Exception as error:  # each runtime has its own types
-        difference = float("inf")
-        failure = f"{type(error).__name__}: {str(error).strip().rpartition(chr(10))[2]}"
-    try:
-        rounding = relative_difference(expected, exact(images.double()))
-    except RuntimeError:  # a network may insist on float32; this number is only a remark
-        rounding = float("nan")
-    return Difference(name, len(images), difference, rounding, failure)
 
 
 def worst(differences: list[Difference]) -> Difference:

@@ -49,11 +49,9 @@ class WatchedJpeg(io.BytesIO):
         scan = _scan(self._content)
         if scan is None or scan[2] or image.mode not in ("L", "RGB", "CMYK"):
             return
-        start, end, _ = scan
-        tail = end - max(_TAIL, (end - start) // _SHARE)
-        if tail > start:
-            self._image = image
-            self._pieces = [self._content[:tail], self._content[tail:end] + _AHEAD]
+        tail, end, _ = scan
+        self._image = image
+        self._pieces = [self._content[:tail], self._content[tail:end] + _AHEAD]
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the next bytes; while decoding, a piece of the file whatever the size."""
@@ -104,16 +102,13 @@ def fault_of_first_pass(content: bytes) -> str | None:
     scan = _scan(content)
     if scan is None or not scan[2]:
         return None
-    start, end, _ = scan
-    tail = max(_TAIL, (end - start) // _SHARE)
-    if end - tail <= start:
-        return None
+    tail, end, _ = scan
     # No byte that begins a marker, and none of the bytes before.
-    other = bytes((byte ^ 0x55) & 0x7F for byte in content[end - tail : end])
+    other = bytes((byte ^ 0x55) & 0x7F for byte in content[tail:end])
     size, whole = _means(content[:end])
     last = whole[-1]
     # The codes of an image of one colour have one symbol, which other bits do not change.
-    if (last != last[0]).any() and np.array_equal(whole, _means(content[: end - tail] + other)[1]):
+    if (last != last[0]).any() and np.array_equal(whole, _means(content[:tail] + other)[1]):
         return _describe(size, "more")
     if not np.array_equal(whole, _means(content[:end] + _AHEAD)[1]):
         return _describe(size, "less")
@@ -136,7 +131,7 @@ def _describe(size: tuple[int, int], fault: str) -> str:
 
 
 def _scan(content: bytes) -> tuple[int, int, bool] | None:
-    """Find start and end of the data of the first pass, and whether there are others."""
+    """Find tail and end of the data of the first pass, and whether there are others."""
     position, parts, progressive = 2, 0, False
     while position + 4 <= len(content) and content[position] == 0xFF:
         marker = content[position + 1]
@@ -153,10 +148,11 @@ def _scan(content: bytes) -> tuple[int, int, bool] | None:
         if marker == _START_OF_SCAN:
             start = position + 2 + length
             if progressive:
-                marker_behind = _MARKER.search(content, start)
-                return (start, marker_behind.start(), True) if marker_behind else None
-            end = content.find(_END, start)
-            whole = parts and body[:1] == bytes([parts])
-            return (start, end, False) if end > 0 and whole else None
+                behind = _MARKER.search(content, start)
+                end = behind.start() if behind else 0
+            else:
+                end = content.find(_END, start) if parts and body[:1] == bytes([parts]) else 0
+            tail = end - max(_TAIL, (end - start) // _SHARE)
+            return (tail, end, progressive) if tail > start else None
         position += 2 + length
     return None

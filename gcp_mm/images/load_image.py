@@ -8,10 +8,8 @@ takes arrays as they are. No issue about it is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 import wrapt
@@ -30,21 +28,16 @@ def read_by_the_pipeline(module: ModuleType) -> None:
 
     @wrapt.decorator
     def preprocess(wrapped, inferencer, args, kwargs):
-        return wrapped(*_loaded(inferencer, *args), **kwargs)
+        inputs, *others = args
+        load = next(iter(inferencer.pipeline.transforms), None)
+        if isinstance(load, LoadImage):
+            inputs = (
+                load({"img_path": image})["img"] if isinstance(image, str) else image
+                for image in inputs
+            )
+        return wrapped(inputs, *others, **kwargs)
 
     cls.preprocess = preprocess(cls.preprocess)
-
-
-def _loaded(inferencer: Any, inputs: list, *others: object) -> tuple:
-    first = next(iter(inferencer.pipeline.transforms), None)
-    if not isinstance(first, LoadImage):
-        return inputs, *others
-
-    def read() -> Iterator:
-        for image in inputs:
-            yield first({"img_path": image})["img"] if isinstance(image, str) else image
-
-    return read(), *others
 
 
 class SharedFlags:

@@ -191,28 +191,21 @@ def describe(row: Row) -> str:
         ]
     if not row.measured:
         lines.append("  measured    not by this project")
-    return "\n".join([*lines, *_release(row), *_commands(row)])
-
-
-def _numbers(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in metrics.items())
-
-
-def _release(row: Row) -> list[str]:
-    release = row.release
-    if release is None:
-        return ["  released    no file"]
-    return [
-        f"  released    {release.url}",
-        f"              {release.baidu_url} (extraction code {release.baidu_code})",
-        f"  sha256      {release.sha256 or 'not recorded yet'}",
-    ]
-
-
-def _commands(row: Row) -> list[str]:
-    lines = [f"  train       tools/dist_train.sh {row.config} 8"]
+    if row.release is None:
+        lines.append("  released    no file")
+    else:
+        lines += [
+            f"  released    {row.release.url}",
+            f"              {row.release.baidu_url} (extraction code {row.release.baidu_code})",
+            f"  sha256      {row.release.sha256 or 'not recorded yet'}",
+        ]
+    lines.append(f"  train       tools/dist_train.sh {row.config} 8")
     checkpoint = default_checkpoint(row) if row.task == CLASSIFICATION else "CHECKPOINT"
     lines.append(f"  evaluate    {command_line('test')} {row.typed_config} {checkpoint}")
     if row.release is not None:
         lines.append(f"  download    {command_line('zoo')} download {row.name}")
-    return lines
+    return "\n".join(lines)
+
+
+def _numbers(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in metrics.items())

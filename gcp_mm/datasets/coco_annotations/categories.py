@@ -96,7 +96,8 @@ def _compare_names(
     if not missing:
         return
     extra = [name for name in by_name if name not in classes]
-    annotated = [name for name in extra if any(used[old] for old in by_name[name])]
+    in_use = [name for name, ids in by_name.items() if any(used[old] for old in ids)]
+    annotated = set(in_use) & set(extra)
     alike = _alike(missing, extra)
     if allow_missing and not annotated and not alike and len(missing) < len(classes):
         return
@@ -106,7 +107,7 @@ def _compare_names(
         detail = f" They differ in capitals or blanks: {abbreviate(pairs)}."
         if all(_compose(ours) == _compose(theirs) for ours, theirs in alike):
             detail = f" They differ in how accents are stored: {abbreviate(pairs)}."
-    own = [name for name in by_name if any(used[old] for old in by_name[name])] or list(by_name)
+    own = in_use or list(by_name)
     names = ", ".join(map(repr, own[:20])) + ("," if len(own) == 1 else "")
     names += ", ..." if len(own) > 20 else ""
     remedy = (
