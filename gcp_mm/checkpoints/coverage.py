@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from os.path import commonprefix
 
 from torch import Tensor
 
@@ -60,13 +61,9 @@ class Coverage:
 
 def wrapper_prefix(names: Iterable[str]) -> str:
     """Find what wrappers have put before every name, such as ``module._orig_mod.``, or nothing."""
-    names, prefix = list(names), ""
-    while names:
-        longer = (prefix + wrapper for wrapper in WRAPPERS)
-        shared = (text for text in longer if all(name.startswith(text) for name in names))
-        if (found := next(shared, None)) is None:
-            break
-        prefix = found
+    shared, prefix = commonprefix(list(names)), ""
+    while wrapper := next(filter(shared.removeprefix(prefix).startswith, WRAPPERS), ""):
+        prefix += wrapper
     return prefix
 
 

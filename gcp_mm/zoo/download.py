@@ -30,25 +30,17 @@ _RELEASED, _UNCHECKED = "released.pth.tar", "unchecked"
 _BYTES_PER_PARAMETER = 4
 
 
-def cache_folder(row: Row) -> Path:
-    """Return the folder that holds a row's download.
-
-    It is ``checkpoints/<row>`` below ``$GCP_MM_CACHE``, by default ``~/.cache/gcp_mm``, the folder
-    that the installation uses too.
-    """
-    cache = os.environ.get("GCP_MM_CACHE") or "~/.cache/gcp_mm"
-    return Path(cache).expanduser() / "checkpoints" / row.name
-
-
 def download_released(row: Row, url: str | None = None, retries: int = 5) -> Path:
     """Download a row's file with gdown, unless it is in the cache already.
 
-    An interrupted download is continued by the next call, if it is certain that the server still
-    has the same file (:func:`_transfer`). The file is checked (:func:`check_released_file`) before
-    it gets its final name.
+    That is ``checkpoints/<row>`` below ``$GCP_MM_CACHE``, by default ``~/.cache/gcp_mm``, which the
+    installation uses too. An interrupted download is continued by the next call, if it is certain
+    that the server still has the same file (:func:`_transfer`). The file is checked
+    (:func:`check_released_file`) before it gets its final name.
     """
     address = url or row.released.url
-    folder = cache_folder(row)
+    cache = Path(os.environ.get("GCP_MM_CACHE") or "~/.cache/gcp_mm").expanduser()
+    folder = cache / "checkpoints" / row.name
     released, unchecked = folder / _RELEASED, folder / _UNCHECKED
     try:
         folder.mkdir(parents=True, exist_ok=True)
