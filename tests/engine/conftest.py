@@ -3,7 +3,23 @@
 from pathlib import Path
 
 import pytest
+from mmengine.model import BaseModel
 from tiny_runs import SMOOTH_CLASSIFIER, write_config
+from torch import Tensor, nn
+
+import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
+
+
+class Regression(BaseModel):
+    """Fit a line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+
+    def forward(self, x: Tensor, y: Tensor, mode: str) -> dict[str, Tensor]:
+        """Return the loss."""
+        return {"loss": (self.linear(x)[:, 0] - y).square().mean()}
 
 
 @pytest.fixture(scope="session")
