@@ -1,7 +1,19 @@
 """Weights for comparing two networks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
 import torch
 from torch import nn
+
+
+@contextmanager
+def without_start() -> Iterator[None]:
+    """Build networks whose weights will all be loaded: millions of random numbers take long."""
+    names = ("kaiming_uniform_", "kaiming_normal_", "uniform_", "normal_")
+    with mock.patch.multiple(nn.init, **dict.fromkeys(names, lambda tensor, *_, **__: tensor)):
+        yield
 
 
 def randomise(network: nn.Module, seed: int = 0) -> nn.Module:

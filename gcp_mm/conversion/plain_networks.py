@@ -6,6 +6,9 @@ say which tensors a complete file has.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -76,3 +79,11 @@ def plain_network(architecture: Architecture, order: str = "row") -> nn.Module:
     return torchvision.models.get_model(
         architecture.network, weights=None, num_classes=architecture.num_classes
     )
+
+
+# A conversion asks for all networks of a family, a way back once more, and each takes a second.
+@functools.lru_cache(64)
+def plain_tensors(architecture: Architecture) -> Mapping[str, Tensor]:
+    """Return the tensors of a source network by name, on the meta device: without numbers."""
+    with torch.device("meta"):
+        return plain_network(architecture).state_dict()

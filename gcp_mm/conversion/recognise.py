@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from gcp_mm.checkpoints.coverage import compare
 from gcp_mm.conversion.conversion import Architecture
 from gcp_mm.conversion.families import FAMILIES, FAMILY_OF, Family
 from gcp_mm.conversion.layout import CONVERTED
-from gcp_mm.conversion.plain_networks import plain_network
+from gcp_mm.conversion.plain_networks import plain_tensors
 from gcp_mm.errors import CheckpointMismatchError, UserError
 from gcp_mm.files import abbreviate
 
@@ -56,9 +55,7 @@ def recognise(state_dict: Mapping[str, Tensor]) -> Architecture:
     coverages = {}
     for network in family.backbones:
         architecture = _with_sizes_of(state_dict, family, network)
-        with torch.device("meta"):
-            whole = plain_network(architecture).state_dict()
-        coverages[architecture] = compare(whole, state_dict)
+        coverages[architecture] = compare(plain_tensors(architecture), state_dict)
     nearest, coverage = min(coverages.items(), key=lambda item: item[1].differences)
     if coverage.differences:
         raise CheckpointMismatchError(

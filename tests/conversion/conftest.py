@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from random_weights import randomise
+from random_weights import randomise, without_start
 from torch import nn
 from zoo.conftest import cache, content, server, small_row  # noqa: F401
 
@@ -54,7 +54,9 @@ def state_dict():
 
     def of(architecture=SMALL):
         if architecture not in made:
-            made[architecture] = alive(randomise(plain_network(architecture))).state_dict()
+            with without_start():
+                network = plain_network(architecture)
+            made[architecture] = alive(randomise(network)).state_dict()
         return copy.deepcopy(made[architecture])
 
     return of
