@@ -18,17 +18,10 @@ from gcp_mm.plots.figure import as_text, new_figure, save_figure
 
 
 def learning_rates(cfg: Config, epoch_length: int = 1) -> np.ndarray:
-    """Step the schedulers of a config as mmengine's Runner does.
+    """Return the learning rate of every iteration, (epochs, epoch_length), without training.
 
-    Args:
-        cfg: A config with ``optim_wrapper``, ``param_scheduler`` and ``train_cfg.max_epochs``.
-        epoch_length: Iterations of an epoch.
-
-    Returns:
-        The learning rate of every iteration, shape (epochs, epoch_length).
-
-    Raises:
-        UserError: If a scheduler counts iterations and ``epoch_length`` is 1.
+    The schedulers are stepped as mmengine's Runner does; if one counts iterations, the length of
+    an epoch has to be known.
     """
     weight = torch.zeros(1, requires_grad=True)
     optimizer = OPTIMIZERS.build(cfg.optim_wrapper.optimizer, default_args=dict(params=[weight]))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import platform
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,16 +53,12 @@ def read_curves(work_dir: Path) -> TrainingCurves:
                 training[record["step"]] = record
             elif not any(key.startswith("landscape/") for key in record):
                 validation[record["step"]] = record
-    epochs = sorted(
-        epoch
-        for epoch in validation
-        if any(record["epoch"] == epoch for record in training.values())
-    )
+    steps = defaultdict(list)
+    for _, record in sorted(training.items()):
+        steps[record["epoch"]].append(record)
+    epochs = sorted(validation.keys() & steps.keys())
     if not epochs:
         raise UserError(f"{str(work_dir)!r}: no epoch has been validated yet")
-    steps = {
-        epoch: [r for _, r in sorted(training.items()) if r["epoch"] == epoch] for epoch in epochs
-    }
     names = [key for key in validation[epochs[0]] if key not in _NO_METRICS]
     return TrainingCurves(
         name=work_dir.resolve().name,
@@ -89,29 +87,24 @@ def _read_records(file: Path) -> list[dict]:
         wanted = ["step", "epoch", "loss"] if form and "lr" in record else ["step"]
         if not form or not all(isinstance(record.get(key), (int, float)) for key in wanted):
             raise UserError(
-                f"scalar log {str(file)!r}, line {number} has no numbers "
-                f"{', '.join(wanted)}, which "
-                "mmengine writes: the file is another one or damaged; remove the line"
+                f"scalar log {str(file)!r}, line {number} has no numbers {', '.join(wanted)}, "
+                "which mmengine writes: the file is another one or damaged; remove the line"
             )
         records.append(record)
     return records
 
 
-def _trains(records: list[dict]) -> bool:
-    return any("lr" in record for record in records)
-
-
 def _first_step(records: list[dict]) -> float:
-    return min(record["step"] for record in records if "lr" in record)
+    """Return the first step of a training; an evaluation has none, and comes before them."""
+    return min((record["step"] for record in records if "lr" in record), default=-math.inf)
 
 
 def _in_order(runs: dict[Path, list[dict]]) -> list[list[dict]]:
     """Put the runs of a folder into their order: by date, unless the oldest is a resumed one."""
-    records = list(runs.values())
-    # An evaluation in the folder has no step of a training.
-    trained = {file: _first_step(rows) for file, rows in runs.items() if _trains(rows)}
+    first = {file: _first_step(records) for file, records in runs.items()}
+    trained = {file: step for file, step in first.items() if step > -math.inf}
     if not trained or next(iter(trained.values())) == min(trained.values()):
-        return records
+        return list(runs.values())
     oldest = next(iter(trained)).parents[1]
     print_log(
         f"{str(oldest)!r} has the oldest date and does not begin the training, as if the clock had "
@@ -119,8 +112,7 @@ def _in_order(runs: dict[Path, list[dict]]) -> list[list[dict]]:
         logger="current",
         level=logging.WARNING,
     )
-    others = [rows for rows in records if not _trains(rows)]
-    return others + sorted((rows for rows in records if _trains(rows)), key=_first_step)
+    return sorted(runs.values(), key=_first_step)
 
 
 def plot_curves(runs: Sequence[TrainingCurves], metric: str, path: Path) -> Path:
