@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,10 +67,12 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
+OBJECT = Kind("an object", lambda value: isinstance(value, dict))
 TEXT = Kind("a text", lambda value: isinstance(value, str))
 NUMBER = Kind("a finite number", _is_number)
 COUNT = Kind("a whole number from 0", _is_count)
 POSITIVE = Kind("a whole number from 1", lambda value: _is_count(value) and value > 0)
+FRACTION = Kind("a fraction from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 
 
 def why_unfit(value: Any, form: Any, where: str = "") -> str | None:
@@ -159,10 +161,16 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def differences(
+    found: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    only: Iterable[str] | None = None,
+    without: Iterable[str] = (),
+) -> list[str]:
     """Name the settings in which two measurements differ, with both values."""
+    keys = found.keys() | wanted.keys() if only is None else set(only)
     return [
         f"{key} is {found.get(key)!r} there and {wanted.get(key)!r} here"
-        for key in sorted(found.keys() | wanted.keys())
+        for key in sorted(keys - set(without))
         if found.get(key) != wanted.get(key)
     ]

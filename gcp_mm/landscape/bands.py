@@ -158,15 +158,13 @@ def incomparable(runs: Sequence[RunBands]) -> list[str]:
 def write_csv(runs: Sequence[RunBands], path: str | Path) -> Path:
     """Write a line for each run and step, unsmoothed."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
     for run in runs:
         columns = {"step": run.loss.steps, **run.scalars}
-        for prefix, band in (("loss", run.loss), ("grad", run.gradient)):
-            edges = (band.lower, band.upper, band.width)
-            columns.update(
-                {f"{prefix}_{k}": v for k, v in zip(("min", "max", "width"), edges, strict=True)}
-            )
-        for index in range(len(run.loss.steps)):
-            writer.writerow({"run": run.name, **{k: v[index] for k, v in columns.items()}})
+        for name, band in (("loss", run.loss), ("grad", run.gradient)):
+            columns |= {f"{name}_min": band.lower, f"{name}_max": band.upper}
+            columns[f"{name}_width"] = band.width
+        values = (columns[name] for name in CSV_COLUMNS[1:])
+        writer.writerows((run.name, *row) for row in zip(*values, strict=True))
     return atomic_write(path, text.getvalue(), "table")

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,22 +31,6 @@ _POINTS, _KAPPA, _MARGIN = 1024, 3.0, 0.05
 _CHUNK = 32
 
 
-class Spectrum(Protocol):
-    """What both ways of measuring a spectrum offer; its stages return plain data."""
-
-    def products(self, stage: str) -> int | None:
-        """Return how many products with the Hessian a stage takes, None if nobody knows."""
-
-    def eigenvalues(self, top: int) -> dict[str, float | list[float]]:
-        """Return ``eigenvalues``, the largest in descending order, and ``smallest_eigenvalue``."""
-
-    def trace(self) -> dict[str, float]:
-        """Return ``trace`` and ``trace_standard_error``."""
-
-    def density(self, low: float, high: float) -> dict[str, list[float]]:
-        """Return ``grid`` and ``density`` of eigenvalues between the smallest and the largest."""
-
-
 def _require_finite(values: Tensor | np.ndarray) -> None:
     if not torch.as_tensor(values).isfinite().all():
         raise UserError(
@@ -59,11 +44,14 @@ def _ends(low: float, high: float) -> tuple[float, float]:
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
+@dataclass
 class ExactSpectrum:
-    """All eigenvalues of an operator P x P, which is multiplied by the identity."""
+    """All eigenvalues of an operator P x P, which is multiplied by the identity.
 
-    def __init__(self, hessian: HessianLinearOperator) -> None:
-        self.hessian = hessian
+    Its stages are those of :class:`EstimatedSpectrum`, and return plain data.
+    """
+
+    hessian: HessianLinearOperator
 
     @cached_property
     def values(self) -> Tensor:
@@ -76,22 +64,22 @@ class ExactSpectrum:
         return torch.linalg.eigvalsh((matrix + matrix.T) / 2)
 
     def products(self, stage: str) -> int:
-        """See :class:`Spectrum`; the first stage forms the matrix."""
+        """Count the products with chunks of the identity; the first stage forms the matrix."""
         return 0 if "values" in vars(self) else math.ceil(self.hessian.shape[0] / _CHUNK)
 
     def eigenvalues(self, top: int) -> dict[str, float | list[float]]:
-        """See :class:`Spectrum`."""
+        """Return ``eigenvalues``, the largest in descending order, and ``smallest_eigenvalue``."""
         return {
             "eigenvalues": self.values.flip(0)[:top].tolist(),
             "smallest_eigenvalue": float(self.values[0]),
         }
 
     def trace(self) -> dict[str, float]:
-        """See :class:`Spectrum`; the standard error is 0."""
+        """Return ``trace`` and ``trace_standard_error``, which is 0."""
         return {"trace": float(self.values.sum()), "trace_standard_error": 0.0}
 
     def density(self, low: float, high: float) -> dict[str, list[float]]:
-        """See :class:`Spectrum`; as smooth as that of a Lanczos run over all P vectors."""
+        """Return ``grid`` and ``density``, as smooth as of a Lanczos run over all P vectors."""
         from curvlinops.papyan2020traces.spectrum import lanczos_approximate_spectrum_from_iter
 
         # The eigenvalues with equal weights stand for Lanczos' nodes with theirs.
@@ -104,23 +92,21 @@ class ExactSpectrum:
         return {"grid": grid.tolist(), "density": density.tolist()}
 
 
+@dataclass
 class EstimatedSpectrum:
     """Estimates from matrix-vector products: Lanczos iterations and random vectors."""
 
-    def __init__(
-        self, hessian: HessianLinearOperator, trace_samples: int, lanczos_steps: int, seed: int
-    ) -> None:
-        self.hessian = hessian
-        self.trace_samples = trace_samples
-        self.lanczos_steps = lanczos_steps
-        self.seed = seed
+    hessian: HessianLinearOperator
+    trace_samples: int
+    lanczos_steps: int
+    seed: int
 
     def products(self, stage: str) -> int | None:
-        """See :class:`Spectrum`; the eigenvalues take as many as they need to converge."""
+        """Count the products of a stage; the eigenvalues take what they need to converge."""
         return {"trace": self.trace_samples, "density": self.lanczos_steps}.get(stage)
 
     def eigenvalues(self, top: int) -> dict[str, float | list[float]]:
-        """See :class:`Spectrum`; to a relative accuracy of 1e-4."""
+        """Find the eigenvalues to a relative accuracy of 1e-4."""
         from scipy.sparse.linalg import eigsh
 
         start = np.random.default_rng(self.seed).standard_normal(self.hessian.shape[0])
@@ -135,7 +121,7 @@ class EstimatedSpectrum:
         }
 
     def trace(self) -> dict[str, float]:
-        """See :class:`Spectrum`; the mean over the random vectors."""
+        """Average over the random vectors."""
         from curvlinops import hutchinson_trace
 
         torch.manual_seed(self.seed)
@@ -147,7 +133,7 @@ class EstimatedSpectrum:
         return {"trace": float(estimates.mean()), "trace_standard_error": float(error)}
 
     def density(self, low: float, high: float) -> dict[str, list[float]]:
-        """See :class:`Spectrum`."""
+        """Run Lanczos between the smallest and the largest eigenvalue."""
         from curvlinops import lanczos_approximate_spectrum
 
         torch.manual_seed(self.seed)
@@ -192,8 +178,8 @@ def curvature(
 
     ``results`` are completed in place: ``loss``, ``parameters`` (their number), ``unused`` (the
     names of those that the loss does not depend on, left out as eigenvalues of zero), ``exact``,
-    and what the stages of :class:`Spectrum` return. ``on_pass`` gets a stage ('start' before the
-    three), the batches passed through the network in it, and their number.
+    and what the stages of :class:`ExactSpectrum` return. ``on_pass`` gets a stage ('start' before
+    the three), the batches passed through the network in it, and their number.
     """
     results = {} if results is None else results
     with frozen(model, batch_norm="eval"):
@@ -206,11 +192,8 @@ def curvature(
         _check(count, exact, top, trace_samples, lanczos_steps)
         hessian = _hessian(model, parameters, passes)
         passes.end()
-        spectrum: Spectrum = (
-            ExactSpectrum(hessian)
-            if exact
-            else EstimatedSpectrum(hessian, trace_samples, lanczos_steps, seed)
-        )
+        estimated = EstimatedSpectrum(hessian, trace_samples, lanczos_steps, seed)
+        spectrum = ExactSpectrum(hessian) if exact else estimated
         results.update(parameters=count, exact=exact)
         stages: dict[str, Callable[[], Mapping[str, Any]]] = {
             "eigenvalues": lambda: spectrum.eigenvalues(top),

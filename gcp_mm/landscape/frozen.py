@@ -31,45 +31,26 @@ def frozen(model: nn.Module, batch_norm: str = "batch") -> Iterator[None]:
             ones alone, also where the network trains with frozen ones; 'eval' normalises with
             the running ones.
     """
-    gradients = [(p, p.requires_grad) for p in model.parameters()]
-    modes = [(m, m.training) for m in model.modules()]
-    tracking = [(m, m.track_running_stats) for m in model.modules() if isinstance(m, _BatchNorm)]
-    tensors = [*model.parameters(), *model.buffers()]
-    devices = {tensor.device for tensor in tensors}
+    devices = {tensor.device for tensor in [*model.parameters(), *model.buffers()]}
     with ExitStack() as stack:
-        stack.enter_context(_random_state(devices))
+        stack.callback(np.random.set_state, np.random.get_state())
+        stack.callback(random.setstate, random.getstate())
+        gpus = [device.index for device in devices if device.type == "cuda"]
+        stack.enter_context(torch.random.fork_rng(devices=gpus))
         stack.enter_context(torch.enable_grad())
         for device in devices:
             stack.enter_context(autocast_disabled(device))
         stack.enter_context(reproducible_kernels())
-        try:
-            for parameter, _ in gradients:
-                parameter.requires_grad_(False)
+        for parameter in model.parameters():
+            stack.callback(parameter.requires_grad_, parameter.requires_grad)
+            parameter.requires_grad_(False)
+        for module in model.modules():
             # Not through eval(), which some backbones override.
-            for module, _ in modes:
-                module.training = False
-            if batch_norm == "batch":
-                for module, _ in tracking:
+            stack.callback(setattr, module, "training", module.training)
+            module.training = False
+            if isinstance(module, _BatchNorm):
+                stack.callback(setattr, module, "track_running_stats", module.track_running_stats)
+                if batch_norm == "batch":
                     # This pair takes the batch's statistics and never updates the buffers.
                     module.training, module.track_running_stats = True, False
-            yield
-        finally:
-            for parameter, required in gradients:
-                parameter.requires_grad_(required)
-            for module, training in modes:
-                module.training = training
-            for module, tracked in tracking:
-                module.track_running_stats = tracked
-
-
-@contextmanager
-def _random_state(devices: set[torch.device]) -> Iterator[None]:
-    """Restore the random number generators afterwards."""
-    of_numpy, of_python = np.random.get_state(), random.getstate()
-    gpus = [device.index for device in devices if device.type == "cuda"]
-    try:
-        with torch.random.fork_rng(devices=gpus):
-            yield
-    finally:
-        np.random.set_state(of_numpy)
-        random.setstate(of_python)
+        yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -125,6 +126,14 @@ def fixed_batches(
             )
             for indices in chosen.reshape(num_batches, batch_size)
         ]
+
+
+def digest_of(tensors: Iterable[Tensor]) -> str:
+    """Return the SHA-256 of images, of images and their classes, or of other tensors."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _for_evaluation(cfg: Config, split: str) -> dict:

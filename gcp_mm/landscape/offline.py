@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -15,11 +15,12 @@ from gcp_mm.checkpoints.pretrained import load_model
 from gcp_mm.console.progress import Progress
 from gcp_mm.errors import UserError
 from gcp_mm.files import sha256
-from gcp_mm.landscape.loss import fixed_batches
+from gcp_mm.landscape.loss import digest_of, fixed_batches
 from gcp_mm.landscape.probe import measure
 from gcp_mm.landscape.records import RecordFile, make_header
 from gcp_mm.landscape.settings import Settings, resolve
 from gcp_mm.locks import hold_file
+from gcp_mm.plain_data import part_of
 
 
 def probe_checkpoints(
@@ -31,27 +32,23 @@ def probe_checkpoints(
     split: str = "train",
     seed: int = 0,
     device: str = "cpu",
-    at: str | None = None,
-    etas: Sequence[float] | Mapping[str, float] | None = None,
-    direction: str = "ascent",
-    batch_norm: str = "batch",
-    rescale: bool | int = False,
+    **options: Any,
 ) -> list[dict]:
-    """Probe checkpoints of one config on fixed batches, without augmentation.
+    """Probe checkpoints of one config on fixed batches, with the options of :func:`resolve`.
 
-    Which images are used follows from the data, their number and ``seed``, not from the network;
-    the header of the file has their sha256, so that it shows whether two files have the same.
-    Measurements that the file has already are not repeated.
+    Nothing is augmented. Which images are used follows from the data, their number and ``seed``,
+    not from the network; the header of the file has their sha256, so that it shows whether two
+    files have the same. Measurements that the file has already are not repeated.
     """
     paths = [find_checkpoint(path) for path in checkpoints]
     batches = fixed_batches(cfg, num_batches, batch_size, seed, split)
-    settings = resolve(load_model(cfg, paths[0]), at, etas, direction, batch_norm, rescale)
+    settings = resolve(load_model(cfg, paths[0]), **options)
     header = {
         **settings.as_dict(),
         "batch_size": batch_size,
         "split": split,
         "seed": seed,
-        "images": _digest_of_images(batches),
+        "images": digest_of(itertools.chain.from_iterable(batches)),
     }
     with hold_file(out, "is being written", "wait for it, or choose another --out"):
         file = RecordFile(out, make_header(cfg, header))
@@ -91,18 +88,10 @@ def _probe_missing(
                 progress.update()
 
 
-def _digest_of_images(batches: list[tuple[torch.Tensor, torch.Tensor]]) -> str:
-    digest = hashlib.sha256()
-    for images, targets in batches:
-        digest.update(images.numpy().tobytes())
-        digest.update(targets.numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _when(path: Path, position: int) -> dict:
     """Say how far a checkpoint was trained."""
     loaded = load_from_file(path, "cpu")
-    meta = loaded.get("meta", {})
+    meta = part_of(loaded, "meta")
     try:
         learning_rate = loaded["optimizer"]["param_groups"][0]["lr"]
     except (LookupError, TypeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def plot_bands(
 
 
 def _draw_bands(axes: Axes, bands: Sequence[tuple[str, Band]]) -> None:
-    for (name, band), colour in zip(bands, _colours(len(bands)), strict=True):
+    for (name, band), colour in zip(bands, cycle(_COLOURS), strict=False):
         axes.fill_between(
             band.steps,
             band.lower,
@@ -94,7 +95,7 @@ def plot_surfaces(surfaces: Sequence[dict[str, Any]], paths: Sequence[str | Path
     if planes == {False}:
         figure = new_figure(width=5, height=3.6)
         axes = figure.subplots()
-        for surface, colour in zip(surfaces, _colours(len(surfaces)), strict=True):
+        for surface, colour in zip(surfaces, cycle(_COLOURS), strict=False):
             losses = surface["losses"][:, 0]
             axes.plot(surface["alphas"], losses, color=colour, label=as_text(surface["name"]))
         axes.set(xlabel="alpha", ylabel="loss")
@@ -106,10 +107,6 @@ def plot_surfaces(surfaces: Sequence[dict[str, Any]], paths: Sequence[str | Path
         for axes, surface in zip(panels, surfaces, strict=True):
             _draw_contours(axes, surface)
     return [save_figure(figure, path) for path in paths]
-
-
-def _colours(number: int) -> list[str]:
-    return [_COLOURS[index % len(_COLOURS)] for index in range(number)]
 
 
 def _draw_contours(axes: Axes, surface: dict[str, Any]) -> None:
@@ -131,7 +128,7 @@ def plot_spectra(spectra: Sequence[dict[str, Any]], paths: Sequence[str | Path])
     figure = new_figure(width=5, height=3.6)
     axes = figure.subplots()
     floor = 1e-10
-    for spectrum, colour in zip(spectra, _colours(len(spectra)), strict=True):
+    for spectrum, colour in zip(spectra, cycle(_COLOURS), strict=False):
         density = np.maximum(spectrum["density"], floor)
         axes.plot(spectrum["grid"], density, color=colour, label=as_text(spectrum["name"]))
         axes.plot(

@@ -61,15 +61,8 @@ class LandscapeProbe:
 
     def as_record(self) -> dict:
         """Return the numbers as plain lists and floats, for JSON."""
-        return {
-            "batch_size": self.batch_size,
-            "loss": self.loss,
-            "grad_norm": self.grad_norm,
-            **{
-                name: getattr(self, name).tolist()
-                for name in ("etas", "losses", "grad_diffs", "beta", "cosine")
-            },
-        }
+        values = {name: value for name, value in vars(self).items() if name != "at"}
+        return {name: np.asarray(value).tolist() for name, value in values.items()}
 
 
 def products(g: Tensor, gradient: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ one JSON file, written again after every step, so that an interrupted measuremen
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -17,7 +18,18 @@ from mmengine.config import Config
 from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import FileWriteError, UserError
 from gcp_mm.files import abbreviate, atomic_write, why_absent
-from gcp_mm.plain_data import differences, digest
+from gcp_mm.plain_data import (
+    COUNT,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    Kind,
+    ListOf,
+    Maybe,
+    differences,
+    digest,
+    why_unfit,
+)
 
 
 def read_results(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -45,19 +57,14 @@ def read_results(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
         ) from error
 
 
-def is_number(value: object) -> bool:
-    """Say whether a value of JSON is a number that a float can be."""
-    return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
-
-
 def _check_numbers(results: Mapping[str, Any]) -> None:
     """Raise a TypeError that names the first result of another form than this package writes."""
     for key in ("loss", "trace", "trace_standard_error", "smallest_eigenvalue"):
-        if key in results and not is_number(results[key]):
+        if key in results and not NUMBER.fits(results[key]):
             raise TypeError(f"{key} has to be a number")
     for key in ("alphas", "betas", "eigenvalues", "grid", "density"):
         values = results.get(key, [0.0])
-        if not (isinstance(values, list) and values and all(map(is_number, values))):
+        if not (isinstance(values, list) and values and all(map(NUMBER.fits, values))):
             raise TypeError(f"{key} has to be a list of numbers")
     if len(results.get("grid", ())) != len(results.get("density", ())):
         raise TypeError("grid and density have to be of one length")
@@ -69,26 +76,15 @@ def _check_numbers(results: Mapping[str, Any]) -> None:
         if len(rows) != height or any(len(row) != width for row in rows):
             raise TypeError("losses have to be a row for each of alphas and a column of betas")
         known = (None, "inf", "-inf", "nan")
-        if not all(is_number(loss) or loss in known for row in rows for loss in row):
+        if not all(NUMBER.fits(loss) or loss in known for row in rows for loss in row):
             raise TypeError("losses have to be numbers")
 
 
 class ResultFile:
     """Settings and results of a measurement; saving replaces the file as a whole.
 
-    An existing file of equal settings is continued.
-
-    Args:
-        path: The file, ``{"kind": ..., "settings": {...}, "results": {...}}``.
-        kind: 'surface' or 'curvature'.
-        settings: Everything that the numbers depend on, as plain data.
-
-    Raises:
-        UserError: If the file holds something else or was made with other settings, which are
-            named; the file stays as it is.
-
-    Attributes:
-        results: What has been measured, as plain data.
+    An existing file of equal settings is continued; one that holds something else, or was made with
+    other settings, is refused and stays as it is.
     """
 
     def __init__(self, path: str | Path, kind: str, settings: Mapping[str, Any]) -> None:
@@ -99,8 +95,7 @@ class ResultFile:
         self.results: dict[str, Any] = {}
         if self.path.exists():
             found, self.results = read_results(self.path, kind)
-            different = differences(found, self.settings)
-            if different:
+            if different := differences(found, self.settings):
                 raise UserError(
                     f"{str(path)!r} is from another measurement: {abbreviate(different)}. "
                     "Ask for the same, choose another --out, or delete the file"
@@ -131,31 +126,19 @@ def make_header(cfg: Config, settings: Mapping) -> dict:
     }
 
 
-def _is_header(record: object) -> bool:
-    """Say whether it has the form of the first line, if that of this version."""
-    if not isinstance(record, dict) or record.get("kind") != "header":
-        return False
-    known = isinstance(record.get("run"), str) and isinstance(record.get("settings"), dict)
-    return known or record.get("version") != VERSION
-
-
-def _is_probe(record: object) -> bool:
-    """Say whether it has the form of the later lines; what is not measured may be missing."""
-    if not isinstance(record, dict) or record.get("kind") != "probe":
-        return False
-    places = (record.get("step"), record.get("batch", 0))
-    scalars = (record.get(key) for key in ("epoch", "lr", "loss", "grad_norm"))
-    lists = (record.get(key, [None]) for key in ("losses", "grad_diffs", "beta"))
-    return (
-        all(type(place) is int for place in places)
-        and all(value is None or is_number(value) for value in scalars)
-        and all(
-            isinstance(values, list)
-            and values
-            and all(value is None or is_number(value) for value in values)
-            for values in lists
-        )
-    )
+_NUMBERS = Kind(
+    "a list of numbers or null",
+    lambda value: value != [] and not why_unfit(value, ListOf(Maybe(NUMBER))),
+)
+# The first line, and the later ones, which may lack what is not measured.
+_FORMS: dict[str, dict[str, Any]] = {
+    "header": {"run": TEXT, "settings": OBJECT},
+    "probe": {
+        **{"step": COUNT, "batch?": COUNT},
+        **dict.fromkeys(("epoch?", "lr?", "loss?", "grad_norm?"), Maybe(NUMBER)),
+        **dict.fromkeys(("losses?", "grad_diffs?", "beta?"), _NUMBERS),
+    },
+}
 
 
 def read_records(path: str | Path) -> tuple[dict, list[dict]]:
@@ -167,13 +150,15 @@ def read_records(path: str | Path) -> tuple[dict, list[dict]]:
         raise UserError(f"landscape records {str(path)!r} cannot be read: {error}") from error
     # Without an end, the last line was being written.
     lines = text.split("\n")[:-1]
-    records = []
+    records: list[dict] = []
     for number, line in enumerate(lines, 1):
-        try:
+        record, kind = {}, "probe" if records else "header"
+        with contextlib.suppress(ValueError, RecursionError):
             record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if not (_is_header(record) if number == 1 else _is_probe(record)):
+        fits = isinstance(record, dict) and record.get("kind") == kind
+        if fits and kind == "header" and (version := record.get("version")) != VERSION:
+            raise UserError(f"{str(path)!r} has version {version!r} of the format, not {VERSION}")
+        if not fits or why_unfit(record, _FORMS[kind]):
             raise UserError(
                 f"{str(path)!r}, line {number}: no landscape record; a hook or "
                 f"'{command_line('landscape')} probe' writes such files"
@@ -181,24 +166,11 @@ def read_records(path: str | Path) -> tuple[dict, list[dict]]:
         records.append(record)
     if not records:
         raise UserError(f"{str(path)!r} holds no landscape records")
-    if records[0].get("version") != VERSION:
-        raise UserError(
-            f"{str(path)!r} has version {records[0].get('version')!r} of the format, not {VERSION}"
-        )
     return records[0], records[1:]
 
 
 class RecordFile:
-    """A file of records that is continued.
-
-    Args:
-        path: The file.
-        header: What :func:`make_header` returns.
-
-    Raises:
-        UserError: If the file has records that were made in another way, or cannot be read. It is
-            left as it is.
-    """
+    """A file of records that is continued; one that was made in another way stays as it is."""
 
     def __init__(self, path: str | Path, header: dict) -> None:
         self.path, self._header = Path(path), header

@@ -109,9 +109,6 @@ class Settings:
 
         The gradient that one image contributes to a mean loss falls as 1 / B, so a step of the
         same length per image is proportionally larger.
-
-        Args:
-            batch_size: Images B that the mean loss is over.
         """
         scale = batch_size / self.reference_batch if self.reference_batch else 1.0
         return np.array(self.etas) * scale

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,14 +25,8 @@ class SplitNetwork:
     shape instead of computing. If a NaN arrives at the end, an activation of the stem goes round
     the split point (a shortcut, for example); the stem is then computed in every run.
 
-    Args:
-        model: The network; called with ``inputs`` it returns its output.
-        at: Path of the module whose output is the split point. It has to run once in a forward
-            pass and return one tensor.
-        inputs: The batch.
-
-    Raises:
-        UserError: If the module never runs or does not return a tensor.
+    The split point is the output of the module ``at``, which has to run once in a forward pass and
+    return one tensor. ``model(inputs)`` returns the output of the network.
     """
 
     def __init__(self, model: nn.Module, at: str, inputs: Tensor) -> None:
@@ -43,7 +36,7 @@ class SplitNetwork:
         self._finished: list[tuple[nn.Module, object]] = []
         self.activation = self._run_stem()
         outputs = tree_flatten([output for _, output in self._finished])[0]
-        self._repeat_stem = not all(isinstance(output, _Shape) for output in outputs)
+        self._repeat_stem = not all(isinstance(output, Tensor) for output in outputs)
 
     def _run_stem(self) -> Tensor:
         """Run the network up to the point and note which modules finished before."""
@@ -57,7 +50,7 @@ class SplitNetwork:
             del self._finished[starts.pop() :]
             if module is self._point:
                 raise _ReachedError(output)
-            self._finished.append((module, tree_map(_shape_of, output)))
+            self._finished.append((module, tree_map(_placeholder, output)))
 
         with ExitStack() as stack:
             for module in self._model.modules():
@@ -108,7 +101,7 @@ class SplitNetwork:
             outputs.setdefault(module, []).append(output)
         # One for each module, which may have several parents.
         given = {
-            module: _Given(module, (tree_map(_Shape.placeholder, output) for output in its_outputs))
+            module: _Given(module, (tree_map(torch.clone, output) for output in its_outputs))
             for module, its_outputs in outputs.items()
         }
         given[self._point] = _Given(self._point, (activation() for _ in itertools.repeat(None)))
@@ -129,22 +122,10 @@ class SplitNetwork:
         return output
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """What a placeholder has in common with the tensor that it stands for."""
-
-    size: torch.Size
-    dtype: torch.dtype
-    device: torch.device
-
-    def placeholder(self) -> Tensor:
-        return torch.full(self.size, torch.nan, dtype=self.dtype, device=self.device)
-
-
-def _shape_of(value: object) -> _Shape | None:
-    """Describe a tensor of floating point; anything else has no placeholder."""
+def _placeholder(value: object) -> Tensor | None:
+    """Stand for a tensor of floating point, in no memory; anything else has no placeholder."""
     if isinstance(value, Tensor) and value.is_floating_point():
-        return _Shape(value.shape, value.dtype, value.device)
+        return value.new_full((), torch.nan).expand(value.shape)
     return None
 
 
