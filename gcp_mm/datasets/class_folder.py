@@ -138,12 +138,7 @@ class ClassFolder(SkipUnreadable, CustomDataset):
                 f"{abbreviate(found.dangling)}. Evaluation skips no image, because the result "
                 "would be that of other data: mend or remove the links"
             )
-        if found.left_out:
-            print_log(
-                found.left_out.describe(self.img_prefix, self.extensions),
-                logger="current",
-                level=logging.WARNING if found.left_out.others else logging.INFO,
-            )
+        found.left_out.log(self.img_prefix, self.extensions)
         if not self.with_label:
             if not found.files:
                 raise UserError(f"{self.img_prefix!r} holds no image")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,9 +53,14 @@ class LeftOut:
     system: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
-    def __bool__(self) -> bool:
-        """Say whether anything was left out."""
-        return bool(self.system or self.others)
+    def log(self, source: str, extensions: Iterable[str]) -> None:
+        """Log what was left out, if anything was: files with other endings as a warning."""
+        # It takes seconds to import, and the rest of this module does without.
+        from mmengine.logging import print_log
+
+        if self.system or self.others:
+            level = logging.WARNING if self.others else logging.INFO
+            print_log(self.describe(source, extensions), logger="current", level=level)
 
     def describe(self, source: str, extensions: Iterable[str]) -> str:
         """Count and name everything in one line."""

@@ -21,7 +21,7 @@ from gcp_mm.robustness.corrupt.images import corrupt_image, crop
 from gcp_mm.robustness.corrupt.sequences import SEQUENCES
 from gcp_mm.robustness.corrupt.sources import SourceImage
 from gcp_mm.robustness.corrupt.video import encode_mp4
-from gcp_mm.robustness.data.cells import choose_corruptions, choose_perturbations
+from gcp_mm.robustness.data.cells import choose_corruptions, choose_perturbations, choose_severities
 from gcp_mm.robustness.names import IS_NOISE, SEVERITIES
 
 
@@ -35,11 +35,7 @@ JPEG_QUALITY = 85
 
 
 class Cell(ABC):
-    """A folder of the tree, with one file for each image.
-
-    Attributes:
-        suffix: Of its files.
-    """
+    """A folder of the tree, with one file for each image; its files have a suffix."""
 
     suffix: ClassVar[str]
 
@@ -49,10 +45,8 @@ class Cell(ABC):
         """Folder of the cell below the root."""
 
     @abstractmethod
-    def content(
-        self, image: Image.Image, source: SourceImage, size: int | None, seed: int
-    ) -> bytes:
-        """Make the file of a resized image; the seed is that of the tree."""
+    def content(self, image: Image.Image, size: int | None, seed: int) -> bytes:
+        """Make the file of a resized image."""
 
     def file(self, root: Path, source: SourceImage) -> Path:
         """Return where the file of an image lies."""
@@ -61,12 +55,7 @@ class Cell(ABC):
 
 @dataclass(frozen=True)
 class CorruptionCell(Cell):
-    """``<corruption>/<severity>/<class>/<name>.JPEG``.
-
-    Attributes:
-        corruption: Its name.
-        severity: From 1 to 5.
-    """
+    """``<corruption>/<severity>/<class>/<name>.JPEG``."""
 
     suffix = ".JPEG"
     corruption: str
@@ -77,16 +66,10 @@ class CorruptionCell(Cell):
         """Folder of the cell below the root."""
         return f"{self.corruption}/{self.severity}"
 
-    def content(
-        self, image: Image.Image, source: SourceImage, size: int | None, seed: int
-    ) -> bytes:
+    def content(self, image: Image.Image, size: int | None, seed: int) -> bytes:
         """Corrupt an image: a JPEG file of quality 85."""
-        corrupted = corrupt_image(
-            np.asarray(crop(image, size)),
-            self.corruption,
-            self.severity,
-            derive_seed(seed, self.key, source.name),
-        )
+        pixels = np.asarray(crop(image, size))
+        corrupted = corrupt_image(pixels, self.corruption, self.severity, seed)
         content = io.BytesIO()
         Image.fromarray(corrupted).save(content, "JPEG", quality=JPEG_QUALITY)
         return content.getvalue()
@@ -94,11 +77,7 @@ class CorruptionCell(Cell):
 
 @dataclass(frozen=True)
 class SequenceCell(Cell):
-    """``<perturbation>/<class>/<name>.mp4``.
-
-    Attributes:
-        perturbation: Its name.
-    """
+    """``<perturbation>/<class>/<name>.mp4``."""
 
     suffix = ".mp4"
     perturbation: str
@@ -108,12 +87,9 @@ class SequenceCell(Cell):
         """Folder of the cell below the root."""
         return self.perturbation
 
-    def content(
-        self, image: Image.Image, source: SourceImage, size: int | None, seed: int
-    ) -> bytes:
+    def content(self, image: Image.Image, size: int | None, seed: int) -> bytes:
         """Perturb an image: an mp4 file."""
-        rng = np.random.default_rng(derive_seed(seed, self.key, source.name))
-        frames = SEQUENCES[self.perturbation](image, size, rng)
+        frames = SEQUENCES[self.perturbation](image, size, np.random.default_rng(seed))
         return encode_mp4(frames, noisy=IS_NOISE[self.perturbation])
 
 
@@ -134,11 +110,9 @@ def choose_cells(
             raise UserError(f"--{option} does not belong to --dataset {dataset}")
     if not stills:
         return [SequenceCell(name) for name in choose_perturbations(perturbations or "all")]
-    severities = SEVERITIES if severities is None else sorted(set(severities))
-    if wrong := set(severities) - set(SEVERITIES):
-        raise UserError(f"severity {min(wrong)}: expected are {SEVERITIES[0]} to {SEVERITIES[-1]}")
+    chosen = choose_severities(SEVERITIES if severities is None else severities)
     return [
         CorruptionCell(name, severity)
         for name in choose_corruptions(corruptions or "all")
-        for severity in severities
+        for severity in chosen
     ]

@@ -19,7 +19,7 @@ from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
 from gcp_mm.images.read_image import REMARKS
 from gcp_mm.locks import hold_folder
-from gcp_mm.robustness.corrupt.cells import JPEG_QUALITY, Cells, CorruptionCell
+from gcp_mm.robustness.corrupt.cells import JPEG_QUALITY, Cells, CorruptionCell, derive_seed
 from gcp_mm.robustness.corrupt.images import (
     MIN_SIDE,
     read_source,
@@ -66,7 +66,8 @@ class _Job:
         image = read_source(source.path, self.size, self.ignore_orientation)
         for cell in missing:
             path = cell.file(self.root, source)
-            content = cell.content(image, source, self.size, self.seed)
+            seed = derive_seed(self.seed, cell.key, source.name)
+            content = cell.content(image, self.size, seed)
             # Clips come with theirs.
             if self.seals_images and isinstance(cell, CorruptionCell):
                 content = seal(content)

@@ -83,16 +83,7 @@ def _is_left_over(path: Path) -> bool:
 class Manifest:
     """The manifest of a tree that is being made; an existing one of equal settings is continued.
 
-    Args:
-        root: The tree.
-        dataset: 'imagenet-c' or 'imagenet-p'.
-        settings: What the files depend on, as plain data.
-        classes: Names of the class folders in the order of their labels.
-
-    Raises:
-        FolderExistsError: If the folder holds something else, or a tree of other settings, which
-            are named.
-        UserError: If its manifest cannot be read.
+    A folder that holds something else, or a tree of other settings, is refused.
     """
 
     def __init__(
@@ -116,22 +107,18 @@ class Manifest:
         }
         found = read_manifest(root)
         if found is not None:
-            self._continue(found)
+            if different := differences(_relevant(found), _relevant(self.content)):
+                raise FolderExistsError(
+                    f"{str(self.path)!r}: this tree is of other settings: "
+                    f"{abbreviate(different, 6)}. Ask for the same, or choose another folder"
+                )
+            self.content["cells"] = dict(found.get("cells", {}))
+            # All files of a tree are alike.
+            self.content["seal"] = found.get("seal")
         elif root.exists() and not (root.is_dir() and all(map(_is_left_over, root.iterdir()))):
             raise FolderExistsError(
                 f"{str(root)!r} exists and has no {MANIFEST_NAME}: choose another folder"
             )
-
-    def _continue(self, found: Mapping[str, Any]) -> None:
-        different = differences(_relevant(found), _relevant(self.content))
-        if different:
-            raise FolderExistsError(
-                f"{str(self.path)!r}: this tree is of other settings: {abbreviate(different, 6)}. "
-                "Ask for the same, or choose another folder"
-            )
-        self.content["cells"] = dict(found.get("cells", {}))
-        # All files of a tree are alike.
-        self.content["seal"] = found.get("seal")
 
     @property
     def is_sealed(self) -> bool:
@@ -140,9 +127,8 @@ class Manifest:
 
     def save(self, finished: Sequence[str] = ()) -> None:
         """Write the manifest, with cells that have all of their files now."""
-        cells = {**self.content["cells"]}
+        cells = self.content["cells"]
         cells.update(dict.fromkeys(finished, self.content["images_per_cell"]))
-        self.content["cells"] = cells
         names = [key.partition("/") for key in cells]
         if self.content["dataset"] == "imagenet-c":
             self.content["corruptions"] = list(dict.fromkeys(name for name, _, _ in names))

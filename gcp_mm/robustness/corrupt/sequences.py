@@ -20,11 +20,14 @@ from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import affine
 
 from gcp_mm.robustness.corrupt.images import crop
+
+Frames = Iterator[np.ndarray]
 
 # Most sequences have this many frames.
 FRAMES = 31
@@ -49,15 +52,13 @@ def transformed(image: Image.Image, angle: float = 0, scale: float = 1) -> Image
     return affine(image, angle, [0, 0], scale, [0.0], interpolation=bilinear)
 
 
-def _noisy(clean: np.ndarray, noise: Callable[[np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
+def _noisy(clean: np.ndarray, noise: Callable[[np.ndarray], np.ndarray]) -> Frames:
     yield to_pixels(clean)
     for _ in range(FRAMES - 1):
         yield to_pixels(noise(clean))
 
 
-def gaussian_noise_sequence(
-    image: Image.Image, size: int | None, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
+def gaussian_noise_sequence(image: Image.Image, size: int | None, rng: Generator) -> Frames:
     """Add Gaussian noise with standard deviation 0.03."""
     return _noisy(
         clean_frame(image, size),
@@ -65,9 +66,7 @@ def gaussian_noise_sequence(
     )
 
 
-def shot_noise_sequence(
-    image: Image.Image, size: int | None, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
+def shot_noise_sequence(image: Image.Image, size: int | None, rng: Generator) -> Frames:
     """Replace every value x by Poisson(300 x) / 300."""
     return _noisy(clean_frame(image, size), lambda clean: rng.poisson(_PHOTONS * clean) / _PHOTONS)
 
@@ -91,7 +90,7 @@ def motion_blur(image: np.ndarray, radius: int, sigma: float, angle: float) -> n
     return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
 
 
-def _flakes(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+def _flakes(height: int, width: int, rng: Generator) -> np.ndarray:
     """Draw flakes of 3 pixels: noise around 0.05, of which what is above 0.5 remains; (H, W)."""
     from scipy.ndimage import zoom
 
@@ -100,9 +99,7 @@ def _flakes(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     return to_pixels(np.where(layer < 0.5, 0, layer)) / np.float32(255)
 
 
-def snow_sequence(
-    image: Image.Image, size: int | None, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
+def snow_sequence(image: Image.Image, size: int | None, rng: Generator) -> Frames:
     """Brighten the image a little and let the same flakes fall along -150 to -30 degrees."""
     clean = clean_frame(image, size)
     grey = cv2.cvtColor(clean, cv2.COLOR_RGB2GRAY)[..., None]
@@ -113,9 +110,7 @@ def snow_sequence(
         yield to_pixels(whitened + falling + np.rot90(falling, k=2))
 
 
-def brightness_sequence(
-    image: Image.Image, size: int | None, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
+def brightness_sequence(image: Image.Image, size: int | None, rng: Generator) -> Frames:
     """Add -0.3 to 0.3 to the value (the largest channel); hue and saturation stay."""
     clean = clean_frame(image, size)
     value = clean.max(axis=-1, keepdims=True)
@@ -125,18 +120,14 @@ def brightness_sequence(
         yield to_pixels(ratios * np.clip(value + 0.02 * (index - 15), 0, 1))
 
 
-def motion_blur_sequence(
-    image: Image.Image, size: int | None, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
+def motion_blur_sequence(image: Image.Image, size: int | None, rng: Generator) -> Frames:
     """Blur with radius 10 and sigma 3 along -120 to 0 degrees."""
     pixels = np.asarray(crop(image, size))
     for index in range(FRAMES):
         yield motion_blur(pixels, radius=10, sigma=3, angle=4 * (index - 30))
 
 
-def zoom_blur_sequence(
-    image: Image.Image, size: int | None, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
+def zoom_blur_sequence(image: Image.Image, size: int | None, rng: Generator) -> Frames:
     """Average the image over zooms of 1, 1.004, 1.008 and so on, one more in each frame."""
     total = clean_frame(image, size)
     yield to_pixels(total)
@@ -145,33 +136,25 @@ def zoom_blur_sequence(
         yield to_pixels(total / (index + 1))
 
 
-def translate_sequence(
-    image: Image.Image, size: int | None, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
+def translate_sequence(image: Image.Image, size: int | None, rng: Generator) -> Frames:
     """Shift by -20 to 20 pixels to the right, in 41 frames; the 21st is clean."""
     for shift in range(-20, 21):
         yield np.asarray(crop(affine(image, 0, [shift, 0], 1, [0.0]), size))
 
 
-def rotate_sequence(
-    image: Image.Image, size: int | None, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
+def rotate_sequence(image: Image.Image, size: int | None, rng: Generator) -> Frames:
     """Turn by -15 to 15 degrees; the 16th frame is clean."""
     for index in range(FRAMES):
         yield np.asarray(crop(transformed(image, angle=index - 15), size))
 
 
-def scale_sequence(
-    image: Image.Image, size: int | None, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
+def scale_sequence(image: Image.Image, size: int | None, rng: Generator) -> Frames:
     """Scale by 0.4 to 1.15; the 25th frame is clean."""
     for index in range(FRAMES):
         yield np.asarray(crop(transformed(image, scale=0.4 + 0.025 * index), size))
 
 
-def tilt_sequence(
-    image: Image.Image, size: int | None, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
+def tilt_sequence(image: Image.Image, size: int | None, rng: Generator) -> Frames:
     """Tilt the image plane around both of its axes by -15 to 15 degrees.
 
     The 16th frame is the image itself, smaller by 1 / (f + 1), see :func:`tilt_matrix`.

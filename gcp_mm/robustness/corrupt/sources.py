@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-from mmengine.logging import print_log
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, why_absent
@@ -19,12 +16,7 @@ from gcp_mm.images.read_image import open_image, orientation_of
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image of a class.
-
-    Attributes:
-        path: Its file.
-        file: Its place below the folder of the sources, ``<class>/<image>`` or deeper.
-    """
+    """An image, and its place ``<class>/<image>`` or deeper below the folder of the sources."""
 
     path: Path
     file: str
@@ -59,10 +51,7 @@ def list_sources(root: Path, limit: int | None = None) -> list[SourceImage]:
             f"source {str(root)!r}: {len(found.dangling)} images are links to nothing: "
             f"{abbreviate(found.dangling)}. Mend or remove the links"
         )
-    if found.left_out:
-        level = logging.WARNING if found.left_out.others else logging.INFO
-        text = found.left_out.describe(str(root), IMAGE_EXTENSIONS)
-        print_log(text, logger="current", level=level)
+    found.left_out.log(str(root), IMAGE_EXTENSIONS)
     classes: dict[str, list[SourceImage]] = {name: [] for name in found.folders}
     names: dict[str, SourceImage] = {}
     for source in (SourceImage(root / file, file) for file in found.files):

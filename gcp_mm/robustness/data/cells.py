@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gcp_mm.errors import UserError
@@ -21,39 +21,43 @@ _SETS = {"benchmark": BENCHMARK_CORRUPTIONS, "all": ALL_CORRUPTIONS, **GROUPS}
 
 def choose_corruptions(names: str | Iterable[str]) -> tuple[str, ...]:
     """Expand 'benchmark', 'all' and groups into corruptions, each once, in the paper's order."""
-    names = [names] if isinstance(names, str) else list(names)
-    if unknown := [name for name in names if name not in _SETS and name not in ALL_CORRUPTIONS]:
-        raise UserError(
-            f"unknown corruption {', '.join(map(repr, unknown))}; one of {', '.join(_SETS)}, "
-            f"{', '.join(ALL_CORRUPTIONS)}"
-        )
-    chosen = {name for part in names for name in _SETS.get(part, (part,))}
-    return tuple(name for name in ALL_CORRUPTIONS if name in chosen)
+    return _choose(names, _SETS, ALL_CORRUPTIONS, "corruption")
 
 
 def choose_perturbations(names: str | Iterable[str]) -> tuple[str, ...]:
     """Expand 'benchmark' or 'all' into the ten perturbations."""
+    sets = dict.fromkeys(("benchmark", "all"), PERTURBATIONS)
+    return _choose(names, sets, PERTURBATIONS, "perturbation")
+
+
+def _choose(
+    names: str | Iterable[str], sets: Mapping[str, tuple[str, ...]], known: tuple[str, ...], of: str
+) -> tuple[str, ...]:
     names = [names] if isinstance(names, str) else list(names)
-    if {"benchmark", "all"} & set(names):
-        return PERTURBATIONS
-    if unknown := [name for name in names if name not in PERTURBATIONS]:
+    if unknown := [name for name in names if name not in sets and name not in known]:
         raise UserError(
-            f"unknown perturbation {', '.join(map(repr, unknown))}; 'benchmark' or "
-            f"{', '.join(PERTURBATIONS)}"
+            f"unknown {of} {', '.join(map(repr, unknown))}; one of {', '.join([*sets, *known])}"
         )
-    return tuple(name for name in PERTURBATIONS if name in names)
+    chosen = {name for part in names for name in sets.get(part, (part,))}
+    return tuple(name for name in known if name in chosen)
+
+
+def choose_severities(severities: Iterable[int]) -> list[int]:
+    """Sort severities, each once."""
+    if wrong := sorted(set(severities) - set(SEVERITIES)):
+        raise UserError(f"severity {wrong[0]}: expected are {SEVERITIES[0]} to {SEVERITIES[-1]}")
+    return sorted(set(severities))
 
 
 def corruption_cells(
     root: str | Path, corruptions: Sequence[str], severities: Sequence[int] = SEVERITIES
 ) -> dict[str, Path]:
     """Find the folder of each ``<corruption>/<severity>``, maybe in that of a group."""
-    if wrong := sorted(set(severities) - set(SEVERITIES)):
-        raise UserError(f"severity {wrong[0]}: expected are {SEVERITIES[0]} to {SEVERITIES[-1]}")
+    chosen = choose_severities(severities)
     cells = {}
     for name in corruptions:
         folder = _find(Path(root), name)
-        for severity in sorted(set(severities)):
+        for severity in chosen:
             cells[f"{name}/{severity}"] = folder / str(severity)
             if not (folder / str(severity)).is_dir():
                 raise UserError(

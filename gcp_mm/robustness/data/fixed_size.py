@@ -47,16 +47,17 @@ def read_fixed(
     with contextlib.suppress(OSError):  # whatever it is, reading names it
         content = Path(path).read_bytes()
         if not is_intact(content, sealed):
-            raise UserError(_broken(path, NOT_AS_WRITTEN))
+            raise broken("image", path, f"cannot be read ({NOT_AS_WRITTEN})")
     try:
         image = read_image(content, name=str(path), backend=decoder, order="bgr")
     except ImageReadError as error:
-        raise UserError(_broken(path, error.reason)) from error
+        raise broken("image", path, f"cannot be read ({error.reason})") from error
     return fit(image, size, path)
 
 
-def _broken(path: str | Path, reason: str) -> str:
-    return (
-        f"image {str(path)!r} cannot be read ({reason}). Evaluation skips no image: replace the "
-        "file and start again; finished cells are kept"
+def broken(kind: str, path: str | Path, reason: str) -> UserError:
+    """Say what is wrong with an image or a clip, and what to do."""
+    return UserError(
+        f"{kind} {str(path)!r} {reason}. Evaluation skips no {kind}: replace the file and start "
+        "again; finished cells are kept"
     )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mmpretrain.datasets.transforms import PackInputs
 
 from gcp_mm.errors import UserError
 from gcp_mm.images.names import IMAGE_EXTENSIONS
@@ -63,21 +62,9 @@ class ImageNetC(RobustnessTree):
         cells = corruption_cells(root, choose_corruptions(corruptions), severities)
         super().__init__(root, cells, IMAGE_EXTENSIONS, classes, num_samples, input_size, listing)
         self.decoder = decoder
-        self._pack = PackInputs()
 
     def read(self, cell: str, index: int) -> np.ndarray:
-        """Read an image.
-
-        Args:
-            cell: ``<corruption>/<severity>``.
-            index: Its position in the listing.
-
-        Returns:
-            (H, W, 3) uint8, channels blue, green, red.
-
-        Raises:
-            UserError: If it cannot be read, is not what was written, or has another size.
-        """
+        """Read the image of a cell ``<corruption>/<severity>``; see :class:`RobustnessTree`."""
         return read_fixed(self.path(cell, index), self.input_size, self.decoder, self.sealed)
 
     def __len__(self) -> int:
@@ -86,14 +73,7 @@ class ImageNetC(RobustnessTree):
 
     def __getitem__(self, index: int) -> dict:
         """Return an image as mmpretrain's classifiers take it."""
-        cell, file = divmod(index, self.num_items)
-        image = self.read(self.cells[cell], file)
-        return self._pack(
-            {
-                "img": image,
-                "gt_label": int(self.labels[file]),
-                "sample_idx": index,
-                "img_path": str(self.path(self.cells[cell], file)),
-                "img_shape": image.shape[:2],
-            }
-        )
+        position, file = divmod(index, self.num_items)
+        cell = self.cells[position]
+        label = int(self.labels[file])
+        return self._sample(index, cell, file, self.read(cell, file), gt_label=label)

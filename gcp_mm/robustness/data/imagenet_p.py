@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from mmpretrain.datasets.transforms import PackInputs
 
 from gcp_mm.registry import DATASETS
 from gcp_mm.robustness.data.cells import choose_perturbations, perturbation_cells
@@ -57,22 +56,10 @@ class ImageNetP(RobustnessTree):
         cells = perturbation_cells(root, choose_perturbations(perturbations), difficulty)
         super().__init__(root, cells, CLIP_SUFFIXES, classes, num_samples, input_size, listing)
         self.difficulty = difficulty
-        self._pack = PackInputs()
         self._last: tuple[int, np.ndarray] | None = None
 
     def read(self, cell: str, index: int) -> np.ndarray:
-        """Decode a clip.
-
-        Args:
-            cell: Folder of the perturbation.
-            index: Position of the clip in the listing.
-
-        Returns:
-            (T, H, W, 3) uint8, channels blue, green, red.
-
-        Raises:
-            UserError: If it is broken or has frames of another size.
-        """
+        """Decode a clip of a perturbation's folder; see :class:`RobustnessTree`."""
         return read_clip(self.path(cell, index), self.input_size, self.sealed)
 
     @cached_property
@@ -93,16 +80,9 @@ class ImageNetP(RobustnessTree):
     def __getitem__(self, index: int) -> dict:
         """Return a frame as mmpretrain's classifiers take an image."""
         clip = int(np.searchsorted(self._ends, index, side="right"))
-        cell, file = divmod(clip, self.num_items)
+        position, file = divmod(clip, self.num_items)
+        cell = self.cells[position]
         if self._last is None or self._last[0] != clip:
-            self._last = clip, self.read(self.cells[cell], file)
-        frames = self._last[1]
-        frame = frames[index - int(self._ends[clip])]
-        return self._pack(
-            {
-                "img": frame,
-                "sample_idx": index,
-                "img_path": str(self.path(self.cells[cell], file)),
-                "img_shape": frame.shape[:2],
-            }
-        )
+            self._last = clip, self.read(cell, file)
+        frame = self._last[1][index - int(self._ends[clip])]
+        return self._sample(index, cell, file, frame)

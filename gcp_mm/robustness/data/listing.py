@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-from mmengine.logging import print_log
 
 from gcp_mm.console.progress import if_long
 from gcp_mm.errors import UserError
@@ -75,12 +72,7 @@ def common_listing(cells: Mapping[str, Path], suffixes: Iterable[str]) -> Listin
             f"no file <class>/<name> ({', '.join(suffixes)}) in {folders}: expected are class "
             "folders"
         )
-    if left_out:
-        print_log(
-            left_out.describe(os.path.commonpath(cells.values()), suffixes),
-            logger="current",
-            level=logging.WARNING if left_out.others else logging.INFO,
-        )
+    left_out.log(os.path.commonpath(cells.values()), suffixes)
     return Listing(files)
 
 

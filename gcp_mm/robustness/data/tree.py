@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import mmcv
 import numpy as np
+from mmpretrain.datasets.transforms import PackInputs
 from PIL import Image
 from torch.utils.data import Dataset
 
@@ -90,6 +92,7 @@ class RobustnessTree(Dataset):
             [self.class_to_index[file.partition("/")[0]] for file in self.listing.files]
         )
         self.num_samples, self.input_size = num_samples, input_size
+        self._pack = PackInputs()
 
     def _table(self, listing: Listing, classes: str | Sequence[str] | None) -> Mapping[str, int]:
         if classes is None:
@@ -104,13 +107,11 @@ class RobustnessTree(Dataset):
 
     def _check_classes(self, listing: Listing, partial: bool) -> None:
         found, table = set(listing.classes), self.class_to_index
-        missing = [] if partial else sorted(table.keys() - found)
-        unknown = sorted(found - table.keys())
-        differences = []
-        if missing:
-            differences.append(f"{len(missing)} of {len(table)} missing: {abbreviate(missing)}")
-        if unknown:
-            differences.append(f"{len(unknown)} not in the class table: {abbreviate(unknown)}")
+        wrong = {
+            f"of {len(table)} missing": [] if partial else sorted(table.keys() - found),
+            "not in the class table": sorted(found - table.keys()),
+        }
+        differences = [f"{len(n)} {what}: {abbreviate(n)}" for what, n in wrong.items() if n]
         if differences:
             raise UserError(
                 f"{str(self.root)!r}: expected {len(table)} class folders in each cell, found "
@@ -178,7 +179,24 @@ class RobustnessTree(Dataset):
 
     @abstractmethod
     def read(self, cell: str, index: int) -> np.ndarray:
-        """Read a file: (H, W, 3) of an image, (T, H, W, 3) of a clip, uint8, blue first."""
+        """Read a file.
+
+        Args:
+            cell: Key of the cell.
+            index: Position of the file in the listing.
+
+        Returns:
+            (H, W, 3) of an image, (T, H, W, 3) of a clip, uint8, channels blue, green, red.
+
+        Raises:
+            UserError: If it cannot be read, is not what was written, or has another size.
+        """
+
+    def _sample(self, index: int, cell: str, file: int, image: np.ndarray, **more: Any) -> dict:
+        """Pack an image as mmpretrain's classifiers take it."""
+        path = str(self.path(cell, file))
+        known = {"sample_idx": index, "img_path": path, "img_shape": image.shape[:2]}
+        return self._pack({"img": image, **known, **more})
 
 
 def _side(path: Path) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import why_absent
-from gcp_mm.robustness.data.fixed_size import fit
+from gcp_mm.robustness.data.fixed_size import broken, fit
 from gcp_mm.robustness.data.seal import NOT_AS_WRITTEN, is_intact
 from gcp_mm.robustness.names import IS_NOISE
 
@@ -32,12 +32,11 @@ def _open(path: str | Path) -> tuple[cv2.VideoCapture, int]:
     source = str(Path(path).absolute())
     video = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not video.isOpened():
-        reason = "is no video that FFmpeg can open" if Path(path).is_file() else why_absent(path)
-        raise UserError(_broken(path, reason))
+        raise _not_opened(path)
     stated = round(video.get(cv2.CAP_PROP_FRAME_COUNT))
     if stated < 2:
         video.release()
-        raise UserError(_broken(path, f"has {stated} frames, and flips need at least 2"))
+        raise broken("clip", path, f"has {stated} frames, and flips need at least 2")
     return video, stated
 
 
@@ -56,13 +55,13 @@ def read_clip(path: str | Path, size: int | None = None, sealed: bool = False) -
     """
     with contextlib.suppress(OSError):  # whatever it is, the decoder names it
         if not is_intact(Path(path).read_bytes(), sealed):
-            raise UserError(_broken(path, f"is damaged ({NOT_AS_WRITTEN})"))
-    stated, decoded = _decode_strictly(path) if has_strict_decoder() else _decode(path)
-    frames = [fit(frame, size, path) for frame in decoded]
+            raise broken("clip", path, f"is damaged ({NOT_AS_WRITTEN})")
+    decode = _decode_strictly if has_strict_decoder() else _decode
+    frames: list[np.ndarray] = []
+    stated = decode(path, lambda frame: frames.append(fit(frame, size, path)))
     if len(frames) != stated:
-        raise UserError(
-            _broken(path, f"gives {len(frames)} frames, and its container states {stated}")
-        )
+        reason = f"gives {len(frames)} frames, and its container states {stated}"
+        raise broken("clip", path, reason)
     return np.stack(frames)
 
 
@@ -72,22 +71,19 @@ def has_strict_decoder() -> bool:
     return find_spec("av") is not None
 
 
-def _decode(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
-    """Return the stated number of frames, and the frames as OpenCV reads them."""
+def _decode(path: str | Path, keep: Callable[[np.ndarray], None]) -> int:
+    """Hand over the frames as OpenCV reads them; return the stated number."""
     video, stated = _open(path)
-
-    def frames() -> Iterator[np.ndarray]:
-        try:
-            while (read := video.read())[0]:
-                yield read[1]
-        finally:
-            video.release()
-
-    return stated, frames()
+    try:
+        while (read := video.read())[0]:
+            keep(read[1])
+    finally:
+        video.release()
+    return stated
 
 
-def _decode_strictly(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
-    """Return the stated number of frames, and the frames up to the first damage."""
+def _decode_strictly(path: str | Path, keep: Callable[[np.ndarray], None]) -> int:
+    """Hand over the frames up to the first damage; return the stated number."""
     import av
     from av.video.reformatter import VideoReformatter
 
@@ -98,47 +94,41 @@ def _decode_strictly(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
         container = None
     stream = container.streams.video[0] if container and container.streams.video else None
     if container is None or stream is None or stream.codec_context is None:
-        reason = "is no video that FFmpeg can open" if Path(path).is_file() else why_absent(path)
-        raise UserError(_broken(path, reason))
+        raise _not_opened(path)
     stated = stream.frames or count_frames(path)
     if stated < 2:
         container.close()
-        raise UserError(_broken(path, f"has {stated} frames, and flips need at least 2"))
+        raise broken("clip", path, f"has {stated} frames, and flips need at least 2")
     context = stream.codec_context
     context.thread_count = 1
     context.options = {"err_detect": _STRICT}
 
     # One of each clip: that of each frame is made anew every time.
     reformatter = VideoReformatter()
-
-    def frames() -> Iterator[np.ndarray]:
-        last = -1
-        with container:
-            try:
-                for packet in container.demux(stream):
-                    for frame in packet.decode():
-                        if packet.is_corrupt or frame.is_corrupt:
-                            raise UserError(_broken(path, "is damaged (a frame is incomplete)"))
-                        if frame.pts is not None and frame.pts <= last:
-                            raise UserError(_broken(path, "is damaged (frames out of order)"))
-                        last = last if frame.pts is None else frame.pts
-                        yield reformatter.reformat(frame, format="bgr24").to_ndarray()
-            except av.error.FFmpegError as error:
-                reason = error.strerror or type(error).__name__
-                raise UserError(_broken(path, f"is damaged ({reason})")) from error
-
-    return stated, frames()
+    last = -1
+    with container:
+        try:
+            for packet in container.demux(stream):
+                for frame in packet.decode():
+                    if packet.is_corrupt or frame.is_corrupt:
+                        raise broken("clip", path, "is damaged (a frame is incomplete)")
+                    if frame.pts is not None and frame.pts <= last:
+                        raise broken("clip", path, "is damaged (frames out of order)")
+                    last = last if frame.pts is None else frame.pts
+                    keep(reformatter.reformat(frame, format="bgr24").to_ndarray())
+        except av.error.FFmpegError as error:
+            reason = error.strerror or type(error).__name__
+            raise broken("clip", path, f"is damaged ({reason})") from error
+    return stated
 
 
 # Every check that FFmpeg has, and no concealment.
 _STRICT = "crccheck+bitstream+buffer+explode+careful+compliant+aggressive"
 
 
-def _broken(path: str | Path, reason: str) -> str:
-    return (
-        f"clip {str(path)!r} {reason}. Evaluation skips no clip: replace the file and start "
-        "again; finished cells are kept"
-    )
+def _not_opened(path: str | Path) -> UserError:
+    reason = "is no video that FFmpeg can open" if Path(path).is_file() else why_absent(path)
+    return broken("clip", path, reason)
 
 
 def require_length(
