@@ -20,7 +20,7 @@ from gcp_mm.errors import UserError
 from gcp_mm.registry import METRICS
 from gcp_mm.robustness.evaluation.comparability import corruption_measures, perturbation_measures
 from gcp_mm.robustness.measures.baseline import Baseline
-from gcp_mm.robustness.measures.clips import measure_clips
+from gcp_mm.robustness.measures.perturbation_robustness import measure_clips
 from gcp_mm.robustness.names import PERTURBATIONS, folder_name
 
 

@@ -11,7 +11,7 @@ from gcp_mm.errors import UserError
 from gcp_mm.robustness import metrics as relative_metric
 from gcp_mm.robustness.evaluation.comparability import measured_data
 from gcp_mm.robustness.measures import Baseline, corruption_error, perturbation_robustness
-from gcp_mm.robustness.measures.clips import measure_clips
+from gcp_mm.robustness.measures.perturbation_robustness import measure_clips
 from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, PERTURBATIONS, SEVERITIES
 from robustness.conftest import CLASSES, SIZE
 from robustness.plain_loop import count_right, top5_of_clips

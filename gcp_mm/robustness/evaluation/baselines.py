@@ -20,15 +20,10 @@ from gcp_mm.checkpoints.loader import load_from_file
 from gcp_mm.errors import CheckpointMismatchError, UserError
 from gcp_mm.files import atomic_write
 from gcp_mm.robustness.data.cells import choose_corruptions, choose_perturbations
-from gcp_mm.robustness.evaluation.comparability import measured_data
+from gcp_mm.robustness.evaluation.comparability import measured_data, severity_errors
 from gcp_mm.robustness.evaluation.options import Options
 from gcp_mm.robustness.measures.baseline import FORMAT, VERSION, parse_baseline
-from gcp_mm.robustness.names import (
-    ALL_CORRUPTIONS,
-    BENCHMARK_CORRUPTIONS,
-    PERTURBATIONS,
-    SEVERITIES,
-)
+from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, PERTURBATIONS, SEVERITIES
 
 
 def check_options(options: Options) -> None:
@@ -62,20 +57,9 @@ def write_baseline(content: Mapping[str, Any], path: Path) -> None:
 
 
 def _errors(content: Mapping[str, Any]) -> dict[str, Any]:
-    cells = content["cells"]
-    rows = {
-        name: [cells.get(f"{name}/{severity}") for severity in SEVERITIES]
-        for name in ALL_CORRUPTIONS
-    }
-    complete = {name: row for name, row in rows.items() if None not in row}
-    _require_cells(BENCHMARK_CORRUPTIONS, complete)
-    return {
-        "clean_error": content["metrics"].get("clean_error"),
-        "error": {
-            name: [(cell["total"] - cell["correct"]) / cell["total"] for cell in row]
-            for name, row in complete.items()
-        },
-    }
+    errors = severity_errors(content["cells"])
+    _require_cells(BENCHMARK_CORRUPTIONS, errors)
+    return {"clean_error": content["metrics"].get("clean_error"), "error": errors}
 
 
 def _sequences(content: Mapping[str, Any]) -> dict[str, Any]:

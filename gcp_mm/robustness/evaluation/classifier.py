@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
@@ -18,10 +15,7 @@ DTYPES = ("float32", "tf32", "bfloat16", "float16")
 class Classifier:
     """A network of mmpretrain on a device; its own data preprocessor normalises there.
 
-    Args:
-        network: The network.
-        device: Where to compute.
-        dtype: One of :data:`DTYPES`; the logits are float32 in any case.
+    It computes in one of :data:`DTYPES`; the logits are float32 in any case.
     """
 
     def __init__(self, network: nn.Module, device: torch.device, dtype: str = "float32") -> None:
@@ -29,26 +23,19 @@ class Classifier:
         self.device, self.dtype = device, dtype
         self._preprocess = self.network.get_submodule("data_preprocessor")
 
-    @contextlib.contextmanager
-    def _precision(self) -> Iterator[None]:
-        half = self.dtype in ("bfloat16", "float16")
-        with (
-            reproducible_kernels(tf32=self.dtype != "float32"),
-            torch.autocast(
-                self.device.type, getattr(torch, self.dtype) if half else None, enabled=half
-            ),
-        ):
-            yield
-
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """Compute the scores (N, classes) float32 of images (N, H, W, 3) uint8, blue first."""
         if self.device.type == "cuda":
             # Else the processor waits for each copy.
             images = images.pin_memory()
+        half = getattr(torch, self.dtype) if self.dtype in ("bfloat16", "float16") else None
         try:
             images = images.to(self.device, non_blocking=True)
-            with self._precision():
+            with (
+                reproducible_kernels(tf32=self.dtype != "float32"),
+                torch.autocast(self.device.type, half, enabled=half is not None),
+            ):
                 planes = images.permute(0, 3, 1, 2).contiguous()
                 inputs = self._preprocess({"inputs": planes}, training=False)["inputs"]
                 scores = self.network(inputs, mode="tensor")

@@ -65,22 +65,6 @@ def is_released(baseline: Baseline) -> bool:
     return whole and not not_released(data)
 
 
-def why_other_data(baseline: Baseline, settings: Mapping[str, Any]) -> str | None:
-    """Say why the measurements of a result may not be divided by a baseline."""
-    if is_released(baseline):
-        different = not_released(settings)
-    elif baseline.data is None:
-        different = ["its file does not state 'data'"]
-    else:
-        different = differences(measured_data(baseline.data), measured_data(settings))
-    if not different:
-        return None
-    return (
-        f"baseline {baseline.name!r} was not measured on these data ({'; '.join(different)}); "
-        "measure one on the same tree (`baseline`) and name it with --baseline"
-    )
-
-
 def not_comparable(settings: Mapping[str, Any], baseline: Baseline) -> list[str]:
     """Say why results cannot be compared with published ones."""
     reasons = not_released(settings)
@@ -98,7 +82,27 @@ def _unsuited(settings: Mapping[str, Any], baseline: Baseline) -> str | None:
     """Say why nothing may be divided by the baseline."""
     if settings.get("shard"):
         return f"shard {'/'.join(map(str, settings['shard']))}: merge the shards first"
-    return why_other_data(baseline, settings)
+    if is_released(baseline):
+        different = not_released(settings)
+    elif baseline.data is None:
+        different = ["its file does not state 'data'"]
+    else:
+        different = differences(baseline.data, settings, DATA)
+    if not different:
+        return None
+    return (
+        f"baseline {baseline.name!r} was not measured on these data ({'; '.join(different)}); "
+        "measure one on the same tree (`baseline`) and name it with --baseline"
+    )
+
+
+def severity_errors(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Compute the errors of the corruptions that have been measured at each severity."""
+    return {
+        name: [_error(cells[f"{name}/{severity}"]) for severity in SEVERITIES]
+        for name in ALL_CORRUPTIONS
+        if all(f"{name}/{severity}" in cells for severity in SEVERITIES)
+    }
 
 
 def corruption_measures(
@@ -107,11 +111,7 @@ def corruption_measures(
     baseline: str | Path | Baseline = "alexnet",
 ) -> dict[str, Any]:
     """Compute what ImageNet-C's finished cells allow."""
-    errors = {
-        name: [_error(cells[f"{name}/{severity}"]) for severity in SEVERITIES]
-        for name in ALL_CORRUPTIONS
-        if all(f"{name}/{severity}" in cells for severity in SEVERITIES)
-    }
+    errors = severity_errors(cells)
     clean = settings.get("clean_error")
     if clean is None and CLEAN in cells:
         clean = _error(cells[CLEAN])
@@ -121,8 +121,7 @@ def corruption_measures(
     missing = [name for name in BENCHMARK_CORRUPTIONS if name not in errors]
     reason = _unsuited(settings, reference)
     if reason:
-        relative = ("CE", "mCE", "relative_CE", "relative_mCE")
-        found.update(dict.fromkeys(relative))
+        found.update(dict.fromkeys(("CE", "mCE", "relative_CE", "relative_mCE")))
     elif missing:
         reason = f"not complete: {', '.join(missing)}"
     extra = [sum(errors[name]) / len(SEVERITIES) for name in EXTRA_CORRUPTIONS if name in errors]
@@ -155,6 +154,9 @@ def perturbation_measures(
         for mean, ratios in (("mFR", "flip_rate"), ("mT5D", "top5_ratio")):
             measures.update({mean: None, ratios: None, f"{mean}_reason": reason})
     return {**measures, "not_comparable": not_comparable(settings, reference)}
+
+
+MEASURES = {"imagenet-c": corruption_measures, "imagenet-p": perturbation_measures}
 
 
 def _error(cell: Mapping[str, int]) -> float:

@@ -17,7 +17,6 @@ from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.console.progress import Progress
 from gcp_mm.first_process import on_first_process
 from gcp_mm.robustness.data.video_clip import has_strict_decoder, require_length
-from gcp_mm.robustness.evaluation.comparability import corruption_measures, perturbation_measures
 from gcp_mm.robustness.evaluation.loader import Part, read_parts, share
 from gcp_mm.robustness.evaluation.options import Options, make_settings
 from gcp_mm.robustness.evaluation.predictions import count_right, top5_of_clips
@@ -26,10 +25,8 @@ from gcp_mm.robustness.evaluation.result import ResultFile, only_writer, version
 from gcp_mm.robustness.evaluation.result_form import CLEAN
 from gcp_mm.robustness.evaluation.top5_file import Top5, top5_path, write_top5
 from gcp_mm.robustness.measures.baseline import load_baseline
-from gcp_mm.robustness.measures.clips import measure_clips
+from gcp_mm.robustness.measures.perturbation_robustness import measure_clips
 from gcp_mm.robustness.names import DIFFICULTIES, IS_NOISE, PERTURBATIONS, folder_name
-
-MEASURES = {"imagenet-c": corruption_measures, "imagenet-p": perturbation_measures}
 
 
 def evaluate(cfg: Config, checkpoint: str | Path, options: Options) -> dict[str, Any]:
@@ -54,13 +51,7 @@ def evaluate(cfg: Config, checkpoint: str | Path, options: Options) -> dict[str,
 
 
 class Evaluation:
-    """The cells that are left to do.
-
-    Args:
-        prepared: Data and network.
-        options: What is measured.
-        file: The result file.
-    """
+    """The cells that are left to do, and the result file that gets them."""
 
     def __init__(self, prepared: Prepared, options: Options, file: ResultFile) -> None:
         self.prepared, self.options, self.file = prepared, options, file
@@ -141,9 +132,7 @@ class Evaluation:
 
     def _save(self) -> None:
         if get_rank() == 0:
-            settings = self.file.content["settings"]
-            measure = MEASURES[self.options.dataset]
-            self.file.save(measure(self.file.cells, settings, self.options.baseline))
+            self.file.save(load_baseline(self.options.baseline, self.options.dataset))
 
 
 def describe_clips(cell: str, top5: Top5) -> dict[str, Any]:

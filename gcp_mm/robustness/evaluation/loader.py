@@ -36,13 +36,7 @@ def share(number: int, shard: tuple[int, int] | None) -> range:
 
 @dataclass(frozen=True)
 class Part:
-    """The files of a cell that this process reads.
-
-    Attributes:
-        cell: Key of the cell.
-        indices: Positions in the listing, with a stride over processes and shards.
-        batch: Files read at a time; of clips one.
-    """
+    """The files of a cell that this process reads, and how many at a time; of clips one."""
 
     cell: str
     indices: range
@@ -56,12 +50,7 @@ class Part:
 
 
 class CellFiles(Dataset):
-    """Files by request.
-
-    Args:
-        tree: The cells.
-        clean: Images without corruption, a data set of mmpretrain; the cell :data:`CLEAN`.
-    """
+    """Files by request; images without corruption are the cell :data:`CLEAN`."""
 
     def __init__(self, tree: RobustnessTree, clean: Dataset | None) -> None:
         self.tree, self.clean = tree, clean

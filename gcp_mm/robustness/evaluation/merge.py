@@ -12,7 +12,8 @@ from gcp_mm.console.progress import if_long
 from gcp_mm.errors import FolderExistsError, UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.plain_data import differences
-from gcp_mm.robustness.evaluation.evaluate import MEASURES, describe_clips
+from gcp_mm.robustness.evaluation.evaluate import describe_clips
+from gcp_mm.robustness.evaluation.loader import share
 from gcp_mm.robustness.evaluation.result import ResultFile, only_writer, read_result
 from gcp_mm.robustness.evaluation.top5_file import Top5, join, read_top5, top5_path, write_top5
 from gcp_mm.robustness.measures.baseline import Baseline, load_baseline
@@ -24,12 +25,7 @@ _COUNTS = ("correct", "total", "seconds")
 
 
 class Shard(NamedTuple):
-    """A result file of ``--shard``.
-
-    Attributes:
-        path: The file.
-        content: What it holds.
-    """
+    """A result file of ``--shard`` and what it holds."""
 
     path: Path
     content: Mapping[str, Any]
@@ -69,32 +65,21 @@ def in_order(contents: Mapping[Path, Mapping[str, Any]], any_baseline: bool) -> 
 
 
 def _check_settings(first: Shard, shard: Shard, own: Sequence[str]) -> None:
-    different = _differences(first.content["settings"], shard.content["settings"], own)
+    pair = (first.content["settings"], shard.content["settings"])
+    different = differences(*pair, without=own)
     if shard.content["dataset"] != first.content["dataset"]:
         different.insert(0, "another data set")
     # Only one of them may have measured images without corruption.
     for cell in first.content["cells"].keys() & shard.content["cells"].keys():
         one, other = first.content["cells"][cell], shard.content["cells"][cell]
         if "total" in one:
-            different += [f"{cell}: {phrase}" for phrase in _differences(one, other, _COUNTS)]
+            found = differences(one, other, without=_COUNTS)
+            different += [f"{cell}: {phrase}" for phrase in found]
     if different:
         raise UserError(
             f"{str(shard.path)!r} (here) and {str(first.path)!r} (there) are of different "
             f"evaluations: {abbreviate(different, 6)}"
         )
-
-
-def _differences(
-    one: Mapping[str, Any], other: Mapping[str, Any], without: Sequence[str]
-) -> list[str]:
-    pair = ({k: v for k, v in each.items() if k not in without} for each in (one, other))
-    return differences(*pair)
-
-
-def _share(shard: Shard, files: int) -> range:
-    """Return the files of a shard, as ``loader.share`` gives them."""
-    first, shards = shard.content["settings"]["shard"]
-    return range(first, files, shards)
 
 
 def _files(shard: Shard) -> int:
@@ -109,7 +94,8 @@ def check_counts(shards: Sequence[Shard], cell: str) -> None:
     """Require that each shard has counted the images of its share; 'clean' states its files."""
     for shard in shards:
         found = shard.content["cells"][cell]
-        expected = len(_share(shard, found.get("files") or _files(shard)))
+        files = found.get("files") or _files(shard)
+        expected = len(share(files, shard.content["settings"]["shard"]))
         if found["total"] != expected:
             raise UserError(
                 f"{str(shard.path)!r}: {cell} has {found['total']} images, and this shard has "
@@ -120,7 +106,7 @@ def check_counts(shards: Sequence[Shard], cell: str) -> None:
 def check_top5(shards: Sequence[Shard], cell: str, found: Sequence[Top5]) -> None:
     """Require that each shard has kept the clips of its share."""
     for shard, top5 in zip(shards, found, strict=True):
-        expected = np.array(_share(shard, _files(shard)))
+        expected = np.array(share(_files(shard), shard.content["settings"]["shard"]))
         if not np.array_equal(top5.clips, expected):
             raise UserError(
                 f"{str(shard.path)!r}: the top-5 file of {cell} has {len(top5.clips)} clips that "
@@ -148,8 +134,7 @@ def merge(paths: Sequence[Path], out: Path, baseline: str | None = None) -> dict
             for cell in first["cells"]:
                 file.cells[cell] = _add(shards, cell, out)
                 progress.update()
-        measure = MEASURES[first["dataset"]]
-        file.save(measure(file.cells, file.content["settings"], reference))
+        file.save(reference)
     return file.content
 
 

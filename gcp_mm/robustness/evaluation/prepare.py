@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 from mmengine.logging import print_log
 
-from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.checkpoints.pretrained import classifier_scope, load_model
 from gcp_mm.engine.config import tested_dataset
 from gcp_mm.engine.distributed import prepare_distributed
@@ -27,24 +26,13 @@ from gcp_mm.robustness.data.listing import Listing
 from gcp_mm.robustness.data.tree import RobustnessTree
 from gcp_mm.robustness.evaluation.baselines import load_alexnet
 from gcp_mm.robustness.evaluation.classifier import Classifier
-from gcp_mm.robustness.evaluation.clean import (
-    CleanImages,
-    class_table,
-    clean_images,
-)
+from gcp_mm.robustness.evaluation.clean import CleanImages, class_table, clean_images
 from gcp_mm.robustness.evaluation.options import Options
-from gcp_mm.robustness.measures.baseline import load_baseline
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is evaluated.
-
-    Attributes:
-        tree: The data.
-        classifier: The network.
-        clean: Images without corruption, if they are measured.
-    """
+    """What is evaluated: data, network, and images without corruption if they are measured."""
 
     tree: RobustnessTree
     classifier: Classifier
@@ -53,8 +41,6 @@ class Prepared:
 
 def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
     """Find data and weights and check that they go together."""
-    find_checkpoint(checkpoint)
-    load_baseline(options.baseline, options.dataset)
     classifier_scope(cfg)
     device = set_up(cfg, options.device)
     table = class_table(cfg, options.clean_root)
@@ -127,17 +113,10 @@ def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | Non
 
 
 def _tree(options: Options, table: Sequence[str] | None, listing: Listing | None) -> RobustnessTree:
-    common: dict[str, Any] = {
-        "classes": table,
-        "num_samples": options.num_samples,
-        "input_size": options.input_size,
-        "listing": listing,
-    }
+    where, size = (options.data_root, options.names), (options.num_samples, options.input_size)
     if options.dataset == "imagenet-c":
-        return ImageNetC(
-            options.data_root, options.names, options.severities, decoder=options.decoder, **common
-        )
-    return ImageNetP(options.data_root, options.names, options.difficulty, **common)
+        return ImageNetC(*where, options.severities, table, *size, options.decoder, listing)
+    return ImageNetP(*where, options.difficulty, table, *size, listing)
 
 
 def _check_classes(classifier: Classifier, tree: RobustnessTree, options: Options) -> None:

@@ -26,7 +26,9 @@ from gcp_mm.first_process import on_first_process
 from gcp_mm.locks import hold_file
 from gcp_mm.plain_data import differences, read_json
 from gcp_mm.robustness.data.video_clip import has_strict_decoder
+from gcp_mm.robustness.evaluation.comparability import MEASURES
 from gcp_mm.robustness.evaluation.result_form import FORMAT, VERSION, why_no_result
+from gcp_mm.robustness.measures.baseline import Baseline
 from gcp_mm.version import __version__
 
 # Cells do not depend on these: names of files, and what the measures are relative to.
@@ -70,27 +72,10 @@ def read_result(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def different_settings(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Name the settings of two evaluations that their cells depend on and that differ."""
-    one, other = ({k: v for k, v in s.items() if k not in _FREE} for s in (found, wanted))
-    return differences(one, other)
-
-
 class ResultFile:
     """A result file that is continued; it is written as a whole, complete or not at all.
 
-    Args:
-        path: The JSON file.
-        dataset: 'imagenet-c' or 'imagenet-p'.
-        name: Of the run, in tables.
-        settings: Everything the cells depend on, as plain data.
-
-    Raises:
-        UserError: If the file is none of these, or was made with other settings, which are named.
-            It stays as it is.
-
-    Attributes:
-        content: What the file holds.
+    One that holds something else, or was made with other settings, is refused and stays as it is.
     """
 
     def __init__(self, path: Path, dataset: str, name: str, settings: Mapping[str, Any]) -> None:
@@ -109,7 +94,7 @@ class ResultFile:
         }
         if path.exists():
             found = read_result(path)
-            different = different_settings(found["settings"], self.content["settings"])
+            different = differences(found["settings"], self.content["settings"], without=_FREE)
             if found["dataset"] != dataset:
                 different.insert(0, f"it is of {found['dataset']}, not {dataset}")
             if different:
@@ -143,9 +128,10 @@ class ResultFile:
             seen = self.content["environment"].get(key, [])
             self.content["environment"][key] = list(dict.fromkeys([*seen, *values]))
 
-    def save(self, metrics: Mapping[str, Any]) -> None:
-        """Write the file."""
-        self.content["metrics"] = dict(metrics)
+    def save(self, baseline: Baseline) -> None:
+        """Write the file, with the measures that follow from the cells."""
+        measure = MEASURES[self.content["dataset"]]
+        self.content["metrics"] = measure(self.cells, self.content["settings"], baseline)
         text = json.dumps(self.content, indent=1, allow_nan=False) + "\n"
         atomic_write(self.path, text, "result file")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from gcp_mm.plain_data import (
     COUNT,
+    FRACTION,
     NUMBER,
     POSITIVE,
     TEXT,
@@ -39,15 +40,10 @@ def _is_difficulty(value: Any) -> bool:
     return COUNT.fits(value) and value in DIFFICULTIES
 
 
-def _is_fraction(value: Any) -> bool:
-    return NUMBER.fits(value) and 0 <= value <= 1
-
-
 def _is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(COUNT.fits, value))
 
 
-_FRACTION = Kind("a fraction from 0 to 1", _is_fraction)
 _TEXTS = ListOf(TEXT)
 _NUMBERS = Maybe(TableOf(NUMBER))
 _COMMON = {
@@ -67,7 +63,7 @@ _COMMON = {
         "checkpoint_sha256": TEXT,
         "files_per_cell?": Maybe(POSITIVE),
         "difficulty?": Kind("1, 2 or 3", _is_difficulty),
-        "clean_error?": Maybe(_FRACTION),
+        "clean_error?": Maybe(FRACTION),
         "input_size?": Maybe(POSITIVE),
         "num_classes?": Maybe(POSITIVE),
         "baseline?": Maybe(TEXT),
@@ -100,7 +96,7 @@ _CLIPS = {
                 "[changes, comparisons]",
                 lambda value: _is_pair(value) and value[0] <= value[1] and value[1] > 0,
             ),
-            "flip_probability": _FRACTION,
+            "flip_probability": FRACTION,
             "top5_distance": NUMBER,
         },
         frozenset(map(str, DIFFICULTIES)),

@@ -12,7 +12,7 @@ from typing import Any
 
 from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import UserError
-from gcp_mm.plain_data import NUMBER, digest
+from gcp_mm.plain_data import FRACTION, NUMBER, OBJECT, Kind, digest
 from gcp_mm.robustness.names import (
     ALL_CORRUPTIONS,
     BENCHMARK_CORRUPTIONS,
@@ -108,7 +108,7 @@ def parse_baseline(text: str, source: str, dataset: str) -> Baseline:
     common: dict[str, Any] = {
         "name": str(content.get("name", Path(source).stem)),
         "dataset": dataset,
-        "data": _data(content.get("data"), source),
+        "data": _optional(content, "data", OBJECT, source),
         "sha256": digest(content),
         "source": _source(content.get("source"), source),
     }
@@ -124,14 +124,15 @@ def parse_baseline(text: str, source: str, dataset: str) -> Baseline:
         )
     return Baseline(
         error=_errors(content.get("error"), source),
-        clean_error=_clean_error(content.get("clean_error"), source),
+        clean_error=_optional(content, "clean_error", FRACTION, source),
         **common,
     )
 
 
-def _data(value: Any, source: str) -> dict[str, Any] | None:
-    if value is not None and not isinstance(value, dict):
-        raise UserError(f"baseline {source!r}: 'data' is {value!r}, not a table or null")
+def _optional(content: Mapping, key: str, kind: Kind, source: str) -> Any:
+    value = content.get(key)
+    if value is not None and not kind.fits(value):
+        raise UserError(f"baseline {source!r}: {key!r} is {value!r}, not {kind.name} or null")
     return value
 
 
@@ -141,18 +142,12 @@ def _errors(table: Any, source: str) -> dict[str, tuple[float, ...]]:
     for name, row in table.items():
         wrong = not isinstance(row, list) or len(row) != len(SEVERITIES)
         # Only their sum divides.
-        if wrong or not all(_is_fraction(value) for value in row) or not any(row):
+        if wrong or not all(FRACTION.fits(value) for value in row) or not any(row):
             raise UserError(
                 f"baseline {source!r}: 'error' of {name!r} is {row!r}, expected five fractions "
                 "from 0 to 1, not all 0"
             )
     return {name: tuple(table[name]) for name in ALL_CORRUPTIONS if name in table}
-
-
-def _clean_error(value: Any, source: str) -> float | None:
-    if value is not None and not _is_fraction(value):
-        raise UserError(f"baseline {source!r}: 'clean_error' is {value!r}, not a fraction or null")
-    return value
 
 
 def _values(content: Mapping, key: str, source: str) -> dict[str, float] | None:
@@ -172,10 +167,6 @@ def _source(value: Any, source: str) -> tuple[str, ...]:
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
         raise UserError(f"baseline {source!r}: 'source' is {value!r}, not a text or a list")
     return tuple(parts)
-
-
-def _is_fraction(value: Any) -> bool:
-    return NUMBER.fits(value) and 0 <= value <= 1
 
 
 def _require(table: Mapping, names: Iterable[str], where: str) -> None:

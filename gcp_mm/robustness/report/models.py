@@ -22,13 +22,7 @@ _DIGESTS = ("checkpoint_sha256", "config_sha256")
 
 @dataclass
 class Model:
-    """A network with one result file, or one on each data set.
-
-    Attributes:
-        name: In tables and figures.
-        results: Content of the file by 'imagenet-c' and 'imagenet-p'.
-        paths: Of the files.
-    """
+    """A network with one result file, or one on each data set, by 'imagenet-c' and 'imagenet-p'."""
 
     name: str
     results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -110,24 +104,17 @@ def check_comparable(models: Sequence[Model]) -> list[str]:
                 raise UserError(f"{path!r} is one shard of an evaluation: `merge` them first")
             first = first or (model, settings)
             reference, expected = first
-            if different := _different(expected, settings, _DATA):
+            if different := differences(expected, settings, _DATA):
                 raise UserError(
                     f"{path!r} cannot be compared with {str(reference.paths[dataset])!r} (there): "
                     f"{abbreviate(different, 6)}. Evaluate both in the same way"
                 )
-            if different := _different(expected, settings, _PROCESSING):
+            if different := differences(expected, settings, _PROCESSING):
                 notes.append(
                     f"{dataset}: {model.name} (here) and {reference.name} (there) saw the images "
                     f"in different ways: {'; '.join(different)}"
                 )
     return notes
-
-
-def _different(one: Mapping[str, Any], other: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
-    def chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: settings.get(key) for key in keys}
-
-    return differences(chosen(one), chosen(other))
 
 
 #: The published means, in the order of the paper's table.
@@ -136,12 +123,9 @@ MEANS = ("mCE", "relative mCE", "mFP", "mT5D")
 
 @dataclass(frozen=True)
 class PublishedRobustness:
-    """A row of the published table; ``configs/imagenet/robustness.yml`` has the sources.
+    """A row of the published table in percent; ``configs/imagenet/robustness.yml`` has the sources.
 
-    Attributes:
-        name: That of the row of the model zoo, or ``torchvision_`` and that of the network.
-        means: mCE, relative mCE, mFP (that is mFR) and mT5D in percent of AlexNet's.
-        corruption_errors: CE by corruption in percent, where it was published.
+    The name is that of the row of the model zoo, or ``torchvision_`` and that of the network.
     """
 
     name: str

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gcp_mm.plots.figure import as_text, new_figure, save_figure
+from gcp_mm.robustness.report.values import Table, select
 
 
 def _colours(number: int) -> list:
@@ -18,14 +19,10 @@ def _colours(number: int) -> list:
 
 
 def plot_bars(
-    table: Mapping[str, Mapping[str, float]],
-    names: Sequence[str],
-    label: str,
-    paths: Sequence[str | Path],
+    table: Table, names: Sequence[str], label: str, paths: Sequence[str | Path]
 ) -> list[Path]:
     """Draw a group of bars for each name, with a bar for each model."""
-    shown = [name for name in names if any(name in row for row in table.values())]
-    rows = {model: row for model, row in table.items() if any(name in row for name in shown)}
+    shown, rows = select(table, names)
     width = 1.5 + 0.2 * len(shown) * (1 + len(rows))
     figure = new_figure(width=min(max(4.5, width), 14), height=3.8)
     axes = figure.subplots()

@@ -21,6 +21,7 @@ from gcp_mm.robustness.report.values import (
     means,
     of_clips,
     pivot,
+    select,
     single_cells,
 )
 
@@ -96,8 +97,7 @@ def _notes(models: Sequence[Model]) -> list[str]:
 
 def _by_name(title: str, names: Sequence[str], table: Table, digits: int) -> list[str]:
     """Render a line for each corruption and a column for each model."""
-    shown = [name for name in names if any(name in row for row in table.values())]
-    columns = {model: row for model, row in table.items() if any(name in row for name in shown)}
+    shown, columns = select(table, names)
     if not columns:
         return []
 

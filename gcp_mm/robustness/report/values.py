@@ -16,18 +16,11 @@ Table = dict[str, dict[str, float]]
 
 
 class Number(NamedTuple):
-    """A line of the long table; values are as in the result files.
+    """A line of the long table: a number as in the result files, or a text of the settings.
 
-    Errors are fractions, what is relative to the baseline is in percent.
-
-    Attributes:
-        model: Its name.
-        dataset: 'imagenet-c' or 'imagenet-p'.
-        cell: ``<corruption>/<severity>``, a corruption, a perturbation, or empty for means and for
-            ``settings.*``, ``versions.*`` and ``environment.*``.
-        difficulty: Of perturbations.
-        measure: Its name.
-        value: A number, or a text of the settings.
+    Errors are fractions, what is relative to the baseline is in percent. The cell is
+    ``<corruption>/<severity>``, a corruption, a perturbation, or empty for means and for
+    ``settings.*``, ``versions.*`` and ``environment.*``; perturbations have a difficulty.
     """
 
     model: str
@@ -109,6 +102,12 @@ def pivot(numbers: Iterable[Number], measure: str, factor: float = 1) -> Table:
         if number.measure == measure:
             table.setdefault(number.model, {})[number.cell] = factor * number.value
     return table
+
+
+def select(table: Table, names: Sequence[str]) -> tuple[list[str], Table]:
+    """Choose the names that a model has a number of, and the models that have one."""
+    shown = [name for name in names if any(name in row for row in table.values())]
+    return shown, {model: row for model, row in table.items() if row.keys() & set(shown)}
 
 
 def severity_errors(numbers: Iterable[Number]) -> dict[str, dict[str, dict[int, float]]]:

@@ -20,6 +20,7 @@ from gcp_mm.robustness.report.values import (
     means,
     of_clips,
     pivot,
+    select,
     severity_errors,
 )
 
@@ -55,7 +56,7 @@ def write_report(
         paths = [folder / f"severities.{suffix}" for suffix in formats]
         written += plot_severities(curves, paths)
     for stem, label, names, table in _bars(models, numbers):
-        if any(name in row for row in table.values() for name in names):
+        if select(table, names)[0]:
             paths = [folder / f"{stem}.{suffix}" for suffix in formats]
             written += plot_bars(table, names, label, paths)
     return written

@@ -43,10 +43,16 @@ def test_image_has_the_same_scores_wherever_it_lies(network, images):
 @pytest.mark.parametrize(
     ("dtype", "wanted"), [("float32", "ieee"), ("tf32", "tf32"), ("bfloat16", "tf32")]
 )
-def test_tf32_is_for_products_and_convolutions_alike(network, dtype, wanted):
-    with Classifier(network, torch.device("cpu"), dtype)._precision():
-        assert torch.backends.cuda.matmul.fp32_precision == wanted
-        assert torch.backends.cudnn.conv.fp32_precision == wanted
+def test_tf32_is_for_products_and_convolutions_alike(network, images, dtype, wanted):
+    seen = []
+
+    def look(*_):
+        backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+        seen.extend(backend.fp32_precision for backend in backends)
+
+    with network.backbone.register_forward_hook(look):
+        Classifier(network, torch.device("cpu"), dtype).logits(images)
+    assert seen == [wanted, wanted]
 
 
 def test_half_precision_is_near(network, images):
