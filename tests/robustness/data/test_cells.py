@@ -31,6 +31,14 @@ def test_perturbations_are_expanded_in_order():
     assert choose_perturbations(["tilt", "snow"]) == ("snow", "tilt")
 
 
+@pytest.mark.parametrize("others", [[], ["all"], ["benchmark"]])
+def test_unknown_name_is_refused_beside_any_set(others):
+    with pytest.raises(UserError, match="unknown perturbation 'tilts'; one of benchmark, all, gau"):
+        choose_perturbations([*others, "tilts"])
+    with pytest.raises(UserError, match="unknown corruption 'fogs'; one of benchmark, all, noise"):
+        choose_corruptions([*others, "fogs"])
+
+
 @pytest.mark.parametrize("around", ["", "weather"])
 def test_flat_and_grouped_layout(tmp_path, around):
     for severity in (1, 4):
