@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,18 +90,16 @@ def run_bands(
     if not unique:
         raise UserError(f"run {name!r} has no probe yet")
     steps = np.unique([step for step, _ in unique])
-    grouped = [[p for key, p in sorted(unique.items()) if key[0] == step] for step in steps]
+    ordered = sorted(unique.items(), key=lambda item: item[0])
+    by_step = itertools.groupby(ordered, key=lambda item: item[0][0])
+    grouped = [[probe for _, probe in group] for _, group in by_step]
     scalars = {
-        key: np.array([np.mean([_number(p.get(key)) for p in group]) for group in grouped])
+        key: np.array([np.mean(np.array([p.get(key) for p in g], dtype=float)) for g in grouped])
         for key in ("epoch", "lr", "loss", "grad_norm")
     }
     scalars["beta_max"] = np.array([np.mean([_range(p, "beta")[1] for p in g]) for g in grouped])
     loss, gradient = (_band(steps, grouped, key) for key in ("losses", "grad_diffs"))
     return RunBands(name, settings, loss, gradient, scalars)
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else float(value)
 
 
 def _range(probe: Mapping[str, Any], key: str) -> tuple[float, float]:

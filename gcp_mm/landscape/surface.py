@@ -8,8 +8,9 @@ with random directions in weight space that are scaled to the weights filter by 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,10 +84,6 @@ class Grid:
         """1 for a curve, 2 for a surface."""
         return 1 if self.betas == (0.0,) else 2
 
-    def indices(self) -> Iterator[tuple[int, int]]:
-        """Iterate over the points, row by row."""
-        return ((i, j) for i in range(len(self.alphas)) for j in range(len(self.betas)))
-
 
 def make_grid(low: float = -1.0, high: float = 1.0, points: int = 51, dimensions: int = 1) -> Grid:
     """Space points evenly; both ends are included."""
@@ -136,10 +133,10 @@ def surface(
             results["loss"] = finite_mean_loss(model, batches)
             results["cosine"] = cosine(*directions) if grid.dimensions == 2 else None
             results["losses"] = [[None] * len(grid.betas) for _ in grid.alphas]
-        for i, j in grid.indices():
+        points = itertools.product(enumerate(grid.alphas), enumerate(grid.betas))
+        for (i, alpha), (j, beta) in points:
             if results["losses"][i][j] is None:
-                steps = (grid.alphas[i], grid.betas[j])
-                loss = mean_loss(model, batches, _shift(centre, directions, steps))
+                loss = mean_loss(model, batches, _shift(centre, directions, (alpha, beta)))
                 results["losses"][i][j] = loss if math.isfinite(loss) else str(loss)
                 on_point()
     return results
@@ -158,7 +155,6 @@ def _shift(
 
 def losses_as_array(results: dict[str, Any]) -> np.ndarray:
     """Convert the losses of :func:`surface` for computing."""
-    losses = np.array(
-        [[math.nan if loss is None else float(loss) for loss in row] for row in results["losses"]]
-    )
+    # None becomes a NaN, as 'nan' does.
+    losses = np.array(results["losses"], dtype=float)
     return np.where(np.isfinite(losses), losses, math.nan)
