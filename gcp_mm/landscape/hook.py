@@ -74,10 +74,9 @@ class LandscapeHook(Hook):
         model = unwrapped(runner.model)
         self._settings = resolve(model, *self._arguments)
         if self._interval is None:
-            preset = find_preset(model)
-            if preset is None:
+            self._interval = find_preset(model).interval
+            if self._interval is None:
                 raise UserError("LandscapeHook: no default interval for this network; set one")
-            self._interval = preset.interval
         on_first_process(lambda: self._open(runner))
 
     def _open(self, runner: Runner) -> None:

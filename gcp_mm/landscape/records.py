@@ -177,21 +177,16 @@ class RecordFile:
         self.records: list[dict] = []
         if self.path.exists() and self.path.stat().st_size:
             found, self.records = read_records(self.path)
-            if self.records:
-                self._check(found)
+            different = differences(found["settings"], header["settings"])
+            if found.get("model") != header["model"]:
+                configs = f"{found.get('config')!r} there and {header['config']!r} here"
+                different.append(f"the model is another one (config {configs})")
+            if self.records and different:
+                raise UserError(
+                    f"{str(path)!r} has measurements of another kind: {'; '.join(different)}. "
+                    "They are kept. Choose another file or folder, or the settings of this one"
+                )
         self._write()
-
-    def _check(self, found: dict) -> None:
-        """Compare the header of the file with that of this run."""
-        different = differences(found.get("settings", {}), self._header["settings"])
-        if found.get("model") != self._header["model"]:
-            configs = f"{found.get('config')!r} there and {self._header['config']!r} here"
-            different.append(f"the model is another one (config {configs})")
-        if different:
-            raise UserError(
-                f"{str(self.path)!r} has measurements of another kind: {'; '.join(different)}. "
-                "They are kept. Choose another file or folder, or the settings of this one"
-            )
 
     def keep_before(self, step: int) -> None:
         """Drop the records of an iteration and of later ones, which will be measured again."""

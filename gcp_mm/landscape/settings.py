@@ -24,43 +24,39 @@ class Preset:
 
     Attributes:
         paths: Modules whose output is that of the stem; the first one that exists counts.
+        interval: Training iterations between two probes.
         eta_range: Smallest and largest step; None where nothing is published.
         batch_size: Batch that the steps belong to; None where nothing is published.
-        interval: Training iterations between two probes.
     """
 
-    paths: tuple[str, ...]
+    paths: tuple[str, ...] = ()
+    interval: int | None = None
     eta_range: tuple[float, float] | None = None
     batch_size: int | None = None
-    interval: int = 500
 
 
 # By the class of the backbone, which mmpretrain and torchvision call the same. Source:
 # landscape/{ResNet,MobileNetV2} of https://github.com/ZhangLi-CS/GCP_Optimization; it has no
 # ShuffleNetV2. The second paths: ResNets for CIFAR have no max-pool, torchvision has 'features'.
 PRESETS = {
-    "ResNet": Preset(("maxpool", "relu"), (0.1, 75.0), 256, 500),
-    "MobileNetV2": Preset(("conv1", "features.0"), (0.045, 1.5), 96, 1000),
-    "ShuffleNetV2": Preset(("maxpool",)),
+    "ResNet": Preset(("maxpool", "relu"), 500, (0.1, 75.0), 256),
+    "MobileNetV2": Preset(("conv1", "features.0"), 1000, (0.045, 1.5), 96),
+    "ShuffleNetV2": Preset(("maxpool",), 500),
 }
 
 
-def find_preset(model: nn.Module) -> Preset | None:
-    """Find the preset of a classifier."""
-    backbone = getattr(model, "backbone", model)
-    for cls in type(backbone).__mro__:
-        if cls.__name__ in PRESETS:
-            return PRESETS[cls.__name__]
-    return None
+def find_preset(model: nn.Module) -> Preset:
+    """Find the preset of a classifier; one of nothing for a backbone that is not known."""
+    names = (cls.__name__ for cls in type(getattr(model, "backbone", model)).__mro__)
+    return next((PRESETS[name] for name in names if name in PRESETS), Preset())
 
 
 def find_point(model: nn.Module, at: str | None = None) -> str:
     """Find the module whose output is moved along the gradient."""
     paths = [path for path, _ in model.named_modules() if path]
     if at is None:
-        preset = find_preset(model)
         prefix = "backbone." if hasattr(model, "backbone") else ""
-        for path in preset.paths if preset else ():
+        for path in find_preset(model).paths:
             if prefix + path in paths:
                 return prefix + path
         raise UserError(
@@ -172,14 +168,14 @@ def _steps(
 ) -> tuple[float, ...]:
     """Return the steps as plain numbers."""
     if etas is None:
-        preset = find_preset(model)
-        if preset is None or preset.eta_range is None:
+        published = find_preset(model).eta_range
+        if published is None:
             name = type(getattr(model, "backbone", model)).__name__
             raise UserError(
                 f"no step sizes are published for {name}: pass etas, for example "
                 "dict(start=0.1, stop=75, num=50)"
             )
-        steps = np.linspace(*preset.eta_range, NUM_STEPS)
+        steps = np.linspace(*published, NUM_STEPS)
     elif isinstance(etas, Mapping):
         arguments: dict[str, Any] = dict(etas)
         try:
@@ -204,10 +200,10 @@ def _reference(model: nn.Module, rescale: bool | int) -> int | None:
         if rescale < 1:
             raise UserError(f"rescale={rescale!r}: True, False or a batch size of at least 1")
         return int(rescale)
-    preset = find_preset(model)
-    if preset is None or preset.batch_size is None:
+    published = find_preset(model).batch_size
+    if published is None:
         raise UserError(
             "rescale=True needs the batch that the steps were published for, and there is none "
             "for this network; give that batch size instead of True"
         )
-    return preset.batch_size
+    return published

@@ -26,7 +26,7 @@ from gcp_mm.robustness.corrupt.images import (
     require_imagecorruptions,
     resized_side,
 )
-from gcp_mm.robustness.corrupt.manifest import Manifest, library_versions
+from gcp_mm.robustness.corrupt.manifest import Manifest, is_sealed, library_versions
 from gcp_mm.robustness.corrupt.sources import (
     SourceImage,
     classes_of,
@@ -188,14 +188,14 @@ def make_corruptions(
     manifest = Manifest(root, dataset, settings, classes_of(sources))
     if not manifest.path.exists():
         # Before anything is written: a file that is replaced later makes it another source.
-        check = _Job(root, cells, size, seed, ignore_orientation, manifest.is_sealed).check
+        check = _Job(root, cells, size, seed, ignore_orientation, is_sealed(manifest.content)).check
         _say(sources, list(report("checking", _parallel(check, sources, workers))))
     written = 0
     with hold_folder(root, "is being written", "wait for it, or choose another folder"):
         # Another process may have begun the tree, or added cells, meanwhile.
         manifest = Manifest(root, dataset, settings, classes_of(sources))
         manifest.save()
-        job = _Job(root, cells, size, seed, ignore_orientation, manifest.is_sealed)
+        job = _Job(root, cells, size, seed, ignore_orientation, is_sealed(manifest.content))
         for number in report("writing", _parallel(job.write, sources, workers)):
             written += number
         manifest.save([cell.key for cell in cells])

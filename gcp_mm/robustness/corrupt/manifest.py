@@ -120,11 +120,6 @@ class Manifest:
                 f"{str(root)!r} exists and has no {MANIFEST_NAME}: choose another folder"
             )
 
-    @property
-    def is_sealed(self) -> bool:
-        """Whether the files get a digest each."""
-        return is_sealed(self.content)
-
     def save(self, finished: Sequence[str] = ()) -> None:
         """Write the manifest, with cells that have all of their files now."""
         cells = self.content["cells"]

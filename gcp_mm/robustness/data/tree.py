@@ -84,9 +84,7 @@ class RobustnessTree(Dataset):
         self.cells = tuple(cells)
         self.complete = complete = listing or common_listing(self._folders, suffixes)
         self.class_to_index = self._table(complete, classes)
-        partial = num_samples is not None or self.manifest is not None
-        self._check_classes(complete, partial)
-        self._check_number(complete, partial)
+        self._check(partial=num_samples is not None or self.manifest is not None)
         self.listing = complete.sample(num_samples) if num_samples is not None else complete
         self.labels = np.array(
             [self.class_to_index[file.partition("/")[0]] for file in self.listing.files]
@@ -105,8 +103,9 @@ class RobustnessTree(Dataset):
             classes = listing.classes
         return {name: index for index, name in enumerate(classes)}
 
-    def _check_classes(self, listing: Listing, partial: bool) -> None:
-        found, table = set(listing.classes), self.class_to_index
+    def _check(self, partial: bool) -> None:
+        """Compare classes and number of files with the table and with what is stated of them."""
+        found, table = set(self.complete.classes), self.class_to_index
         wrong = {
             f"of {len(table)} missing": [] if partial else sorted(table.keys() - found),
             "not in the class table": sorted(found - table.keys()),
@@ -118,16 +117,15 @@ class RobustnessTree(Dataset):
                 f"{len(found)}; {'; '.join(differences)}. {_PART}"
             )
 
-    def _check_number(self, listing: Listing, partial: bool) -> None:
-        found, source = len(listing.files), str(self.root)
-        if self.manifest is not None and found != self.manifest["images_per_cell"]:
+        number, source = len(self.complete.files), str(self.root)
+        if self.manifest is not None and number != self.manifest["images_per_cell"]:
             raise UserError(
-                f"{source!r}: cells have {found} files, and its manifest states "
+                f"{source!r}: cells have {number} files, and its manifest states "
                 f"{self.manifest['images_per_cell']}; finish {command_line('corrupt')}"
             )
-        if not partial and self.class_to_index == wnid_to_index() and found != RELEASED_FILES:
+        if not partial and table == wnid_to_index() and number != RELEASED_FILES:
             raise UserError(
-                f"{source!r}: cells such as {str(self._folders[self.cells[0]])!r} have {found} "
+                f"{source!r}: cells such as {str(self._folders[self.cells[0]])!r} have {number} "
                 f"files, and the released ones {RELEASED_FILES}. {_PART}"
             )
 
