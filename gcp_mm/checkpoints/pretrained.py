@@ -117,23 +117,29 @@ def classifier_scope(cfg: Config) -> str:
     return scope
 
 
-def load_model(cfg: Config, checkpoint: str | Path) -> nn.Module:
+def load_model(
+    cfg: Config,
+    checkpoint: str | Path,
+    prefix: str = "",
+    mismatch: str = "does not belong to the model of this config",
+    remedy: str = "Choose the config that it was trained with",
+) -> nn.Module:
     """Build the classifier of a config with the weights of a checkpoint.
 
     The initialisation of the config does not run, so that pretrained files it names need not be
-    there. Every tensor of the network has to be in the file.
+    there. Every tensor of the network has to be in the file, where names may lack a prefix that all
+    of the network's have.
     """
     scope = classifier_scope(cfg)
     loaded = load_from_file(checkpoint, "cpu")
     check_form(loaded, checkpoint)
     with DefaultScope.overwrite_default_scope(scope):
         network = MODELS.build({"data_preprocessor": cfg.get("data_preprocessor"), **cfg.model})
-    weights = weights_of(loaded)
+    weights = {f"{prefix}{k.removeprefix(prefix)}": v for k, v in weights_of(loaded).items()}
     coverage = compare(network.state_dict(), weights)
     if coverage.differences:
         raise CheckpointMismatchError(
-            f"checkpoint {str(checkpoint)!r} does not belong to the model of this config: "
-            f"{coverage}; {coverage.details()}. Choose the config that it was trained with"
+            f"checkpoint {str(checkpoint)!r} {mismatch}: {coverage}; {coverage.details()}. {remedy}"
         )
     check_finite(network, weights, checkpoint)
     network.load_state_dict(weights, strict=False)

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from gcp_mm.checkpoints.coverage import compare, weights_of
-from gcp_mm.checkpoints.form import check_form
-from gcp_mm.checkpoints.loader import load_from_file
-from gcp_mm.errors import CheckpointMismatchError, UserError
+from gcp_mm.checkpoints.pretrained import load_model
+from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
 from gcp_mm.robustness.data.cells import choose_corruptions, choose_perturbations
 from gcp_mm.robustness.evaluation.comparability import measured_data, severity_errors
@@ -113,20 +110,6 @@ def alexnet_config() -> Config:
 
 def load_alexnet(checkpoint: str | Path) -> nn.Module:
     """Build AlexNet with weights that are named as in torchvision or in mmpretrain."""
-    cfg = alexnet_config()
-    loaded = load_from_file(checkpoint, "cpu")
-    check_form(loaded, checkpoint)
-    weights = {
-        f"backbone.{name.removeprefix('backbone.')}": tensor
-        for name, tensor in weights_of(loaded).items()
-    }
-    with DefaultScope.overwrite_default_scope("mmpretrain"):
-        network = MODELS.build({"data_preprocessor": cfg.data_preprocessor, **cfg.model})
-    coverage = compare(network.state_dict(), weights)
-    if not coverage.complete or coverage.unused:
-        raise CheckpointMismatchError(
-            f"checkpoint {str(checkpoint)!r} is not torchvision's AlexNet: {coverage}; "
-            f"{coverage.details()}. Use alexnet-owt-7be5be79.pth, or name the config of the network"
-        )
-    network.load_state_dict(weights)
-    return network.eval()
+    mismatch = "is not torchvision's AlexNet"
+    remedy = "Use alexnet-owt-7be5be79.pth, or name the config of the network"
+    return load_model(alexnet_config(), checkpoint, "backbone.", mismatch, remedy)
