@@ -7,8 +7,10 @@ fails; if the code does not show it, the mark is written down. ``gpu`` is writte
 (tests/ops/devices.py): such a test is skipped where there is none.
 """
 
+import ast
 import fcntl
 import functools
+import gc
 import inspect
 import os
 import pickle
@@ -111,6 +113,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(kind)
 
 
+def pytest_collection_finish() -> None:
+    """Let the garbage collector, which mmengine calls for each data set, pass by the libraries."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Know which test it is that starts a program, where these are left out."""
@@ -165,10 +173,21 @@ def _read_metafiles_once(module: ModuleType) -> None:
     module.load = lambda path: load_version(path, Path(path).stat().st_mtime_ns)
 
 
-def _ask_once_for_packages(module: ModuleType) -> None:
-    """Let mmengine.config.config, which lists all distributions anew, ask for a package once."""
+def _do_once_for_configs(module: ModuleType) -> None:
+    """Let mmengine.config.config do once what takes it long.
+
+    It lists all distributions anew to ask for a package, and formats the text of a config for the
+    log, for two files and in each checkpoint of a run.
+    """
+    format_code = module.FormatCode
+
+    @functools.lru_cache(8)
+    def format_once(text: str, options: str) -> object:
+        return format_code(text, **ast.literal_eval(options))
+
     module.is_installed = functools.cache(module.is_installed)
+    module.FormatCode = lambda text, **options: format_once(text, repr(options))
 
 
 wrapt.register_post_import_hook(_read_metafiles_once, "mmengine.config.utils")
-wrapt.register_post_import_hook(_ask_once_for_packages, "mmengine.config.config")
+wrapt.register_post_import_hook(_do_once_for_configs, "mmengine.config.config")
