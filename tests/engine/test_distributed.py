@@ -253,38 +253,6 @@ time.sleep(120)
 """
 
 
-def outlives(parent: subprocess.Popen, pid_file: Path, seconds: float) -> bool:
-    """Kill a process when its child has written its number; say whether the child stays."""
-    end = time.monotonic() + 120
-    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < end:
-        time.sleep(0.1)
-    child = int(pid_file.read_text())
-    parent.kill()
-    parent.wait()
-    end = time.monotonic() + seconds
-    while is_running(child) and time.monotonic() < end:
-        time.sleep(0.1)
-    alive = is_running(child)
-    if alive:
-        os.kill(child, signal.SIGKILL)
-    return alive
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel request is Linux's")
-@pytest.mark.parametrize("mode", ["die", "stay"])
-def test_worker_ends_with_a_killed_launcher(tmp_path, tool_env, mode):
-    script, pid_file = tmp_path / "worker.py", tmp_path / "pid"
-    script.write_text(WORKER)
-    launcher = subprocess.Popen(
-        [sys.executable, "-m", "gcp_mm.engine.launch", "--nproc_per_node=1", "--standalone"]
-        + [str(script), str(pid_file), mode],
-        env=tool_env,
-        stderr=subprocess.DEVNULL,
-    )
-    # Without the request the worker stays: that is what it is for.
-    assert outlives(launcher, pid_file, seconds=5) == (mode == "stay")
-
-
 LOADER = """
 import sys, time
 from pathlib import Path
@@ -309,12 +277,43 @@ time.sleep(120)
 """
 
 
+def pid_in(file: Path) -> int:
+    """Wait for the number of a process that is written into a file."""
+    end = time.monotonic() + 120
+    while not (file.exists() and file.read_text()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return int(file.read_text())
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel request is Linux's")
-@pytest.mark.parametrize("mode", ["die", "stay"])
-def test_worker_of_a_data_loader_ends_with_a_killed_training(tmp_path, tool_env, mode):
-    script, pid_file = tmp_path / "loader.py", tmp_path / "pid"
-    script.write_text(LOADER)
-    training = subprocess.Popen([sys.executable, str(script), str(pid_file), mode], env=tool_env)
-    # By itself a worker looks after its parent every five seconds.
-    seconds = 5 if mode == "die" else 8
-    assert outlives(training, pid_file, seconds) == (mode == "stay")
+def test_processes_end_with_those_that_started_them(tmp_path, tool_env):
+    """The worker of a launcher and of a data loader; without the request they stay."""
+    launch = ["-m", "gcp_mm.engine.launch", "--nproc_per_node=1", "--standalone"]
+    parents = {}
+    for name, start, text in (("worker", launch, WORKER), ("loader", [], LOADER)):
+        script = tmp_path / f"{name}.py"
+        script.write_text(text)
+        for mode in ("die", "stay"):
+            command = [sys.executable, *start, script, tmp_path / f"{name} {mode}", mode]
+            parents[f"{name} {mode}"] = subprocess.Popen(
+                list(map(str, command)), env=tool_env, stderr=subprocess.DEVNULL
+            )
+    children = {name: pid_in(tmp_path / name) for name in parents}
+    for parent in parents.values():
+        parent.kill()
+        parent.wait()
+    killed = time.monotonic()
+
+    def running():
+        return {name for name, child in children.items() if is_running(child)}
+
+    staying = {"worker stay", "loader stay"}
+    while running() != staying and time.monotonic() < killed + 5:
+        time.sleep(0.1)
+    soon = running()
+    # By itself the worker of a loader looks after its parent every five seconds.
+    time.sleep(max(0, killed + 8 - time.monotonic()))
+    later = running()
+    for name in later:
+        os.kill(children[name], signal.SIGKILL)
+    assert soon == later == staying

@@ -10,9 +10,9 @@ def rates(power, epochs, epoch_length, eta_min=0.0):
         optimizer, end=epochs, epoch_length=epoch_length, power=power, eta_min=eta_min
     )
     found = []
+    optimizer.step()  # or a warning says that the schedule comes before it
     for _ in range(epochs * epoch_length):
         found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
         schedule.step()
     return found, optimizer.param_groups[0]["lr"]
 

@@ -9,7 +9,18 @@ import time
 
 import pytest
 import torch
-from tiny_runs import ITERATIONS, read_checkpoint, read_log, read_scalars, write_config
+from suite import made_once
+from tiny_runs import (
+    ITERATIONS,
+    forget_runs,
+    read_checkpoint,
+    read_log,
+    read_scalars,
+    write_config,
+)
+
+from gcp_mm.engine.config import load_config
+from gcp_mm.engine.runner import train
 
 # Stops the run in the middle of epoch 2, so that the kill comes neither early nor late.
 STOPPING_HOOK = """
@@ -41,35 +52,40 @@ custom_hooks = [
 
 
 @pytest.fixture(scope="module")
-def resumed(run_tool, tool_env, classifier, repo, tmp_path_factory):
+def resumed(tool_env, classifier, repo, tmp_path_factory):
     """Return the work folder of a run that was killed and resumed."""
-    folder = tmp_path_factory.mktemp("resumed")
-    (folder / "stopping_hook.py").write_text(STOPPING_HOOK)
-    config = write_config(folder / "tiny_gcp.py", CONFIG, classifier=classifier)
-    work_dir, marker = folder / "work", folder / "stopped"
-    command = ["tools/train.py", config, "--work-dir", work_dir]
-    env = {"PYTHONPATH": str(folder)}
 
-    with (folder / "output").open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, *map(str, command)],
-            cwd=repo,
-            env={**tool_env, **env, "STOP": str(marker)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        end = time.monotonic() + 240
-        while not marker.exists() and process.poll() is None and time.monotonic() < end:
-            time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, (folder / "output").read_text()
-    assert {path.name for path in work_dir.glob("epoch_*.pth")} == {"epoch_1.pth"}
-    assert max(read_scalars(work_dir)[0]) == ITERATIONS + 2
+    def kill_and_resume():
+        folder = tmp_path_factory.mktemp("resumed")
+        (folder / "stopping_hook.py").write_text(STOPPING_HOOK)
+        config = write_config(folder / "tiny_gcp.py", CONFIG, classifier=classifier)
+        work_dir, marker = folder / "work", folder / "stopped"
+        command = [sys.executable, "tools/train.py", config, "--work-dir", work_dir]
 
-    process = run_tool(*command, "--resume", **env)
-    assert process.returncode == 0, process.stderr
-    return work_dir
+        with (folder / "output").open("w") as output:
+            process = subprocess.Popen(
+                list(map(str, command)),
+                cwd=repo,
+                env={**tool_env, "PYTHONPATH": str(folder), "STOP": str(marker)},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            end = time.monotonic() + 240
+            while not marker.exists() and process.poll() is None and time.monotonic() < end:
+                time.sleep(0.1)
+            os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, (folder / "output").read_text()
+        assert {path.name for path in work_dir.glob("epoch_*.pth")} == {"epoch_1.pth"}
+        assert max(read_scalars(work_dir)[0]) == ITERATIONS + 2
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(folder)
+            train(load_config(str(config), work_dir=str(work_dir)), resume=True)
+        forget_runs()
+        return work_dir
+
+    return made_once(tmp_path_factory, "resumed", kill_and_resume)
 
 
 def test_weights_and_optimizer_are_exactly_those_of_an_uninterrupted_run(trained, resumed):

@@ -1,4 +1,16 @@
-from engine.conftest import smooth_classifier
+from engine.conftest import (
+    probed_classifier,
+    smooth_classifier,
+    trained_by_one,
+    trained_by_two,
+)
 from small_classifier import cfg, checkpoint
 
-__all__ = ["cfg", "checkpoint", "smooth_classifier"]
+__all__ = [
+    "cfg",
+    "checkpoint",
+    "probed_classifier",
+    "smooth_classifier",
+    "trained_by_one",
+    "trained_by_two",
+]
