@@ -67,7 +67,7 @@ def run(cfg):
     """Return the prediction of a config's network, with random weights, for a random image."""
     if cfg.default_scope == "mmdet":
         # An untrained network gives every class about the same, small, score.
-        cfg.model.test_cfg.rcnn.score_thr = 0.0
+        cfg.model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=4)
         cfg.model.test_cfg.rpn.max_per_img = 10
     model = build(cfg)
     # Swin needs at least one window of 7 x 7 patches in every stage.
