@@ -216,6 +216,23 @@ def trained(run_tool, classifier, tmp_path_factory):
     return made_once(tmp_path_factory, "trained", train)
 
 
+@pytest.fixture(scope="session")
+def trained_otherwise(run_tool, classifier, tmp_path_factory):
+    """Return the same of an epoch with --verbose, and without pkgutil.find_loader (Python 3.14)."""
+
+    def train():
+        folder = tmp_path_factory.mktemp("trained_otherwise")
+        (folder / "sitecustomize.py").write_text(
+            "import pkgutil\nif hasattr(pkgutil, 'find_loader'):\n    del pkgutil.find_loader\n"
+        )
+        options = ["--work-dir", folder, "--verbose", "--cfg-options", "train_cfg.max_epochs=1"]
+        process = run_tool("tools/train.py", classifier, *options, PYTHONPATH=str(folder))
+        assert process.returncode == 0, process.stderr
+        return folder, process
+
+    return made_once(tmp_path_factory, "trained_otherwise", train)
+
+
 def pytest_generate_tests(metafunc):
     """Run a test that asks for ``golden_layer`` once for each recorded pooling layer."""
     if "golden_layer" in metafunc.fixturenames:

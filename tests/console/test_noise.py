@@ -55,8 +55,7 @@ def test_training_shows_what_changes_and_its_file_has_all(trained):
     assert len(warned) == 1 and "learning rate" in warned[0], warned
 
 
-def test_everything_is_shown_on_demand(run_tool, classifier, tmp_path):
-    options = ["--work-dir", tmp_path, "--verbose", "--cfg-options", "train_cfg.max_epochs=1"]
-    process = run_tool("tools/train.py", classifier, *options)
+def test_everything_is_shown_on_demand(trained_otherwise):
+    _, process = trained_otherwise
     for text in ("System environment:", "Config:", "Hooks will be executed", "pkg_resources is"):
         assert text in process.stdout + process.stderr

@@ -7,14 +7,19 @@ from pathlib import Path
 import pytest
 from doc_snippets import python_snippet
 from mim_packages import mim_package
+from suite import made_once
 from tiny_runs import (
     DETECTOR,
+    forget_runs,
     only_error,
     read_checkpoint,
     read_log,
     read_scalars,
     write_config,
 )
+
+from gcp_mm.engine.config import load_config
+from gcp_mm.engine.runner import train
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +30,14 @@ def detector(scenes, trained, repo):
 
 
 @pytest.fixture(scope="module")
-def detector_run(run_tool, detector, tmp_path_factory):
-    work_dir = tmp_path_factory.mktemp("detector")
-    process = run_tool("tools/train.py", detector, "--work-dir", work_dir)
-    assert process.returncode == 0, process.stderr
-    return work_dir
+def detector_run(detector, tmp_path_factory):
+    def run():
+        work_dir = tmp_path_factory.mktemp("detector")
+        train(load_config(str(detector), work_dir=str(work_dir)))
+        forget_runs()
+        return work_dir
+
+    return made_once(tmp_path_factory, "detector_run", run)
 
 
 def test_backbone_starts_from_the_whole_classifier(detector_run, trained):
