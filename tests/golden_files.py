@@ -4,8 +4,11 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import torch
 from pytest import mark, param
 from shared_folder import NO_SHARED, SHARED
+
+from gcp_mm.conversion import Conversion, convert
 
 _MODELS = "golden/models"
 
@@ -16,6 +19,14 @@ def load_fill(shared: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def recorded_weights(shared: Path, network: str) -> Conversion:
+    """Convert what the original scripts save of a network, but for the optimizer's state."""
+    fill = load_fill(shared)
+    _, shapes = fill.read_keys(recorded(shared, network, ".json"))
+    weights = {f"module.{n}": torch.from_numpy(array) for n, array in fill.fill(shapes).items()}
+    return convert({"state_dict": weights})
 
 
 def recorded(shared: Path, network: str, suffix: str) -> Path:

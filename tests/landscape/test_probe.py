@@ -5,15 +5,16 @@ import copy
 import numpy as np
 import pytest
 import torch
-from golden_files import load_fill, recorded
+from golden_files import load_fill, recorded_weights
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
+from random_weights import without_start
 from shared_folder import NO_SHARED, SHARED
 from torch import nn
 from torch.nn import functional
 
 import gcp_mm.registry  # noqa: F401  (its models)
-from gcp_mm.conversion import convert, model_config
+from gcp_mm.conversion import model_config
 from gcp_mm.conversion.plain_networks import plain_network
 from gcp_mm.landscape import probe
 from landscape.networks import batch, plain
@@ -27,11 +28,13 @@ PRECISIONS = {torch.float32: ("", 1e-5, 5e-3, 1e-2), torch.float64: ("_f64", 1e-
 def networks(conversion, dtype):
     """Yield mmpretrain's network; in float32 also the plain one, in float64 it takes too long."""
     init_default_scope("mmpretrain")
-    network = MODELS.build(model_config(conversion.architecture))
+    with without_start():
+        network = MODELS.build(model_config(conversion.architecture))
     network.load_state_dict(conversion.state_dict, strict=True)
     yield network.to(dtype)
     if dtype == torch.float32:
-        network = plain_network(conversion.architecture)
+        with without_start():
+            network = plain_network(conversion.architecture)
         network.load_state_dict(conversion.source, strict=True)
         yield network
 
@@ -45,9 +48,9 @@ def networks(conversion, dtype):
 def test_the_original_gives_the_same(path, dtype, shared):
     suffix, *tolerances = PRECISIONS[dtype]
     fill, record = load_fill(shared), np.load(path)
-    names = recorded(shared, path.stem.removeprefix("landscape_"), ".json")
+    conversion = recorded_weights(shared, path.stem.removeprefix("landscape_"))
     images = torch.from_numpy(fill.images(9, 8, 64))
-    for network in networks(convert(fill.legacy_checkpoint(names)), dtype):
+    for network in networks(conversion, dtype):
         at = None if hasattr(network, "backbone") else "maxpool"
         found = probe(network, images, torch.arange(8), at=at, etas=record["etas"])
         of_base, of_loss, of_norm = tolerances

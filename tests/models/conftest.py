@@ -20,7 +20,7 @@ def classifier(repo):
         model.backbone.update(backbone)
         if depth:
             model.backbone.depth = depth
-            model.neck.in_channels = 512 if depth < 50 else 2048
+            model.neck.in_channels = (8 if depth < 50 else 32) * backbone.get("base_channels", 64)
         if width:
             model.neck.reduced_channels = width
             model.head.in_channels = width * (width + 1) // 2

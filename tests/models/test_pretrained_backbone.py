@@ -16,6 +16,7 @@ BACKBONES = {
     "gcp_mm.GCPMResNet": DETECTION,
     "gcp_mm.GCPDResNet": DETECTION,
 }
+NARROW = dict(base_channels=8, stem_channels=8)
 TENSORS = {18: 100, 34: 180, 50: 265}  # without the counters of the batch norms
 
 
@@ -42,11 +43,11 @@ def kind(request):
 
 @pytest.fixture
 def backbone(kind):
-    def build(checkpoint, prefix="backbone.", depth=18, **init_cfg):
+    def build(checkpoint, prefix="backbone.", depth=18, width=NARROW, **init_cfg):
         init_cfg.update(type="Pretrained", checkpoint=str(checkpoint))
         if prefix:
             init_cfg["prefix"] = prefix
-        return BACKBONES[kind].build(dict(type=kind, depth=depth, init_cfg=init_cfg))
+        return BACKBONES[kind].build(dict(type=kind, depth=depth, init_cfg=init_cfg, **width))
 
     return build
 
@@ -58,7 +59,8 @@ def weights(classifier, randomise):
 
     def of(depth):
         if depth not in cache:
-            cache[depth] = randomise(classifier(depth=depth, width=16), seed=depth).state_dict()
+            network = classifier(depth=depth, width=16, **NARROW)
+            cache[depth] = randomise(network, seed=depth).state_dict()
         return cache[depth]
 
     return of
@@ -103,7 +105,7 @@ def test_pretrained_in_a_list_of_initialisers_is_loaded(kind, checkpoint, weight
         dict(type=type_, checkpoint=str(checkpoint(18)), prefix="backbone."),
         dict(type="Constant", layer="Conv2d", val=7.0),
     ]
-    network = BACKBONES[kind].build(dict(type=kind, depth=18, init_cfg=initialisers))
+    network = BACKBONES[kind].build(dict(type=kind, depth=18, init_cfg=initialisers, **NARROW))
     network.init_weights()
     assert_same(network, under("backbone.", weights(18)))
 
@@ -129,7 +131,7 @@ def test_bare_layout_of_torchvision(backbone, torchvision_resnet, randomise, tmp
     assert "fc.weight" in state_dict
     path = tmp_path / "torchvision.pth"
     torch.save({"state_dict": state_dict} if wrapped else state_dict, path)
-    network = backbone(path, prefix=None)
+    network = backbone(path, prefix=None, width={})
     network.init_weights()
     assert_same(network, {n: t for n, t in state_dict.items() if not n.startswith("fc.")})
 
@@ -155,7 +157,7 @@ def test_wrong_prefix_names_those_of_the_file(backbone, checkpoint, prefix):
         (
             50,
             18,
-            ["other shape (network, file): layer1.0.conv1.weight ((64, 64, 3, 3), (64, 64, 1, 1))"],
+            ["other shape (network, file): layer1.0.conv1.weight ((8, 8, 3, 3), (8, 8, 1, 1))"],
         ),
     ],
 )
@@ -202,7 +204,7 @@ def test_missing_file_says_what_to_do(backbone, tmp_path):
 def test_classifier_starts_its_backbone_from_a_file(classifier, checkpoint, weights):
     """Neck and head start as they would without the file."""
     init_cfg = dict(type="Pretrained", checkpoint=str(checkpoint()), prefix="backbone.")
-    network = classifier(width=16, init_cfg=init_cfg)
+    network = classifier(depth=18, width=16, init_cfg=init_cfg, **NARROW)
     network.init_weights()
     assert_same(network.backbone, under("backbone.", weights(18)))
     assert (network.neck.reduce.bn.weight == 1).all()
@@ -211,9 +213,8 @@ def test_classifier_starts_its_backbone_from_a_file(classifier, checkpoint, weig
 
 def test_frozen_stages_keep_the_loaded_weights(checkpoint, weights):
     init_cfg = dict(type="Pretrained", checkpoint=str(checkpoint()), prefix="backbone.")
-    network = DETECTION.build(
-        dict(type="gcp_mm.GCPMResNet", depth=18, frozen_stages=1, norm_eval=True, init_cfg=init_cfg)
-    )
+    options = dict(depth=18, frozen_stages=1, norm_eval=True, init_cfg=init_cfg)
+    network = DETECTION.build(dict(type="gcp_mm.GCPMResNet", **options, **NARROW))
     network.init_weights()
     assert_same(network.train(), under("backbone.", weights(18)))
     assert not network.conv1.weight.requires_grad and network.layer4[0].conv1.weight.requires_grad

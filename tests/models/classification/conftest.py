@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from golden_files import load_fill, recorded, recorded_networks
+from golden_files import load_fill, recorded, recorded_networks, recorded_weights
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
+from random_weights import without_start
 
-from gcp_mm.conversion import convert, model_config
+from gcp_mm.conversion import model_config
 from gcp_mm.conversion.plain_networks import plain_network
 
 
@@ -18,7 +19,7 @@ class Golden:
         self._fill = load_fill(shared)
         self._configs = repo / "configs/imagenet"
         self.record = np.load(recorded(shared, name, ".npz"))
-        self.conversion = convert(self._fill.legacy_checkpoint(recorded(shared, name, ".json")))
+        self.conversion = recorded_weights(shared, name)
 
     @property
     def parameters(self):
@@ -32,12 +33,14 @@ class Golden:
         model = model_config(architecture)
         if architecture.rows:
             model = Config.fromfile(self._configs / f"{architecture.rows[0]}.py").model
-        network = MODELS.build(model)
+        with without_start():
+            network = MODELS.build(model)
         network.load_state_dict(self.conversion.state_dict, strict=True)
         return network.to(dtype)
 
     def plain_network(self):
-        network = plain_network(self.conversion.architecture)
+        with without_start():
+            network = plain_network(self.conversion.architecture)
         network.load_state_dict(self.conversion.source, strict=True)
         return network
 
