@@ -31,6 +31,14 @@ default_hooks = dict(logger=dict(interval=1))
 log_processor = dict(window_size=1)
 randomness = dict(seed=0)
 """
+# Its first stage alone, with a batch norm in the neck: where each operation costs.
+ONE_STAGE = """
+_base_ = '{classifier}'
+
+model = dict(
+    backbone=dict(num_stages=1, strides=[1], dilations=[1], out_indices=[0]),
+    neck=dict(in_channels=16, norm_cfg=dict(_delete_=True, type='BN')))
+"""
 # The same for comparing runs that round differently: a ReLU or a maximum within rounding of its
 # corner falls to one side in one run and to the other in the next, and the gradient jumps with it.
 # ConvNeXt's GELU and this neck's SiLU have no corner; small steps keep what was rounded small.

@@ -80,10 +80,10 @@ class WithUnused(nn.Module):
 
 @pytest.mark.parametrize("exact_below", [1000, 0])
 def test_parameters_that_the_loss_does_not_use_are_left_out(network, batches, exact_below):
-    options = {**OPTIONS, "exact_below": exact_below}
-    expected = curvature(copy.deepcopy(network), batches, **options)
+    options = dict(top=1, trace_samples=2, lanczos_steps=2, exact_below=exact_below)
+    expected = curvature(copy.deepcopy(network), batches[:1], **options)
     model = WithUnused(network)
-    found = curvature(model, batches, **options)
+    found = curvature(model, batches[:1], **options)
     assert found.pop("unused") == ["scale", "auxiliary.weight", "auxiliary.bias"]
     assert expected.pop("unused") == []
     assert found == expected

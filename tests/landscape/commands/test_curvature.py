@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from random_weights import randomise
-from tiny_runs import only_error
+from tiny_runs import ONE_STAGE, only_error, write_config
 
 import gcp_mm.registry  # noqa: F401  (its models)
 
@@ -20,9 +20,7 @@ FEW = ["--batch-size", 2, "--top", 1, "--trace-samples", 2, "--lanczos-steps", 2
 @pytest.fixture
 def checkpoint_with_batch_norm(classifier, tmp_path):
     """Return a config like that of the classifier, and a checkpoint of it."""
-    path = tmp_path / "batch_norm.py"
-    neck = "neck=dict(norm_cfg=dict(_delete_=True, type='BN'))"
-    path.write_text(f"_base_ = '{classifier}'\nmodel = dict({neck})\n")
+    path = write_config(tmp_path / "batch_norm.py", ONE_STAGE, classifier=classifier)
     network = MODELS.build(dict(Config.fromfile(path).model))
     torch.save(randomise(network).state_dict(), tmp_path / "epoch_1.pth")
     return path, tmp_path / "epoch_1.pth"
