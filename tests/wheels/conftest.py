@@ -83,9 +83,13 @@ def wheel(wheel_file):
 @pytest.fixture(scope="session")
 def site(wheel, tmp_path_factory):
     """Return a folder with the wheel, as ``pip install --target`` leaves it."""
-    folder = tmp_path_factory.mktemp("site")
-    wheel.extractall(folder)
-    return folder
+
+    def extract():
+        folder = tmp_path_factory.mktemp("site")
+        wheel.extractall(folder)
+        return folder
+
+    return made_once(tmp_path_factory, "site", extract)
 
 
 @pytest.fixture(scope="session")
@@ -94,20 +98,26 @@ def bare(wheel_file, tool_env, tmp_path_factory):
 
     The packages it needs are those of this environment, behind its own: nothing is downloaded.
     """
-    folder = tmp_path_factory.mktemp("bare")
-    python = folder / "env/bin/python"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
-    (packages,) = (folder / "env").glob("lib/python*/site-packages")
-    here = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-    # Paths that such a file adds are not searched for more of them: no editable install comes in.
-    (packages / "stack.pth").write_text("\n".join(here))
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "--python", python, "install", "--quiet"),
-            *("--no-deps", "--no-index", "--disable-pip-version-check", wheel_file),
-        ],
-        check=True,
-    )
+
+    def install():
+        folder = tmp_path_factory.mktemp("bare")
+        python = folder / "env/bin/python"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
+        (packages,) = (folder / "env").glob("lib/python*/site-packages")
+        here = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+        # Paths that such a file adds are not searched for more of them: no editable install
+        # comes in.
+        (packages / "stack.pth").write_text("\n".join(here))
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "--python", python, "install", "--quiet"),
+                *("--no-deps", "--no-index", "--disable-pip-version-check", wheel_file),
+            ],
+            check=True,
+        )
+        return folder, python, packages
+
+    folder, python, packages = made_once(tmp_path_factory, "bare", install)
     env = {name: value for name, value in tool_env.items() if name != "PYTHONPATH"}
     env["PATH"] = f"{python.parent}{os.pathsep}{env['PATH']}"
 

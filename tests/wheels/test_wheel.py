@@ -94,13 +94,6 @@ def test_wheel_without_a_compiler_is_pure_and_works(build_wheel, run_tool, tmp_p
     torch.testing.assert_close(found, gcp_mm.ops.global_covariance_pool(x, impl="reference"))
 
 
-def test_kernels_of_the_wheel_are_those_of_its_sources(wheel, site, run_tool, tmp_path):
-    code = "import torch, gcp_mm.ops as o; print(o.__file__, o.explain(torch.rand(1, 4, 3)))"
-    process = run_tool("-c", code, cwd=tmp_path, PYTHONPATH=str(site))
-    assert process.stdout.startswith(str(site)), process.stderr
-    assert process.stdout.strip().endswith("; C kernels")
-
-
 def test_wheel_says_what_it_is(wheel):
     (folder,) = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
     assert folder == f"gcp_mm-{gcp_mm.__version__}.dist-info"
@@ -109,10 +102,9 @@ def test_wheel_says_what_it_is(wheel):
     assert any(name.endswith("/LICENSE") for name in wheel.namelist())
 
 
-def test_config_of_the_wheel_can_be_read(wheel, tmp_path):
+def test_config_of_the_wheel_can_be_read(site):
     config = pytest.importorskip("mmengine.config")
-    wheel.extractall(tmp_path)
-    path = tmp_path / f"gcp_mm/.mim/configs/imagenet/{CONFIG}.py"
+    path = site / f"gcp_mm/.mim/configs/imagenet/{CONFIG}.py"
     assert config.Config.fromfile(path).model.backbone.depth == 18
 
 
