@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
-from tiny_runs import only_error
+from tiny_runs import ONE_STAGE, only_error, write_config
 
 from gcp_mm.engine.config import load_config
 from gcp_mm.export import FORMATS
@@ -31,8 +31,15 @@ numpy.save("pt.npy", torch.jit.load("a.pt")(images).numpy())
 
 
 @pytest.fixture(scope="module")
-def checkpoint(classifier, tmp_path_factory):
-    cfg = load_config(str(classifier))
+def config(classifier, tmp_path_factory):
+    return write_config(
+        tmp_path_factory.mktemp("config") / "tiny.py", ONE_STAGE, classifier=classifier
+    )
+
+
+@pytest.fixture(scope="module")
+def checkpoint(config, tmp_path_factory):
+    cfg = load_config(str(config))
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         network = MODELS.build({"data_preprocessor": cfg.data_preprocessor, **cfg.model})
@@ -43,10 +50,10 @@ def checkpoint(classifier, tmp_path_factory):
 
 
 @pytest.fixture
-def export(call_tool, classifier, checkpoint):
+def export(call_tool, config, checkpoint):
     def call(target, *options, size=32):
         sizes = () if size is None else ("--input-size", size)
-        return call_tool(TOOL, classifier, checkpoint[1], target, *sizes, *options)
+        return call_tool(TOOL, config, checkpoint[1], target, *sizes, *options)
 
     return call
 
