@@ -19,6 +19,7 @@ _PUBLISHED = {
     "mobilenet_v2": "mobilenetv2",
     "shufflenet_v2_x1_0": "shufflenetv2",
 }
+_METHODS = {None: "covariance pooling", "dropcov": "DropCov"}
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,14 @@ class Architecture:
         network: The trunk, under its name in ``torchvision.models``, for example ``'resnet50'``.
         num_classes: Number of classes.
         reduced_channels: Channels d before the covariance; None for average pooling.
+        method: What follows the covariance, by its name in the neck; None for the Newton-Schulz
+            root, or without a covariance.
     """
 
     network: str
     num_classes: int
     reduced_channels: int | None = None
+    method: str | None = None
 
     @property
     def covariance(self) -> bool:
@@ -51,19 +55,21 @@ class Architecture:
     @property
     def rows(self) -> tuple[str, ...]:
         """Rows of the metafiles with this architecture, such as ``resnet50_gcp_lrnorm_128``."""
-        backbone = _PUBLISHED.get(self.network)
+        pooling = (self.method or "gcp") if self.covariance else "gap"
+        wanted = (_PUBLISHED.get(self.network), pooling, self.reduced_channels)
         return tuple(
             row.name
             for row in load_rows()
             if row.task == CLASSIFICATION
-            and (row.backbone, row.reduced_channels) == (backbone, self.reduced_channels)
+            and (row.backbone, row.pooling, row.reduced_channels) == wanted
             and self.num_classes == 1000
         )
 
     def __str__(self) -> str:
         """Describe it in words."""
         if self.covariance:
-            pooling = f"covariance pooling of {self.reduced_channels} channels"
+            kind = _METHODS.get(self.method, self.method)
+            pooling = f"{kind} of {self.reduced_channels} channels"
         else:
             pooling = "average pooling"
         return f"{self.network} with {pooling}, {self.num_classes} classes"
@@ -103,8 +109,12 @@ class Conversion:
             name: value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
             for name, value in self.layout.details.items()
         }
+        architecture = asdict(self.architecture)
+        if self.architecture.method is None:
+            # Files of before there was another method say nothing of it either.
+            del architecture["method"]
         conversion = {
-            "architecture": asdict(self.architecture),
+            "architecture": architecture,
             "triangle_order": self.order,
             **details,
             **provenance,

@@ -25,6 +25,40 @@ from gcp_mm.plain_data import why_unfit
 # Upper triangle row by row (the contract of gcp_mm.ops.triu_vec), or column by column.
 ORDERS = ("row", "column")
 
+# fast-MPN-COV read the lower triangle row by row, which is the upper one column by column, from its
+# first commit (ee8c4a6, 2018-08-12) until e68a5ee (2018-12-26), and the upper one row by row since;
+# that it was the upper one from the first commit on, as is said elsewhere, is wrong. Its networks
+# that model_urls of src/network/mpncovresnet.py names were trained before the change: with the code
+# after it the first one is at 0.17 %, and the author says so of all of them and that he trained
+# them again (issue 20, 2020-01-08), after which other files are linked in the README. The digits in
+# a name are the beginning of the file's sha256, which torch checked when it fetched the file.
+_COLUMN_FILES = {
+    "15991845": "mpncovresnet50-15991845.pth",
+    "ade9737a": "mpncovresnet101-ade9737a.pth",
+}
+
+
+def known_order(name: str, digest: str) -> tuple[str, str | None]:
+    """Find the order of the triangle for a file of which no one has said it.
+
+    Args:
+        name: Name of the file.
+        digest: Its sha256.
+
+    Returns:
+        The order, and a sentence that says why it is not 'row', if it is not.
+    """
+    digits = digest[:8]
+    if digits not in _COLUMN_FILES and name not in _COLUMN_FILES.values():
+        return "row", None
+    known = _COLUMN_FILES.get(digits, name)
+    doubt = "" if digits in _COLUMN_FILES else " by its name, not by its sha256"
+    return "column", (
+        f"order column: this is {known} of fast-MPN-COV{doubt}, whose classifier probably expects "
+        "the lower triangle row by row (https://github.com/jiangtaoxie/fast-MPN-COV/issues/20); "
+        "if the result is at chance level, convert it with --order row"
+    )
+
 
 def column_positions(width: int) -> Tensor:
     """Say where each element of the row order is in the column order.

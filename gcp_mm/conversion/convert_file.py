@@ -14,7 +14,7 @@ from gcp_mm.checkpoints import hub
 from gcp_mm.checkpoints.file_kind import is_safetensors
 from gcp_mm.checkpoints.loader import find_checkpoint, load_from_file
 from gcp_mm.checkpoints.safetensors_file import safetensors_bytes
-from gcp_mm.conversion.convert import convert, restore
+from gcp_mm.conversion.convert import convert, known_order, restore
 from gcp_mm.conversion.verify import TOLERANCE, compare_logits
 from gcp_mm.errors import CheckpointMismatchError, UserError
 from gcp_mm.files import atomic_write, check_target, sha256
@@ -67,7 +67,7 @@ def convert_file(
     source: str | Path,
     target: str | Path,
     row: str | None = None,
-    order: str = "row",
+    order: str | None = None,
     images: Sequence[str | Path] = (),
     keep_optimizer: bool = False,
     allow_non_finite: bool = False,
@@ -85,7 +85,9 @@ def convert_file(
         target: The file to write; the folder is made if needed.
         row: Published row that the weights belong to, such as ``resnet50_gcp_lrnorm``: the
             learning-rate setting is not in the file.
-        order: Order of the triangle that the source was trained with, 'row' or 'column'.
+        order: Order of the triangle that the source was trained with, 'row' or 'column'; None for
+            what is known of the file, which is 'row' unless it is one of
+            :func:`gcp_mm.conversion.convert.known_order`.
         images: Image files; logits before and after are compared on them.
         keep_optimizer: Carry the optimizer's state along for the way back.
         allow_non_finite: Accept NaN or infinity in the weights.
@@ -101,6 +103,9 @@ def convert_file(
     check_place(source, target, force)
     path = find_checkpoint(source)
     checkpoint = load_from_file(path, "cpu")
+    digest, why = sha256(path), None
+    if order is None:
+        order, why = known_order(path.name, digest)
     conversion = convert(checkpoint, order, keep_optimizer, allow_non_finite)
     architecture = conversion.architecture
     if row is not None and row not in architecture.rows:
@@ -115,7 +120,6 @@ def convert_file(
             f"the logits differ by more than {TOLERANCE:.0e}: "
             f"{'; '.join(map(str, wrong))}. Nothing was written"
         )
-    digest = sha256(path)
     if not dry_run:
         provenance = dict(
             source=source if hub.is_address(source) else path.name,
@@ -137,6 +141,7 @@ def convert_file(
         f"mapped: {len(conversion.state_dict)} tensors, triangle order {order}"
         if architecture.covariance
         else f"mapped: {len(conversion.state_dict)} tensors",
+        *([why] if why else []),
         f"kept: {', '.join(kept) or 'weights only'}",
         f"dropped: {', '.join(conversion.dropped) or 'nothing'}",
         *(f"warning: NaN or infinity in {name}" for name in conversion.not_finite),

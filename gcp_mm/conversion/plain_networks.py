@@ -29,7 +29,7 @@ _TRIANGLES = {"row": torch.triu_indices, "column": torch.tril_indices}
 class CovarianceNetwork(nn.Module):
     """Trunk of torchvision, 1 x 1 convolution, batch norm, activation, covariance, classifier.
 
-    ``forward`` maps normalised images (B, 3, H, W) to logits (B, num_classes).
+    ``forward`` maps normalised images (B, 3, H, W) to logits (B, num_classes) of an evaluation.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class CovarianceNetwork(nn.Module):
         super().__init__()
         family = FAMILY_OF[architecture.network]
         self._form, self._triangle = form, _TRIANGLES[order]
-        self._classifier = family.classifier
+        self._classifier, self._method = family.classifier, architecture.method
         whole = torchvision.models.get_model(architecture.network, weights=None)
         if form.adapt:
             form.adapt(whole)
@@ -49,6 +49,8 @@ class CovarianceNetwork(nn.Module):
         self._add(convolution, nn.Conv2d(channels, width, kernel_size=1, bias=False))
         self._add(norm, nn.BatchNorm2d(width))
         self.activation = getattr(nn, form.activation)()
+        if architecture.method == "dropcov" and form.dropcov:
+            self._add(form.dropcov, nn.Conv1d(1, 1, kernel_size=3, padding=1, bias=False))
         classifier = nn.Linear(architecture.vector_length, architecture.num_classes)
         self._add(family.classifier, classifier)
 
@@ -66,9 +68,11 @@ class CovarianceNetwork(nn.Module):
         """Compute the logits."""
         for name in (*self._form.trunk, *self._form.reduce, "activation"):
             x = self.get_submodule(name)(x)
-        root = newton_schulz_sqrt(covariance_pool(x.flatten(2)), _NUM_ITERS)
-        rows, columns = self._triangle(root.shape[-1], root.shape[-1])
-        return self.get_submodule(self._classifier)(root[:, rows, columns])
+        matrix = covariance_pool(x.flatten(2))
+        if self._method is None:
+            matrix = newton_schulz_sqrt(matrix, _NUM_ITERS)
+        rows, columns = self._triangle(matrix.shape[-1], matrix.shape[-1])
+        return self.get_submodule(self._classifier)(matrix[:, rows, columns])
 
 
 def plain_network(architecture: Architecture, order: str = "row") -> nn.Module:

@@ -68,11 +68,13 @@ def recognise(state_dict: Mapping[str, Tensor]) -> Architecture:
 
 def _with_sizes_of(state_dict: Mapping[str, Tensor], family: Family, network: str) -> Architecture:
     """Read the number of classes and of reduced channels from the last layers."""
-    width = None
+    width = method = None
     if family.covariance:
         width = _outputs(state_dict, f"{family.covariance.reduce[0]}.weight")
+        if width is not None and f"{family.covariance.dropcov}.weight" in state_dict:
+            method = "dropcov"
     classes = _outputs(state_dict, f"{family.classifier}.weight")
-    return Architecture(network, 1000 if classes is None else classes, width)
+    return Architecture(network, 1000 if classes is None else classes, width, method)
 
 
 def _outputs(state_dict: Mapping[str, Tensor], name: str) -> int | None:
@@ -106,6 +108,8 @@ def model_config(architecture: Architecture) -> dict:
             act_cfg=dict(type=form.activation),
             **form.neck,
         )
+        if architecture.method is not None:
+            neck["method"] = architecture.method
         channels = architecture.vector_length
     head = dict(
         **family.head,

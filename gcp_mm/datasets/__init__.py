@@ -6,11 +6,14 @@ A class is imported when it is used, so that each needs the package that it buil
 import importlib
 
 _MODULES = {
+    "CUB": "gcp_mm.datasets.fine_grained",
     "ClassFolder": "gcp_mm.datasets.class_folder",
     "CocoDataset": "gcp_mm.datasets.coco_dataset",
+    "FGVCAircraft": "gcp_mm.datasets.fine_grained",
     "ImageNet": "gcp_mm.datasets.imagenet",
     "ImageNetC": "gcp_mm.robustness.data.imagenet_c",
     "ImageNetP": "gcp_mm.robustness.data.imagenet_p",
+    "StanfordCars": "gcp_mm.datasets.fine_grained",
 }
 __all__ = [*_MODULES]
 

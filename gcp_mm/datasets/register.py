@@ -6,6 +6,7 @@ import_available(
     [
         "gcp_mm.datasets.class_folder",
         "gcp_mm.datasets.imagenet",
+        "gcp_mm.datasets.fine_grained",
         "gcp_mm.robustness.data.imagenet_c",
         "gcp_mm.robustness.data.imagenet_p",
     ]

@@ -22,6 +22,10 @@ from gcp_mm.files import why_absent
 _LAYOUTS = {
     "mmdet": "DATA_ROOT/{annotations/instances_{train,val}2017.json,train2017/,val2017/}",
     "mmpretrain": "DATA_ROOT/{train,val}/<class>/<image>",
+    # Of a data set that has its own.
+    "CUB": "DATA_ROOT/{images/,images.txt,image_class_labels.txt,train_test_split.txt}",
+    "FGVCAircraft": "DATA_ROOT/data/{images/,images_variant_{trainval,test}.txt}",
+    "StanfordCars": "DATA_ROOT/{car_ims/,cars_annos.mat}",
 }
 
 
@@ -90,7 +94,7 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
 
     So do the annotations of the metrics: COCO's name the file a second time.
     """
-    layout = _LAYOUTS.get(cfg.get("default_scope"), "see the config's data set class")
+    scope = cfg.get("default_scope")
     for loader in loaders:
         if not cfg.get(loader):
             continue
@@ -111,6 +115,8 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
                 path = str(Path(root, part))
                 _check_no_pickle(path, f"{key}.{name}")
                 if not _is_remote(part) and not Path(path).exists():
+                    known = _LAYOUTS.get(name_of(dataset)) or _LAYOUTS.get(scope)
+                    layout = known or "see the config's data set class"
                     raise UserError(
                         f"{path!r} {why_absent(path)} ({key}.{name}, working folder: {Path.cwd()})"
                         f". Expected layout: {layout}. Link your data there "

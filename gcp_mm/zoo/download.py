@@ -58,9 +58,12 @@ def download_released(row: Row, url: str | None = None, retries: int = 5) -> Pat
 def _alternative(row: Row) -> str:
     """Say how to get a row's file without Google Drive."""
     release = row.released
+    if release.baidu is None:
+        place = f"{release.url} opens in a browser as well"
+    else:
+        place = f"The same file is at {release.baidu_url} (extraction code {release.baidu_code})"
     return (
-        f"The same file is at {release.baidu_url} (extraction code {release.baidu_code}): "
-        f"fetch it with a browser and continue with `{command_line('zoo')} download "
+        f"{place}: fetch it with a browser and continue with `{command_line('zoo')} download "
         f"{row.name} --from-file PATH`"
     )
 

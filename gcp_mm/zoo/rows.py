@@ -14,13 +14,16 @@ import yaml
 from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import UserError
 
-CLASSIFICATION, DETECTION = "classification", "detection"
+CLASSIFICATION, DETECTION, FINE_GRAINED = "classification", "detection", "fine-grained"
 
 # The numbers that stand for a row.
 _HEADLINES = {
     CLASSIFICATION: ("Top 1 Accuracy", "Top 5 Accuracy"),
     DETECTION: ("box AP", "mask AP"),
+    FINE_GRAINED: ("Top 1 Accuracy",),
 }
+
+_TASKS = {"ImageNet-1k": CLASSIFICATION, "COCO": DETECTION}
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,15 @@ class Release:
 
     Attributes:
         google_drive: Id of the file at Google Drive.
-        baidu: Id of the share at Baidu.
+        baidu: Id of the share at Baidu, None if there is none.
         baidu_code: Extraction code of the share.
         sha256: Digest of the file, None as long as nobody has recorded it.
         size: Its size in bytes, None as long as nobody has recorded it.
     """
 
     google_drive: str
-    baidu: str
-    baidu_code: str
+    baidu: str | None = None
+    baidu_code: str | None = None
     sha256: str | None = None
     size: int | None = None
 
@@ -77,11 +80,13 @@ class Row:
 
     Attributes:
         name: Its name, which is also that of the config and of the checkpoint.
-        task: 'classification' (ImageNet-1k) or 'detection' (COCO).
+        task: 'classification' (ImageNet-1k), 'detection' (COCO) or 'fine-grained'.
+        dataset: Name of the data, as in the metafile.
         config: Path of the config, from :func:`zoo_root`.
         backbone: For example 'resnet50'.
-        pooling: 'gap' or 'gcp'; with detectors 'gap', 'gcpd' or 'gcpm'.
-        schedule: 'lrnorm', 'lrfast' or 'lradju'; with detectors '1x'.
+        pooling: 'gap', 'gcp' or 'dropcov'; with detectors 'gap', 'gcpd' or 'gcpm'.
+        schedule: 'lrnorm', 'lrfast', 'lradju' or 'mindspore' (of DropCov's port); with detectors
+            '1x', on fine-grained data 'finetune'.
         epochs: Length of the training.
         parameters: Number of parameters.
         flops: Multiply-adds of the convolutions and fully connected layers for one image.
@@ -95,6 +100,7 @@ class Row:
 
     name: str
     task: str
+    dataset: str
     config: str
     backbone: str
     pooling: str
@@ -196,9 +202,11 @@ def _row(model: Mapping) -> Row:
     """Make a row of an entry of a metafile."""
     metadata, results = model["Metadata"], model["Results"]
     released = model.get("Released")
+    dataset = results[0]["Dataset"]
     return Row(
         name=model["Name"],
-        task=DETECTION if "Detector" in metadata else CLASSIFICATION,
+        task=_TASKS.get(dataset, FINE_GRAINED),
+        dataset=dataset,
         config=model["Config"],
         **_fields(metadata),
         published={name: value for part in results for name, value in part["Metrics"].items()},

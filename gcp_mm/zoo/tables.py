@@ -11,10 +11,11 @@ from tabulate import tabulate
 from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write, why_absent
-from gcp_mm.zoo.rows import CLASSIFICATION, DETECTION, Row, load_rows
+from gcp_mm.zoo.rows import CLASSIFICATION, DETECTION, FINE_GRAINED, Row, load_rows
 from gcp_mm.zoo.weights import default_checkpoint
 
 _SCHEDULES = {"lrnorm": "LRnorm", "lrfast": "LRfast", "lradju": "LRadju"}
+_OF_DROPCOV = {"lrnorm": "LRnorm", "mindspore": "in the port"}
 _AP = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 
 
@@ -43,6 +44,32 @@ def list_table(rows: Iterable[Row]) -> str:
 def imagenet_section(rows: Iterable[Row]) -> str:
     """Render the classification rows: a line for each network, a column for each schedule."""
     rows = [row for row in rows if row.task == CLASSIFICATION]
+    dropcov = [row for row in rows if row.pooling == "dropcov"]
+    parts = [
+        _networks([row for row in rows if row.pooling != "dropcov"], _SCHEDULES),
+        "FLOPs are multiply-adds of convolutions and fully connected layers; *+ layer* adds "
+        "the products of the covariance layer. A row is called "
+        "`<backbone>_<pooling>_<schedule>`, with `_128` for 128 channels.",
+    ]
+    if dropcov:
+        parts += [
+            "DropCov, top-1: published by [its authors](https://github.com/mingzeG/DropCov), and "
+            "by those of [its port to MindSpore](https://github.com/Sherry1945/Dropcov_mindspore) "
+            "with a schedule of its own (`mindspore`).",
+            _networks(dropcov, _OF_DROPCOV),
+        ]
+    return "\n\n".join(
+        (
+            "ImageNet-1k validation, 224 x 224, single crop, top-1 / top-5 in %. **Published by "
+            "the authors**; the numbers link to their files.",
+            *parts,
+            _measured(rows),
+        )
+    )
+
+
+def _networks(rows: Iterable[Row], schedules: Mapping[str, str]) -> str:
+    """Render a line for each network, with a column for each of the schedules."""
     networks: dict[tuple, dict[str, Row]] = {}
     for row in rows:
         key = (row.backbone, row.pooling, row.reduced_channels)
@@ -54,20 +81,35 @@ def imagenet_section(rows: Iterable[Row]) -> str:
             _link(by_schedule[name].headline(by_schedule[name].published), by_schedule[name])
             if name in by_schedule
             else "-"
-            for name in _SCHEDULES
+            for name in schedules
         ]
         size = (f"{row.parameters / 1e6:.2f}", f"{row.flops / 1e9:.2f}")
         layer = f"{row.pooling_flops / 1e9:.2f}" if row.pooling_flops else "-"
-        body.append((backbone, pooling.upper(), channels or "-", *size, layer, *numbers))
+        name = "DropCov" if pooling == "dropcov" else pooling.upper()
+        body.append((backbone, name, channels or "-", *size, layer, *numbers))
     headers = ("backbone", "pooling", "channels", "params M", "GFLOPs", "+ layer")
+    return _text((*headers, *schedules.values()), body, "pipe")
+
+
+def finegrained_section(rows: Iterable[Row]) -> str:
+    """Render the rows of fine-grained data: a line for each network, a column for each set."""
+    rows = [row for row in rows if row.task == FINE_GRAINED]
+    sets = list(dict.fromkeys(row.dataset for row in rows))
+    networks: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        networks.setdefault(row.backbone, {})[row.dataset] = row
+    body = [
+        (backbone, *(by_set[name].headline(by_set[name].published) for name in sets))
+        for backbone, by_set in networks.items()
+    ]
     return "\n\n".join(
         (
-            "ImageNet-1k validation, 224 x 224, single crop, top-1 / top-5 in %. **Published by "
-            "the authors**; the numbers link to their files.",
-            _text((*headers, *_SCHEDULES.values()), body, "pipe"),
-            "FLOPs are multiply-adds of convolutions and fully connected layers; *+ layer* adds "
-            "the products of the covariance layer. A row is called "
-            "`<backbone>_<pooling>_<schedule>`, with `_128` for 128 channels.",
+            "Fine-tuned at 448 x 448, top-1 in %. **Published by the authors** of "
+            "[fast-MPN-COV](https://github.com/jiangtaoxie/fast-MPN-COV): ResNet-50 as trained with "
+            "that code, ResNet-101 with an SVM behind the network, as in the paper.",
+            _text(("backbone, GCP", *sets), body, "pipe"),
+            "The configs are `configs/finegrained/<backbone>_gcp_{cub,aircraft,cars}.py`, and those "
+            "with `bcnn` or `cbp` in place of `gcp` for ResNet-50.",
             _measured(rows),
         )
     )
@@ -128,7 +170,11 @@ def _text(headers: Sequence, body: Sequence[Sequence], style: str) -> str:
     return tabulate(body, headers=headers, tablefmt=style, disable_numparse=True)
 
 
-SECTIONS = {"imagenet": imagenet_section, "coco": coco_section}
+SECTIONS = {
+    "imagenet": imagenet_section,
+    "finegrained": finegrained_section,
+    "coco": coco_section,
+}
 
 
 def update_readme(path: str | Path, check: bool = False) -> bool:
@@ -194,12 +240,15 @@ def describe(row: Row) -> str:
     if row.release is None:
         lines.append("  released    no file")
     else:
-        lines += [
-            f"  released    {row.release.url}",
-            f"              {row.release.baidu_url} (extraction code {row.release.baidu_code})",
-            f"  sha256      {row.release.sha256 or 'not recorded yet'}",
-        ]
-    lines.append(f"  train       tools/dist_train.sh {row.config} 8")
+        lines.append(f"  released    {row.release.url}")
+        if row.release.baidu is not None:
+            code = row.release.baidu_code
+            lines.append(f"              {row.release.baidu_url} (extraction code {code})")
+        lines.append(f"  sha256      {row.release.sha256 or 'not recorded yet'}")
+    # A batch of 10 is not divided.
+    alone = row.task == FINE_GRAINED
+    train = f"{command_line('train')} {row.typed_config}"
+    lines.append(f"  train       {train if alone else f'tools/dist_train.sh {row.config} 8'}")
     checkpoint = default_checkpoint(row) if row.task == CLASSIFICATION else "CHECKPOINT"
     lines.append(f"  evaluate    {command_line('test')} {row.typed_config} {checkpoint}")
     if row.release is not None:

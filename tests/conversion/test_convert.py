@@ -7,12 +7,13 @@ from torch import nn
 
 from conversion.conftest import SMALL
 from gcp_mm.conversion import Architecture, convert, restore
-from gcp_mm.conversion.convert import column_positions, reorder_classifier
+from gcp_mm.conversion.convert import column_positions, known_order, reorder_classifier
 from gcp_mm.conversion.verify import logits_before_and_after
 from gcp_mm.errors import UserError
 from gcp_mm.ops import triu_vec
 
 RESNET = Architecture("resnet18", num_classes=7, reduced_channels=4)
+DROPCOV = Architecture("resnet18", num_classes=7, reduced_channels=4, method="dropcov")
 PLAIN = Architecture("shufflenet_v2_x0_5", num_classes=7)
 
 
@@ -34,6 +35,29 @@ def test_entries_and_provenance(legacy):
         "row": "a row",
     }
     assert "optimizer" not in content["legacy"]
+
+
+def test_dropcov_keeps_its_convolution_and_says_what_it_is(state_dict):
+    weights = state_dict(DROPCOV)
+    # The one tensor that this network has beside those of GCP.
+    assert weights.keys() - state_dict(RESNET).keys() == {"eca_layer.conv.weight"}
+    content = convert(weights).checkpoint()
+    taps = content["state_dict"]["neck.pool.channel_dropout.conv.weight"]
+    assert torch.equal(taps, weights["eca_layer.conv.weight"]) and taps.shape == (1, 1, 3)
+    assert content["meta"]["conversion"]["architecture"] == {
+        **{"network": "resnet18", "num_classes": 7, "reduced_channels": 4},
+        "method": "dropcov",
+    }
+
+
+def test_the_covariance_of_dropcov_has_no_root(state_dict, worst):
+    """The same weights with and without the convolution are two networks."""
+    weights = state_dict(DROPCOV)
+    image = torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    ((_, plain),) = logits_before_and_after(convert(weights), [image])
+    del weights["eca_layer.conv.weight"]
+    ((_, root),) = logits_before_and_after(convert(weights), [image])
+    assert worst(plain, root) > 0.01
 
 
 def test_dropped_optimizer_is_all_that_the_way_back_lacks(legacy, same):
@@ -186,6 +210,28 @@ def test_name_in_two_spellings(state_dict):
     weights["Layer_Reduce.weight"] = weights["layer_reduce.weight"]
     with pytest.raises(UserError, match="'layer_reduce.weight' twice, also as 'Layer_Reduce"):
         convert(weights)
+
+
+RELEASED = "mpncovresnet50-15991845.pth"
+KNOWN = {
+    "its name and digest": (RELEASED, "15991845" + "0" * 56, "column"),
+    "its digest": ("renamed.pth", "15991845" + "0" * 56, "column"),
+    "its name": (RELEASED, "0" * 64, "column"),
+    "its larger sibling": ("mpncovresnet101-ade9737a.pth", "0" * 64, "column"),
+    "another file": ("resnet50.pth", "0" * 64, "row"),
+    "trained again": ("mpncovresnet50.pth", "15991844" + "0" * 56, "row"),
+}
+
+
+@pytest.mark.parametrize("case", KNOWN)
+def test_order_of_a_file_that_is_known(case):
+    name, digest, expected = KNOWN[case]
+    order, why = known_order(name, digest)
+    assert order == expected
+    assert (why is None) == (order == "row")
+    if why:
+        assert "mpncovresnet" in why and "issues/20" in why and "--order row" in why
+        assert ("not by its sha256" in why) == (case in ("its name", "its larger sibling"))
 
 
 def test_pinned_positions():

@@ -187,6 +187,23 @@ def test_not_a_number_does_not_pass_verification(legacy, tmp_path, target, photo
     assert "warning: NaN or infinity in fc.bias" in str(report)
 
 
+@pytest.mark.parametrize(
+    ("order", "expected"), [(None, "column"), ("row", "row"), ("column", "column")]
+)
+def test_order_that_the_name_of_a_file_says(legacy, tmp_path, order, expected):
+    source, target = tmp_path / "mpncovresnet50-15991845.pth", tmp_path / "a.pth"
+    torch.save(legacy()["state_dict"], source)
+    report = str(convert_file(source, target, order=order))
+    content = torch.load(target, weights_only=True)
+    assert content["meta"]["conversion"]["triangle_order"] == expected
+    trained = torch.load(source, weights_only=True)["module.fc.weight"]
+    # d = 4: element 02 is number 2 by rows and number 3 by columns.
+    column = 3 if expected == "column" else 2
+    assert torch.equal(content["state_dict"]["head.fc.weight"][:, 2], trained[:, column])
+    assert f"triangle order {expected}" in report
+    assert ("issues/20" in report) == (order is None)
+
+
 def test_dry_run_writes_nothing(source, target):
     assert f"dry run: {target} was not written" in str(convert_file(source, target, dry_run=True))
     assert not target.parent.exists()

@@ -72,12 +72,21 @@ def test_other_network():
         recognise({"block.0.weight": torch.zeros(1)})
 
 
+def test_dropcov_without_its_reduction_is_refused(state_dict):
+    weights = state_dict(Architecture("resnet18", 7))
+    weights["eca_layer.conv.weight"] = torch.zeros(1, 1, 3)
+    with pytest.raises(CheckpointMismatchError, match="only in the file: eca_layer.conv.weight"):
+        recognise(weights)
+
+
 PUBLISHED = [
     architecture
     for family in FAMILIES
     for network in family.backbones
     for width in (None, 128, 256)
-    if (architecture := Architecture(network, 1000, width)).rows
+    for method in (None, "dropcov")
+    if (architecture := Architecture(network, 1000, width, method)).rows
+    if width or method is None
 ]
 
 
@@ -100,6 +109,9 @@ def test_same_network_as_the_config_of_each_row(architecture, build, repo):
     models = [
         Config.fromfile(repo / f"configs/imagenet/{row}.py").model for row in architecture.rows
     ]
+    for model in models:
+        # How it is trained: the port of DropCov smooths the labels.
+        model.head.loss = dict(type="CrossEntropyLoss", loss_weight=1.0)
     assert all(model == models[0] for model in models)
     expected = build(models[0])
     # Layers, strides, activations, dropout and initialisation.

@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from gcp_mm.zoo import load_rows, zoo_root
+from gcp_mm.zoo.rows import CLASSIFICATION, FINE_GRAINED
 
 pytest.importorskip("mmengine")
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from torch.utils.flop_counter import FlopCounterMode
 
+# DropCov, from its README: millions of parameters.
+DROPCOV = {"resnet34": 29.6, "resnet50": 32.0, "resnet101": 51.0}
 # Counted on the original classes: parameters, millions of multiply-adds of convolutions and fully
 # connected layers, by backbone, pooling and channels.
 ORIGINAL = {
@@ -44,7 +47,8 @@ def network_of(row):
     return row.backbone, row.pooling, row.reduced_channels
 
 
-CLASSIFIERS = {network_of(row): row for row in load_rows() if not row.detector}
+CLASSIFIERS = {network_of(row): row for row in load_rows() if row.task == CLASSIFICATION}
+FINE = [row for row in load_rows() if row.task == FINE_GRAINED]
 # GCPD is the network of GAP with other weights.
 DETECTORS = [row for row in load_rows() if row.detector and row.pooling != "gcpd"]
 
@@ -84,12 +88,13 @@ def count(forward, *shape):
     return {str(operator).removeprefix("aten."): n // 2 for operator, n in by_operator.items()}
 
 
-@pytest.mark.parametrize("network", CLASSIFIERS, ids=str)
-def test_classifier(build, network):
-    row = CLASSIFIERS[network]
+@pytest.mark.parametrize("row", [*CLASSIFIERS.values(), *FINE], ids=lambda row: row.name)
+def test_classifier(build, row):
     model = build(row)
-    products = count(partial(model, mode="tensor"), 1, 3, 224, 224)
-    layer = products.pop("gcp_mm.gram_pool", 0)
+    size = 448 if row in FINE else 224
+    products = count(partial(model, mode="tensor"), 1, 3, size, size)
+    # DropCov has the product of the covariance alone.
+    layer = products.pop("bmm" if row.pooling == "dropcov" else "gcp_mm.gram_pool", 0)
     assert set(products) == {"convolution", "addmm"}
     assert sum(p.numel() for p in model.parameters()) == row.parameters
     assert (sum(products.values()), layer) == (row.flops, row.pooling_flops)
@@ -97,16 +102,31 @@ def test_classifier(build, network):
 
 def test_classifiers_are_as_large_as_the_original_ones():
     found = {
-        network: (row.parameters, round(row.flops / 1e6)) for network, row in CLASSIFIERS.items()
+        network: (row.parameters, round(row.flops / 1e6))
+        for network, row in CLASSIFIERS.items()
+        if row.pooling != "dropcov"
     }
     assert found == ORIGINAL
+
+
+@pytest.mark.parametrize("backbone", DROPCOV)
+def test_published_parameters_of_dropcov_are_those_of_128_channels(build, backbone):
+    row = CLASSIFIERS[backbone, "dropcov", 128]
+    assert round(row.parameters / 1e6, 1) == DROPCOV[backbone]
+    # Beside GCP it has the three taps of a convolution; the code's 256 channels are 25 M more.
+    wide = ORIGINAL[backbone, "gcp", 256][0] + 3
+    assert 1000 * (256 * 257 - 128 * 129) / 2 < wide - row.parameters < 25e6
 
 
 def test_rows_of_a_network_agree():
     by_name = {row.name: row for row in load_rows()}
     for name, row in by_name.items():
         same = (
-            by_name[name.replace("_gcpd", "_gap")] if row.detector else CLASSIFIERS[network_of(row)]
+            by_name[name.replace("_gcpd", "_gap")]
+            if row.detector
+            else row
+            if row in FINE
+            else CLASSIFIERS[network_of(row)]
         )
         for field in ("parameters", "flops", "pooling_flops"):
             assert getattr(row, field) == getattr(same, field)

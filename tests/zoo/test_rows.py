@@ -14,6 +14,7 @@ from gcp_mm.zoo.rows import select_rows
 ROWS = {row.name: row for row in load_rows()}
 CLASSIFIERS = [row for row in ROWS.values() if row.task == "classification"]
 DETECTORS = [row for row in ROWS.values() if row.task == "detection"]
+FINE = [row for row in ROWS.values() if row.task == "fine-grained"]
 AP = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 SHORT = {"ResNet50": "r50", "ResNet101": "r101"}
 
@@ -74,6 +75,40 @@ def test_name_says_what_a_classifier_is():
         assert (row.reduced_channels is None) == (row.pooling == "gap") == (not row.pooling_flops)
 
 
+def test_the_numbers_of_dropcov_are_the_published_ones():
+    """README of its authors; that of the port's authors, whose rows have another schedule."""
+    found = {
+        (row.backbone, row.schedule): row.published
+        for row in CLASSIFIERS
+        if row.pooling == "dropcov"
+    }
+    assert found == {
+        ("resnet18", "mindspore"): {"Top 1 Accuracy": 73.8},
+        ("resnet34", "lrnorm"): {"Top 1 Accuracy": 76.81},
+        ("resnet34", "mindspore"): {"Top 1 Accuracy": 76.13},
+        ("resnet50", "lrnorm"): {"Top 1 Accuracy": 78.19},
+        ("resnet50", "mindspore"): {"Top 1 Accuracy": 77.77},
+        ("resnet101", "lrnorm"): {"Top 1 Accuracy": 79.51},
+    }
+    assert all(
+        (row.release is not None) == (row.schedule == "lrnorm")
+        for row in CLASSIFIERS
+        if row.pooling == "dropcov"
+    )
+
+
+def test_the_fine_grained_numbers_are_the_published_ones():
+    found = {row.name: (row.dataset, row.published["Top 1 Accuracy"]) for row in FINE}
+    assert found == {
+        "resnet50_gcp_cub": ("CUB-200-2011", 88.0),
+        "resnet50_gcp_aircraft": ("FGVC-Aircraft", 90.3),
+        "resnet50_gcp_cars": ("Stanford Cars", 92.3),
+        "resnet101_gcp_cub": ("CUB-200-2011", 88.7),
+        "resnet101_gcp_aircraft": ("FGVC-Aircraft", 91.4),
+        "resnet101_gcp_cars": ("Stanford Cars", 93.3),
+    }
+
+
 def test_name_says_what_a_detector_is():
     for row in DETECTORS:
         kind = row.detector.split()[0].lower()
@@ -87,8 +122,9 @@ def test_config_is_that_of_the_row(name):
     cfg = config.Config.fromfile(zoo_root() / row.config)
     assert cfg.train_cfg.max_epochs == row.epochs
     covariance = cfg.model.get("neck", {}).get("type") == "gcp_mm.GlobalCovariancePooling"
-    assert covariance == (row.pooling == "gcp")
+    assert covariance == (row.pooling in ("gcp", "dropcov"))
     if covariance:
+        assert cfg.model.neck.get("method", "gcp") == row.pooling
         assert cfg.model.neck.get("reduced_channels", 256) == row.reduced_channels
     if row.detector:
         assert cfg.model.type == row.detector.replace(" R-CNN", "RCNN")
@@ -96,9 +132,13 @@ def test_config_is_that_of_the_row(name):
 
 def test_released_files_differ():
     released = [row.release for row in ROWS.values() if row.release]
-    assert {name for name, row in ROWS.items() if row.release is None} == {"mask_rcnn_r101_gap"}
-    for values in ([r.google_drive for r in released], [r.baidu for r in released]):
-        assert len(set(values)) == len(released) == 51
+    without = {name for name, row in ROWS.items() if row.release is None}
+    assert without == {"mask_rcnn_r101_gap", *(row.name for row in FINE)} | {
+        f"resnet{depth}_dropcov_mindspore_128" for depth in (18, 34, 50)
+    }
+    assert len({r.google_drive for r in released}) == len(released) == 54
+    # The authors of DropCov have no second place.
+    assert len({r.baidu for r in released if r.baidu}) == 51
 
 
 def test_openmim_reads_the_same_names_and_keeps_what_is_ours(repo):
@@ -153,6 +193,8 @@ def test_absent_metafiles_are_named(tmp_path, monkeypatch):
         {},
         {"task": "classification"},
         {"task": "detection"},
+        {"task": "fine-grained"},
+        {"pooling": "dropcov", "schedule": "mindspore"},
         {"backbone": "resnet50"},
         {"pooling": "GCP"},
         {"pooling": "gcpm", "backbone": None},
@@ -172,7 +214,7 @@ def test_rows_are_those_with_the_values_and_no_others(wanted):
 
 
 def test_unknown_value_lists_the_valid_ones():
-    with pytest.raises(UserError, match="--schedule fast: expected .* lrnorm, lrfast, lradju, 1x$"):
+    with pytest.raises(UserError, match="--schedule fast: expected .* lrnorm, lrfast, lradju, min.*, 1x, finetune$"):
         select_rows(load_rows(), schedule="fast")
 
 

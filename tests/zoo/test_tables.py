@@ -11,7 +11,14 @@ import pytest
 
 from gcp_mm.errors import UserError
 from gcp_mm.zoo import Measurement, find_row, load_rows
-from gcp_mm.zoo.tables import coco_section, describe, imagenet_section, list_table, update_readme
+from gcp_mm.zoo.tables import (
+    coco_section,
+    describe,
+    finegrained_section,
+    imagenet_section,
+    list_table,
+    update_readme,
+)
 
 MEASURED = Measurement(
     metrics={"Top 1 Accuracy": 78.4, "Top 5 Accuracy": 94.0},
@@ -36,7 +43,12 @@ def link(name, text):
 
 def test_imagenet_has_a_line_for_each_network():
     lines = table_lines(imagenet_section(load_rows()))[2:]
-    assert len(lines) == 14
+    lines, dropcov = lines[:14], lines[16:]
+    assert len(dropcov) == 4
+    assert dropcov[1] == [
+        *("resnet34", "DropCov", "128", "29.61", "5.61", "0.00"),
+        *(link("resnet34_dropcov_lrnorm_128", "76.81"), "76.13"),
+    ]
     assert ["resnet50", "GCP", "256", "56.93", "6.34", "0.11"] in [line[:6] for line in lines]
     (narrow,) = (line for line in lines if line[:3] == ["mobilenetv2", "GCP", "128"])
     assert narrow[6:] == [
@@ -44,6 +56,23 @@ def test_imagenet_has_a_line_for_each_network():
         "-",
         link("mobilenetv2_gcp_lradju_128", "72.58 / 90.87"),
     ]
+
+
+def test_fine_grained_data_have_a_column_each():
+    lines = table_lines(finegrained_section(load_rows()))
+    assert lines[0] == ["backbone, GCP", "CUB-200-2011", "FGVC-Aircraft", "Stanford Cars"]
+    assert lines[2:] == [["resnet50", "88.0", "90.3", "92.3"], ["resnet101", "88.7", "91.4", "93.3"]]
+
+
+def test_a_row_of_fine_grained_data_is_trained_by_one_process():
+    text = describe(find_row("resnet50_gcp_cub"))
+    assert "train       python tools/train.py configs/finegrained/resnet50_gcp_cub.py\n" in text
+    assert "Top 1 Accuracy 88.0" in text and "no file" in text
+
+
+def test_a_file_in_one_place():
+    text = describe(find_row("resnet50_dropcov_lrnorm_128"))
+    assert "open?id=1235CUjS7va_h6weWQeAwFZ_J1iOqmaDm\n  sha256" in text
 
 
 def test_zeros_at_the_end_stay():
@@ -61,7 +90,7 @@ def test_coco_has_box_and_mask_ap():
     assert ["mask_rcnn_r101_gap", "35.9"] in [line[:2] for line in masks]
 
 
-@pytest.mark.parametrize("section", [imagenet_section, coco_section])
+@pytest.mark.parametrize("section", [imagenet_section, coco_section, finegrained_section])
 def test_published_numbers_are_not_taken_for_ours(section):
     text = section(load_rows())
     assert "ublished by the authors**" in text
@@ -119,6 +148,7 @@ def test_our_numbers(part):
 
 
 BEFORE = "Head.\n\n<!-- zoo:imagenet -->\nold\n<!-- /zoo:imagenet -->\n\nBetween.\n\n"
+BEFORE += "<!-- zoo:finegrained --><!-- /zoo:finegrained -->\n\n"
 AFTER = "<!-- zoo:coco --><!-- /zoo:coco -->\n\nTail.\n"
 
 
@@ -138,7 +168,7 @@ def test_only_the_tables_are_written(readme):
     text = readme.read_text()
     assert "78.56 / 94.09" in text and "faster_rcnn_r50_gcpm" in text
     assert text.startswith("Head.\n\n<!-- zoo:imagenet -->\n\n") and text.endswith("\n\nTail.\n")
-    assert "<!-- /zoo:imagenet -->\n\nBetween.\n\n<!-- zoo:coco -->" in text
+    assert "<!-- /zoo:imagenet -->\n\nBetween.\n\n<!-- zoo:finegrained -->" in text
     assert "old" not in text
     assert [path.name for path in readme.parent.iterdir()] == ["README.md"]
     assert update_readme(readme) is False

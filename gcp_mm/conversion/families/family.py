@@ -20,6 +20,8 @@ class CovarianceForm:
         adapt: Changes torchvision's network before its trunk is taken; None if nothing changes.
         backbone_type: mmpretrain type of the trunk; None for that of average pooling.
         neck: Further arguments of ``gcp_mm.GlobalCovariancePooling``.
+        dropcov: Name of the convolution that says how often DropCov drops channels, which an
+            evaluation has no use for; None if there is no such network.
     """
 
     trunk: tuple[str, ...]
@@ -28,6 +30,7 @@ class CovarianceForm:
     adapt: Callable[[Any], None] | None = None
     backbone_type: str | None = None
     neck: Mapping[str, object] = field(default_factory=dict)
+    dropcov: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """ResNet: torchvision's names, which mmpretrain has as well.
 
 Source of the covariance form: src/models/ResNet_MPNCOV.py of
-https://github.com/ZhangLi-CS/GCP_Optimization (layers and names).
+https://github.com/ZhangLi-CS/GCP_Optimization (layers and names); of DropCov,
+acd/models/ResNet_ACD.py of https://github.com/mingzeG/DropCov, the same with one convolution more.
+Its port to MindSpore has other names and a file format of its own, which this does not read.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ RESNET = Family(
         ),
         Rule("layer_reduce.{tensor}", "neck.reduce.conv.{tensor}"),
         Rule("layer_reduce_bn.{tensor}", "neck.reduce.bn.{tensor}"),
+        Rule("eca_layer.conv.{tensor}", "neck.pool.channel_dropout.conv.{tensor}"),
         Rule("fc.{tensor}", "head.fc.{tensor}"),
     ),
     classifier="fc",
@@ -47,6 +50,7 @@ RESNET = Family(
         activation="ReLU",
         adapt=_keep_resolution,
         backbone_type="gcp_mm.GCPResNet",
+        dropcov="eca_layer.conv",
     ),
     # In the copy of the network that the original's landscape code has.
     spellings={"Layer_Reduce.": "layer_reduce.", "Layer_Reduce_BN.": "layer_reduce_bn."},

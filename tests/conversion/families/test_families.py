@@ -16,6 +16,7 @@ ARCHITECTURES = [
     for width in (None, 6)
     if family.covariance  # the others are large; test_transformers.py has small ones
 ]
+ARCHITECTURES += [Architecture(name, 5, 6, method="dropcov") for name in ("resnet18", "resnet50")]
 
 
 @pytest.fixture(params=ARCHITECTURES, ids=str)

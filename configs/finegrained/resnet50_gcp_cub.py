@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/models/resnet_gcp.py',
+    '../_base_/datasets/cub_448px.py',
+    '../_base_/schedules/finegrained_100e_bs10.py',
+    '../_base_/runtime_finetune.py',
+]
+
+model = dict(head=dict(num_classes=200))
+load_from = 'checkpoints/resnet50_gcp_lrnorm.pth'
