@@ -40,7 +40,7 @@ class _FineGrained(SkipUnreadable):
     def load_data_list(self) -> list[dict]:
         """Return the path and the label of each image of the split."""
         # mmpretrain's Cars take the split from it.
-        wanted, self.test_mode = getattr(self, "test_mode", None), self.split == "test"
+        wanted, self.test_mode = self.test_mode, self.split == "test"
         try:
             samples = super().load_data_list()
         except Exception as error:

@@ -105,11 +105,11 @@ def finegrained_section(rows: Iterable[Row]) -> str:
     return "\n\n".join(
         (
             "Fine-tuned at 448 x 448, top-1 in %. **Published by the authors** of "
-            "[fast-MPN-COV](https://github.com/jiangtaoxie/fast-MPN-COV): ResNet-50 as trained with "
-            "that code, ResNet-101 with an SVM behind the network, as in the paper.",
+            "[fast-MPN-COV](https://github.com/jiangtaoxie/fast-MPN-COV): ResNet-50 as trained "
+            "with that code, ResNet-101 with an SVM behind the network, as in the paper.",
             _text(("backbone, GCP", *sets), body, "pipe"),
-            "The configs are `configs/finegrained/<backbone>_gcp_{cub,aircraft,cars}.py`, and those "
-            "with `bcnn` or `cbp` in place of `gcp` for ResNet-50.",
+            "The configs are `configs/finegrained/<backbone>_gcp_{cub,aircraft,cars}.py`, and "
+            "those with `bcnn` or `cbp` in place of `gcp` for ResNet-50.",
             _measured(rows),
         )
     )
