@@ -47,6 +47,18 @@ def test_learning_rate_equals_the_original_in_every_step(repo, shared, setting):
         assert error <= 1e-12 * expected + 1e-15, (epoch, iteration)
 
 
+def test_the_port_of_dropcov_warms_up_and_falls_to_zero_one_step_after_the_last(repo):
+    rates = learning_rates(schedule(repo, "ResNet_mindspore"), EPOCH_LENGTH).ravel()
+    warm, total = 2 * EPOCH_LENGTH, 100 * EPOCH_LENGTH
+    assert len(rates) == total
+    for step in (warm, warm + 1, total // 2, total - 1):
+        expected = 0.8 * (total - step) / (total - warm)
+        assert rates[step] == pytest.approx(expected, rel=1e-9)
+    # A line from nearly nothing to the largest.
+    assert rates[0] < 1e-3 and rates[warm - 1] == pytest.approx(0.8, rel=1e-9)
+    assert rates[warm // 2] == pytest.approx(0.4, rel=0.02)
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_first_and_last_epoch_are_the_recorded_ones(repo, shared, setting):
     lines = (shared / "golden" / "lr" / f"{setting}.csv").read_text().splitlines()
