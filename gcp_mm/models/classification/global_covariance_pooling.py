@@ -107,13 +107,25 @@ class GlobalCovariancePooling(BaseModule):
             channel_dropout=channel_dropout,
         )
         parts = {name: part for name, part in parts.items() if part is not None}
-        self.pool = self._pool_of(method, parts) if parts or method else None
+        # Without parts, isqrt_cov is the layer itself.
+        other = parts or method not in (None, "isqrt_cov")
+        self.pool = self._pool_of(method, parts) if other else None
 
     def _pool_of(self, method: str | None, parts: dict) -> SecondOrderPool:
         """Build another pooling than the layer itself; its steps are those of the neck."""
-        if method in (None, "isqrt_cov"):
-            steps = dict(type="newton_schulz", num_iters=self.num_iters)
-            parts = {"normalization": steps, **parts}
+        if self.impl != "auto":
+            raise UserError(
+                f"neck GlobalCovariancePooling: impl={self.impl!r} chooses among implementations "
+                f"of the layer without other parts; leave it out beside {_named(method, parts)}"
+            )
+        if method in (None, "isqrt_cov") and "normalization" not in parts:
+            parts["normalization"] = dict(type="newton_schulz", num_iters=self.num_iters)
+        elif self.num_iters != 5:
+            raise UserError(
+                f"neck GlobalCovariancePooling: num_iters={self.num_iters} has no effect beside "
+                f"{_named(method, parts)}; Newton-Schulz steps of a number are "
+                f"normalization=dict(type='newton_schulz', num_iters={self.num_iters})"
+            )
         try:
             return SecondOrderPool.of_method(method or "isqrt_cov", self.reduced_channels, **parts)
         except ValueError as error:
@@ -182,3 +194,9 @@ class GlobalCovariancePooling(BaseModule):
         if self.pool is not None:
             return widths
         return f"{widths}, num_iters={self.num_iters}, impl={self.impl}"
+
+
+def _named(method: str | None, parts: Mapping[str, object]) -> str:
+    """Name the arguments that ask for another pooling."""
+    given = {"method": method, **parts} if method else parts
+    return ", ".join(f"{name}={value!r}" for name, value in given.items())
