@@ -11,11 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from machine import describe, write_report
@@ -24,14 +20,12 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from peers import plain
-from timing import interleaved, ratio, summary
+from step import CONTROL, GCP, StepBench
 from torch import Tensor, nn
 
 import gcp_mm.registry  # noqa: F401
-from gcp_mm.ops import global_covariance_pool
 
 REPO = Path(__file__).resolve().parent.parent
-CLASSES = 1000
 
 
 class PlainNeck(nn.Module):
@@ -60,87 +54,20 @@ def networks(backbone: str) -> dict[str, nn.Module]:
     )
     control.neck, control.head = gap.neck, build(backbone, "gap").head
     gcp_plain.neck = PlainNeck(gcp_plain.neck)
-    return {"GAP": gap, "GAP, stride 1": control, "GCP": gcp, "GCP, plain": gcp_plain}
+    return {"GAP": gap, CONTROL: control, GCP: gcp, "GCP, plain": gcp_plain}
 
 
-class Bench:
-    """Steps and parts of one backbone.
-
-    Args:
-        args: The command line.
-        backbone: 'resnet50' or 'mobilenetv2'.
-    """
-
-    def __init__(self, args: argparse.Namespace, backbone: str) -> None:
-        self.args, self.device = args, torch.device(args.device)
-        layout = torch.channels_last if args.device != "cpu" else torch.contiguous_format
-        self.models = {
-            name: model.to(self.device, memory_format=layout)
-            for name, model in networks(backbone).items()
-        }
-        self.optimizers = {
-            name: torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-            for name, model in self.models.items()
-        }
-        self.layout = layout
-
-    def autocast(self) -> Any:
-        """Return bfloat16 autocast if it is asked for."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self.args.amp else nullcontext()
+class Bench(StepBench):
+    """The four networks as mmpretrain builds them."""
 
     def draw(self) -> tuple[Tensor, list[DataSample]]:
         """Return images and their classes."""
-        shape = (self.args.batch, 3, self.args.size, self.args.size)
-        images = torch.randn(shape, device=self.device).to(memory_format=self.layout)
-        labels = torch.randint(CLASSES, (self.args.batch,), device=self.device)
+        images, labels = super().draw()
         return images, [DataSample().set_gt_label(label[None]) for label in labels]
 
-    def step(self, name: str, drawn: tuple[Tensor, list[DataSample]]) -> None:
-        """Train for one iteration."""
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad()
-        with self.autocast():
-            loss = self.models[name](*drawn, mode="loss")["loss"]
-        loss.backward()
-        optimizer.step()
-
-    def parts(self) -> dict[str, Callable[[Any], None]]:
-        """Return what GCP adds behind the last stage, each with forward and backward."""
-        gcp = self.models["GCP"]
-        with torch.no_grad(), self.autocast():
-            features = gcp.backbone(self.draw()[0])[-1]
-            reduced = gcp.neck.reduce(features)
-            vectors = gcp.neck((features,))[0]
-        pool = partial(plain, num_iters=gcp.neck.num_iters)
-        functions = {
-            "reducing convolution": (gcp.neck.reduce, features),
-            "layer": (partial(global_covariance_pool, num_iters=gcp.neck.num_iters), reduced),
-            "layer, plain": (pool, reduced),
-            "classifier": (gcp.head.fc, vectors),
-        }
-        return {name: partial(self.pass_of, *pair) for name, pair in functions.items()}
-
-    def pass_of(self, function: Callable[[Tensor], Tensor], given: Tensor, _: Any) -> None:
-        """Run a part forward and backward."""
-        given = given.detach().requires_grad_()
-        with self.autocast():
-            result = function(given)
-        result.backward(torch.ones_like(result))
-
-    def measure(self) -> dict[str, Any]:
-        """Time steps and parts."""
-        steps = {name: partial(self.step, name) for name in self.models}
-        times = interleaved(steps, self.draw, self.device, self.args.repetitions, warm_up=1)
-        parts = interleaved(self.parts(), lambda: None, self.device, 3 * self.args.repetitions)
-        control = times["GAP, stride 1"]
-        median = summary(control)["median_ms"]
-        report = {"steps": {}, "parts": {}}
-        for name, samples in times.items():
-            report["steps"][name] = summary(samples) | {"of_control": ratio(samples, control)}
-        for name, samples in parts.items():
-            found = summary(samples)
-            report["parts"][name] = found | {"share_of_control": found["median_ms"] / median}
-        return report
+    def loss(self, name: str, drawn: tuple[Tensor, list[DataSample]]) -> Tensor:
+        """Return the loss of a network."""
+        return self.models[name](*drawn, mode="loss")["loss"]
 
 
 def main() -> None:
@@ -160,7 +87,9 @@ def main() -> None:
     report = {"machine": describe(torch.device(args.device)), "arguments": vars(args)}
     report["backbones"] = {}
     for backbone in args.backbones:
-        report["backbones"][backbone] = result = Bench(args, backbone).measure()
+        models, device = networks(backbone), torch.device(args.device)
+        bench = Bench(models, device, args.batch, args.size, args.amp, args.repetitions)
+        report["backbones"][backbone] = result = bench.measure()
         print(f"{backbone}, batch {args.batch}")
         for name, row in result["steps"].items():
             times = f"{row['of_control']['ratio']:6.3f} times the control"
