@@ -62,9 +62,10 @@ class Setting:
         return features.to(self.device, DTYPES[self.args.dtype], memory_format=layout)
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """Return fresh features and a gradient of the vectors."""
-        grad = torch.randn(self.args.batch, self.length, device=self.device)
-        return self.prepare(relu(*self.shape)), grad
+        """Return fresh features and a gradient of the vectors, which has their dtype."""
+        with self.device:
+            grad = torch.randn(self.args.batch, self.length).to(DTYPES[self.args.dtype])
+            return self.prepare(relu(*self.shape)), grad
 
     def forward(self, layer: Layer, drawn: tuple[Tensor, Tensor]) -> Tensor:
         """Run a layer without a graph."""
@@ -82,13 +83,18 @@ class Setting:
     def errors(self, layer: Layer) -> dict[str, Any]:
         """Return the errors of value and gradient on a few samples of every case."""
         found = {}
+        few = min(4, self.args.batch)
         for name, make in CASES.items():
             torch.manual_seed(1)
-            x = self.prepare(make(min(4, self.args.batch), *self.shape[1:]))
-            grad = torch.randn(len(x), self.length, device=self.device)
+            x = self.prepare(make(few, *self.shape[1:]))
+            grad = torch.randn(few, self.length).to(self.device, DTYPES[self.args.dtype])
             exact = exact_layer(x.flatten(2), grad, self.args.num_iters)
+            if self.device.type != "cpu":
+                # A compiled layer is compiled for each size of the batch, and that takes long.
+                more, more_grad = self.draw()
+                x, grad = torch.cat([x, more[few:]]), torch.cat([grad, more_grad[few:]])
             try:
-                both = self.both(layer, (x, grad))
+                both = (part[:few] for part in self.both(layer, (x, grad)))
                 pairs = zip(both, exact, strict=True)
                 found[name] = [relative(a.reshape(b.shape), b) for a, b in pairs]
             except RuntimeError as error:
