@@ -8,7 +8,7 @@ python := $(venv)/bin/python
 uv = $(shell command -v uv || echo .cache/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bundle demo test test-quick trials lint bench lock clean distclean
+.PHONY: help install bundle demo test test-quick trials lint bench gpu-check gpu-bundle lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,13 @@ lint: install ## style rules, types, and no code copied from file to file
 bench: install ## time the pooling layer, and what it adds to a training step
 	$(python) benchmarks/layer.py --out benchmarks/results/layer.json
 	$(python) benchmarks/training_step.py --out benchmarks/results/training_step.json
+
+# No installation is needed there: what the machine lacks is in the bundle.
+gpu-check: ## see on a GPU, in five minutes, that the layer is right and fast (OPTIONS=--help)
+	$(if $(wildcard $(python)),$(python),python3) benchmarks/gpu_check.py $(OPTIONS)
+
+gpu-bundle: install ## pack what gpu-check needs on a bare machine: wheels and images, below 60 MiB
+	$(python) benchmarks/gpu_bundle.py $(OPTIONS)
 
 # Universal: one lock for every supported Python. The paths are relative because uv writes them into
 # the file. Not after install, which a lock that cannot be installed would stop.

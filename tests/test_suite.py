@@ -48,6 +48,23 @@ def kinds(function, *fixtures):
     return set(suite._kinds(item))
 
 
+@pytest.mark.parametrize("available", [False, True])
+def test_without_a_gpu_its_tests_are_skipped_with_the_reason(monkeypatch, available):
+    monkeypatch.setattr(suite.torch.cuda, "is_available", lambda: available)
+    added = {"gpu": [], "": []}
+    items = [
+        SimpleNamespace(
+            get_closest_marker=lambda name, mark=mark: name == mark or None,
+            add_marker=marks.append,
+        )
+        for mark, marks in added.items()
+    ]
+    suite.pytest_collection_modifyitems(items)
+    expected = [] if available else [{"reason": suite.NO_GPU}]
+    assert [mark.kwargs for mark in added["gpu"]] == expected
+    assert added[""] == []
+
+
 def test_marks_follow_from_what_a_test_and_its_fixtures_name():
     def machine():
         return Machine()

@@ -1,0 +1,141 @@
+"""See on a GPU, in at most five minutes, that the layer is right, fast, and trains networks.
+
+Five parts, a row for each thing that was looked at, and a JSON file; a FAIL stops nothing. It needs
+no installation but the checkout, PyTorch, torchvision and Triton, and of OpenMMLab what `make
+gpu-bundle` packed or what is installed. ``--device cpu --quick`` runs the same on a CPU, as small
+as it can be, to see that it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from gpu_parts.packed import BUNDLE, packed_commit, use_wheels
+from gpu_parts.processes import Job
+from gpu_parts.rows import FAIL, Reader, Row, Rows, report
+from gpu_parts.settings import REPO, Settings
+from gpu_parts.tools import preload
+
+PARTS = {
+    "machine": (20, "gpu_parts.machine_rows"),
+    "operators": (100, "gpu_parts.operator_tests"),
+    "layer": (60, "gpu_parts.layer_times"),
+    "step": (35, "gpu_parts.step_times"),
+    "openmmlab": (70, "gpu_parts.openmmlab"),
+    "agreement": (45, "gpu_parts.agreement"),
+}
+"""Seconds that a part may take, of 300 or in proportion, and its module."""
+
+
+def run_part(name: str, settings: Settings, seconds: float) -> None:
+    """Run a part in this process."""
+    if settings.quick:
+        torch.set_num_threads(1)  # on small tensors, waiting for another one takes longer
+    module = importlib.import_module(PARTS[name][1])
+    module.run(settings, Rows(settings.rows, name), seconds)
+
+
+def commit(bundle: Path) -> str | None:
+    """Return the commit of the checkout, or the one that the bundle was packed from."""
+    found = subprocess.run(
+        ["git", "-C", str(REPO), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() or packed_commit(bundle)
+
+
+def check(settings: Settings, parts: list[str], seconds: float) -> list[Row]:
+    """Run the parts one after another, each in a process of its own, and print the rows."""
+    reader, found = Reader(settings.rows), []
+
+    def show() -> None:
+        for row in reader.new():
+            found.append(row)
+            print(row, flush=True)
+
+    end = time.monotonic() + seconds
+    for part in parts:
+        # A CPU may be busy with anything, and what is quick has no reason to hang.
+        most = min(
+            10 * PARTS[part][0] if settings.quick else PARTS[part][0], end - time.monotonic()
+        )
+        if most <= 0:
+            Rows(settings.rows, part).add("time", FAIL, f"none is left of {seconds:.0f} s")
+            continue
+        log = settings.folder / f"{part}.log"
+        # It ends what it has started before it is stopped itself.
+        arguments = (part, settings, most - min(3, most / 10))
+        failure = Job.start(part, settings.forks, log, run_part, *arguments).wait(most, show)
+        if failure:
+            Rows(settings.rows, part).add("whole part", FAIL, failure)
+        show()
+    return found
+
+
+def machine_of(rows: list[Row]) -> dict[str, Any]:
+    """Return what the first part found out about the machine."""
+    return next((row.data for row in rows if row.part == "machine" and row.data), {})
+
+
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--quick", action="store_true", help="everything as small as it can be")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
+    parser.add_argument("--seconds", type=float, help="for all of it (default: 300, or 3000)")
+    parser.add_argument("--peer", action="append", default=[], help="module:callable, a layer")
+    parser.add_argument("--bundle", type=Path, default=BUNDLE, help=f"default: {BUNDLE.name}")
+    parser.add_argument("--folder", type=Path, help="for logs and images (default: a new one)")
+    parser.add_argument("--out", type=Path, help="JSON file (default: in benchmarks/results/gpu)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the parts, print the table and write the JSON file; exit code 1 if a row is FAIL."""
+    args = arguments()
+    folder = args.folder or Path(tempfile.mkdtemp(prefix="gpu_check_"))
+    folder.mkdir(parents=True, exist_ok=True)
+    folder, bundle = folder.resolve(), args.bundle.resolve()
+    # Beside what the processes of the parts look up: this script's own modules.
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+    use_wheels(bundle, folder)
+    rows = folder / "rows.jsonl"
+    rows.unlink(missing_ok=True)
+    settings = Settings(args.device, args.quick, folder, rows, bundle, tuple(args.peer))
+    start = time.monotonic()
+    if settings.forks and {"openmmlab", "agreement"} & set(args.parts):
+        preload()
+    found = check(settings, args.parts, args.seconds or settings.size(300, 3000))
+    machine = {"commit": commit(bundle), **machine_of(found)}
+    result = report(found, machine, vars(args)) | {"seconds": round(time.monotonic() - start, 1)}
+    from machine import write_report
+
+    device = re.sub(r"\W+", "_", str(machine.get("device", args.device))).strip("_").lower()
+    kind = "_quick" if args.quick else ""
+    default = REPO / f"benchmarks/results/gpu/{device}_{time.strftime('%Y%m%d_%H%M%S')}{kind}.json"
+    write_report(result, args.out or default)
+    counts = ", ".join(f"{number} {status}" for status, number in result["counts"].items())
+    print(f"{counts} in {result['seconds']:.0f} s")
+    if args.folder is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(1 if FAIL in result["counts"] else 0)
+
+
+if __name__ == "__main__":
+    main()

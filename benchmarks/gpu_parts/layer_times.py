@@ -1,0 +1,197 @@
+"""Part 2: how long the layer takes, beside its peers on the same features in the same process."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from floor import gram_operations
+from machine import matmul_rate
+from peers import Layer, layers, plain
+from setting import DTYPES, Setting
+from timing import interleaved, ratio, summary
+
+from gcp_mm.ops import explain
+from gpu_parts.counting import copy_rate, graph_seconds, host_seconds, launches, memory
+from gpu_parts.rows import FAIL, PASS, Rows
+from gpu_parts.settings import Settings
+
+STEPS = 5
+NAMES = {"bfloat16": "AMP", "float32": "float32"}
+MILLISECONDS = {("bfloat16", 14): 0.5, ("bfloat16", 7): 0.15}
+"""Goals for a forward and a backward pass."""
+
+FASTER = {("bfloat16", 14): 3, ("bfloat16", 7): 30}
+"""Goals over the plain formulas, compiled."""
+
+LAUNCHES, HOST_MILLISECONDS, PEAK_MEBIBYTES = 9, 0.5, 170
+
+
+class Measured:
+    """One precision and size of the maps.
+
+    Args:
+        settings: Of the check.
+        rows: Where the rows go.
+        dtype: 'bfloat16', under autocast, or 'float32'.
+        side: Height and width of the maps.
+    """
+
+    def __init__(self, settings: Settings, rows: Rows, dtype: str, side: int) -> None:
+        args = argparse.Namespace(
+            batch=settings.size(256, 2),
+            channels=settings.size(256, 12),
+            num_iters=STEPS,
+            dtype=dtype,
+            layout="contiguous",
+            device=settings.device,
+        )
+        self.settings, self.rows, self.key = settings, rows, (dtype, side)
+        self.setting = Setting(args, side)
+        self.device = self.setting.device
+        self.name = f"{NAMES[dtype]} {side} x {side}"
+        self.repetitions = settings.size(50, 2)
+        # Together they are larger than the caches.
+        self.ring = itertools.cycle([self.setting.draw() for _ in range(settings.size(6, 2))])
+        self.drawn = next(self.ring)
+        self.known: dict[str, bool] = {}
+
+    def goal(self, goals: dict[tuple[str, int], float]) -> float | None:
+        """Return the goal of this precision and size, if there is one here."""
+        return goals.get(self.key) if self.settings.has_goals else None
+
+    def accurate(self, name: str, layer: Layer) -> bool:
+        """Say whether a layer may be timed; write the errors of ours, and of one that may not."""
+        if name in self.known:
+            return self.known[name]
+        errors = self.setting.errors(layer)
+        good = self.known[name] = self.setting.accurate(name, errors)
+        worst = [max(pair) if isinstance(pair, list) else pair for pair in errors.values()]
+        cases = ", ".join(
+            f"{case} {one if isinstance(one, str) else format(one, '.1e')}"
+            for case, one in zip(errors, worst, strict=True)
+        )
+        if name == "gram" or not good:
+            status = PASS if good or name != "gram" else FAIL
+            note = "" if good else "no time, above the bounds: "
+            self.rows.add(f"errors of {name}, {self.name}", status, note + cases, errors=errors)
+        return good
+
+    def time(self, candidates: dict[str, Layer]) -> dict[str, list[float]]:
+        """Time layers that are accurate, all in turn, forward and backward."""
+        timed = {name: layer for name, layer in candidates.items() if self.accurate(name, layer)}
+        calls = {name: partial(self.setting.both, layer) for name, layer in timed.items()}
+        return interleaved(calls, lambda: next(self.ring), self.device, self.repetitions, 3)
+
+    def compare(self, candidates: dict[str, Layer]) -> None:
+        """Write how many times faster the layer is than others."""
+        times = self.time(candidates)
+        for name, samples in times.items():
+            if name == "gram" or "gram" not in times:
+                continue
+            found = ratio(samples, times["gram"])
+            low, high = found["interval"]
+            more = f" ({low:.3g} to {high:.3g}); it takes {summary(samples)['median_ms']:.3g} ms"
+            least = self.goal(FASTER) if name == "plain, compiled" else None
+            title = f"faster than {name}, {self.name}"
+            self.rows.number(
+                title, found["ratio"], "x", least=least, more=more, interval=[low, high]
+            )
+
+    def ours(self, layer: Layer, rate: float, bytes_in_a_second: float) -> None:
+        """Write the time of the layer, what it is of the floor, and what the host does."""
+        samples = self.time({"gram": layer}).get("gram")
+        if samples is None:
+            return
+        found, name, goals = summary(samples), self.name, self.settings.has_goals
+        low, high = found["quartiles_ms"]
+        self.rows.number(
+            f"forward + backward, {name}",
+            found["median_ms"],
+            "ms",
+            most=self.goal(MILLISECONDS),
+            more=f" ({low:.3g} to {high:.3g})",
+            quartiles_ms=[low, high],
+        )
+        both = partial(self.setting.both, layer, self.drawn)
+        forward = partial(self.setting.forward, layer, self.drawn)
+        half = self.key[0] == "bfloat16"
+        number = {"forward": launches(forward, self.device), "both": launches(both, self.device)}
+        self.rows.number(
+            f"launches, {name}",
+            number["both"],
+            "",
+            most=LAUNCHES if half and goals else None,
+            more=f" of which forward {number['forward']}",
+            **number,
+        )
+        self.rows.number(
+            f"host time, {name}",
+            1e3 * host_seconds(both, self.device, self.repetitions),
+            "ms",
+            most=HOST_MILLISECONDS if goals else None,
+        )
+        replay = 1e3 * graph_seconds(both, self.device, self.repetitions)
+        self.rows.number(f"replay of a CUDA graph, {name}", replay, "ms")
+        self.floor(replay, rate, bytes_in_a_second)
+        if self.device.type == "cuda":
+            most = PEAK_MEBIBYTES if goals and half else None
+            peak = memory(both, self.device) / 2**20
+            self.rows.number(f"peak beyond the input, {name}", peak, "MiB", most=most)
+
+    def floor(self, milliseconds: float, rate: float, bytes_in_a_second: float) -> None:
+        """Write the share of the time that arithmetic, or moving bytes, cannot do without."""
+        batch, channels, *sides = self.setting.shape
+        operations = batch * gram_operations(channels, sides[0] * sides[1], STEPS)
+        x, grad = self.drawn
+        # The features are read twice and their gradient written; vectors in and out.
+        moved = 3 * x.nbytes + 2 * grad.numel() * x.element_size()
+        floors = {"arithmetic": operations / rate, "bytes": moved / bytes_in_a_second}
+        limit = max(floors, key=floors.__getitem__)
+        self.rows.number(
+            f"share of the floor, {self.name}",
+            1e5 * floors[limit] / milliseconds,
+            "%",
+            more=f" of the replay; the floor is {1e3 * floors[limit]:.3g} ms, of {limit}",
+            **floors,
+        )
+
+
+def compiled(settings: Settings, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile the honest rival with the longest search, but for the quick run."""
+    how: dict[str, Any] = dict(mode="max-autotune-no-cudagraphs")
+    if settings.quick:
+        how = dict(backend="aot_eager")
+    return torch.compile(function, fullgraph=True, dynamic=False, **how)
+
+
+def run(settings: Settings, rows: Rows, seconds: float) -> None:
+    """Write all that is quick first, because the compiler may use up the time."""
+    torch.manual_seed(0)
+    torch._dynamo.config.recompile_limit = 64
+    device = settings.torch_device
+    size = settings.size(8192, 64)
+    rates = {}
+    for dtype in NAMES:
+        rates[dtype] = matmul_rate(device, DTYPES[dtype], size)
+        rows.number(f"rate of a large product, {dtype}", rates[dtype] / 1e12, "TFLOP/s")
+    copied = copy_rate(device, settings.size(1024, 1))
+    rows.number("rate of a copy, read and written", copied / 1e12, "TB/s")
+    measured = [
+        Measured(settings, rows, dtype, side)
+        for dtype in NAMES
+        for side in ((3,) if settings.quick else (14, 7))
+    ]
+    candidates = layers(STEPS, False, list(settings.peers))
+    for one in measured:
+        rows.add(f"what runs, {one.name}", "-", explain(one.drawn[0]))
+        one.ours(candidates["gram"], rates[one.key[0]], copied)
+    for one in measured:
+        one.compare({name: f for name, f in candidates.items() if name != "gram_autograd"})
+    rival = compiled(settings, partial(plain, num_iters=STEPS))
+    for one in measured:
+        one.compare({"gram": candidates["gram"], "plain, compiled": rival})
