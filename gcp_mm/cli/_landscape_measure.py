@@ -7,7 +7,6 @@ may be stands here as in the modules that take them, which need seconds to impor
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,7 +77,7 @@ def measuring(
     """
     from gcp_mm.checkpoints.loader import find_checkpoint
     from gcp_mm.checkpoints.pretrained import load_model
-    from gcp_mm.landscape.loss import fixed_batches
+    from gcp_mm.landscape.loss import digest_of, fixed_batches
     from gcp_mm.landscape.records import ResultFile
 
     device = check_device(args, kind)
@@ -86,12 +85,11 @@ def measuring(
     checkpoint = find_checkpoint(args.checkpoint)
     model = load_model(cfg, checkpoint).to(device)
     batches = fixed_batches(cfg, args.batches, args.batch_size, args.data_seed, args.split)
-    pixels = b"".join(inputs.numpy().tobytes() for inputs, _ in batches)
     settings = {
         "config": Path(args.config).stem,
         "model": digest(cfg.model.to_dict()),
         "checkpoint": sha256(checkpoint)[:16],
-        "images": hashlib.sha256(pixels).hexdigest()[:16],
+        "images": digest_of(inputs for inputs, _ in batches)[:16],
     }
     common = ("split", "batches", "batch_size", "data_seed", "seed")
     settings |= {name: getattr(args, name) for name in (*common, *options)}

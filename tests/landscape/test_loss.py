@@ -1,4 +1,5 @@
 import copy
+import hashlib
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from torch import nn
 
 from gcp_mm.checkpoints.pretrained import load_model
 from gcp_mm.errors import UserError
-from gcp_mm.landscape.loss import finite_mean_loss, fixed_batches, mean_loss
+from gcp_mm.landscape.loss import digest_of, finite_mean_loss, fixed_batches, mean_loss
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -122,3 +123,10 @@ def test_loss_that_is_not_finite_is_an_error():
     nn.init.constant_(network.bias, float("nan"))
     with pytest.raises(UserError, match="the loss of the network itself is nan"):
         finite_mean_loss(network, batches(5))
+
+
+def test_digest_is_that_of_the_bytes_of_all_tensors():
+    # Files of results and of records state it, and are continued only where it is the same.
+    (inputs, targets), (more, _) = batches(5, 2)
+    content = inputs.numpy().tobytes() + targets.numpy().tobytes() + more.numpy().tobytes()
+    assert digest_of([inputs, targets, more]) == hashlib.sha256(content).hexdigest()
