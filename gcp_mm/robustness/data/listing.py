@@ -82,14 +82,13 @@ def _check_equal(cells: Mapping[str, Path], found: Mapping[str, tuple[str, ...]]
     if len(kinds) < 2:
         return
     (usual, number), (_, next_number), *_ = kinds
-    odd = [key for key, files in found.items() if files != usual]
+    others = f"{number} of {len(found)} cells, such as {{}}, agree"
     if number == next_number:
         # A short cell is more likely than one with files too many.
         usual = max(found.values(), key=len)
-        odd = [key for key, files in found.items() if files != usual]
-        others = f"as many other cells, such as {_name(cells, found, usual)}, have others"
-    else:
-        others = f"{number} of {len(found)} cells, such as {_name(cells, found, usual)}, agree"
+        others = "as many other cells, such as {}, have others"
+    example = next(repr(str(cells[key])) for key, files in found.items() if files == usual)
+    odd = [key for key, files in found.items() if files != usual]
     key = odd[0]
     missing, extra = sorted({*usual} - {*found[key]}), sorted({*found[key]} - {*usual})
     parts = []
@@ -100,12 +99,6 @@ def _check_equal(cells: Mapping[str, Path], found: Mapping[str, tuple[str, ...]]
         parts.append(f"has {len(extra)} files that others lack: {abbreviate(extra)}")
     more = f" ({len(odd) - 1} more cells differ: {abbreviate(odd[1:])})" if odd[1:] else ""
     raise UserError(
-        f"{str(cells[key])!r} {'; '.join(parts)}{more}; {others}. Fetch or unpack this folder "
-        "again, take what is too much away, or leave the cell out"
+        f"{str(cells[key])!r} {'; '.join(parts)}{more}; {others.format(example)}. Fetch or unpack "
+        "this folder again, take what is too much away, or leave the cell out"
     )
-
-
-def _name(
-    cells: Mapping[str, Path], found: Mapping[str, tuple[str, ...]], files: tuple[str, ...]
-) -> str:
-    return next(repr(str(cells[key])) for key, others in found.items() if others == files)

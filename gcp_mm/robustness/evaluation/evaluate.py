@@ -67,8 +67,7 @@ class Evaluation:
                 "files": number,
             }
             wanted = {CLEAN: number, **wanted}
-            found = file.cells.get(CLEAN, {})
-            if any(found.get(key) != value for key, value in self._clean.items()):
+            if not self._clean.items() <= file.cells.get(CLEAN, {}).items():
                 done.discard(CLEAN)
         self.sizes = wanted
         self.is_clips = options.dataset == "imagenet-p"

@@ -36,15 +36,12 @@ _CELLS_C = frozenset({CLEAN, *(f"{name}/{i}" for name in ALL_CORRUPTIONS for i i
 _CELLS_P = frozenset(folder_name(name, d) for name in PERTURBATIONS for d in DIFFICULTIES)
 
 
-def _is_difficulty(value: Any) -> bool:
-    return COUNT.fits(value) and value in DIFFICULTIES
-
-
 def _is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(COUNT.fits, value))
 
 
 _TEXTS = ListOf(TEXT)
+_DIFFICULTY = Kind("1, 2 or 3", lambda value: COUNT.fits(value) and value in DIFFICULTIES)
 _NUMBERS = Maybe(TableOf(NUMBER))
 _COMMON = {
     "name": TEXT,
@@ -62,7 +59,7 @@ _COMMON = {
         ),
         "checkpoint_sha256": TEXT,
         "files_per_cell?": Maybe(POSITIVE),
-        "difficulty?": Kind("1, 2 or 3", _is_difficulty),
+        "difficulty?": _DIFFICULTY,
         "clean_error?": Maybe(FRACTION),
         "input_size?": Maybe(POSITIVE),
         "num_classes?": Maybe(POSITIVE),
@@ -75,7 +72,7 @@ _COMMON = {
     ),
     "metrics": {
         "not_comparable?": _TEXTS,
-        "difficulty?": Kind("1, 2 or 3", _is_difficulty),
+        "difficulty?": _DIFFICULTY,
         **dict.fromkeys(("CE?", "flip_rate?", "top5_ratio?"), _NUMBERS),
         # None where the corruption does not change the error of the baseline.
         "relative_CE?": Maybe(TableOf(Maybe(NUMBER))),

@@ -86,38 +86,31 @@ def _bars(
     ]
 
 
+# What is said of a mean, or else why there is none.
+_SAID = {
+    "mean_error": "mean error of 15 corruptions {:.2%}",
+    "clean_error": "clean error {:.2%}",
+    "mCE": "mCE {:.2f}",
+    "relative_mCE": "relative mCE {:.2f}",
+    "mFR": "mFR {:.2f}",
+    "mT5D": "mT5D {:.2f}",
+}
+
+
 def summary(content: Mapping[str, Any]) -> str:
     """Say what a result file holds, and what it does not allow to say."""
     metrics = content["metrics"]
-    lines = _corruptions(metrics) if content["dataset"] == "imagenet-c" else _flips(metrics)
+    lines = [f"{content['name']}, {len(content['cells'])} cells measured"]
+    for name, probability in metrics.get("flip_probability", {}).items():
+        distance = metrics["top5_distance"][name]
+        lines.append(f"{name}: flip probability {probability:.5f}, top-5 distance {distance:.4f}")
+    for mean, said in _SAID.items():
+        if (value := metrics.get(mean)) is not None:
+            lines.append(said.format(value))
+        elif reason := metrics.get(f"{mean}_reason"):
+            lines.append(f"no {mean}: {reason}")
     if reasons := metrics["not_comparable"]:
         lines.append(f"not comparable with published numbers: {', '.join(reasons)}")
     if content["settings"]["transform"][1].startswith("resize"):
         lines.append(f"images: {content['settings']['transform'][1]}")
-    return "\n".join([f"{content['name']}, {len(content['cells'])} cells measured", *lines])
-
-
-def _corruptions(metrics: Mapping[str, Any]) -> list[str]:
-    lines = []
-    if metrics["mean_error"] is not None:
-        lines.append(f"mean error of 15 corruptions {metrics['mean_error']:.2%}")
-    if metrics["clean_error"] is not None:
-        lines.append(f"clean error {metrics['clean_error']:.2%}")
-    if metrics["mCE"] is None:
-        return [*lines, f"no mCE: {metrics['mCE_reason']}"]
-    lines.append(f"mCE {metrics['mCE']:.2f}")
-    if metrics["relative_mCE"] is not None:
-        lines.append(f"relative mCE {metrics['relative_mCE']:.2f}")
-    return lines
-
-
-def _flips(metrics: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for name, probability in metrics["flip_probability"].items():
-        distance = metrics["top5_distance"][name]
-        lines.append(f"{name}: flip probability {probability:.5f}, top-5 distance {distance:.4f}")
-    for mean in ("mFR", "mT5D"):
-        value = metrics[mean]
-        reason = metrics[f"{mean}_reason"]
-        lines.append(f"{mean} {value:.2f}" if value is not None else f"no {mean}: {reason}")
-    return lines
+    return "\n".join(lines)
