@@ -25,11 +25,11 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlparse
 
 import torch
-from mmengine.logging import print_log
 
 from gcp_mm.console.progress import if_long
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_open, atomic_write, sha256
+from gcp_mm.first_process import log
 from gcp_mm.plain_data import read_note
 
 # torch's own expression takes any number of digits, and so "resnet-101.pth" for a digest.
@@ -74,7 +74,7 @@ def fetch(url: str) -> tuple[Path, bool]:
         digits = ""
     if known and not digits and not record:
         origin = f"put there by hand (sha256 {known}{unconfirmed})"
-        print_log(f"{url}: taken from {target}, {origin}", "current")
+        log(f"{url}: taken from {target}, {origin}")
         return target, False
     intact = bool(known and record.get("sha256") == known)
     try:
@@ -90,18 +90,15 @@ def fetch(url: str) -> tuple[Path, bool]:
                 f"the address and put it at {target}, or give a local path instead "
                 "(--cfg-options model.backbone.init_cfg.checkpoint=PATH)"
             ) from error
-        print_log(
+        log(
             f"{url}: cannot be asked whether its file has changed ({reason}); taken as it was on "
-            f"{record.get('date')} from {target} (sha256 {known}{unconfirmed})",
-            "current",
+            f"{record.get('date')} from {target} (sha256 {known}{unconfirmed})"
         )
         return target, False
-    if record["sha256"].startswith(_digits(target.name)):
+    came = record["sha256"]
+    if came.startswith(_digits(target.name)):
         unconfirmed = ""
-    print_log(
-        f"{url}: {target} (downloaded {record['date']}, sha256 {record['sha256']}{unconfirmed})",
-        "current",
-    )
+    log(f"{url}: {target} (downloaded {record['date']}, sha256 {came}{unconfirmed})")
     return target, response is not None
 
 

@@ -25,12 +25,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import HistoryBuffer
 
 from gcp_mm.checkpoints.config_text import read_config_text
 from gcp_mm.checkpoints.coverage import wrapper_prefix
 from gcp_mm.checkpoints.form import check_form
 from gcp_mm.errors import UserError
+from gcp_mm.first_process import log
 
 _HISTORY_STATISTICS = ("min", "max", "mean", "current")
 # bool, integers, and real and complex floating-point numbers.
@@ -195,7 +196,7 @@ def _without_wrappers(loaded: dict, filename: str) -> dict:
     prefix = wrapper_prefix(weights)
     if prefix in ("", "module."):
         return loaded
-    print_log(f"{filename}: the names of the weights are taken without {prefix!r}", "current")
+    log(f"{filename}: the names of the weights are taken without {prefix!r}")
     weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     if "state_dict" not in loaded:
         return weights

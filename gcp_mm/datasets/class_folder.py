@@ -16,6 +16,7 @@ from gcp_mm.datasets.skip_unreadable import SkipUnreadable
 from gcp_mm.datasets.text_list import check_class_names, read_class_names, read_lines
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, why_absent
+from gcp_mm.first_process import log, warn
 from gcp_mm.images.names import IMAGE_EXTENSIONS, is_image_name, is_system_name, list_image_files
 from gcp_mm.registry import DATASETS
 
@@ -118,10 +119,7 @@ class ClassFolder(SkipUnreadable, CustomDataset):
             and Path(other).exists()
         }
         if mended:
-            print_log(
-                f"{self.ann_file!r}: took the backslashes of {len(mended)} paths as slashes",
-                logger="current",
-            )
+            log(f"{self.ann_file!r}: took the backslashes of {len(mended)} paths as slashes")
         return [mended.get(path, path) for path in paths]
 
     def _find_samples(self) -> list:
@@ -180,4 +178,4 @@ class ClassFolder(SkipUnreadable, CustomDataset):
             raise UserError(
                 f"{message}. Fill them, or set allow_missing=True in the data set's config"
             )
-        print_log(message, logger="current", level=logging.WARNING)
+        warn(message)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
-from mmengine.dist import get_rank
-from mmengine.logging import print_log
 
 from gcp_mm.datasets.coco_annotations import (
     Findings,
@@ -23,6 +20,7 @@ from gcp_mm.datasets.coco_annotations.image_folder import describe_sizes
 from gcp_mm.datasets.skip_unreadable import SkipUnreadable
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.first_process import warn
 from gcp_mm.registry import DATASETS
 
 
@@ -91,9 +89,8 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
         self._refuse_missing(findings, len(content["images"]))
         allow = self.test_mode if self.allow_missing is None else self.allow_missing
         arranged = arrange_categories(content, self._classes(), self.ann_file, allow)
-        if get_rank() == 0:
-            for remark in arranged.remarks:
-                print_log(remark, logger="current", level=logging.WARNING)
+        for remark in arranged.remarks:
+            warn(remark)
         # The class reads the file with this; here it has been read already.
         api = coco_api(content)
         self.COCOAPI = lambda _: api

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Sequence
 
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
-from mmengine.dist import get_rank
-from mmengine.logging import print_log
 
 from gcp_mm.datasets.coco_annotations import (
     Arrangement,
@@ -18,6 +15,7 @@ from gcp_mm.datasets.coco_annotations import (
 )
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.first_process import warn
 from gcp_mm.registry import METRICS
 
 
@@ -100,12 +98,10 @@ class CocoMetric(MMDetCocoMetric):
                     "set ann_file of the evaluator to the file of the data"
                 )
             self.img_ids = [identifier for identifier in listed if identifier in seen]
-            if len(self.img_ids) < len(listed) and get_rank() == 0:
-                print_log(
+            if len(self.img_ids) < len(listed):
+                warn(
                     f"measured on {len(self.img_ids)} of the {len(listed)} images of "
-                    f"{self.ann_file!r}, those that were evaluated",
-                    logger="current",
-                    level=logging.WARNING,
+                    f"{self.ann_file!r}, those that were evaluated"
                 )
         return super().compute_metrics(results)
 

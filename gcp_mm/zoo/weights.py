@@ -42,9 +42,8 @@ def load_from_zoo(filename: str, map_location: Any = None) -> Any:
     another row's.
     """
     # Not above: this module is imported where only the place of the weights is asked for.
-    from mmengine.logging import print_log
-
     from gcp_mm.checkpoints.loader import load_from_file
+    from gcp_mm.first_process import log
 
     row = find_row(filename.removeprefix(SCHEME))
     path = default_checkpoint(row)
@@ -61,7 +60,7 @@ def load_from_zoo(filename: str, map_location: Any = None) -> Any:
     loaded = load_from_file(path, map_location)
     _check_row(loaded, row, path)
     digest = sha256(path)
-    print_log(f"weights of {row.name}: {path} (sha256 {digest}): {origin(loaded, row)}", "current")
+    log(f"weights of {row.name}: {path} (sha256 {digest}): {origin(loaded, row)}")
     return loaded
 
 

@@ -73,7 +73,7 @@ def server(monkeypatch, tmp_path):
 def said(monkeypatch):
     """Collect what is logged."""
     lines = []
-    monkeypatch.setattr(http_file, "print_log", lambda text, logger: lines.append(text))
+    monkeypatch.setattr(http_file, "log", lines.append)
     return lines
 
 

@@ -35,7 +35,7 @@ def folder(tmp_path, monkeypatch, small_row):
 def said(monkeypatch):
     """Collect what is logged."""
     lines = []
-    monkeypatch.setattr("mmengine.logging.print_log", lambda text, logger=None: lines.append(text))
+    monkeypatch.setattr("gcp_mm.first_process.log", lines.append)
     return lines
 
 

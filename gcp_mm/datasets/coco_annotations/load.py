@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
-import logging
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
 from mmdet.datasets.api_wrappers import COCO
-from mmengine.dist import get_rank
 from mmengine.fileio import get
-from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
 from gcp_mm.datasets.coco_annotations.content import inspect_content
@@ -21,7 +18,7 @@ from gcp_mm.datasets.coco_annotations.findings import Findings
 from gcp_mm.datasets.coco_annotations.image_folder import ImageFolder
 from gcp_mm.errors import UserError
 from gcp_mm.files import why_absent
-from gcp_mm.first_process import on_first_process
+from gcp_mm.first_process import on_first_process, warn
 
 # A training reads its file once, a validation twice: for the images and for the measure.
 _KEPT = 4
@@ -59,9 +56,8 @@ def load_annotations(
                 _checked[key] = findings
             while len(_checked) > _KEPT:
                 _checked.popitem(last=False)
-            if get_rank() == 0:
-                for line in findings.summary():
-                    print_log(line, logger="current", level=logging.WARNING)
+            for line in findings.summary():
+                warn(line)
         findings.apply(content)
     return content, findings
 
