@@ -17,28 +17,10 @@ from typing import Any
 
 import torch
 from mmengine.dist import get_dist_info
-from mmengine.runner.checkpoint import (
-    CheckpointLoader,
-    _get_mmengine_home,
-    _process_mmcls_checkpoint,
-    get_deprecated_model_names,
-    get_external_models,
-    get_mmcls_models,
-    get_torchvision_models,
-    load_from_ceph,
-    load_from_pavi,
-)
+from mmengine.runner import checkpoint as upstream
 from torch import Tensor
 
-from gcp_mm.checkpoints import http_file, hub
-from gcp_mm.checkpoints.file_kind import (
-    check_archive,
-    explained,
-    is_safetensors,
-    is_torch,
-    several_files,
-    with_size,
-)
+from gcp_mm.checkpoints import file_kind, http_file, hub
 from gcp_mm.checkpoints.safetensors_file import load_safetensors
 from gcp_mm.checkpoints.without_code import allowed_globals, plain, without_code
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
@@ -53,7 +35,7 @@ def find_checkpoint(filename: str | Path) -> Path:
         return hub.download(str(filename))
     path = Path(filename).expanduser()
     # Nothing is no folder, although Path takes it for this one.
-    if filename and (several := several_files(path)):
+    if filename and (several := file_kind.several_files(path)):
         raise CheckpointNotFoundError(f"checkpoint {str(path)!r} {several}")
     if not path.is_file():
         raise CheckpointNotFoundError(
@@ -71,9 +53,9 @@ def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
     pickles, for files whose origin is trusted.
     """
     path = find_checkpoint(filename)
-    if is_safetensors(path):
+    if file_kind.is_safetensors(path):
         return load_safetensors(path, map_location)
-    with explained(path, "PyTorch checkpoint"):
+    with file_kind.explained(path, "PyTorch checkpoint"):
         loaded = _load(path, map_location)
     return loaded
 
@@ -82,14 +64,14 @@ def _load(path: Path, map_location: Any) -> Any:
     """Load a file strictly, or as the user allows."""
     # On the meta device nothing but names and shapes is asked for.
     if str(map_location) != "meta":
-        check_archive(path)
+        file_kind.check_archive(path)
     try:
         with torch.serialization.safe_globals(allowed_globals()):
             loaded = plain(torch.load(path, map_location=map_location, weights_only=True))
         _check_size(loaded, path)
         return loaded
     except pickle.UnpicklingError as error:
-        if not is_torch(path):
+        if not file_kind.is_torch(path):
             raise
         if os.environ.get(UNSAFE_SWITCH) != "1":
             raise UnsafeCheckpointError(
@@ -110,9 +92,8 @@ def _check_size(loaded: Any, path: Path) -> None:
             continue
         if not tensor.is_meta and tensor.untyped_storage().nbytes() > size:
             raise UserError(
-                f"{with_size(path)}: {name!r} of the shape "
-                f"{tuple(tensor.shape)} has more numbers than are in the file. Save its "
-                "state_dict anew where it comes from"
+                f"{file_kind.with_size(path)}: {name!r} of the shape {tuple(tensor.shape)} has "
+                "more numbers than are in the file. Save its state_dict anew where it comes from"
             )
 
 
@@ -157,7 +138,7 @@ def load_from_hub(filename: str, map_location: Any = None) -> Any:
 def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
     """Load ``torchvision://NAME``, the weights that torchvision publishes for a model."""
     name = filename.partition("://")[2]
-    urls = get_torchvision_models()
+    urls = upstream.get_torchvision_models()
     if name not in urls:
         raise UserError(f"torchvision publishes no weights called {name!r}; see torchvision.models")
     return load_from_url(urls[name], map_location)
@@ -167,18 +148,18 @@ def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
     """Load ``open-mmlab://NAME`` or ``mmcls://NAME`` from where mmengine's tables say it is."""
     scheme, _, name = filename.partition("://")
     if scheme == "mmcls":
-        places = get_mmcls_models()
+        places = upstream.get_mmcls_models()
     else:
-        places = get_external_models()
-        name = get_deprecated_model_names().get(name, name)
+        places = upstream.get_external_models()
+        name = upstream.get_deprecated_model_names().get(name, name)
     if name not in places:
         raise UserError(f"mmengine knows no weights called {filename!r}; give a path or an address")
     place = places[name]
     if "://" in place:
         loaded = load_from_url(place, map_location)
     else:
-        loaded = load_from_file(Path(_get_mmengine_home()) / place, map_location)
-    return _process_mmcls_checkpoint(loaded) if scheme == "mmcls" else loaded
+        loaded = load_from_file(Path(upstream._get_mmengine_home()) / place, map_location)
+    return upstream._process_mmcls_checkpoint(loaded) if scheme == "mmcls" else loaded
 
 
 def register_loaders() -> None:
@@ -190,11 +171,11 @@ def register_loaders() -> None:
         ("modelzoo://", "torchvision://"): load_from_torchvision,
         ("open-mmlab://", "openmmlab://", "mmcls://"): load_from_openmmlab,
         # mmengine's own: torch.load is strict by itself since 2.6.
-        "pavi://": load_from_pavi,
-        (r"(\S+\:)?s3://", r"(\S+\:)?petrel://"): load_from_ceph,
+        "pavi://": upstream.load_from_pavi,
+        (r"(\S+\:)?s3://", r"(\S+\:)?petrel://"): upstream.load_from_ceph,
     }
     for prefixes, loader in loaders.items():
-        CheckpointLoader.register_scheme(prefixes, without_code(loader), force=True)
+        upstream.CheckpointLoader.register_scheme(prefixes, without_code(loader), force=True)
 
 
 register_loaders()

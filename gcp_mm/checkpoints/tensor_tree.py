@@ -20,16 +20,8 @@ from gcp_mm.errors import UserError
 # Kinds of numbers that JSON holds exactly; a tensor with one number of them needs no place of its
 # own in the file.
 _DTYPES = {
-    str(dtype).removeprefix("torch."): dtype
-    for dtype in (
-        torch.float64,
-        torch.float32,
-        torch.float16,
-        torch.bfloat16,
-        torch.int64,
-        torch.int32,
-        torch.bool,
-    )
+    name: getattr(torch, name)
+    for name in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "bool")
 }
 
 

@@ -10,15 +10,8 @@ from torch import Tensor
 from gcp_mm.conversion.layout import Layout
 from gcp_mm.zoo.rows import CLASSIFICATION, load_rows
 
-# torchvision's names of networks, and those of the rows.
-_PUBLISHED = {
-    "resnet18": "resnet18",
-    "resnet34": "resnet34",
-    "resnet50": "resnet50",
-    "resnet101": "resnet101",
-    "mobilenet_v2": "mobilenetv2",
-    "shufflenet_v2_x1_0": "shufflenetv2",
-}
+# By torchvision's name of a network, that of the rows where it is another.
+_BACKBONES = {"mobilenet_v2": "mobilenetv2", "shufflenet_v2_x1_0": "shufflenetv2"}
 _METHODS = {None: "covariance pooling", "dropcov": "DropCov"}
 
 
@@ -56,7 +49,8 @@ class Architecture:
     def rows(self) -> tuple[str, ...]:
         """Rows of the metafiles with this architecture, such as ``resnet50_gcp_lrnorm_128``."""
         pooling = (self.method or "gcp") if self.covariance else "gap"
-        wanted = (_PUBLISHED.get(self.network), pooling, self.reduced_channels)
+        backbone = _BACKBONES.get(self.network, self.network)
+        wanted = (backbone, pooling, self.reduced_channels)
         return tuple(
             row.name
             for row in load_rows()

@@ -9,13 +9,7 @@ from typing import Any
 
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 
-from gcp_mm.datasets.coco_annotations import (
-    Findings,
-    ImageFolder,
-    arrange_categories,
-    coco_api,
-    load_annotations,
-)
+from gcp_mm.datasets import coco_annotations as coco
 from gcp_mm.datasets.coco_annotations.image_folder import describe_sizes
 from gcp_mm.datasets.skip_unreadable import SkipUnreadable
 from gcp_mm.errors import UserError
@@ -82,17 +76,17 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
 
     def load_data_list(self) -> list[dict]:
         """Return the images and their objects, if file, classes and images go together."""
-        content, findings = load_annotations(self.ann_file, self._images(), self.backend_args)
+        content, findings = coco.load_annotations(self.ann_file, self._images(), self.backend_args)
         masks = [step for step in self.pipeline.transforms if getattr(step, "with_mask", False)]
         polygons_only = any(not getattr(step, "poly2mask", True) for step in masks)
         findings.refuse_problems(bool(masks), polygons_only)
         self._refuse_missing(findings, len(content["images"]))
         allow = self.test_mode if self.allow_missing is None else self.allow_missing
-        arranged = arrange_categories(content, self._classes(), self.ann_file, allow)
+        arranged = coco.arrange_categories(content, self._classes(), self.ann_file, allow)
         for remark in arranged.remarks:
             warn(remark)
         # The class reads the file with this; here it has been read already.
-        api = coco_api(content)
+        api = coco.coco_api(content)
         self.COCOAPI = lambda _: api
         try:
             return super().load_data_list()
@@ -123,7 +117,7 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
             )
         return self._metainfo.get("classes")
 
-    def _images(self) -> ImageFolder | None:
+    def _images(self) -> coco.ImageFolder | None:
         """Return the folder of the images, if it is one of this machine and they are loaded."""
         folder = (self.data_prefix or {}).get("img") or ""
         backend = (self.backend_args or {}).get("backend", "local")
@@ -138,9 +132,9 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
         is_lying = is_lying or getattr(load, "ignore_orientation", False)
         # The one decoder of mmcv that does not look at the tag.
         is_lying = is_lying or getattr(load, "imdecode_backend", None) == "turbojpeg"
-        return ImageFolder(folder, partial(_size, load), not is_lying)
+        return coco.ImageFolder(folder, partial(_size, load), not is_lying)
 
-    def _refuse_missing(self, findings: Findings, number: int) -> None:
+    def _refuse_missing(self, findings: coco.Findings, number: int) -> None:
         """Refuse images that do not exist, or that are known to be unreadable."""
         gone = [*findings.missing, *findings.unreadable]
         allowed = 0 if self.test_mode else min(self.max_unreadable, number - 1)

@@ -7,12 +7,7 @@ from collections.abc import Sequence
 
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 
-from gcp_mm.datasets.coco_annotations import (
-    Arrangement,
-    arrange_categories,
-    coco_api,
-    load_annotations,
-)
+from gcp_mm.datasets import coco_annotations as coco
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.first_process import warn
@@ -46,12 +41,12 @@ class CocoMetric(MMDetCocoMetric):
     ) -> None:
         super().__init__(None, *args, backend_args=backend_args, **kwargs)
         self.ann_file = ann_file
-        self._arranged: tuple[tuple[str, ...], Arrangement] | None = None
+        self._arranged: tuple[tuple[str, ...], coco.Arrangement] | None = None
         if ann_file is not None:
-            self._coco_api = coco_api(self._load(ann_file))
+            self._coco_api = coco.coco_api(self._load(ann_file))
 
     def _load(self, ann_file: str) -> dict:
-        content, findings = load_annotations(ann_file, None, self.backend_args)
+        content, findings = coco.load_annotations(ann_file, None, self.backend_args)
         findings.refuse_problems("segm" in self.metrics)
         return content
 
@@ -70,9 +65,9 @@ class CocoMetric(MMDetCocoMetric):
             if self._arranged[0] == tuple(classes):
                 return
             # The content has been put into the order of other classes.
-            self._coco_api = coco_api(self._load(self.ann_file))
+            self._coco_api = coco.coco_api(self._load(self.ann_file))
         content = self._coco_api.dataset
-        arranged = arrange_categories(content, classes, self.ann_file, allow_missing=True)
+        arranged = coco.arrange_categories(content, classes, self.ann_file, allow_missing=True)
         if not arranged.objects and not self.format_only:
             crowds = sum(annotation["iscrowd"] for annotation in content["annotations"])
             raise UserError(
@@ -81,7 +76,7 @@ class CocoMetric(MMDetCocoMetric):
                 "are crowds, iscrowd 1). Name the file with the annotations (ann_file), or set "
                 "format_only=True and outfile_prefix to write detections alone"
             )
-        self._coco_api = coco_api(content)
+        self._coco_api = coco.coco_api(content)
         self._arranged = (tuple(classes), arranged)
         self.cat_ids = list(arranged.ids)
 

@@ -147,7 +147,7 @@ def test_weights_by_a_name_of_mmengine_are_not_executed(
     torch.save({"state_dict": Hostile(tmp_path / "marker")}, folder / "hostile.pth")
     table = {name: f"{address}/{name}.pth" for name in ("net", "hostile")}
     for models in ("get_external_models", "get_mmcls_models"):
-        monkeypatch.setattr(checkpoint_loader, models, lambda: table)
+        monkeypatch.setattr(checkpoint_loader.upstream, models, lambda: table)
     loaded = CheckpointLoader.load_checkpoint(f"{scheme}://net", "cpu")["state_dict"]
     # Of a classifier mmengine takes the backbone.
     name = "w" if scheme == "mmcls" else "backbone.w"

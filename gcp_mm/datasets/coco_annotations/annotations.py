@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 
 from gcp_mm.console.progress import if_long
-from gcp_mm.datasets.coco_annotations.fields import (
-    NUMBERS,
-    TOLERANCE,
-    FieldCheck,
-    Known,
-    Size,
-    is_placed,
-    largest_area,
-)
+from gcp_mm.datasets.coco_annotations import fields
 from gcp_mm.datasets.coco_annotations.findings import Findings
 
 _BLOCK = 1000  # annotations between two looks at the clock
 
 
-def check_annotations(annotations: list, known: Known) -> None:
+def check_annotations(annotations: list, known: fields.Known) -> None:
     """Check all annotations: with a few comparisons those that are as COCO's own are."""
-    findings, sizes, categories = known.findings, known.sizes, known.categories
+    findings = known.findings
     ids: set[int | None] = set()
     for index, annotation in _numbered(annotations, findings.path):
         if not isinstance(annotation, dict):
             findings.problems.add("an annotation is no object", f"entry {index}")
             continue
-        if not _is_usual(annotation, sizes, categories):
-            FieldCheck(known, index, annotation).check()
+        if not _is_usual(annotation, known):
+            fields.FieldCheck(known, index, annotation).check()
         key = annotation.get("id")
         ids.add(key if type(key) is int else None)
     if findings.problems:
@@ -51,7 +43,7 @@ def _numbered(annotations: list, path: str) -> Iterator[tuple[int, object]]:
             progress.update(len(block))
 
 
-def _is_usual(annotation: dict, sizes: Mapping[object, Size], categories: Collection) -> bool:
+def _is_usual(annotation: dict, known: fields.Known) -> bool:
     """Say whether an annotation is as COCO's own are, with nothing to repair."""
     try:
         key, image, bbox = annotation["id"], annotation["image_id"], annotation["bbox"]
@@ -59,14 +51,14 @@ def _is_usual(annotation: dict, sizes: Mapping[object, Size], categories: Collec
         found, crowd = annotation["area"], annotation["iscrowd"]
         return (
             type(key) is type(category) is int
-            and category in categories
+            and category in known.categories
             and type(image) in (int, str)
-            and type(found) in NUMBERS
+            and type(found) in fields.NUMBERS
             and type(crowd) is int
             and 0 <= crowd <= 1
             and "ignore" not in annotation
-            and is_placed(bbox, annotation["segmentation"], sizes[image])
-            and 0 < found <= largest_area(*bbox[2:])
+            and fields.is_placed(bbox, annotation["segmentation"], known.sizes[image])
+            and 0 < found <= fields.largest_area(*bbox[2:])
         )
     except (KeyError, TypeError, ValueError):
         return False
@@ -100,7 +92,7 @@ def _drop_copies(annotations: list[dict], findings: Findings) -> int:
     return len(seen)
 
 
-def _check_convention(annotations: list[dict], known: Known) -> None:
+def _check_convention(annotations: list[dict], known: fields.Known) -> None:
     """Recognise boxes in another convention, which single ones do not show."""
     boxes = [(*a["bbox"], *known.sizes[a["image_id"]]) for a in annotations]
     first = f"the first: {list(boxes[0][:4])!r}"
@@ -112,7 +104,7 @@ def _check_convention(annotations: list[dict], known: Known) -> None:
     if 2 * known.corners > len(boxes) or (
         4 * known.outside >= len(boxes)
         and all(
-            x < w <= width + TOLERANCE and y < h <= height + TOLERANCE
+            x < w <= width + fields.TOLERANCE and y < h <= height + fields.TOLERANCE
             for x, y, w, h, width, height in boxes
         )
     ):
