@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.fileio import LocalBackend, get_file_backend
-from mmengine.logging import print_log
 from mmpretrain.datasets.custom import CustomDataset, find_folders, get_samples
 
 from gcp_mm.datasets.class_table import check_classes, read_ground_truth
