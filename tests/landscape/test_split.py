@@ -12,13 +12,24 @@ from gcp_mm.landscape import frozen, probe
 from gcp_mm.landscape.split import SplitNetwork
 from landscape.networks import Residual, batch, plain
 
+NARROW = dict(depth=18, stem_channels=8, base_channels=8)
 # Config of a backbone, its probe point, and a convolution of its stem and one behind it.
 BACKBONES = {
-    "ResNet": (dict(depth=18), "backbone.maxpool", "conv1", "layer1.0.conv1"),
-    "GCPResNet": (dict(depth=18), "backbone.maxpool", "conv1", "layer1.0.conv1"),
-    "ResNet_CIFAR": (dict(depth=18), "backbone.relu", "conv1", "layer1.0.conv1"),
-    "MobileNetV2": (dict(), "backbone.conv1", "conv1.conv", "layer1.0.conv.0.conv"),
-    "ShuffleNetV2": (dict(), "backbone.maxpool", "conv1.conv", "layers.0.0.branch1.0.conv"),
+    "ResNet": (NARROW, "backbone.maxpool", "conv1", "layer1.0.conv1"),
+    "GCPResNet": (NARROW, "backbone.maxpool", "conv1", "layer1.0.conv1"),
+    "ResNet_CIFAR": (NARROW, "backbone.relu", "conv1", "layer1.0.conv1"),
+    "MobileNetV2": (
+        dict(widen_factor=0.25),
+        "backbone.conv1",
+        "conv1.conv",
+        "layer1.0.conv.0.conv",
+    ),
+    "ShuffleNetV2": (
+        dict(widen_factor=0.5),
+        "backbone.maxpool",
+        "conv1.conv",
+        "layers.0.0.branch1.0.conv",
+    ),
 }
 
 
