@@ -97,6 +97,14 @@ def test_failure_names_the_other_way(server, cache, small_row, address, reason):
     assert "are kept" not in str(info.value)
 
 
+def test_file_without_a_mirror_is_fetched_by_hand_from_its_own_place(cache, small_row):
+    row = small_row("resnet50_dropcov_lrnorm_128")
+    with pytest.raises(UserError, match="download resnet50_dropcov_lrnorm_128 from") as info:
+        download_released(row, "http://127.0.0.1:1/x", retries=0)
+    assert f"{row.release.url} opens in a browser as well: fetch it" in str(info.value)
+    assert "baidu" not in str(info.value) and "None" not in str(info.value)
+
+
 def test_google_drive_is_asked_by_default(cache, small_row, monkeypatch):
     import gdown
 
