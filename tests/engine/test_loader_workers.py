@@ -12,6 +12,7 @@ import torch
 from mmengine.dataset import default_collate, pseudo_collate
 from tiny_runs import forget_runs, only_error, read_checkpoint
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from gcp_mm.engine import loader_workers
 from gcp_mm.engine.loader_workers import prepare_workers, require_open_files
@@ -159,7 +160,14 @@ def test_small_file_system(tool_env, repo):
 
 
 @pytest.fixture
-def flipping(classifier, tmp_path):
+def flipping(classifier, tmp_path, monkeypatch):
+    started, start = [], _MultiProcessingDataLoaderIter.__init__
+
+    def keep(iterator, loader):
+        started.append(iterator)
+        start(iterator, loader)
+
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter, "__init__", keep)
     path = tmp_path / "flipping.py"
     path.write_text(
         f"_base_ = '{classifier}'\n"
@@ -170,7 +178,10 @@ def flipping(classifier, tmp_path):
         "val_dataloader = dict(**loader)\n"
         "train_cfg = dict(max_epochs=1)\n"
     )
-    return path
+    yield path
+    for iterator in started:
+        # Garbage collection would wait 5 s for each worker.
+        iterator._shutdown_workers()
 
 
 def test_training_is_the_same_without_room(call_tool, flipping, tmp_path, monkeypatch):
