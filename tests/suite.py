@@ -115,7 +115,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Let the garbage collector, which mmengine calls for each data set, pass by the libraries."""
-    gc.collect()
     gc.freeze()
 
 
@@ -189,5 +188,7 @@ def _do_once_for_configs(module: ModuleType) -> None:
     module.FormatCode = lambda text, **options: format_once(text, repr(options))
 
 
+for models in ("mmdet.models", "mmpretrain.models"):  # which some tests import later
+    wrapt.register_post_import_hook(lambda module: gc.freeze(), models)
 wrapt.register_post_import_hook(_read_metafiles_once, "mmengine.config.utils")
 wrapt.register_post_import_hook(_do_once_for_configs, "mmengine.config.config")
