@@ -125,10 +125,13 @@ def no_more_files():
     ],
 )
 def test_worker_of_a_data_loader(fail, said):
+    batches = iter(DataLoader(Numbers(fail), num_workers=1))
     with pytest.raises((RuntimeError, OSError)) as caught:
-        list(DataLoader(Numbers(fail), num_workers=1))
+        list(batches)
     told = explain(caught.value)
     assert re.search(said, told)
+    # Garbage collection would wait 5 s for the worker.
+    batches._shutdown_workers()
 
 
 def test_socket_of_a_killed_worker(monkeypatch):

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 from random_weights import randomise
+from suite import made_once
 from tiny_runs import write_config
 
 from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, PERTURBATIONS, SEVERITIES
@@ -48,12 +49,16 @@ def write_clip(path: Path, frames: list[np.ndarray]) -> None:
 @pytest.fixture(scope="session")
 def clean(tmp_path_factory) -> Path:
     """Three pictures of each of six classes."""
-    root, rng = tmp_path_factory.mktemp("clean"), np.random.default_rng(0)
-    for name in CLASSES:
-        (root / name).mkdir()
-        for index in range(3):
-            Image.fromarray(picture(rng)).save(root / name / f"{index}.png")
-    return root
+
+    def write():
+        root, rng = tmp_path_factory.mktemp("clean"), np.random.default_rng(0)
+        for name in CLASSES:
+            (root / name).mkdir()
+            for index in range(3):
+                Image.fromarray(picture(rng)).save(root / name / f"{index}.png")
+        return root
+
+    return made_once(tmp_path_factory, "clean", write)
 
 
 @pytest.fixture(scope="session")
@@ -86,25 +91,33 @@ def checkpoint(network, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tree_c(clean, tmp_path_factory) -> Path:
     """Return 15 corruptions, 5 severities, 18 images; the corruption is another picture."""
-    root, rng = tmp_path_factory.mktemp("c"), np.random.default_rng(1)
-    for name in BENCHMARK_CORRUPTIONS:
-        for severity in SEVERITIES:
-            for source in sorted(clean.glob("*/*.png")):
-                path = root / name / str(severity) / source.parent.name / f"{source.stem}.JPEG"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(picture(rng)).save(path, quality=85)
-    return root
+
+    def write():
+        root, rng = tmp_path_factory.mktemp("c"), np.random.default_rng(1)
+        for name in BENCHMARK_CORRUPTIONS:
+            for severity in SEVERITIES:
+                for source in sorted(clean.glob("*/*.png")):
+                    path = root / name / str(severity) / source.parent.name / f"{source.stem}.JPEG"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(picture(rng)).save(path, quality=85)
+        return root
+
+    return made_once(tmp_path_factory, "tree_c", write)
 
 
 @pytest.fixture(scope="session")
 def tree_p(tmp_path_factory) -> Path:
     """Return 10 perturbations with a clip of 4 to 6 frames for each class."""
-    root, rng = tmp_path_factory.mktemp("p"), np.random.default_rng(2)
-    for name in PERTURBATIONS:
-        for index, label in enumerate(CLASSES):
-            frames = [picture(rng) for _ in range(4 + index % 3)]
-            write_clip(root / name / label / "0.mp4", frames)
-    return root
+
+    def write():
+        root, rng = tmp_path_factory.mktemp("p"), np.random.default_rng(2)
+        for name in PERTURBATIONS:
+            for index, label in enumerate(CLASSES):
+                frames = [picture(rng) for _ in range(4 + index % 3)]
+                write_clip(root / name / label / "0.mp4", frames)
+        return root
+
+    return made_once(tmp_path_factory, "tree_p", write)
 
 
 @pytest.fixture

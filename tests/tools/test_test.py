@@ -7,6 +7,7 @@ import pytest
 import torch
 from doc_snippets import python_snippet
 from PIL import Image
+from suite import made_once
 from tiny_runs import Hostile, only_error, read_scalars
 
 HEAD_OF_FIVE = ["--cfg-options", "model.head.num_classes=5"]
@@ -16,14 +17,18 @@ OTHER_WIDTH = ["--cfg-options", "model.backbone.base_channels=8", "model.neck.in
 @pytest.fixture(scope="module")
 def tested(run_tool, repo, classifier, trained, tmp_path_factory):
     """Return the folder and the process of an evaluation that writes all that it can."""
-    folder = tmp_path_factory.mktemp("tested")
-    process = run_tool(
-        *(repo / "tools/test.py", classifier, trained[0] / "epoch_3.pth"),
-        *("--work-dir", "work", "--out", "results/out.pkl", "--show-dir", "shown"),
-        cwd=folder,
-    )
-    assert process.returncode == 0, process.stderr
-    return folder, process
+
+    def test():
+        folder = tmp_path_factory.mktemp("tested")
+        process = run_tool(
+            *(repo / "tools/test.py", classifier, trained[0] / "epoch_3.pth"),
+            *("--work-dir", "work", "--out", "results/out.pkl", "--show-dir", "shown"),
+            cwd=folder,
+        )
+        assert process.returncode == 0, process.stderr
+        return folder, process
+
+    return made_once(tmp_path_factory, "tested", test)
 
 
 def test_accuracy_is_that_of_training_and_of_the_predictions(tested, trained):
