@@ -239,7 +239,9 @@ def _is_there(text: str) -> bool:
 
 def _parse(text: str) -> object:
     """Read a list, a tuple or a single value, as mmengine's DictAction without what that drops."""
-    text = _unquoted(text.strip())
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1]
     if _is_enclosed(text):
         values = [_parse(part) for part in _split(text[1:-1])]
         return tuple(values) if text[0] == "(" else values
@@ -265,12 +267,6 @@ def _split(text: str) -> list[str]:
             start = place + 1
     rest = text[start:]
     return [*parts, rest] if rest.strip() else parts
-
-
-def _unquoted(text: str) -> str:
-    """Take away a pair of quotes around a text."""
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    return text[1:-1] if quoted else text
 
 
 def _scalar(text: str) -> object:

@@ -81,8 +81,8 @@ def driver_cuda_version(library: str = _DRIVER_LIBRARY) -> str | None:
     return f"{number.value // 1000}.{number.value % 1000 // 10}"
 
 
-def _reason_of_torch() -> str | None:
-    """Return why torch starts no GPU, in its own words."""
+def _reason_of_torch() -> str:
+    """Return why torch starts no GPU, in its own words; empty if it says nothing."""
     cuda, errors = import_module("torch").cuda, []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -91,10 +91,9 @@ def _reason_of_torch() -> str | None:
             cuda.init()
         except (RuntimeError, AssertionError) as error:
             errors.append(str(error))
-    messages = [text.strip() for text in (*(str(item.message) for item in caught), *errors)]
+    texts = [" ".join(text.split()) for text in (*(str(item.message) for item in caught), *errors)]
     # The compiler's file and line at the end of a warning say nothing to a user.
-    messages = [text.partition(" (Triggered internally")[0] for text in messages if text]
-    return " ".join(messages[0].split()) if messages else None
+    return next(filter(None, texts), "").partition(" (Triggered internally")[0]
 
 
 def _explain() -> str:
