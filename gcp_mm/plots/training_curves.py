@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import platform
@@ -13,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from mmengine.logging import print_log
 
 from gcp_mm.errors import UserError
+from gcp_mm.first_process import warn
 from gcp_mm.plots.figure import as_text, new_figure, save_figure
 
 _NO_METRICS = ("step", "time", "data_time", "images_per_second")
@@ -106,11 +105,9 @@ def _in_order(runs: dict[Path, list[dict]]) -> list[list[dict]]:
     if not trained or next(iter(trained.values())) == min(trained.values()):
         return list(runs.values())
     oldest = next(iter(trained)).parents[1]
-    print_log(
+    warn(
         f"{str(oldest)!r} has the oldest date and does not begin the training, as if the clock had "
-        "gone back: the runs are ordered by their first steps",
-        logger="current",
-        level=logging.WARNING,
+        "gone back: the runs are ordered by their first steps"
     )
     return sorted(runs.values(), key=_first_step)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import cv2
-from mmengine.logging import print_log
 
 from gcp_mm.engine.distributed import die_with_parent
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
+from gcp_mm.first_process import warn
 from gcp_mm.images.read_image import REMARKS
 from gcp_mm.locks import hold_folder
 from gcp_mm.robustness.corrupt.cells import JPEG_QUALITY, Cells, CorruptionCell, derive_seed
@@ -104,11 +103,7 @@ def _say(sources: Sequence[SourceImage], remarks: Sequence[Sequence[str]]) -> No
     for kind, text in REMARKS.items():
         found = [str(s.path) for s, kinds in zip(sources, remarks, strict=True) if kind in kinds]
         if found:
-            print_log(
-                f"{found[0]!r} {text} ({len(found)} such images)",
-                logger="current",
-                level=logging.WARNING,
-            )
+            warn(f"{found[0]!r} {text} ({len(found)} such images)")
 
 
 def make_corruptions(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
-from mmengine.logging import print_log
 
 from gcp_mm.checkpoints.pretrained import classifier_scope, load_model
 from gcp_mm.engine.config import tested_dataset
@@ -19,7 +17,7 @@ from gcp_mm.engine.distributed import prepare_distributed
 from gcp_mm.engine.torch_backends import check_gpu_driver, find_device
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
-from gcp_mm.first_process import on_first_process
+from gcp_mm.first_process import on_first_process, warn
 from gcp_mm.robustness.data.imagenet_c import ImageNetC
 from gcp_mm.robustness.data.imagenet_p import ImageNetP
 from gcp_mm.robustness.data.listing import Listing
@@ -79,10 +77,6 @@ def set_up(cfg: Config, device: str | None) -> torch.device:
 
 def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | None) -> None:
     """Warn of what makes the network's images and those of the tree different ones."""
-
-    def warn(text: str) -> None:
-        print_log(text, logger="current", level=logging.WARNING)
-
     if clean is not None and tree.num_samples is None and len(clean.labels) != tree.num_items:
         warn(
             f"{len(clean.labels)} images without corruption, and {tree.num_items} in each cell of "
