@@ -18,13 +18,13 @@ NETWORKS = {
     "shufflenetv2": ("imagenet/shufflenetv2_gcp_lrnorm", dict(widen_factor=0.5)),
     "convnext": (
         "finetune/convnext_tiny_gcp_folder",
-        dict(arch=dict(depths=[1, 1, 1, 1], channels=[8, 8, 16, 16])),
+        dict(arch=dict(depths=[1, 1], channels=[8, 16]), out_indices=[1]),
     ),
     "swin": (
         "finetune/swin_tiny_gcp_folder",
         dict(
-            arch=dict(embed_dims=8, depths=[2, 1, 1, 1], num_heads=[1, 1, 2, 2]),
-            **dict(img_size=SIZE, window_size=2, patch_size=2),
+            arch=dict(embed_dims=8, depths=[2, 1], num_heads=[1, 2]),
+            **dict(img_size=SIZE, window_size=2, patch_size=4, out_indices=[1]),
         ),
     ),
     "vit": (
