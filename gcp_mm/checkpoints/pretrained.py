@@ -74,20 +74,14 @@ def cover(
     """
     check_pretrained_exists(checkpoint)
     state_dict = weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location))
-    if prefix:
-        selected = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in state_dict.items()
-            if name.startswith(prefix)
-        }
-    else:
-        # A network that has a part of such a name wants it.
-        parts = tuple(f"{name}." for name, _ in network.named_children())
-        selected = {
-            name: tensor
-            for name, tensor in state_dict.items()
-            if not name.startswith(CLASSIFIER_PARTS) or name.startswith(parts)
-        }
+    # A network that has a part of the name of a classifier's wants it.
+    parts = tuple(f"{name}." for name, _ in network.named_children())
+    selected = {
+        name.removeprefix(prefix or ""): tensor
+        for name, tensor in state_dict.items()
+        if name.startswith(prefix or "")
+        and (prefix or name.startswith(parts) or not name.startswith(CLASSIFIER_PARTS))
+    }
     coverage = compare(network.state_dict(), selected, any_shape)
 
     where = f"{type(network).__name__} from {checkpoint} (prefix {prefix!r})"
