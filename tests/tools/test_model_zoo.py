@@ -2,6 +2,8 @@
 
 import pytest
 
+from gcp_mm.zoo.tables import SECTIONS
+
 TOOL = "tools/model_zoo.py"
 
 
@@ -46,9 +48,9 @@ def test_readme_is_up_to_date(call_tool):
 
 def test_readme_is_written(call_tool, tmp_path):
     path = tmp_path / "README.md"
-    path.write_text("".join(f"<!-- zoo:{n} --><!-- /zoo:{n} -->\n" for n in ("imagenet", "coco")))
+    path.write_text("".join(f"<!-- zoo:{n} --><!-- /zoo:{n} -->\n" for n in SECTIONS))
     code, _, err = call_tool(TOOL, "readme", "--check", "--path", path)
-    assert code == 2 and "imagenet, coco" in err
+    assert code == 2 and "imagenet, finegrained, coco" in err
     code, out, _ = call_tool(TOOL, "readme", "--path", path)
     assert (code, out) == (0, f"{path}: the tables were written\n")
     assert "mask_rcnn_r50_gcpm" in path.read_text()
