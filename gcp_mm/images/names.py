@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -56,11 +55,11 @@ class LeftOut:
     def log(self, source: str, extensions: Iterable[str]) -> None:
         """Log what was left out, if anything was: files with other endings as a warning."""
         # It takes seconds to import, and the rest of this module does without.
-        from mmengine.logging import print_log
+        from gcp_mm.first_process import log, warn
 
         if self.system or self.others:
-            level = logging.WARNING if self.others else logging.INFO
-            print_log(self.describe(source, extensions), logger="current", level=level)
+            say = warn if self.others else log
+            say(self.describe(source, extensions))
 
     def describe(self, source: str, extensions: Iterable[str]) -> str:
         """Count and name everything in one line."""

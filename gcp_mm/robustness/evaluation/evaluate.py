@@ -10,12 +10,11 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import barrier, get_rank
-from mmengine.logging import print_log
 from torch import Tensor, cuda
 
 from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.console.progress import Progress
-from gcp_mm.first_process import on_first_process
+from gcp_mm.first_process import log, on_first_process
 from gcp_mm.robustness.data.video_clip import has_strict_decoder, require_length
 from gcp_mm.robustness.evaluation.loader import Part, read_parts, share
 from gcp_mm.robustness.evaluation.options import Options, make_settings
@@ -94,10 +93,9 @@ class Evaluation:
         environment: dict[str, list] = {"device": [name], "batch_size": [self.options.batch_size]}
         on_first_process(lambda: self.file.measured_with(versions(self.is_clips), environment))
         if self.is_clips and not has_strict_decoder():
-            print_log(
+            log(
                 "PyAV is not installed: damage inside of a clip is seen only where it changes the "
-                "number of frames (pip install av)",
-                logger="current",
+                "number of frames (pip install av)"
             )
         clean = prepared.clean.data if prepared.clean else None
         batches = read_parts(prepared.tree, clean, self.parts, self.options.workers)
