@@ -17,7 +17,7 @@ def function(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def orthogonal(normal):
     return torch.linalg.qr(normal(6, 6)).Q
 
