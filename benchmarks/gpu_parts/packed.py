@@ -5,6 +5,7 @@ Where there is no bundle, images are drawn: 10 classes of blots, and the scenes 
 
 from __future__ import annotations
 
+import compileall
 import io
 import json
 import os
@@ -51,6 +52,8 @@ def use_wheels(bundle: Path, folder: Path) -> int:
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(site)
             done.touch()
+    if wheels:  # else several processes at once would do it, each for itself
+        compileall.compile_dir(site, quiet=2, workers=0)
     # Before what the machine has: the versions of the lock go together.
     paths = [str(path) for path in (REPO, *([site] if wheels else []))]
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
