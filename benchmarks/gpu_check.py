@@ -35,7 +35,7 @@ PARTS = {
     "openmmlab": (70, "gpu_parts.openmmlab"),
     "agreement": (45, "gpu_parts.agreement"),
 }
-"""Seconds that a part may take, of 300 or in proportion, and its module."""
+"""Seconds that a part may take, of 300 or in proportion of more, and its module."""
 
 
 def run_part(name: str, settings: Settings, seconds: float) -> None:
@@ -68,7 +68,7 @@ def check(settings: Settings, parts: list[str], seconds: float) -> list[Row]:
 
     end = time.monotonic() + seconds
     for part in parts:
-        most = min(PARTS[part][0] * seconds / 300, end - time.monotonic())
+        most = min(PARTS[part][0] * max(1, seconds / 300), end - time.monotonic())
         if most <= 0:
             Rows(settings.rows, part).add("time", FAIL, f"none is left of {seconds:.0f} s")
             continue

@@ -14,9 +14,9 @@ from timing import seconds_of
 def launches(function: Callable[[], Any], device: torch.device) -> int:
     """Return the number of kernels, copies and fills of a call; on a CPU, of PyTorch's calls."""
     cuda = device.type == "cuda"
-    kind = torch.profiler.ProfilerActivity
+    kinds = torch.profiler.ProfilerActivity
     function()
-    with torch.profiler.profile(activities=[kind.CUDA] if cuda else [kind.CPU]) as profile:
+    with torch.profiler.profile(activities=[kinds.CPU, *([kinds.CUDA] * cuda)]) as profile:
         function()
         if cuda:
             torch.cuda.synchronize()

@@ -105,8 +105,10 @@ class Measured:
             if name.startswith("plain") and self.replay:  # others may not be captured
                 both = partial(self.setting.both, candidates[name], self.drawn)
                 other = 1e3 * graph_seconds(both, self.device, self.repetitions)
-                more = f" by replay; it takes {other:.3g} ms"
-                self.rows.number(title, other / self.replay, "x", least=least, more=more)
+                more = f"; it takes {other:.3g} ms"
+                self.rows.number(
+                    f"{title}, replay", other / self.replay, "x", least=least, more=more
+                )
 
     def ours(self, layer: Layer, rate: float, bytes_in_a_second: float) -> None:
         """Write the time of the layer, what it is of the floor, and what the host does."""

@@ -83,7 +83,7 @@ def healthy(settings, rows, seconds):
 def test_a_part_that_dies_or_hangs_stops_no_other(part, settings, capfd):
     for name, function in (("machine", broken), ("layer", slow), ("step", healthy)):
         part(name, function)
-    found = part.check(settings, ["machine", "layer"], 2)
+    found = part.check(settings, ["machine", "layer"], 2)  # seconds
     found += part.check(replace(settings, rows=settings.folder / "more"), ["step"], 60)
     assert [(row.part, row.name, row.status) for row in found] == [
         ("machine", "before", "PASS"),
