@@ -38,12 +38,12 @@ PARTS = {
 """Seconds that a part may take, of 300 or in proportion of more, and its module."""
 
 
-def run_part(name: str, settings: Settings, seconds: float) -> None:
-    """Run a part in this process."""
+def run_part(name: str, settings: Settings, end: float) -> None:
+    """Run a part in this process, until a time by the clock that all processes share."""
     if settings.quick:
         torch.set_num_threads(1)  # on small tensors, waiting for another one takes longer
     module = importlib.import_module(PARTS[name][1])
-    module.run(settings, Rows(settings.rows, name), seconds)
+    module.run(settings, Rows(settings.rows, name), end - time.monotonic())
 
 
 def commit(bundle: Path) -> str | None:
@@ -74,7 +74,7 @@ def check(settings: Settings, parts: list[str], seconds: float) -> list[Row]:
             continue
         log = settings.folder / f"{part}.log"
         # It ends what it has started before it is stopped itself.
-        arguments = (part, settings, most - min(3, most / 10))
+        arguments = (part, settings, time.monotonic() + most - min(4, most / 10))
         failure = Job.start(part, settings.forks, log, run_part, *arguments).wait(most, show)
         if failure:
             Rows(settings.rows, part).add("whole part", FAIL, failure)
