@@ -57,7 +57,7 @@ def write_weights(config: Path, tree: Path, checkpoint: Path) -> None:
     cfg = Config.fromfile(str(config))
     init_default_scope("mmpretrain")
     torch.manual_seed(0)
-    network = MODELS.build(cfg.model)
+    network = MODELS.build({"data_preprocessor": cfg.data_preprocessor, **cfg.model})
     network.init_weights()
     files = sorted(tree.rglob("*.png"))
     some = [np.asarray(Image.open(path)) for path in files[:: max(1, len(files) // 32)]]
@@ -66,15 +66,14 @@ def write_weights(config: Path, tree: Path, checkpoint: Path) -> None:
     for norm in norms:
         norm.momentum = 1.0
     with torch.no_grad():
-        data = network.data_preprocessor if hasattr(network, "data_preprocessor") else None
-        if data is None:
-            data = MODELS.build(dict(cfg.data_preprocessor, type="ClsDataPreprocessor"))
-        inputs = data({"inputs": images}, training=False)["inputs"]
+        inputs = network.data_preprocessor({"inputs": images}, training=False)["inputs"]
         network.train().extract_feat(inputs)
         vectors = network.eval().extract_feat(inputs)[0]
         layer = network.head.fc
         layer.weight /= layer.weight.norm(dim=1, keepdim=True)
         layer.bias.copy_(-(layer.weight @ vectors.mean(0)))
+        if len(layer(vectors).argmax(dim=1).unique()) < 2:
+            raise RuntimeError("the network takes all images for one class: that compares nothing")
     torch.save({"state_dict": network.state_dict(), "meta": {}}, checkpoint)
 
 
