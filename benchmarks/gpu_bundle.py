@@ -1,8 +1,8 @@
 """Pack what a bare machine with a GPU lacks to run gpu_check.py: wheels, and images from ../shared.
 
 The wheels are those of requirements/lock.txt, for Linux on x86-64: OpenMMLab, pycocotools, and what
-they import. The machine itself has PyTorch, torchvision, Triton, NumPy, SciPy, OpenCV, Matplotlib,
-Pillow and pytest, whose wheels alone would be larger than the bundle may be.
+they import. The machine itself has PyTorch, torchvision, Triton, NumPy, SciPy, OpenCV, Matplotlib
+and Pillow, whose wheels alone would be larger than the bundle may be.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ PACKAGES = (
     *("terminaltables", "shapely", "six", "tqdm", "tabulate", "pyyaml", "packaging"),
     *("einops", "mat4py", "modelindex", "model-index", "ordered-set", "click", "safetensors"),
     *("importlib-metadata", "zipp", "lazy-importer", "markdown", "pytorchcv"),
+    *("pytest", "pluggy", "iniconfig"),
 )
 """Names in the lock."""
 

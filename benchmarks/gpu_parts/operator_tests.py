@@ -14,19 +14,22 @@ from gpu_parts.rows import FAIL, PASS, SKIP, Rows
 from gpu_parts.settings import REPO, Settings
 
 PART = "operators"
-_AGREEMENT, _OPS = "tests/ops/test_agreement.py", "tests/ops"
+_OPS = "tests/ops"
+_AGREEMENT, _TRAINING = f"{_OPS}/test_agreement.py", f"{_OPS}/test_training.py"
+_KERNELS = f"{_OPS}/triton_kernels"
 GROUPS: dict[str, tuple[str, ...]] = {
     "float32": (_AGREEMENT, "-k", "float32 or float64"),
     "tf32": (_AGREEMENT, "-k", "tf32"),
     "float16": (_AGREEMENT, "-k", "float16 and not bfloat16"),
     "bfloat16": (_AGREEMENT, "-k", "bfloat16"),
-    "training": (f"{_OPS}/test_training.py", "-k", "not compiled"),
-    "compiled": (f"{_OPS}/test_training.py", "-k", "compiled"),
-    "kernels": (f"{_OPS}/triton_kernels/test_products.py",),
-    "transforms": tuple(f"{_OPS}/{name}.py" for name in ("test_dispatch", "test_layer"))
-    + (f"{_OPS}/gram/test_operator.py",),
+    "training": (_TRAINING, "-k", "not compiled"),
+    "compiled": (_TRAINING, "-k", "compiled"),
+    "kernels": (_KERNELS,),
+    "others": (_OPS, *(f"--ignore={path}" for path in (_AGREEMENT, _TRAINING, _KERNELS))),
 }
-QUICK = {"streams": (f"{_OPS}/test_training.py", "-k", "streams")}
+"""By name, what pytest is given. Each test belongs to one."""
+
+QUICK = {"streams": (_TRAINING, "-k", "streams")}
 
 
 class Collector:
@@ -82,13 +85,13 @@ def run_group(settings: Settings, group: str, arguments: tuple[str, ...]) -> Non
     """Run pytest in this process; it ends with the exit code of pytest."""
     import pytest
 
-    # What asks pytest for workers, or runs this as a test, is no business of these tests.
-    os.environ["PYTEST_ADDOPTS"] = ""
+    # Who asks pytest for workers, or has plugins for other projects, does not mean these tests.
+    os.environ |= {"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     os.chdir(REPO)
     marks = "gpu" if settings.device == "cuda" else "not gpu"
     code = pytest.main(
         [
-            *("-q", "-m", marks, "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"),
+            *("-q", "-m", marks, "-p", "no:cacheprovider"),
             *("--basetemp", str(settings.folder / "pytest" / group), *arguments),
         ],
         plugins=[Collector(Rows(settings.rows, PART), group)],

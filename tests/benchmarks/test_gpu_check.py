@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import replace
@@ -156,3 +157,16 @@ def test_a_failed_test_has_a_row_of_its_own(settings):
         ("test_one, group", "FAIL", "1 passed, 1 failed in 1.0 s"),
         ("test_two, group", "SKIP", "1 skipped in 0.5 s: Skipped: no GPU"),
     ]
+
+
+def test_every_test_of_the_operators_belongs_to_a_group(repo):
+    """What has groups of its own is left out of the last, and each precision is named."""
+    from gpu_parts.operator_tests import GROUPS
+
+    *groups, (folder, *left_out) = GROUPS.values()
+    apart = {path for path, *_ in groups}
+    assert folder == "tests/ops" and {f"--ignore={path}" for path in apart} == set(left_out)
+    agreement = "tests/ops/test_agreement.py"
+    asked_for = " ".join(words[-1] for words in groups if words[0] == agreement)
+    precisions = re.findall(r'"(\w+)": Precision\(', (repo / agreement).read_text())
+    assert set(asked_for.split()) - {"and", "or", "not"} == set(precisions)

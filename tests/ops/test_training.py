@@ -27,6 +27,8 @@ def classifier(channels=12, device="cpu"):
         nn.Conv2d(3, channels, 3, stride=2),
         nn.GroupNorm(2, channels),
         nn.ReLU(),
+        nn.Conv2d(channels, channels, 1),  # under autocast it gives half precision to the layer
+        nn.ReLU(),
         GlobalCovariancePool(),
         nn.Linear(channels * (channels + 1) // 2, 4),
     )
@@ -74,12 +76,12 @@ def train(network, drawn, steps, dtype=None, scaler=None):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_mixed_precision_trains_as_float32_does(device, images, dtype):
     drawn = images()
-    exact = train(classifier(device=device), drawn, 8)
+    exact = train(classifier(device=device), drawn, 20)
     scaler = torch.amp.GradScaler(device.type, init_scale=2.0**12)
-    found = train(classifier(device=device), drawn, 8, dtype, scaler)
+    found = train(classifier(device=device), drawn, 20, dtype, scaler)
     assert scaler.get_scale() == 2.0**12  # no step was left out
     assert exact[-1] < 0.9 * exact[0]
-    assert found == pytest.approx(exact, rel=3e-2)
+    assert found == pytest.approx(exact, rel=5e-3)
 
 
 @on_every_device
