@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gcp_mm.ops import global_covariance_pool
+from gcp_mm.ops.dispatch import IMPLEMENTATIONS
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -66,10 +67,9 @@ def layers(num_iters: int, compiled: bool, outside: list[str]) -> dict[str, Laye
     """
     ours = partial(global_covariance_pool, num_iters=num_iters)
     found: dict[str, Layer] = {
-        "gram": partial(ours, impl="gram"),
-        "gram_autograd": partial(ours, impl="gram_autograd"),
-        "plain": partial(plain, num_iters=num_iters),
+        impl: partial(ours, impl=impl) for impl in IMPLEMENTATIONS if impl != "reference"
     }
+    found["plain"] = partial(plain, num_iters=num_iters)
     if compiled:
         # On a CPU autotuning takes minutes and chooses the same matrix products.
         mode = "max-autotune-no-cudagraphs" if torch.cuda.is_available() else "default"

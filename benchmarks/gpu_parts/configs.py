@@ -37,12 +37,15 @@ optim_wrapper = dict(optimizer=dict(lr=0.01))
 """
     + _RUN
 )
-# Its batch norms learn, because there are no pretrained weights.
+# Its batch norms learn, because there are no pretrained weights, and boxes of any score count, or
+# there would be none so early.
 DETECTOR = (
     """
 _base_ = '{repo}/configs/mask_rcnn_r50_gcpm.py'
 
-model = dict(backbone=dict(init_cfg=None, norm_eval=False, frozen_stages=-1))
+model = dict(
+    backbone=dict(init_cfg=None, norm_eval=False, frozen_stages=-1),
+    test_cfg=dict(rcnn=dict(score_thr=0.0)))
 resize = dict(type='Resize', scale=({side}, {side}), keep_ratio=True)
 load = [
     dict(type='LoadImageFromFile'), resize,

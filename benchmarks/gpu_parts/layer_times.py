@@ -16,11 +16,15 @@ from setting import DTYPES, Setting
 from timing import interleaved, ratio, summary
 
 from gcp_mm.ops import explain
+from gcp_mm.ops.dispatch import IMPLEMENTATIONS
 from gpu_parts.counting import copy_rate, graph_seconds, host_seconds, launches, memory
-from gpu_parts.rows import FAIL, PASS, Rows
+from gpu_parts.rows import FAIL, PASS, SKIP, Rows
 from gpu_parts.settings import Settings
 
 STEPS = 5
+OURS = tuple(name for name in IMPLEMENTATIONS if name not in ("gram_autograd", "reference"))
+"""The operator, in all the ways that it can be computed: which is the default is decided here."""
+
 NAMES = {"bfloat16": "AMP", "float32": "float32"}
 MILLISECONDS = {("bfloat16", 14): 0.5, ("bfloat16", 7): 0.15}
 """Goals for a forward and a backward pass of the device alone."""
@@ -59,7 +63,7 @@ class Measured:
         self.ring = itertools.cycle([self.setting.draw() for _ in range(settings.size(6, 2))])
         self.drawn = next(self.ring)
         self.known: dict[str, bool] = {}
-        self.replay = 0.0
+        self.replays: dict[str, float] = {}
 
     def goal(self, goals: dict[tuple[str, int], float]) -> float | None:
         """Return the goal of this precision and size, if there is one here."""
@@ -76,8 +80,8 @@ class Measured:
             f"{case} {one if isinstance(one, str) else format(one, '.1e')}"
             for case, one in zip(errors, worst, strict=True)
         )
-        if name == "gram" or not good:
-            status = PASS if good or name != "gram" else FAIL
+        if name in OURS or not good:
+            status = FAIL if name in OURS and not good else PASS if good else SKIP
             note = "" if good else "no time, above the bounds: "
             self.rows.add(f"errors of {name}, {self.name}", status, note + cases, errors=errors)
         return good
@@ -89,84 +93,65 @@ class Measured:
         return interleaved(calls, lambda: next(self.ring), self.device, self.repetitions, 3)
 
     def compare(self, candidates: dict[str, Layer]) -> None:
-        """Write how many times faster the layer is than others, by events and by replay."""
+        """Write how many times faster ours are than others, by events and by replay."""
         times = self.time(candidates)
-        for name, samples in times.items():
-            if name == "gram" or "gram" not in times:
-                continue
-            found = ratio(samples, times["gram"])
-            low, high = found["interval"]
-            more = f" ({low:.3g} to {high:.3g}); it takes {summary(samples)['median_ms']:.3g} ms"
+        for name in (name for name in times if name not in OURS):
             least = self.goal(FASTER) if name == "plain, compiled" else None
-            title = f"faster than {name}, {self.name}"
-            self.rows.number(
-                title, found["ratio"], "x", least=least, more=more, interval=[low, high]
-            )
-            if name.startswith("plain") and self.replay:  # others may not be captured
+            takes = f"; it takes {summary(times[name])['median_ms']:.3g} ms"
+            for our in (our for our in OURS if our in times):
+                found = ratio(times[name], times[our])
+                more = "x ({:.3g} to {:.3g})".format(*found["interval"])
+                title = f"{our} faster than {name}, {self.name}"
+                self.rows.number(title, found["ratio"], more + takes, least=least, **found)
+            if name.startswith("plain") and self.replays:  # others may not be captured
                 both = partial(self.setting.both, candidates[name], self.drawn)
                 other = 1e3 * graph_seconds(both, self.device, self.repetitions)
-                more = f"; it takes {other:.3g} ms"
-                self.rows.number(
-                    f"{title}, replay", other / self.replay, "x", least=least, more=more
-                )
+                takes = f"x; it takes {other:.3g} ms"
+                for our, replay in self.replays.items():
+                    title = f"{our} faster than {name}, {self.name}, replay"
+                    self.rows.number(
+                        title, other / replay, f"x; it takes {other:.3g} ms", None, least
+                    )
 
-    def ours(self, layer: Layer, rate: float, bytes_in_a_second: float) -> None:
-        """Write the time of the layer, what it is of the floor, and what the host does."""
-        samples = self.time({"gram": layer}).get("gram")
+    def ours(self, our: str, layer: Layer, rate: float, bytes_in_a_second: float) -> None:
+        """Write the time of one of ours, what it is of the floor, and what the host does."""
+        samples = self.time({our: layer}).get(our)
         if samples is None:
             return
-        found, name, goals = summary(samples), self.name, self.settings.has_goals
-        low, high = found["quartiles_ms"]
-        self.rows.number(
-            f"forward + backward, {name}",
-            found["median_ms"],
-            "ms",
-            more=f" ({low:.3g} to {high:.3g})",
-            quartiles_ms=[low, high],
-        )
+        found, goals = summary(samples), self.settings.has_goals
+        name, half = f"{our}, {self.name}", self.key[0] == "bfloat16"
+        unit = "ms ({:.3g} to {:.3g})".format(*found["quartiles_ms"])
+        self.rows.number(f"forward + backward, {name}", found["median_ms"], unit, **found)
         both = partial(self.setting.both, layer, self.drawn)
         forward = partial(self.setting.forward, layer, self.drawn)
-        half = self.key[0] == "bfloat16"
         number = {"forward": launches(forward, self.device), "both": launches(both, self.device)}
-        self.rows.number(
-            f"launches, {name}",
-            number["both"],
-            "",
-            most=LAUNCHES if half and goals else None,
-            more=f" of which forward {number['forward']}",
-            **number,
-        )
-        self.rows.number(
-            f"host time, {name}",
-            1e3 * host_seconds(both, self.device, self.repetitions),
-            "ms",
-            most=HOST_MILLISECONDS if goals else None,
-        )
-        self.replay = 1e3 * graph_seconds(both, self.device, self.repetitions)
+        unit = f"of which forward {number['forward']}"
+        most = LAUNCHES if half and goals else None
+        self.rows.number(f"launches, {name}", number["both"], unit, most, **number)
+        host = 1e3 * host_seconds(both, self.device, self.repetitions)
+        most = HOST_MILLISECONDS if goals else None
+        self.rows.number(f"host time, {name}", host, "ms", most)
+        replay = self.replays[our] = 1e3 * graph_seconds(both, self.device, self.repetitions)
         most = self.goal(MILLISECONDS)
-        self.rows.number(f"replay of a CUDA graph, {name}", self.replay, "ms", most)
-        self.floor(self.replay, rate, bytes_in_a_second)
+        self.rows.number(f"replay of a CUDA graph, {name}", replay, "ms", most)
+        floors = self.floors(rate, bytes_in_a_second)
+        limit = max(floors, key=floors.__getitem__)
+        unit = f"% of the replay; the floor is {1e3 * floors[limit]:.3g} ms, of {limit}"
+        share = 1e5 * floors[limit] / replay
+        self.rows.number(f"share of the floor, {name}", share, unit, **floors)
         if self.device.type == "cuda":
             most = PEAK_MEBIBYTES if goals and half else None
             peak = memory(both, self.device) / 2**20
-            self.rows.number(f"peak beyond the input, {name}", peak, "MiB", most=most)
+            self.rows.number(f"peak beyond the input, {name}", peak, "MiB", most)
 
-    def floor(self, milliseconds: float, rate: float, bytes_in_a_second: float) -> None:
-        """Write the share of the time that arithmetic, or moving bytes, cannot do without."""
+    def floors(self, rate: float, bytes_in_a_second: float) -> dict[str, float]:
+        """Return the seconds that arithmetic, and moving bytes, cannot do without."""
         batch, channels, *sides = self.setting.shape
         operations = batch * gram_operations(channels, sides[0] * sides[1], STEPS)
         x, grad = self.drawn
         # The features are read twice and their gradient written; vectors in and out.
         moved = 3 * x.nbytes + 2 * grad.numel() * x.element_size()
-        floors = {"arithmetic": operations / rate, "bytes": moved / bytes_in_a_second}
-        limit = max(floors, key=floors.__getitem__)
-        self.rows.number(
-            f"share of the floor, {self.name}",
-            1e5 * floors[limit] / milliseconds,
-            "%",
-            more=f" of the replay; the floor is {1e3 * floors[limit]:.3g} ms, of {limit}",
-            **floors,
-        )
+        return {"arithmetic": operations / rate, "bytes": moved / bytes_in_a_second}
 
 
 def compiled(settings: Settings, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -195,11 +180,13 @@ def run(settings: Settings, rows: Rows, seconds: float) -> None:
         for side in ((3,) if settings.quick else (14, 7))
     ]
     candidates = layers(STEPS, False, list(settings.peers))
+    del candidates["gram_autograd"]
+    for one, our in itertools.product(measured, OURS):
+        rows.add(f"what runs, {our}, {one.name}", "-", explain(one.drawn[0], our))
+        one.ours(our, candidates[our], rates[one.key[0]], copied)
     for one in measured:
-        rows.add(f"what runs, {one.name}", "-", explain(one.drawn[0]))
-        one.ours(candidates["gram"], rates[one.key[0]], copied)
-    for one in measured:
-        one.compare({name: f for name, f in candidates.items() if name != "gram_autograd"})
+        one.compare(candidates)
     rival = compiled(settings, partial(plain, num_iters=STEPS))
+    ours = {our: candidates[our] for our in OURS}
     for one in measured:
-        one.compare({"gram": candidates["gram"], "plain, compiled": rival})
+        one.compare({**ours, "plain, compiled": rival})

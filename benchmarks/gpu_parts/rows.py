@@ -62,11 +62,10 @@ class Rows:
         unit: str,
         most: float | None = None,
         least: float | None = None,
-        more: str = "",
         **data: Any,
     ) -> None:
         """Append a number, which passes or fails if it has a largest or a smallest good value."""
-        text, good = f"{value:.3g} {unit}{more}", True
+        text, good = f"{value:.3g} {unit}", True
         for goal, words in ((most, "at most"), (least, "at least")):
             if goal is not None:
                 text += f"; goal: {words} {goal:g}"

@@ -129,9 +129,9 @@ def run(settings: Settings, rows: Rows, seconds: float) -> None:
     for name, row in found["steps"].items():
         of_control = row["of_control"]
         low, high = of_control["interval"]
-        more = f", {of_control['ratio']:.4f} ({low:.4f} to {high:.4f}) of the control"
-        rows.number(f"step of {name}", row["median_ms"], "ms", more=more, **row)
+        unit = f"ms, {of_control['ratio']:.4f} ({low:.4f} to {high:.4f}) of the control"
+        rows.number(f"step of {name}", row["median_ms"], unit, **row)
     for name, row in found["parts"].items():
         goal = MOST_OVERHEAD if name == "layer" and settings.has_goals else None
-        more = f" of the control's step, {row['median_ms']:.3g} ms"
-        rows.number(f"share of {name}", 100 * row["share_of_control"], "%", goal, more=more, **row)
+        unit = f"% of the control's step, {row['median_ms']:.3g} ms"
+        rows.number(f"share of {name}", 100 * row["share_of_control"], unit, goal, **row)
