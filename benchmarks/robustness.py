@@ -1,9 +1,9 @@
 """Time the evaluation on ImageNet-C and ImageNet-P against a plain loop, on the same files.
 
-Both ways take turns with the same network, which is so small that only reading and counting cost
-time. Both have to count the same, otherwise there is no result. The peak memory on clips is that
-of a process of its own, at two numbers of clips. Only ratios mean something: the machine is
-whatever it is.
+Both ways take turns with the same network of random weights: ResNet-18, the smallest that people
+evaluate, or one that costs nothing, with which only reading and counting take time. Both have to
+count the same, otherwise there is no result. The peak memory on clips is that of a process of its
+own, at two numbers of clips. Only ratios mean something: the machine is whatever it is.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import numpy as np
 import plain_robustness as plain
 import torch
 from machine import write_report
+from networks import LAYERS, make_network
 from peak_memory import peak_memory
-from tiny_network import TinyNetwork
 
 from gcp_mm.datasets import ImageNetC, ImageNetP
 from gcp_mm.robustness.evaluation.classifier import Classifier
@@ -38,7 +38,9 @@ from gcp_mm.version import __version__
 COUNTS = ("correct", "total", "flips", "pairs")
 
 
-def ours(dataset: str, root: Path, names: list[str], batch: int, workers: int) -> dict:
+def ours(
+    network: str, dataset: str, root: Path, names: list[str], batch: int, workers: int
+) -> dict:
     """Evaluate with the tool's own loader, counters and result file."""
     with tempfile.TemporaryDirectory() as folder:
         tree = (ImageNetC if dataset == "imagenet-c" else ImageNetP)(root, names)
@@ -48,10 +50,10 @@ def ours(dataset: str, root: Path, names: list[str], batch: int, workers: int) -
         settings = {"regenerated": True, "num_classes": 1000, "num_samples": None, "shard": None}
         settings["baseline"], settings["difficulty"] = "alexnet", 1
         file = ResultFile(options.out, dataset, "tiny", settings)
-        network = Classifier(TinyNetwork(), torch.device("cpu"))
+        classifier = Classifier(make_network(network), torch.device("cpu"))
         silence = io.StringIO()
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-            Evaluation(Prepared(tree, network, None), options, file).run()
+            Evaluation(Prepared(tree, classifier, None), options, file).run()
     found = {}
     for cell, counts in file.cells.items():
         measures = counts.get("difficulty", {}).get("1")
@@ -63,18 +65,20 @@ def ours(dataset: str, root: Path, names: list[str], batch: int, workers: int) -
     return found
 
 
-def reference(dataset: str, root: Path, names: list[str], batch: int, workers: int) -> dict:
+def reference(
+    network: str, dataset: str, root: Path, names: list[str], batch: int, workers: int
+) -> dict:
     """Evaluate with the plain loop."""
-    network = TinyNetwork()
+    model = make_network(network)
     if dataset == "imagenet-p":
         clips = max(1, batch // 31)
         return {
-            name: plain.measure_clips(network, root / name, IS_NOISE[name], clips, workers)
+            name: plain.measure_clips(model, root / name, IS_NOISE[name], clips, workers)
             for name in names
         }
     tree = ImageNetC(root, names)
     return {
-        cell: plain.count_right(network, root / cell, tree.class_to_index, batch, workers)
+        cell: plain.count_right(model, root / cell, tree.class_to_index, batch, workers)
         for cell in tree.cells
     }
 
@@ -118,7 +122,7 @@ def _spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
 
 
-def measure_memory(source: Path, name: str, numbers: list[int], batch: int) -> dict:
+def measure_memory(network: str, source: Path, name: str, numbers: list[int], batch: int) -> dict:
     """Measure the peak memory of both ways at several numbers of clips, links to those there."""
     clips = sorted((source / name).rglob("*.mp4"))
     peaks: dict[str, dict[str, float]] = {way: {} for way in WAYS}
@@ -129,7 +133,7 @@ def measure_memory(source: Path, name: str, numbers: list[int], batch: int) -> d
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(clips[index % len(clips)].resolve())
             for way, evaluate in WAYS.items():
-                peak = peak_memory(evaluate, "imagenet-p", Path(folder), [name], batch, 0)
+                peak = peak_memory(evaluate, network, "imagenet-p", Path(folder), [name], batch, 0)
                 peaks[way][str(number)] = round(peak, 1)
     return peaks
 
@@ -142,6 +146,7 @@ def main() -> None:
     parser.add_argument("--corruptions", nargs="+", default=["gaussian_noise", "fog", "contrast"])
     parser.add_argument("--perturbations", nargs="+", default=list(PERTURBATIONS))
     parser.add_argument("--memory-clips", nargs="+", type=int, default=[50, 200], metavar="N")
+    parser.add_argument("--network", choices=LAYERS, default="resnet18")
     parser.add_argument("--batch-size", type=int, default=128, help="images or frames")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--repetitions", type=int, default=5)
@@ -154,6 +159,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
         "torch": torch.__version__,
         "gcp_mm": __version__,
+        "network": args.network,
         "batch_size": args.batch_size,
         "workers": args.workers,
         "repetitions": args.repetitions,
@@ -168,9 +174,8 @@ def main() -> None:
         files = [path for name in names for path in (root / name).rglob("*.*") if path.is_file()]
         for path in files:
             path.read_bytes()
-        found = time_ways(
-            args.repetitions, len(files), dataset, root, names, args.batch_size, args.workers
-        )
+        settings = (args.network, dataset, root, names, args.batch_size, args.workers)
+        found = time_ways(args.repetitions, len(files), *settings)
         report[dataset] = {"cells": names, **found}
         for way, rate in found["files_per_second"].items():
             print(f"{dataset}: {way:<7} {rate['median']:8.1f} {kind}/s")
@@ -180,7 +185,7 @@ def main() -> None:
         )
     if args.p:
         name = args.perturbations[0]
-        peaks = measure_memory(args.p, name, args.memory_clips, args.batch_size)
+        peaks = measure_memory(args.network, args.p, name, args.memory_clips, args.batch_size)
         report["peak_memory_mib"] = {"perturbation": name, **peaks}
         for way, by_number in peaks.items():
             print(
