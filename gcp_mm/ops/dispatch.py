@@ -21,6 +21,7 @@ from torch.autograd import forward_ad
 from gcp_mm.ops.covariance_pool import flatten_positions
 from gcp_mm.ops.cpu_kernels import cpu_kernel_status
 from gcp_mm.ops.gram.arithmetic import Carrier
+from gcp_mm.ops.gram.fused import describe, fused_status
 from gcp_mm.ops.gram.operator import gram_pool, runs_in_c
 from gcp_mm.ops.plain import gram_autograd_global_covariance_pool, reference_global_covariance_pool
 from gcp_mm.ops.precision import check_floating_point, pool_conditioned
@@ -41,10 +42,15 @@ ENVIRONMENT = "GCP_MM_IMPL"
 
 IMPLEMENTATIONS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "gram": gram_pool,
+    "gram_fused": partial(gram_pool, fused=True),
     "gram_autograd": partial(pool_conditioned, gram_autograd_global_covariance_pool),
     "reference": partial(pool_conditioned, reference_global_covariance_pool),
 }
 """By name: a function of features (B, C, N), any floating-point dtype, and ``num_iters``."""
+
+
+OPERATOR = ("gram", "gram_fused")
+"""Those that are the operator."""
 
 
 class Choice(NamedTuple):
@@ -71,7 +77,7 @@ def choose(x: Tensor, impl: str = "auto") -> Choice:
         choice = Choice(impl, f"asked for with impl={impl!r}")
     elif wanted != "auto":
         choice = Choice(wanted, f"asked for with {ENVIRONMENT}={wanted}")
-    if choice.impl == "gram":
+    if choice.impl in OPERATOR:
         if torch.compiler.is_exporting() or torch.jit.is_tracing():
             return Choice("gram_autograd", "an exported graph holds plain operators only")
         if differentiating():
@@ -97,7 +103,8 @@ def explain(x: Tensor, impl: str = "auto", num_iters: int = 5) -> str:
         x: Features of shape (B, C, H, W) or (B, C, N).
         impl: As for the layer. A name other than 'auto' is taken; else the environment variable
             ``GCP_MM_IMPL`` decides; else it is 'gram'. Where the operator of 'gram' cannot be, in
-            an exported graph or under torch.func, 'gram_autograd' takes its place.
+            an exported graph or under torch.func, 'gram_autograd' takes its place, and where
+            'gram_fused' cannot be, 'gram' does.
         num_iters: As for the layer; half precision on a GPU is for a few steps only.
 
     Returns:
@@ -113,9 +120,16 @@ def explain(x: Tensor, impl: str = "auto", num_iters: int = 5) -> str:
         reference: asked for with impl='reference'
     """
     check_floating_point(x, "x")
-    channels, positions = flatten_positions(x).shape[1:]
+    features = flatten_positions(x)
+    channels, positions = features.shape[1:]
     choice = choose(x, impl)
     words = [choice.reason]
+    if choice.impl == "gram_fused":
+        status = fused_status(features, num_iters)
+        if status is None:
+            return f"gram_fused: {choice.reason}; {describe(features)}"
+        choice = Choice("gram", choice.reason)
+        words.append(f"but not 'gram_fused': {status}")
     if choice.impl == "gram":
         matrices = "N x N" if positions < channels else "C x C"
         carrier = Carrier.of(x, num_iters)

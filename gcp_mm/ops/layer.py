@@ -40,8 +40,9 @@ def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") ->
         x: Features of shape (B, C, H, W) or (B, C, N), any floating-point dtype.
         num_iters: Number of Newton-Schulz steps; 5 in every published model.
         impl: 'gram' (the same polynomial on the smaller Gram matrix, one operator),
-            'gram_autograd' (its formulas in plain operators), 'reference' (the published formulas)
-            or 'auto', for which :func:`gcp_mm.ops.explain` tells what is taken.
+            'gram_fused' (the same in a few launches, for half precision on a GPU, not timed on one
+            yet), 'gram_autograd' (its formulas in plain operators), 'reference' (the published
+            formulas) or 'auto', for which :func:`gcp_mm.ops.explain` tells what is taken.
 
     Returns:
         Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``: the upper triangle row by row.

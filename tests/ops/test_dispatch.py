@@ -32,12 +32,13 @@ def ran(monkeypatch):
     return names
 
 
-@pytest.mark.parametrize("impl", ["gram", "gram_autograd", "reference"])
+@pytest.mark.parametrize("impl", ["gram", "gram_fused", "gram_autograd", "reference"])
 def test_argument_comes_before_environment(monkeypatch, ran, impl):
     monkeypatch.setenv(dispatch.ENVIRONMENT, "gram_autograd")
     global_covariance_pool(X, impl=impl)
     assert ran == [impl]
-    assert explain(X, impl).startswith(f"{impl}: asked for with impl={impl!r}")
+    named = "gram" if impl == "gram_fused" else impl  # which needs a GPU
+    assert explain(X, impl).startswith(f"{named}: asked for with impl={impl!r}")
 
 
 def test_environment_comes_before_the_choice(monkeypatch, ran):
@@ -84,7 +85,28 @@ def test_interpreter_of_triton_comes_before_the_kernels_in_c(monkeypatch):
     assert explain(X).endswith("; Triton kernels")
 
 
-@pytest.mark.parametrize("impl", ["auto", "gram"])
+def test_few_launches_run_where_they_are_asked_for_and_can(monkeypatch, ran):
+    """In the interpreter here, which computes nothing in `explain`."""
+    x = torch.rand(2, 13, 12).half()
+    monkeypatch.setenv(dispatch.ENVIRONMENT, "gram_fused")
+    here = "gram: asked for with GCP_MM_IMPL=gram_fused; but not 'gram_fused': the kernels run on N"
+    assert explain(x).startswith(here)
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    few = "gram_fused: asked for with .*; N x N matrices for C = 13, N = 12; .*float16; .* 3 .* 4 "
+    assert re.search(few, explain(x))
+    reasons = {
+        "half precision, not for torch.float32": (x.float(), 5),
+        "at most 7 steps, not for 8": (x, 8),
+        "not for C = 12, N = 13": (x.mT, 5),
+        "at most 256, not for C = 300, N = 257": (torch.rand(1, 300, 257).half(), 5),
+    }
+    for reason, (other, steps) in reasons.items():
+        assert "but not 'gram_fused': it is for " in explain(other, num_iters=steps)
+        assert reason in explain(other, num_iters=steps)
+    assert explain(x, impl="gram").startswith("gram: asked for with impl='gram'")
+
+
+@pytest.mark.parametrize("impl", ["auto", "gram", "gram_fused"])
 def test_plain_operators_while_a_graph_is_exported(ran, impl):
     class Pool(torch.nn.Module):
         def forward(self, x):

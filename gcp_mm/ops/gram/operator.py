@@ -22,9 +22,11 @@ from torch import Tensor
 
 from gcp_mm.ops.cpu_kernels import cpu_backward, cpu_forward, cpu_kernel_status
 from gcp_mm.ops.gram.arithmetic import Carrier, compute_dtype
+from gcp_mm.ops.gram.fused import fused_backward, fused_forward, fused_status
 from gcp_mm.ops.gram.passes import gram_backward, gram_forward
 from gcp_mm.ops.plain import gram_autograd_global_covariance_pool
 from gcp_mm.ops.precision import autocast_disabled, pool_conditioned
+from gcp_mm.ops.triton_kernels.fallback import with_fallback
 from gcp_mm.ops.triu_vec import triangle_size
 
 CACHE_BYTES = 24 * 2**20
@@ -64,16 +66,25 @@ def runs_in_c(x: Tensor, carrier: Carrier) -> bool:
 
 
 @torch.library.custom_op("gcp_mm::gram_pool", mutates_args=())
-def gram_pool(x: Tensor, num_iters: int) -> Tensor:
+def gram_pool(x: Tensor, num_iters: int, fused: bool = False) -> Tensor:
     """Compute the layer without autocast, in float32 at least.
 
     Args:
         x: Features of shape (B, C, N), any floating-point dtype and layout in memory.
         num_iters: Number of Newton-Schulz steps.
+        fused: Whether one program computes all products of a sample, where
+            :mod:`gcp_mm.ops.gram.fused` can.
 
     Returns:
         Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
     """
+    if fused and fused_status(x, num_iters) is None:
+        return with_fallback(fused_forward, forward_by_products, x, num_iters)
+    return forward_by_products(x, num_iters)
+
+
+def forward_by_products(x: Tensor, num_iters: int) -> Tensor:
+    """Compute one product after the other, of a group of samples each."""
     carrier, dtype = Carrier.of(x, num_iters), compute_dtype(x)
     if runs_in_c(x, carrier):
         return cpu_forward(x, num_iters)
@@ -85,17 +96,25 @@ def gram_pool(x: Tensor, num_iters: int) -> Tensor:
 
 
 @torch.library.custom_op("gcp_mm::gram_pool_backward", mutates_args=())
-def gram_pool_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
+def gram_pool_backward(grad: Tensor, x: Tensor, num_iters: int, fused: bool = False) -> Tensor:
     """Compute the gradient of :func:`gram_pool` from its input.
 
     Args:
         grad: Gradient of the vectors.
         x: The input.
         num_iters: Number of Newton-Schulz steps.
+        fused: As for :func:`gram_pool`.
 
     Returns:
         Gradient of the features, of shape (B, C, N), in the dtype of ``x``.
     """
+    if fused and fused_status(x, num_iters) is None:
+        return with_fallback(fused_backward, backward_by_products, x, grad, num_iters)
+    return backward_by_products(x, grad, num_iters)
+
+
+def backward_by_products(x: Tensor, grad: Tensor, num_iters: int) -> Tensor:
+    """Compute one product after the other, of a group of samples each."""
     carrier, dtype = Carrier.of(x, num_iters), compute_dtype(x)
     if runs_in_c(x, carrier):
         return cpu_backward(grad, x, num_iters)
@@ -108,26 +127,26 @@ def gram_pool_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
 
 
 @gram_pool.register_fake
-def _(x: Tensor, num_iters: int) -> Tensor:
+def _(x: Tensor, num_iters: int, fused: bool = False) -> Tensor:
     return x.new_empty(x.shape[0], triangle_size(x.shape[1]))
 
 
 @gram_pool_backward.register_fake
-def _(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
+def _(grad: Tensor, x: Tensor, num_iters: int, fused: bool = False) -> Tensor:
     return torch.empty_like(x)
 
 
-def _setup_context(ctx, inputs: tuple[Tensor, int], output: Tensor) -> None:
-    x, ctx.num_iters = inputs
+def _setup_context(ctx, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
+    x, ctx.num_iters, ctx.fused = inputs
     ctx.save_for_backward(x)
 
 
-def _backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+def _backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
     (x,) = ctx.saved_tensors
     if torch.is_grad_enabled() and (x.requires_grad or grad.requires_grad):
         # The gradient itself will be differentiated: by the plain operators, which keep a graph.
-        return _differentiable_backward(grad, x, ctx.num_iters), None
-    return gram_pool_backward(grad, x, ctx.num_iters), None
+        return _differentiable_backward(grad, x, ctx.num_iters), None, None
+    return gram_pool_backward(grad, x, ctx.num_iters, ctx.fused), None, None
 
 
 def _differentiable_backward(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
@@ -142,17 +161,20 @@ def _in_front(x: Tensor, dim: int | None, size: int) -> Tensor:
 
 
 @gram_pool.register_vmap
-def _(info, in_dims, x: Tensor, num_iters: int) -> tuple[Tensor, int]:
+def _(info, in_dims, x: Tensor, num_iters: int, fused: bool = False) -> tuple[Tensor, int]:
     x = _in_front(x, in_dims[0], info.batch_size)
-    vector = gram_pool(x.flatten(0, 1), num_iters)
+    vector = gram_pool(x.flatten(0, 1), num_iters, fused)
     return vector.reshape(*x.shape[:2], vector.shape[1]), 0
 
 
 @gram_pool_backward.register_vmap
-def _(info, in_dims, grad: Tensor, x: Tensor, num_iters: int) -> tuple[Tensor, int]:
+def _(
+    info, in_dims, grad: Tensor, x: Tensor, num_iters: int, fused: bool = False
+) -> tuple[Tensor, int]:
     size = info.batch_size
     grad, x = (_in_front(t, dim, size) for t, dim in zip((grad, x), in_dims[:2], strict=True))
-    return gram_pool_backward(grad.flatten(0, 1), x.flatten(0, 1), num_iters).reshape(x.shape), 0
+    found = gram_pool_backward(grad.flatten(0, 1), x.flatten(0, 1), num_iters, fused)
+    return found.reshape(x.shape), 0
 
 
 gram_pool.register_autograd(_backward, setup_context=_setup_context)
@@ -182,12 +204,12 @@ def flop_formula(kernel: Callable[..., Any]) -> Callable[..., int]:
     return formula
 
 
-def _forward_products(x: Tensor, num_iters: int) -> Tensor:
+def _forward_products(x: Tensor, num_iters: int, fused: bool = False) -> Tensor:
     vector = x.new_empty(len(x), triangle_size(x.shape[1]))
     return gram_forward(x, num_iters, Carrier(compute_dtype(x)), out=vector)
 
 
-def _backward_products(grad: Tensor, x: Tensor, num_iters: int) -> Tensor:
+def _backward_products(grad: Tensor, x: Tensor, num_iters: int, fused: bool = False) -> Tensor:
     return gram_backward(grad, x, num_iters, Carrier(compute_dtype(x)), out=torch.empty_like(x))
 
 

@@ -95,7 +95,7 @@ def symmetric_from_triangle(vector: Tensor, size: int) -> Tensor:
 
 
 @cached_table
-def _mix(size: int, device: torch.device) -> Tensor:
+def mixing_matrix(size: int, device: torch.device) -> Tensor:
     """Return Q for one group of ``size`` positions, a power of four."""
     index = torch.arange(size, device=device, dtype=torch.float64)
     cosines = torch.cos(torch.pi / size * (index[:, None] + 0.5) * index)
@@ -110,10 +110,12 @@ def _mix(size: int, device: torch.device) -> Tensor:
 def mix_positions(x: Tensor) -> Tensor:
     """Return X Q of shape (B, C, N'), where N' is N of X (B, C, N) up to a multiple of 16."""
     groups = pad(x, (0, -x.shape[-1] % GROUP)).unflatten(-1, (-1, GROUP))
-    return (groups @ _mix(GROUP, x.device).to(x.dtype)).flatten(-2)
+    return (groups @ mixing_matrix(GROUP, x.device).to(x.dtype)).flatten(-2)
 
 
 def unmix_positions(mixed: Tensor, positions: int) -> Tensor:
     """Return X of shape (B, C, N), or its gradient, from X Q of shape (B, C, N')."""
-    groups = mixed.unflatten(-1, (-1, GROUP)) @ _mix(GROUP, mixed.device).to(mixed.dtype).mT
+    groups = (
+        mixed.unflatten(-1, (-1, GROUP)) @ mixing_matrix(GROUP, mixed.device).to(mixed.dtype).mT
+    )
     return groups.flatten(-2)[..., :positions]

@@ -112,7 +112,7 @@ def input_precision(dtype: torch.dtype) -> str:
     return "tf32" if precision == "tf32" else "ieee"
 
 
-def _on_device_of(x: Tensor) -> AbstractContextManager:
+def on_device_of(x: Tensor) -> AbstractContextManager:
     """Make the tensor's GPU the current one, where Triton launches."""
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
@@ -141,7 +141,7 @@ def launch(
     matrices: list[Any] = []
     for tensor, layout in zip(tensors, found, strict=True):
         matrices += (tensor, *layout)
-    with _on_device_of(tensors[0]):
+    with on_device_of(tensors[0]):
         getattr(kernels, kernel)[(len(tensors[0]) * num_blocks(tile),)](
             *matrices,
             *arguments,

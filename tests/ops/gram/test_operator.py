@@ -123,6 +123,13 @@ def test_opcheck(normal, shape, dtype):
     torch.library.opcheck(gram_pool_backward, (g, x.detach(), 5))
 
 
+def test_few_launches_are_asked_for_by_an_argument_that_programs_before_it_do_not_have(normal):
+    x, g = normal(2, 9, 6, dtype=torch.float32), normal(2, 45, dtype=torch.float32)
+    torch.library.opcheck(gram_pool, (x.clone().requires_grad_(), 5, True))
+    torch.library.opcheck(gram_pool_backward, (g, x, 5, True))
+    assert torch.equal(torch.ops.gcp_mm.gram_pool(x, 5), gram_pool(x, 5, True))
+
+
 @pytest.mark.parametrize("shape", [(2, 37, 53), (1, 53, 37)])
 @pytest.mark.parametrize("view", LAYOUTS.values(), ids=LAYOUTS)
 def test_opcheck_of_layouts(products, normal, shape, view):

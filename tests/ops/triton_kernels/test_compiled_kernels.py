@@ -1,10 +1,12 @@
 """The kernels compile for GPUs that are not there, into the instructions they were written for."""
 
 import re
+import subprocess
 
 import pytest
 import torch
 
+from gcp_mm.ops.gram import fused
 from gcp_mm.ops.triton_kernels import (
     fallback,
     packed_product,
@@ -94,8 +96,10 @@ def compile_for(monkeypatch, tmp_path):
 
     def compiled(launch, capability, *arguments):
         monkeypatch.setattr(triton.runtime.driver, "_active", AbsentGPU(capability))
+        kernels.clear()
         launch(*arguments)
-        return kernels.pop()
+        compiled.kernels = {kernel.metadata.name: kernel for kernel in kernels}
+        return kernels[-1]
 
     return compiled
 
@@ -136,3 +140,56 @@ def test_several_elements_are_copied_at_once(compile_for, size, width):
     """196 = 4 * 49 numbers in a row: four float16 at once, eight after padding to 208."""
     kernel = compile_for(launch_symmetric_baddbmm, 90, torch.float16, size)
     assert copy_widths(kernel.asm["ptx"]) == {width}
+
+
+def launch_fused_forward(dtype, positions):
+    fused.fused_forward(torch.empty(2, CHANNELS, positions, dtype=dtype), 5)
+
+
+def launch_fused_backward(dtype, positions):
+    grad = torch.empty(2, CHANNELS * (CHANNELS + 1) // 2, dtype=dtype)
+    fused.fused_backward(torch.empty(2, CHANNELS, positions, dtype=dtype), grad, 5)
+
+
+def bytes_on_the_stack(cubin, folder):
+    """Local memory of a thread, where what does not fit into registers goes."""
+    path = folder / "kernel.cubin"
+    path.write_bytes(cubin)
+    command = [triton.knobs.nvidia.cuobjdump.path, "--dump-resource-usage", path]
+    usage = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return sum(map(int, re.search(r"STACK:(\d+) .*LOCAL:(\d+)", usage).groups()))
+
+
+# benchmarks/registers.py compiles for the others, too.
+@pytest.mark.parametrize(
+    ("launch", "capability", "instruction"),
+    [
+        (launch_fused_forward, 80, "mma.sync"),
+        (launch_fused_backward, 90, "wgmma.mma_async"),
+        (launch_fused_forward, 100, "tcgen05.mma"),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_programs_that_wait_for_themselves(compile_for, tmp_path, launch, capability, instruction):
+    """What the head of fused_kernels.py says of loads and barriers is what the compiler made."""
+    compile_for(launch, capability, torch.bfloat16, 196)
+    assert len(compile_for.kernels) == (3 if launch is launch_fused_forward else 4)
+    for kernel in compile_for.kernels.values():
+        assert kernel.metadata.shared <= SHARED_MEMORY
+        assert bytes_on_the_stack(kernel.asm["cubin"], tmp_path) == 0, kernel.metadata.name
+    kernel = compile_for.kernels["polynomial_kernel"]
+    ptx, ttgir = kernel.asm["ptx"], kernel.asm["ttgir"]
+    assert instruction in ptx
+    # Neither the read-only cache nor the bulk copies keep to bar.sync.
+    assert "bar.sync" in ptx
+    assert not re.search(r"ld\.global\S*\.nc|cp\.async\.bulk|ldu\.", ptx)
+    # After K, after a product, after a sample; and no loop that has one was made into a pipeline.
+    assert len(re.findall(r"(?:ttg|gpu)\.barrier", ttgir)) == 3
+    assert copy_widths(ptx) == {16}
+
+
+@pytest.mark.parametrize("positions", [1, 16])
+def test_numbers_that_triton_takes_for_constants(compile_for, positions):
+    """One position, one group of positions: Triton compiles an argument of 1 into the kernel."""
+    compile_for(launch_fused_backward, 80, torch.float16, positions)
+    assert len(compile_for.kernels) == 4
