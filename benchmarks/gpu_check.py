@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +60,17 @@ def commit(bundle: Path) -> str | None:
     return found.stdout.strip() or packed_commit(bundle)
 
 
-def check(settings: Settings, parts: list[str], seconds: float) -> list[Row]:
-    """Run the parts one after another, each in a process of its own, and print the rows."""
+def check(
+    settings: Settings,
+    parts: list[str],
+    seconds: float,
+    save: Callable[[list[Row]], Any] = lambda rows: None,
+) -> list[Row]:
+    """Run the parts one after another, each in a process of its own, and print the rows.
+
+    They are saved after each part, in case that this process is stopped. Where there is no GPU to
+    check, nothing follows.
+    """
     reader, found = Reader(settings.rows), []
 
     def show() -> None:
@@ -79,6 +91,9 @@ def check(settings: Settings, parts: list[str], seconds: float) -> list[Row]:
         if failure:
             Rows(settings.rows, part).add("whole part", FAIL, failure)
         show()
+        save(found)
+        if settings.device == "cuda" and part == "machine" and not machine_of(found):
+            break
     return found
 
 
@@ -115,23 +130,28 @@ def main() -> None:
     rows = folder / "rows.jsonl"
     rows.unlink(missing_ok=True)
     settings = Settings(args.device, args.quick, folder, rows, bundle, tuple(args.peer))
-    start = time.monotonic()
+    start, stamp, known = time.monotonic(), time.strftime("%Y%m%d_%H%M%S"), commit(bundle)
     if settings.forks and {"openmmlab", "agreement"} & set(args.parts):
         preload()
-    found = check(settings, args.parts, args.seconds or settings.size(300, 3000))
-    machine = {"commit": commit(bundle), **machine_of(found)}
-    result = report(found, machine, vars(args)) | {"seconds": round(time.monotonic() - start, 1)}
-    from machine import write_report
 
-    device = re.sub(r"\W+", "_", str(machine.get("device", args.device))).strip("_").lower()
-    kind = "_quick" if args.quick else ""
-    default = REPO / f"benchmarks/results/gpu/{device}_{time.strftime('%Y%m%d_%H%M%S')}{kind}.json"
-    write_report(result, args.out or default)
-    counts = ", ".join(f"{number} {status}" for status, number in result["counts"].items())
-    print(f"{counts} in {result['seconds']:.0f} s")
+    def save(found: list[Row]) -> Path:
+        machine = {"commit": known, **machine_of(found)}
+        spent = round(time.monotonic() - start, 1)
+        content = report(found, machine, vars(args)) | {"seconds": spent}
+        device = re.sub(r"\W+", "_", str(machine.get("device", args.device))).strip("_").lower()
+        name = f"{device}_{stamp}{'_quick' * args.quick}.json"
+        out = args.out or REPO / "benchmarks/results/gpu" / name
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(content, indent=2, default=str) + "\n")
+        return out
+
+    found = check(settings, args.parts, args.seconds or settings.size(300, 3000), save)
+    statuses = Counter(row.status for row in found)
+    numbers = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))
+    print(f"{numbers} in {time.monotonic() - start:.0f} s, written to {save(found)}")
     if args.folder is None:
         shutil.rmtree(folder, ignore_errors=True)
-    sys.exit(1 if FAIL in result["counts"] else 0)
+    sys.exit(1 if statuses[FAIL] else 0)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,22 @@ def test_a_part_that_dies_or_hangs_stops_no_other(part, settings, capfd):
     assert capfd.readouterr().out.count("\n") == 5
 
 
+def absent(settings, rows, seconds):
+    rows.add("GPU", "FAIL", "PyTorch sees none")
+
+
+@pytest.mark.process
+def test_without_a_gpu_nothing_else_is_tried(part, settings, monkeypatch):
+    part("machine", absent)
+    part("layer", healthy)
+    saved = []
+    # As on a GPU, but for the way in which a process is started.
+    monkeypatch.setattr(type(settings), "forks", True)
+    found = part.check(replace(settings, device="cuda"), ["machine", "layer"], 60, saved.append)
+    assert [row.text for row in found] == ["PyTorch sees none"]
+    assert len(saved) == 1
+
+
 @pytest.mark.parametrize(
     ("goals", "status", "text"),
     [
