@@ -218,7 +218,7 @@ def make_plan(
         identity=instructions.identity / factor,
         batch=batch,
         DUAL=backward,
-        SLOTS=instructions.slots,
+        slots=instructions.slots,
         BLOCK=tile.block,
         BLOCK_K=tile.block_k,
         **sizes,

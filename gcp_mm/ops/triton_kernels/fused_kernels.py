@@ -269,7 +269,7 @@ def _store_product(
         _store_mirrored(second, other, row_block, column_block, group_count, BLOCK)
 
 
-@triton.jit(do_not_specialize=["num_products", "batch", "num_channels", "result"])
+@triton.jit(do_not_specialize=["num_products", "slots", "result", "batch", "num_channels"])
 def polynomial_kernel(
     features,
     pulled,
@@ -279,6 +279,7 @@ def polynomial_kernel(
     places,
     factors,
     num_products,
+    slots,
     result,
     result_factor,
     identity,
@@ -287,7 +288,6 @@ def polynomial_kernel(
     num_channels,
     group_count,
     DUAL: tl.constexpr,
-    SLOTS: tl.constexpr,
     BLOCK: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
@@ -299,8 +299,8 @@ def polynomial_kernel(
     """
     size = group_count * GROUP
     elements = group_count * group_count * (GROUP * GROUP)
-    scratch += tl.program_id(0).to(tl.int64) * elements * (SLOTS * (2 if DUAL else 1))
-    tangents = scratch + elements * SLOTS
+    scratch += tl.program_id(0).to(tl.int64) * elements * (slots * (2 if DUAL else 1))
+    tangents = scratch + elements * slots
     num_blocks = tl.cdiv(size, BLOCK)
     for sample in tl.range(tl.program_id(0), batch, tl.num_programs(0), disable_licm=True):
         first = num_channels.to(tl.int64) * size * sample
