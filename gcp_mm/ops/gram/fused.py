@@ -1,8 +1,8 @@
 """The layer in three launches forward and four backward: one program for all products of a sample.
 
 For half precision on a GPU and N < C. Every launch costs the host tens of microseconds, and by
-``passes.py`` a forward and a backward pass are about 150 of them, 37 for products and the others for
-small operations between them. Here they are
+``passes.py`` a forward and a backward pass are about 150 of them, 37 for products and the others
+for small operations between them. Here they are
 
 ======== ================================ =====================================================
 forward  ``normalise_kernel``             features of mean zero and norm 16, mixed, in float16
