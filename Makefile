@@ -28,8 +28,8 @@ pytest = $(python) -m pytest -n auto --dist worksteal
 test: install ## run all tests, a worker on each core, and name the slowest
 	$(pytest) --durations=20
 
-test-quick: install ## run the tests that neither start processes nor train
-	$(pytest) -q -m "not process and not training"
+test-quick: install ## run one case of each test that is not slow, starts no process and trains nothing
+	$(pytest) -q --one-case -m "not process and not training and not slow"
 
 trials: install ## 15 minutes of hostile files, kills and faults (SEED=0 chooses the cases)
 	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(python) -W ignore tests/trials --seed $(or $(SEED),0)

@@ -15,6 +15,7 @@ from PIL import Image
 from shared_folder import NO_SHARED, REPO, SHARED
 from suite import (
     made_once,
+    pytest_addoption,
     pytest_collection_finish,
     pytest_collection_modifyitems,
     pytest_runtest_protocol,
@@ -23,6 +24,7 @@ from suite import (
 from tiny_runs import CLASSIFIER, forget_runs, write_config
 
 __all__ = [
+    "pytest_addoption",
     "pytest_collection_finish",
     "pytest_collection_modifyitems",
     "pytest_runtest_protocol",

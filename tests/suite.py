@@ -102,8 +102,21 @@ def _kinds(item: pytest.Function) -> Iterator[str]:
                 yield "training"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make test-quick` asks for."""
+    parser.addoption("--one-case", action="store_true", help="one case of each test")
+
+
+def one_case(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the first case of each test: of shuffled ones, another one each time."""
+    found: dict[str, pytest.Item] = {}
+    for item in items:
+        found.setdefault(item.nodeid.partition("[")[0], item)
+    return list(found.values())
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that start processes and those that train; skip those that have no GPU."""
     for item in items:
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
@@ -111,6 +124,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if isinstance(item, pytest.Function):
             for kind in set(_kinds(item)):
                 item.add_marker(kind)
+    if config.getoption("one_case"):
+        items[:] = one_case(items)
 
 
 def pytest_collection_finish() -> None:

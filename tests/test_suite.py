@@ -59,10 +59,17 @@ def test_without_a_gpu_its_tests_are_skipped_with_the_reason(monkeypatch, availa
         )
         for mark, marks in added.items()
     ]
-    suite.pytest_collection_modifyitems(items)
+    suite.pytest_collection_modifyitems(SimpleNamespace(getoption={"one_case": False}.get), items)
     expected = [] if available else [{"reason": suite.NO_GPU}]
     assert [mark.kwargs for mark in added["gpu"]] == expected
     assert added[""] == []
+
+
+def test_one_case_of_each_test_is_left():
+    names = ["a.py::one[2]", "a.py::two", "a.py::one[1]", "b.py::one[x[0]]", "b.py::one[y]"]
+    items = [SimpleNamespace(nodeid=name) for name in names]
+    found = [item.nodeid for item in suite.one_case(items)]
+    assert found == ["a.py::one[2]", "a.py::two", "b.py::one[x[0]]"]
 
 
 def test_marks_follow_from_what_a_test_and_its_fixtures_name():
