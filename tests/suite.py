@@ -125,7 +125,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for kind in set(_kinds(item)):
                 item.add_marker(kind)
     if config.getoption("one_case"):
-        items[:] = one_case(items)
+        kept = one_case(items)
+        others = set(items).difference(kept)
+        config.hook.pytest_deselected(items=list(others))
+        items[:] = kept
 
 
 def pytest_collection_finish() -> None:

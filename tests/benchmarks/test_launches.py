@@ -26,6 +26,7 @@ def test_launches_are_those_of_the_published_count(run_tool, repo, tmp_path):
     assert few["forward"]["total"] <= 4 and few["backward"]["total"] <= 5
 
 
+@pytest.mark.process
 def test_a_kernel_is_started_as_triton_would(tmp_path):
     """From the second pass on the kernels that Triton has chosen are started without it."""
     from absent_gpu import AbsentGPU, absent_gpu

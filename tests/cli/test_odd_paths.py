@@ -106,6 +106,7 @@ def test_landscape(call_tool, net, repo):
         assert written and all(str(path) in output for path in written if path.is_file())
 
 
+@pytest.mark.slow
 def test_export(call_tool, net):
     pytest.importorskip("onnx")
     config, weights, folder = net

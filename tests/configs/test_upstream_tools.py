@@ -41,6 +41,7 @@ def test_print_config(use, package, config):
     assert "gcp_mm.WorkFolderHook" in printed
 
 
+@pytest.mark.slow
 def test_browse_classification(use, classifier, tmp_path):
     """The other modes need an older matplotlib, see docs/openmmlab_tools.md."""
     tool = "visualization/browse_dataset.py"
@@ -48,6 +49,7 @@ def test_browse_classification(use, classifier, tmp_path):
     assert len(list(tmp_path.rglob("*.png"))) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* out of bounds")
 def test_browse_detection(use, detector, tmp_path):
     tool = "analysis_tools/browse_dataset.py"

@@ -128,6 +128,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "order"), [("as it is", "row"), *((form, "column") for form in FORMS)]
 )
@@ -289,6 +290,7 @@ def test_file_that_cannot_be_restored(state_dict, change, named):
         restore(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", [None, 0, [3], {1: 2}], ids=str)
 def test_entries_of_another_form(state_dict, odd):
     """Each entry in turn; what is right by chance, such as no metadata, restores."""

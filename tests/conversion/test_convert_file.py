@@ -140,6 +140,7 @@ def test_parameters_of_old_files(state_dict, same, tmp_path, library):
     assert same(torch.load(tmp_path / "c.pth", weights_only=True), weights)
 
 
+@pytest.mark.slow
 def test_row_is_checked_and_recorded(state_dict, tmp_path, target):
     torch.save(state_dict(ROW), tmp_path / "a.pth")
     for row in ("shufflenetv2_gcp_lrnorm", "shufflenetv2"):

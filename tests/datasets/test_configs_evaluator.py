@@ -54,6 +54,7 @@ def evaluate(metric, detections: list[dict], with_masks: bool) -> dict:
     return metric.evaluate(size=len(samples))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_ground_truth_as_detections_gives_one(shared, metric, split):
     annotations = shared / "data" / "coco354" / "annotations" / f"instances_{split}2017.json"

@@ -45,6 +45,7 @@ def labels(dataset):
     return [dataset.get_data_info(index)["gt_label"] for index in range(len(dataset))]
 
 
+@pytest.mark.slow
 def test_a_full_tree_has_the_labels_of_mmpretrain(full_tree):
     arguments = dict(data_root=str(full_tree), split="train")
     ours = DATASETS.build(dict(type="gcp_mm.ImageNet", **arguments))

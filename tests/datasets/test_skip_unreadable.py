@@ -126,6 +126,7 @@ def subset_in_place(dataset):
     return dataset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [lambda dataset: dataset, copy.deepcopy, unpickle, subset, subset_in_place]
 )
@@ -145,6 +146,7 @@ def test_workers_count_together(build, spoil, change):
     assert dataset._unreadable.indices() == broken
 
 
+@pytest.mark.slow
 def test_workers_stop_together(build, spoil):
     spoil(*BROKEN)
     batches = iter(DataLoader(build(max_unreadable=3), num_workers=2, collate_fn=only_paths))

@@ -19,6 +19,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "form"), CASES)
 def test_any_batch(exported, images, name, form):
     network, path, function = exported(FORMATS[form], name, images(2))
@@ -27,6 +28,7 @@ def test_any_batch(exported, images, name, form):
     assert worst(differences).exported <= TOLERANCE, worst(differences)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", "torchscript"])
 def test_swin_has_a_fixed_batch(exported, images, form):
     network, path, function = exported(FORMATS[form], "swin", images(3), dynamic_batch=False)
@@ -35,6 +37,7 @@ def test_swin_has_a_fixed_batch(exported, images, form):
     assert difference.exported <= TOLERANCE
 
 
+@pytest.mark.slow
 def test_swin_with_any_batch_is_refused(exported, images):
     with pytest.raises(UserError, match=r"SwinTransformer with .* dynamic batch.*--batch-size N"):
         exported(FORMATS["onnx"], "swin", images(2))

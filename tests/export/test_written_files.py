@@ -39,6 +39,7 @@ def test_class_names_are_in_the_file(written, form):
     assert json.loads(texts["classes"]) == ["cat", "Hündin, groß"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [True, False])
 def test_open_axis_of_onnx_is_called_batch(written, dynamic):
     graph = onnx.load(written("onnx", dynamic)).graph
@@ -87,6 +88,7 @@ def test_custom_operator_of_torch(tmp_path, images, form, name):
     assert FORMATS[form].foreign_operators(path) == [name]
 
 
+@pytest.mark.slow
 def test_custom_operator_has_no_translation_to_onnx(tmp_path, images):
     with pytest.raises(UserError, match="Doubler cannot be exported to ONNX"):
         FORMATS["onnx"].write(Doubler(), images(2), tmp_path / "file.onnx", True, {})

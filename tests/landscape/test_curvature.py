@@ -78,6 +78,7 @@ class WithUnused(nn.Module):
         return self.network(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact_below", [1000, 0])
 def test_parameters_that_the_loss_does_not_use_are_left_out(network, batches, exact_below):
     options = dict(top=1, trace_samples=2, lanczos_steps=2, exact_below=exact_below)
@@ -102,6 +103,7 @@ def check_density(found, eigenvalues):
     assert mean == pytest.approx(eigenvalues.mean(), abs=0.05 * extent)
 
 
+@pytest.mark.slow
 def test_estimates_agree_with_dense_differentiation(estimated, batches):
     network, _, _, found, *_ = estimated
     expected = dense_eigenvalues(network, batches)
@@ -177,6 +179,7 @@ def test_network_and_randomness_are_left_as_they_were(estimated):
     assert unchanged_randomness
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "finished, rest", [("eigenvalues", ["trace", "density"]), ("trace", ["density"])]
 )
@@ -190,6 +193,7 @@ def test_continued_measurement_equals_an_uninterrupted_one(
     assert partial == expected and stages == rest
 
 
+@pytest.mark.slow
 def test_seed_draws_other_vectors(estimated, network, batches):
     _, _, _, expected, snapshots, _ = estimated
     partial = copy.deepcopy(snapshots["eigenvalues"])

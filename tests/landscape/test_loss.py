@@ -29,6 +29,7 @@ def test_batches_are_images_of_the_split_normalised(cfg, class_folders, split):
     assert len({round(total, 1) for total in found}) == number
 
 
+@pytest.mark.slow
 def test_choice_depends_on_the_seed_alone(cfg):
     changed = copy.deepcopy(cfg)
     changed.model.backbone.depth = 34
@@ -41,6 +42,7 @@ def test_choice_depends_on_the_seed_alone(cfg):
     assert not torch.equal(first[0][0], fixed_batches(cfg, 2, 4, seed=2)[0][0])
 
 
+@pytest.mark.slow
 def test_training_images_come_through_the_test_pipeline(cfg):
     changed = copy.deepcopy(cfg)
     flip = dict(type="RandomFlip", prob=1.0)
@@ -50,6 +52,7 @@ def test_training_images_come_through_the_test_pipeline(cfg):
     assert torch.equal(fixed_batches(cfg, 1, 4)[0][0].flip(3), fixed_batches(changed, 1, 4)[0][0])
 
 
+@pytest.mark.slow
 def test_wrapped_data_set(cfg):
     changed = copy.deepcopy(cfg)
     changed.train_dataloader.dataset = dict(

@@ -39,6 +39,7 @@ def later(checkpoint, tmp_path):
     return tmp_path / "epoch_2.pth"
 
 
+@pytest.mark.slow
 def test_records_are_what_the_probe_gives(run, cfg, checkpoint, later):
     records, out = run(checkpoint, later)
     assert read_records(out)[1] == records
@@ -57,6 +58,7 @@ def test_records_are_what_the_probe_gives(run, cfg, checkpoint, later):
     assert len({record["loss"] for record in records}) == 4
 
 
+@pytest.mark.slow
 def test_two_networks_see_the_same_images_and_another_seed_does_not(run, checkpoint, tmp_path):
     headers = []
     for seed in (0, 0, 1):
@@ -68,6 +70,7 @@ def test_two_networks_see_the_same_images_and_another_seed_does_not(run, checkpo
     assert first["settings"]["images"] != third["settings"]["images"]
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_measured(run, checkpoint, later, monkeypatch):
     complete, out = run(checkpoint, later)
     lines = out.read_text().splitlines(keepends=True)
@@ -86,6 +89,7 @@ def test_only_what_is_missing_is_measured(run, checkpoint, later, monkeypatch):
     assert len(calls) == 2
 
 
+@pytest.mark.slow
 def test_checkpoint_that_was_trained_again_is_measured_again(run, checkpoint, later):
     run(later)
     content = torch.load(later, weights_only=True)
@@ -95,6 +99,7 @@ def test_checkpoint_that_was_trained_again_is_measured_again(run, checkpoint, la
     assert len(records) == 4 and len({r["sha256"] for r in records}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -111,6 +116,7 @@ def test_file_of_another_measurement_is_kept(run, checkpoint, options, named):
     assert out.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_finished_measurements_stay_when_a_checkpoint_has_diverged(run, checkpoint, later):
     content = torch.load(later, weights_only=True)
     content["state_dict"]["head.fc.bias"] *= torch.nan

@@ -22,6 +22,7 @@ def runs():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"smooth": 3}, {"zoom": (0, 30), "log": True}])
 def test_bands_have_two_panels_and_a_name_for_each_run(runs, tmp_path, options):
     files = [tmp_path / f"bands.{suffix}" for suffix in ("svg", "png", "pdf")]

@@ -39,6 +39,7 @@ def networks(conversion, dtype):
         yield network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize(
     "path",

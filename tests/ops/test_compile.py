@@ -53,6 +53,7 @@ def test_compiled_equals_eager(check, impl, shape, autocast):
 inductor = pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs a C++ compiler")
 
 
+@pytest.mark.slow
 @inductor
 def test_inductor_equals_eager(check):
     check("inductor", "gram", (2, 9, 3, 2))

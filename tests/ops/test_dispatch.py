@@ -190,6 +190,7 @@ def test_forward_mode(normal, shape):
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_compiled_transforms_of_torch_func(normal):
     def loss(x):
         return global_covariance_pool(x).square().sum()

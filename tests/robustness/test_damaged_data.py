@@ -31,6 +31,7 @@ def damage_c(part, what):
     return f"image {str(first)!r} cannot be read", "finished cells are kept"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what",
     [

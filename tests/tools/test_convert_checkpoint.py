@@ -17,6 +17,7 @@ def test_help_lists_the_options(call_tool):
     assert [option for option in OPTIONS if option not in output] == []
 
 
+@pytest.mark.slow
 def test_published_file_there_and_back(call_tool, shared, tmp_path):
     source, target, back = (tmp_path / name for name in ("a.pth.tar", "b.pth", "c.pth.tar"))
     checkpoint = load_fill(shared).legacy_checkpoint(

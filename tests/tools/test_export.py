@@ -63,6 +63,7 @@ def test_help_lists_the_options(call_tool):
     assert [option for option in OPTIONS if option not in output] == []
 
 
+@pytest.mark.slow
 def test_onnx_file(export, checkpoint, class_folders, tmp_path):
     onnx, runtime = (pytest.importorskip(name) for name in ("onnx", "onnxruntime"))
     pytest.importorskip("onnxscript")

@@ -25,6 +25,7 @@ def test_hook_is_added_where_it_is_missing(hooks, expected):
     assert cfg.custom_hooks == expected
 
 
+@pytest.mark.slow
 def test_run_trains_and_probes_with_the_published_steps(call_tool, classifier, tmp_path):
     code, _, errors = call_tool(
         *("tools/landscape.py", "run", classifier, "--work-dir", tmp_path),

@@ -1,5 +1,6 @@
 import re
 
+import pytest
 from tiny_runs import only_error
 
 
@@ -15,6 +16,7 @@ def test_draws_the_nine_settings(call_tool, tmp_path):
     assert text.count("lrnorm, ") == 3 and "lradju, 150 epochs" in text
 
 
+@pytest.mark.slow
 def test_committed_figure_is_up_to_date(call_tool, repo, tmp_path):
     assert call_tool("tools/plot_schedules.py", tmp_path / "nine.svg")[0] == 0
     committed = (repo / "docs/figures/learning_rates.svg").read_text()

@@ -179,6 +179,7 @@ def test_again_changes_nothing():
     assert model_module.ModelHub._models_dict == before
 
 
+@pytest.mark.slow
 def test_models_of_mmpretrain_keep_their_weights():
     assert model_module.ModelHub.get("resnet18_8xb32_in1k").weights.startswith("https://")
 

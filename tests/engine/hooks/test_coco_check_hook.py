@@ -59,6 +59,7 @@ def test_intact_data_pass(check, content, data, measure, wrap):
 ORDER = "lists its categories in another order than metainfo.classes"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [False, True])
 def test_order_that_upstream_takes_for_the_classes(check, content, wrap):
     shuffled = reorder(content, (1, 2, 0))
@@ -129,6 +130,7 @@ def test_what_upstream_reads_as_something_else(check, content, name, data, remed
         check(content, data=data, measure=CocoMetric)
 
 
+@pytest.mark.slow
 def test_masks_that_upstream_leaves_out_count_where_masks_are_read(content, tmp_path):
     content["annotations"][0]["segmentation"].append([1.0, 2.0, 3.0, 4.0])
     content["annotations"][1]["segmentation"] = content["annotations"][1]["segmentation"][0]
@@ -185,6 +187,7 @@ def test_names_that_differ(check, content):
         check(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", [MMDetCocoMetric, CocoMetric])
 def test_measure_of_other_images(check, content, measure):
     other = {**content, "images": [{**i, "file_name": "x.png"} for i in content["images"]]}

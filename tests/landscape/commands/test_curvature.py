@@ -26,6 +26,7 @@ def checkpoint_with_batch_norm(classifier, tmp_path):
     return path, tmp_path / "epoch_1.pth"
 
 
+@pytest.mark.slow
 def test_stages_are_written_and_continued(call_tool, checkpoint_with_batch_norm, tmp_path):
     config, checkpoint = checkpoint_with_batch_norm
     arguments = ["curvature", config, checkpoint, "--out", tmp_path / "curvature.json", *FEW]

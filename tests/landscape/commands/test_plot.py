@@ -37,6 +37,7 @@ def runs(tmp_path):
     return [write_run(tmp_path / name, name, width) for name, width in (("gap", 4.0), ("gcp", 1.0))]
 
 
+@pytest.mark.slow
 def test_runs_give_figures_table_and_widths(call_tool, runs, tmp_path):
     out = tmp_path / "figures/bands"
     # A folder stands for its file.

@@ -19,6 +19,7 @@ def arguments(classifier, checkpoint, tmp_path):
     return ["surface", classifier, checkpoint, *out, *images, *grid]
 
 
+@pytest.mark.slow
 def test_file_is_continued_and_only_for_the_same_measurement(
     call_tool, arguments, cfg, checkpoint, tmp_path
 ):

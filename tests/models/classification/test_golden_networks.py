@@ -32,6 +32,7 @@ def test_logits_of_the_plain_network(golden, worst):
     assert worst(logits, golden.record["logits"]) < PRECISIONS[torch.float32][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", PRECISIONS)
 def test_loss_and_every_gradient(golden, dtype):
     suffix, _, of_loss, relative, absolute = PRECISIONS[dtype]

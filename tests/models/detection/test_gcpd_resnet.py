@@ -18,6 +18,7 @@ def test_equals_the_plain_backbone(plain_resnet, with_weights_of, images, argume
         assert torch.equal(ours_at, theirs_at)
 
 
+@pytest.mark.slow
 def test_equals_torchvision(torchvision_resnet, randomise, images, worst):
     theirs = randomise(torchvision_resnet(50)).double().eval()
     ours = GCPDResNet(50).double().eval()

@@ -387,6 +387,7 @@ REWRITES = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="tools for ELF files")
 @pytest.mark.parametrize("change", REWRITES.values(), ids=REWRITES)
 def test_library_that_a_packager_rewrote_is_used(copied, change):

@@ -130,6 +130,7 @@ def test_evaluation_is_the_covariance_alone(normal):
     assert torch.equal(pool(x), second_order_pool(x, normalization="none"))
 
 
+@pytest.mark.slow
 def test_rate_stays_on_the_device(normal):
     """A tensor without data has no number to wait for."""
     module = AdaptiveChannelDropout(6).to("meta")

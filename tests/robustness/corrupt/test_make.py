@@ -131,6 +131,7 @@ def test_what_is_missing_is_made_again(photos, tmp_path):
     assert read_manifest(root)["cells"] == {"gaussian_noise/2": 4, "snow/1": 4}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_at_any_change_goes_on(photos, tmp_path):
     make_corruptions(photos, tmp_path / "whole", [NOISE], size=48, limit=1)
     expected = contents(tmp_path / "whole")

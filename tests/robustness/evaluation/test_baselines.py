@@ -36,6 +36,7 @@ def weights(original, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_logits_are_those_of_torchvision(original, weights):
     images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
     found = Classifier(load_alexnet(weights), torch.device("cpu")).logits(torch.from_numpy(images))
@@ -72,6 +73,7 @@ def tree(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_sample_is_no_baseline(call_tool, weights, tree, tmp_path):
     """AlexNet in place of a config; a part of ImageNet-C only with --num-samples."""
     command = ("tools/test_robustness.py", "baseline", "alexnet", weights, "--data-root", tree)
@@ -92,6 +94,7 @@ def test_sample_is_no_baseline(call_tool, weights, tree, tmp_path):
     assert content["metrics"]["not_comparable"] == ["--num-samples 2"]
 
 
+@pytest.mark.slow
 def test_tree_of_some_classes_has_the_labels_of_imagenet(call_tool, weights, tree, tmp_path):
     shutil.copytree(tree / "fog/1", tmp_path / "tree/fog/1")
     content = {"format": "gcp_mm corruptions", "version": 1, "images_per_cell": 2, "settings": {}}

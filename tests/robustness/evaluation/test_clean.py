@@ -31,6 +31,7 @@ def sha256(config, tmp_path):
     return compute
 
 
+@pytest.mark.slow
 def test_place_does_not_matter_and_all_else_does(sha256, clean, tmp_path):
     shutil.copytree(clean, tmp_path / "moved")
     expected = sha256(clean)

@@ -29,6 +29,7 @@ def measure(config, checkpoint, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_a_plain_loop(measure, network, tree_c, clean):
     names = ("fog", "snow")
     content = measure("imagenet-c", tree_c, names=names, severities=(2, 5), clean_root=clean)
@@ -67,6 +68,7 @@ def test_top5_is_that_of_a_plain_loop(measure, network, tree_p, tmp_path, worker
             assert expected == pytest.approx(found["top5_distance"], rel=1e-14)
 
 
+@pytest.mark.slow
 def test_all_cells_give_no_mce_without_a_baseline_for_these_data(measure, tree_c):
     metrics = measure("imagenet-c", tree_c)["metrics"]
     assert metrics["mCE"] is metrics["CE"] is None

@@ -69,6 +69,7 @@ def put(content, path, value):
     return content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["imagenet-c", "imagenet-p"])
 def test_every_odd_value_is_used_or_refused(tmp_path, dataset):
     contents = shards(tmp_path, dataset)
