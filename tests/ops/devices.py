@@ -14,6 +14,13 @@ on_every_device = pytest.mark.parametrize(
 )
 
 
+def with_implementations(*names):
+    """Run a test with an `impl` of these on every device, and on a GPU with 'gram_fused' too."""
+    on_gpu = [pytest.param("cuda", name, marks=pytest.mark.gpu) for name in (*names, "gram_fused")]
+    cases = [*(("cpu", name) for name in names), *on_gpu]
+    return pytest.mark.parametrize(("device", "impl"), cases, indirect=["device"])
+
+
 def captured(function, device):
     """Capture a function of fixed tensors into a CUDA graph; return it, or its replay.
 

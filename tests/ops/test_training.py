@@ -15,12 +15,13 @@ from ops.devices import (
     held_bytes,
     no_synchronisation,
     on_every_device,
+    with_implementations,
 )
 
 SHAPES = [(4, 24, 3, 4), (4, 8, 5, 5)]  # N < C and N > C
 
 
-def classifier(channels=12, device="cpu"):
+def classifier(channels=12, device="cpu", impl="auto"):
     """Return a network of few weights; no layer of it depends on how a batch is split."""
     torch.manual_seed(0)
     network = nn.Sequential(
@@ -29,7 +30,7 @@ def classifier(channels=12, device="cpu"):
         nn.ReLU(),
         nn.Conv2d(channels, channels, 1),  # under autocast it gives half precision to the layer
         nn.ReLU(),
-        GlobalCovariancePool(),
+        GlobalCovariancePool(impl=impl),
         nn.Linear(channels * (channels + 1) // 2, 4),
     )
     return network.to(device, memory_format=torch.channels_last)
@@ -72,22 +73,22 @@ def train(network, drawn, steps, dtype=None, scaler=None):
     return losses
 
 
-@on_every_device
+@with_implementations("gram")
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-def test_mixed_precision_trains_as_float32_does(device, images, dtype):
+def test_mixed_precision_trains_as_float32_does(device, images, dtype, impl):
     drawn = images()
     exact = train(classifier(device=device), drawn, 20)
     scaler = torch.amp.GradScaler(device.type, init_scale=2.0**12)
-    found = train(classifier(device=device), drawn, 20, dtype, scaler)
+    found = train(classifier(device=device, impl=impl), drawn, 20, dtype, scaler)
     assert scaler.get_scale() == 2.0**12  # no step was left out
     assert exact[-1] < 0.9 * exact[0]
     assert found == pytest.approx(exact, rel=5e-3)
 
 
-@on_every_device
-def test_a_scale_that_is_too_large_is_found_and_halved(device, images):
+@with_implementations("gram")
+def test_a_scale_that_is_too_large_is_found_and_halved(device, images, impl):
     """The gradients of the features overflow, and the layer does not hide it."""
-    network = classifier(device=device)
+    network = classifier(device=device, impl=impl)
     before = weights_of(network)
     scaler = torch.amp.GradScaler(device.type, init_scale=2.0**120)
     train(network, images(), 1, torch.float16, scaler)
@@ -95,11 +96,11 @@ def test_a_scale_that_is_too_large_is_found_and_halved(device, images):
     assert torch.equal(weights_of(network), before)
 
 
-@on_every_device
+@with_implementations("gram")
 @pytest.mark.parametrize("reentrant", [False, True])
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16], ids=str)
-def test_gradient_checkpointing_changes_no_bit(device, normal, pulled_back, dtype, reentrant):
-    pool = GlobalCovariancePool()
+def test_gradient_checkpointing_changes_no_bit(device, normal, pulled_back, dtype, reentrant, impl):
+    pool = GlobalCovariancePool(impl=impl)
     for shape in SHAPES:
         x = normal(*shape, dtype=dtype or torch.float32).relu().requires_grad_()
         with autocast(device, dtype):
@@ -123,11 +124,13 @@ def test_compiled_classifier_trains_as_the_eager_one(device, images, dtype):
     assert found == pytest.approx(expected, rel=2e-2 if dtype else 1e-4)
 
 
-@on_every_device
+@with_implementations("gram")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_graph_of_the_layer_is_replayed_on_other_numbers(device, normal, pulled_back, dtype, shape):
-    pool = GlobalCovariancePool()
+def test_graph_of_the_layer_is_replayed_on_other_numbers(
+    device, normal, pulled_back, dtype, shape, impl
+):
+    pool = GlobalCovariancePool(impl=impl)
     x = normal(*shape).to(dtype)
     g = normal(len(x), shape[1] * (shape[1] + 1) // 2, seed=1).to(dtype)
     replay = captured(lambda: pulled_back(pool, x, g), device)
@@ -171,12 +174,12 @@ def test_graph_of_a_training_step(device, images, dtype):
     torch.testing.assert_close(weights_of(network), weights_of(other), rtol=1e-3, atol=1e-4)
 
 
-@on_every_device
+@with_implementations("gram")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_streams_do_not_disturb_each_other(device, normal, pulled_back, dtype, shape):
+def test_streams_do_not_disturb_each_other(device, normal, pulled_back, dtype, shape, impl):
     """Nothing that is kept from call to call is written to by two of them."""
-    pool = GlobalCovariancePool()
+    pool = GlobalCovariancePool(impl=impl)
     inputs = [normal(*shape, seed=seed).to(dtype) for seed in range(2)]
     expected = [pulled_back(pool, x) for x in inputs]
     for _ in range(10):
@@ -185,11 +188,11 @@ def test_streams_do_not_disturb_each_other(device, normal, pulled_back, dtype, s
             assert all(torch.equal(*pair) for pair in zip(ours, alone, strict=True))
 
 
-@on_every_device
+@with_implementations("gram")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_step_does_not_wait_for_the_device(device, normal, pulled_back, dtype, shape):
-    pool = GlobalCovariancePool()
+def test_a_step_does_not_wait_for_the_device(device, normal, pulled_back, dtype, shape, impl):
+    pool = GlobalCovariancePool(impl=impl)
     x = normal(*shape).to(dtype)
     pulled_back(pool, x)  # kernels are compiled and tables made
     with no_synchronisation(device):
@@ -198,11 +201,12 @@ def test_a_step_does_not_wait_for_the_device(device, normal, pulled_back, dtype,
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("device", ["cuda"], indirect=True)
+@pytest.mark.parametrize("impl", ["gram", "gram_fused"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_memory_that_a_gpu_keeps_for_the_backward_pass(device, dtype):
+def test_memory_that_a_gpu_keeps_for_the_backward_pass(device, dtype, impl):
     """Beyond input and vectors nothing; one matrix of each sample would be 2.4 or 4.9 MiB."""
     x = torch.randn(32, 256, 14, 14, device=device, dtype=dtype).requires_grad_()
-    pool = GlobalCovariancePool()
+    pool = GlobalCovariancePool(impl=impl)
     pool(x).sum().backward()  # tables and cuBLAS's memory are kept from here on
     x.grad = None
     before = held_bytes(device)
@@ -210,33 +214,35 @@ def test_memory_that_a_gpu_keeps_for_the_backward_pass(device, dtype):
     assert held_bytes(device) - before - vector.nbytes < 2**20
 
 
-def _train_a_part(rank, folder, kind):
-    """Train one of two processes on its half of the batch; the first leaves its weights."""
-    torch.set_num_threads(1)
+def _train_a_part(rank, processes, folder, kind):
+    """Train one of some processes on its part of the batch; the first leaves its weights."""
     device = torch.device(kind)
     # One GPU serves both, which NCCL refuses.
     torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=processes
     )
     numbers = torch.load(Path(folder, "drawn.pt"), map_location=device)
     network = nn.parallel.DistributedDataParallel(classifier(device=device))
-    train(network, [part[4 * rank : 4 * rank + 4] for part in numbers], 3)
+    train(network, [part.chunk(processes)[rank] for part in numbers], 3)
     if rank == 0:
         torch.save(weights_of(network).cpu(), Path(folder, "weights.pt"))
     torch.distributed.destroy_process_group()
 
 
-@on_every_device
-def test_two_processes_train_as_one_does(device, images, tmp_path):
+# On a CPU two processes are those of tests/engine.
+@pytest.mark.parametrize(
+    ("device", "processes"),
+    [("cpu", 1), pytest.param("cuda", 2, marks=pytest.mark.gpu)],
+    indirect=["device"],
+)
+def test_processes_train_as_one_does(device, processes, images, tmp_path):
     drawn = images()
     torch.save(drawn, tmp_path / "drawn.pt")
-    # A fork starts at once; a process that has used a GPU cannot be forked.
-    torch.multiprocessing.start_processes(
-        _train_a_part,
-        (str(tmp_path), device.type),
-        nprocs=2,
-        start_method="fork" if device.type == "cpu" else "spawn",
-    )
+    arguments = (processes, str(tmp_path), device.type)
+    if processes == 1:
+        _train_a_part(0, *arguments)
+    else:
+        torch.multiprocessing.spawn(_train_a_part, arguments, nprocs=processes)
     alone = classifier(device=device)
     train(alone, drawn, 3)
     found = torch.load(tmp_path / "weights.pt")
