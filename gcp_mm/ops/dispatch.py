@@ -35,8 +35,14 @@ def differentiating() -> bool:
     return forward_ad._current_level >= 0 or any(level.key() != vmap for level in stack)
 
 
+def exporting() -> bool:
+    """Return whether a graph is exported; the compiler of PyTorch 2.11 takes itself for one."""
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()
+
+
 # What torch.compiler.assume_constant_result sets; calling it would import the whole compiler here.
-differentiating.__dict__["_dynamo_marked_constant"] = True
+for _question in (differentiating, exporting):
+    _question.__dict__["_dynamo_marked_constant"] = True
 
 ENVIRONMENT = "GCP_MM_IMPL"
 
@@ -78,7 +84,7 @@ def choose(x: Tensor, impl: str = "auto") -> Choice:
     elif wanted != "auto":
         choice = Choice(wanted, f"asked for with {ENVIRONMENT}={wanted}")
     if choice.impl in OPERATOR:
-        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+        if exporting():
             return Choice("gram_autograd", "an exported graph holds plain operators only")
         if differentiating():
             reason = "torch.func and forward mode cannot differentiate a custom operator"

@@ -16,9 +16,17 @@ import torch
 from torch import Tensor
 
 
+def _has_autocast(kind: str) -> bool:
+    return torch.amp.is_autocast_available(kind)
+
+
+# The compiler of PyTorch 2.11 cannot follow it: what torch.compiler.assume_constant_result sets.
+_has_autocast.__dict__["_dynamo_marked_constant"] = True
+
+
 def autocast_disabled(device: torch.device) -> AbstractContextManager[object]:
     """Return a context in which autocast is off; on a device without autocast it does nothing."""
-    if torch.amp.is_autocast_available(device.type):
+    if _has_autocast(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()
 
