@@ -38,21 +38,38 @@ LYAPUNOV_STEPS = 8
 GRADIENTS = ("exact", "lyapunov")
 
 
-def _polynomial(z: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    """Evaluate a polynomial at matrices (B, D, D) by Horner's rule."""
+def _polynomials(z: Tensor, *coefficients: tuple[float, ...]) -> list[Tensor]:
+    """Evaluate polynomials at matrices (B, D, D), in blocks of three terms (Paterson, Stockmeyer).
+
+    Of degree ten that takes five products, and two of degree five share two of their four.
+    """
     identity = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
-    result = coefficients[-1] * z + coefficients[-2] * identity
-    for coefficient in reversed(coefficients[:-2]):
-        result = result @ z + coefficient * identity
-    return result
+    square = z @ z
+    cube = square @ z
+
+    def block(terms: tuple[float, ...]) -> Tensor:
+        result = terms[0] * identity
+        for coefficient, power in zip(terms[1:], (z, square), strict=False):
+            result = result + coefficient * power
+        return result
+
+    found = []
+    for terms in coefficients:
+        start = (len(terms) - 1) // 3 * 3
+        result = block(terms[start:])
+        for first in range(start - 3, -1, -3):
+            result = torch.baddbmm(block(terms[first : first + 3]), cube, result)
+        found.append(result)
+    return found
 
 
 def _taylor(z: Tensor) -> Tensor:
-    return _polynomial(z, SERIES)
+    return _polynomials(z, SERIES)[0]
 
 
 def _pade(z: Tensor) -> Tensor:
-    return torch.linalg.solve(_polynomial(z, DENOMINATOR), _polynomial(z, NUMERATOR))
+    numerator, denominator = _polynomials(z, NUMERATOR, DENOMINATOR)
+    return torch.linalg.solve(denominator, numerator)
 
 
 def _root(matrix: Tensor, approximate: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:

@@ -155,9 +155,12 @@ def signed_power(z: Tensor, alpha: float, eps: float) -> Tensor:
 
     Zero gives zero with a zero gradient, whatever eps is.
     """
+    if eps > 0:
+        magnitude = z.abs() + eps
+        # The sign's zero takes the power out of both, value and gradient.
+        return z.sign() * (magnitude.sqrt() if alpha == 0.5 else magnitude**alpha)
     zero = z == 0
-    magnitude = torch.where(zero, 1, z).abs()
-    return torch.where(zero, 0, z.sign() * (magnitude + eps) ** alpha)
+    return torch.where(zero, 0, z.sign() * torch.where(zero, 1, z).abs() ** alpha)
 
 
 class SignedPower(Normalization, name="signed_power"):
