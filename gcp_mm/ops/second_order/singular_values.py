@@ -57,7 +57,7 @@ class SingularValuePower(Normalization, name="svpn"):
 
     def forward(self, matrix: Tensor) -> Tensor:
         """Return the normalised matrices (B, D, D), which need not be symmetric."""
-        rest, result = matrix, torch.zeros_like(matrix)
+        rest, terms = matrix, []
         value = matrix.new_ones(())
         for _ in range(self.num_values):
             right = self.weight.to(matrix.dtype)[:, None].expand(matrix.shape[0], -1, 1)
@@ -67,8 +67,10 @@ class SingularValuePower(Normalization, name="svpn"):
             value = left.mT @ rest @ right
             zero = value <= 0
             safe = torch.where(zero, 1, value)
-            term = left @ right.mT
-            result = result + torch.where(zero, 0, safe**self.alpha) * term
-            rest = rest - value * term
+            terms.append((torch.where(zero, 0, safe**self.alpha) * left, right.mT))
+            rest = torch.baddbmm(rest, value * left, right.mT, alpha=-1)
             value = torch.where(zero, 0, safe ** (1 - self.alpha))
-        return result + rest / (value + EPSILON)
+        result = rest / (value + EPSILON)
+        for scaled, right_row in terms:
+            result = torch.baddbmm(result, scaled, right_row)
+        return result
