@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from doc_snippets import python_snippet
 from torch import nn
 
 from gcp_mm.ops import (
@@ -194,6 +195,14 @@ def test_layer_itself_serves_what_it_can(normal, pulled_back, shape, vectorizati
     assert called
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_examples_of_the_page(capsys):
+    names = {}
+    for word in ("second_order_pool(", 'layout="frames"'):
+        exec(python_snippet("docs/second_order.md", word), names)
+    assert names["vectors"].shape == names["clips"].shape == names["tokens"].shape == (2, 2080)
+    assert capsys.readouterr().out == "torch.Size([2, 8192]) 8192\n"
 
 
 def test_default_is_global_covariance_pooling(normal):
