@@ -74,3 +74,21 @@ class SingularValuePower(Normalization, name="svpn"):
         for scaled, right_row in terms:
             result = torch.baddbmm(result, scaled, right_row)
         return result
+
+    def of_factor(self, factor: Tensor) -> Tensor:
+        """Return the same of factors (B, D, N): a single value needs no pass over a D x D matrix.
+
+        With c = 1 / (s ** (1 - alpha) + 1e-5) the result is c M + (s ** alpha - c s) u v^T.
+        """
+        if self.num_values > 1:
+            return super().of_factor(factor)
+        right = self.weight.to(factor.dtype)[:, None].expand(factor.shape[0], -1, 1)
+        for _ in range(self.num_iters):
+            left = _unit(factor @ (factor.mT @ right))
+            right = _unit(factor @ (factor.mT @ left))
+        value = (factor.mT @ left).mT @ (factor.mT @ right)
+        zero = value <= 0
+        safe = torch.where(zero, 1, value)
+        scale = 1 / (torch.where(zero, 0, safe ** (1 - self.alpha)) + EPSILON)
+        of_term = torch.where(zero, 0, safe**self.alpha) - scale * value
+        return torch.baddbmm(of_term * left @ right.mT, scale * factor, factor.mT)

@@ -68,6 +68,17 @@ def test_many_steps_give_the_singular_value(normal):
     np.testing.assert_allclose(part(matrix)[0].detach(), expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("num_values", [1, 2])
+@pytest.mark.parametrize("positions", [3, 8])
+def test_singular_values_of_a_factor(normal, pulled_back, positions, num_values):
+    factor, weight = normal(2, 6, positions), normal(2, 6, 6, seed=1)
+    part = SingularValuePower(6, num_iters=2, num_values=num_values).double()
+    of_factor = pulled_back(part.of_factor, factor, weight)
+    of_matrix = pulled_back(lambda y: part(y @ y.mT), factor, weight)
+    for ours, theirs in zip(of_factor, of_matrix, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", ROOTS)
 def test_published_backward_of_approximate_roots(check_golden, name):
     part = ROOTS[name](gradient="lyapunov")
