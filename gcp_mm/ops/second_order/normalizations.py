@@ -13,7 +13,12 @@ from torch import Tensor
 
 from gcp_mm.ops.newton_schulz import check_num_iters, newton_schulz_sqrt
 from gcp_mm.ops.plain import polynomial_root
-from gcp_mm.ops.second_order.parts import Normalization, VectorNormalization
+from gcp_mm.ops.second_order.parts import (
+    Normalization,
+    Part,
+    VectorNormalization,
+    check_positive,
+)
 from gcp_mm.ops.second_order.spectral import spectral_function, spectral_function_of_factor
 
 
@@ -77,9 +82,7 @@ class MatrixPower(Normalization, name="matrix_power"):
 
     def __init__(self, alpha: float = 0.5) -> None:
         super().__init__()
-        if not alpha > 0:
-            raise ValueError(f"alpha must be larger than 0, got {alpha!r}")
-        self.alpha = float(alpha)
+        self.alpha = check_positive("alpha", alpha)
 
     def forward(self, matrix: Tensor) -> Tensor:
         """Return the powers of positive semi-definite matrices (B, D, D)."""
@@ -106,9 +109,7 @@ class MatrixLogarithm(Normalization, name="matrix_log"):
 
     def __init__(self, eps: float = 1e-3) -> None:
         super().__init__()
-        if not eps > 0:
-            raise ValueError(f"eps must be larger than 0, got {eps!r}")
-        self.eps = float(eps)
+        self.eps = check_positive("eps", eps)
 
     def forward(self, matrix: Tensor) -> Tensor:
         """Return the logarithms of positive semi-definite matrices (B, D, D)."""
@@ -163,8 +164,23 @@ def signed_power(z: Tensor, alpha: float, eps: float) -> Tensor:
     return torch.where(zero, 0, z.sign() * torch.where(zero, 1, z).abs() ** alpha)
 
 
-class SignedPower(Normalization, name="signed_power"):
-    r"""A power of each number, which keeps its sign.
+class _SignedPower(Part):
+    """What the two have in common: a power of each number, of a matrix or of a vector."""
+
+    def __init__(self, alpha: float = 0.5, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.alpha = check_positive("alpha", alpha)
+        if not eps >= 0:
+            raise ValueError(f"eps must be at least 0, got {eps!r}")
+        self.eps = eps
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the powers of the numbers of matrices (B, D, D) or vectors (B, K)."""
+        return signed_power(z, self.alpha, self.eps)
+
+
+class SignedPower(_SignedPower, Normalization, name="signed_power"):
+    r"""A power of each number of the matrix, which keeps its sign.
 
     .. math:: \operatorname{sign}(z)\, (|z| + \varepsilon)^\alpha
 
@@ -176,29 +192,11 @@ class SignedPower(Normalization, name="signed_power"):
         eps: Bounds the gradient near zero. Defaults to 1e-8.
     """
 
-    def __init__(self, alpha: float = 0.5, eps: float = 1e-8) -> None:
-        super().__init__()
-        self.alpha = alpha
-        self.eps = eps
 
-    def forward(self, matrix: Tensor) -> Tensor:
-        """Return the powers of the numbers of matrices (B, D, D)."""
-        return signed_power(matrix, self.alpha, self.eps)
-
-
-class SignedPowerOfVector(VectorNormalization, name="signed_power"):
+class SignedPowerOfVector(_SignedPower, VectorNormalization, name="signed_power"):
     """`SignedPower` behind the vectorisation, where compact bilinear pooling has it.
 
     Args:
         alpha: Exponent. Defaults to 0.5.
         eps: Bounds the gradient near zero. Defaults to 1e-8.
     """
-
-    def __init__(self, alpha: float = 0.5, eps: float = 1e-8) -> None:
-        super().__init__()
-        self.alpha = alpha
-        self.eps = eps
-
-    def forward(self, vector: Tensor) -> Tensor:
-        """Return the powers of the numbers of vectors (B, K)."""
-        return signed_power(vector, self.alpha, self.eps)

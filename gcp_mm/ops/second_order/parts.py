@@ -96,6 +96,13 @@ class VectorNormalization(Part):
         raise NotImplementedError
 
 
+def check_positive(name: str, value: float) -> float:
+    """Return a number larger than 0 as float, or raise a ValueError that calls it ``name``."""
+    if not value > 0:
+        raise ValueError(f"{name} must be larger than 0, got {value!r}")
+    return float(value)
+
+
 def names_of(kind: type[Part]) -> list[str]:
     """Return the names of the parts of a kind."""
     return sorted(Part._found.get(kind.kind, {}))

@@ -30,7 +30,23 @@ from gcp_mm.ops.second_order.parts import (
 from gcp_mm.ops.second_order.representations import Covariance
 from gcp_mm.ops.second_order.vectorizations import Full, Triangle
 
-LAYOUTS = ("channels_first", "frames", "tokens")
+# By layout: the shapes in words, and their numbers of dimensions.
+LAYOUTS = {
+    "channels_first": ("(B, C, N), (B, C, H, W) or (B, C, T, H, W)", (3, 4, 5)),
+    "frames": ("(B, T, C, H, W)", (5,)),
+    "tokens": ("(B, L, C)", (3,)),
+}
+
+
+def _check_layout(layout: str, num_extra_tokens: int) -> None:
+    """Raise a ValueError unless the layout exists and has the tokens that are left out."""
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout must be one of {', '.join(map(repr, LAYOUTS))}, got {layout!r}")
+    if num_extra_tokens < 0 or (num_extra_tokens and layout != "tokens"):
+        raise ValueError(
+            f"num_extra_tokens is a number >= 0 of layout 'tokens', got {num_extra_tokens!r} with "
+            f"layout {layout!r}"
+        )
 
 
 def positions_last(x: Tensor, layout: str = "channels_first", num_extra_tokens: int = 0) -> Tensor:
@@ -47,16 +63,11 @@ def positions_last(x: Tensor, layout: str = "channels_first", num_extra_tokens: 
         Features (B, C, N).
 
     Raises:
-        ValueError: If shape and layout do not fit, or no position or channel is left.
+        ValueError: If shape and layout do not fit, no position or channel is left, or tokens are
+            to be left out of what has none.
     """
-    shapes = {
-        "channels_first": ("(B, C, N), (B, C, H, W) or (B, C, T, H, W)", (3, 4, 5)),
-        "frames": ("(B, T, C, H, W)", (5,)),
-        "tokens": ("(B, L, C)", (3,)),
-    }
-    if layout not in shapes:
-        raise ValueError(f"layout must be one of {', '.join(map(repr, shapes))}, got {layout!r}")
-    expected, dims = shapes[layout]
+    _check_layout(layout, num_extra_tokens)
+    expected, dims = LAYOUTS[layout]
     check_floating_point(x, "x")
     if x.dim() not in dims:
         raise ValueError(
@@ -113,10 +124,7 @@ class SecondOrderPool(nn.Module):
         num_extra_tokens: int = 0,
     ) -> None:
         super().__init__()
-        if layout not in LAYOUTS:
-            raise ValueError(
-                f"layout must be one of {', '.join(map(repr, LAYOUTS))}, got {layout!r}"
-            )
+        _check_layout(layout, num_extra_tokens)
         self.channels = channels
         self.layout = layout
         self.num_extra_tokens = num_extra_tokens

@@ -20,7 +20,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gcp_mm.ops.second_order.parts import Normalization
+from gcp_mm.ops.second_order.parts import Normalization, check_positive
 
 EPSILON = 1e-5
 
@@ -50,7 +50,7 @@ class SingularValuePower(Normalization, name="svpn"):
         for name, value in (("num_iters", num_iters), ("num_values", num_values)):
             if value < 1:
                 raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
-        self.alpha = alpha
+        self.alpha = check_positive("alpha", alpha)
         self.num_iters = num_iters
         self.num_values = num_values
         self.weight = nn.Parameter(torch.randn(size))

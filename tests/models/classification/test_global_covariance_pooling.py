@@ -148,6 +148,11 @@ CURES = {
 }
 
 
+def test_tokens_at_the_front_are_no_negative_number():
+    with pytest.raises(UserError, match="num_extra_tokens=-1 is no number of tokens"):
+        GlobalCovariancePooling(8, 4, num_extra_tokens=-1)
+
+
 @pytest.mark.parametrize("shape", CURES)
 def test_error_names_both_shapes_and_the_cure(shape):
     neck = GlobalCovariancePooling(8, 4, num_extra_tokens=1)

@@ -11,6 +11,7 @@ from gcp_mm.ops.second_order import (
     PadeRoot,
     Scaled,
     SignedPower,
+    SignedPowerOfVector,
     SingularValuePower,
     TaylorRoot,
 )
@@ -133,6 +134,9 @@ def test_newton_schulz_of_a_factor_is_that_of_the_matrix(normal, pulled_back, po
         (lambda: PadeRoot("autograd"), "gradient must be 'exact' or 'lyapunov', got 'autograd'"),
         (lambda: SingularValuePower(4, num_iters=0), "num_iters must be an integer >= 1, got 0"),
         (lambda: SingularValuePower(4, num_values=0), "num_values must be an integer >= 1, got 0"),
+        (lambda: SingularValuePower(4, alpha=0), "alpha must be larger than 0, got 0"),
+        (lambda: SignedPower(-0.5), "alpha must be larger than 0, got -0.5"),
+        (lambda: SignedPowerOfVector(eps=-1e-8), "eps must be at least 0, got -1e-08"),
         (lambda: NewtonSchulz(0), "num_iters must be an integer >= 1, got 0"),
     ],
 )

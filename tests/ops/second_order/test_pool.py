@@ -250,6 +250,8 @@ def test_frames_and_tokens_are_positions(normal):
         ((2, 5, 2, 2), dict(layout="frames"), "(B, T, C, H, W), got (2, 5, 2, 2)"),
         ((2, 5, 2, 2), dict(layout="rows"), "'channels_first', 'frames', 'tokens'"),
         ((2, 1, 5), dict(layout="tokens", num_extra_tokens=1), "less 1 extra tokens"),
+        ((2, 5, 4), dict(num_extra_tokens=1), "got 1 with layout 'channels_first'"),
+        ((2, 5, 4), dict(layout="tokens", num_extra_tokens=-1), "got -1 with layout 'tokens'"),
         ((2, 5, 0), {}, "at least one channel and one position"),
     ],
 )
