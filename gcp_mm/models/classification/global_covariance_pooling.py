@@ -83,8 +83,8 @@ class GlobalCovariancePooling(BaseModule):
         check_impl(impl)
         if num_extra_tokens < 0:
             raise UserError(
-                f"neck GlobalCovariancePooling: num_extra_tokens={num_extra_tokens} is no number of "
-                "tokens at the front; set 0 or more"
+                f"neck GlobalCovariancePooling: num_extra_tokens={num_extra_tokens} is no number "
+                "of tokens at the front; set 0 or more"
             )
         self.in_channels = in_channels
         self.reduced_channels = in_channels if reduced_channels is None else reduced_channels
