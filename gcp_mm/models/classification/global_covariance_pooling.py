@@ -92,6 +92,11 @@ class GlobalCovariancePooling(BaseModule):
         self.impl = impl
         self.num_extra_tokens = num_extra_tokens
         self.reduce: nn.Module = nn.Identity()
+        if reduced_channels is None and (norm_cfg or act_cfg):
+            raise UserError(
+                "neck GlobalCovariancePooling: norm_cfg and act_cfg are of the convolution that "
+                "reduced_channels=None leaves out; leave them out as well"
+            )
         if reduced_channels is not None:
             reduce = ConvModule(
                 in_channels,

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from gcp_mm.ops.precision import autocast_disabled
 from gcp_mm.ops.second_order.parts import Normalization
 
 # Of sqrt(1 - z): the [5/5] Pade approximant, and the first eleven terms of the series.
@@ -89,6 +90,8 @@ APPROXIMATIONS = {"taylor": _taylor, "pade": _pade}
 class _TowardsExact(torch.autograd.Function):
     """An approximate root with the published backward."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(matrix: Tensor, name: str) -> tuple[Tensor, Tensor]:
         return _root(matrix, APPROXIMATIONS[name])
@@ -107,11 +110,12 @@ class _TowardsExact(torch.autograd.Function):
         root, norm = ctx.saved_tensors
         identity = torch.eye(root.shape[-1], dtype=root.dtype, device=root.device)
         b, c = root / norm.sqrt(), grad / norm.sqrt()
-        for _step in range(LYAPUNOV_STEPS):
-            square = b @ b
-            factor = 3 * identity - square
-            c = (c @ factor - square @ c + b @ c @ b) / 2
-            b = b @ factor / 2
+        with autocast_disabled(grad.device):
+            for _step in range(LYAPUNOV_STEPS):
+                square = b @ b
+                factor = 3 * identity - square
+                c = (c @ factor - square @ c + b @ c @ b) / 2
+                b = b @ factor / 2
         return c / 2, None
 
 

@@ -56,7 +56,14 @@ class AdaptiveChannelDropout(nn.Module):
 
         Returns:
             Features of the same shape and dtype.
+
+        Raises:
+            ValueError: If the channels are others: the rate depends on their number.
         """
+        if x.dim() > 1 and x.shape[1] != self.channels:
+            raise ValueError(
+                f"AdaptiveChannelDropout({self.channels}) got features of shape {tuple(x.shape)}"
+            )
         if not self.training:
             return x
         features = flatten_positions(x)

@@ -74,7 +74,9 @@ class MatrixPower(Normalization, name="matrix_power"):
     MPN-COV, "Is Second-order Information Helpful for Large-scale Visual Recognition?",
     arXiv 1703.08050. With alpha = 1/2 it is the exact root, which five Newton-Schulz steps are far
     from for small eigenvalues: weights trained with one do not fit the other. The original drops
-    what equal eigenvalues contribute to the gradient; here it is exact.
+    what equal eigenvalues contribute to the gradient; here it is exact. Eigenvalues are computed in
+    float64; negative ones, which only a matrix that was given can have, become null. A root has no
+    second derivative here.
 
     Args:
         alpha: Exponent, larger than 0. Defaults to 0.5.

@@ -103,6 +103,13 @@ def check_positive(name: str, value: float) -> float:
     return float(value)
 
 
+def check_count(name: str, value: int) -> int:
+    """Return an integer of at least 1, or raise a ValueError that calls it ``name``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+    return value
+
+
 def names_of(kind: type[Part]) -> list[str]:
     """Return the names of the parts of a kind."""
     return sorted(Part._found.get(kind.kind, {}))
@@ -129,7 +136,7 @@ def build_part(kind: type[Kind], spec: Spec, size: int | None = None) -> Kind:
     settings = dict(spec) if isinstance(spec, Mapping) else {"type": spec}
     name = settings.pop("type", None)
     found = Part._found.get(kind.kind, {})
-    if name not in found:
+    if not isinstance(name, str) or name not in found:
         choices = ", ".join(repr(choice) for choice in names_of(kind))
         raise ValueError(f"unknown {kind.kind} {name!r}; choose one of {choices}")
     part = found[name]
@@ -148,7 +155,13 @@ def build_part(kind: type[Kind], spec: Spec, size: int | None = None) -> Kind:
 def build_parts(
     kind: type[Kind], specs: Spec | Sequence[Spec], size: int | None = None
 ) -> list[Kind]:
-    """Build one part or several, which are applied in order; see :func:`build_part`."""
+    """Build one part or several, which are applied in order; see :func:`build_part`.
+
+    Raises:
+        ValueError: As there, or if no normalization is named: 'none' leaves the matrix.
+    """
     if isinstance(specs, (str, Mapping, Part)):
         return [build_part(kind, specs, size)]
+    if kind is Normalization and not specs:
+        raise ValueError("a normalization is needed; 'none' leaves the matrix as it is")
     return [build_part(kind, spec, size) for spec in specs]

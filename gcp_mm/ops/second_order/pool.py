@@ -140,7 +140,7 @@ class SecondOrderPool(nn.Module):
     @classmethod
     def of_method(cls, method: str, channels: int, **settings: object) -> SecondOrderPool:
         """Build a published method of :data:`METHODS`, some of whose parts may be replaced."""
-        if method not in METHODS:
+        if not isinstance(method, str) or method not in METHODS:
             choices = ", ".join(map(repr, METHODS))
             raise ValueError(f"unknown method {method!r}; choose one of {choices}")
         return cls(channels, **{**METHODS[method], **settings})
@@ -168,15 +168,17 @@ class SecondOrderPool(nn.Module):
                 f"SecondOrderPool(channels={self.channels}) got features of shape "
                 f"{tuple(x.shape)}, layout {self.layout!r}"
             )
-        if self.channel_dropout is not None:
-            features = self.channel_dropout(features)
-        return _pool(
+        if self.channel_dropout is not None and self.channel_dropout.training:
+            # In float32 from here on: reweighting is about the last bit of half precision.
+            features = self.channel_dropout(to_compute_dtype(features, "x"))
+        vector = _pool(
             features,
             self.representation,
             [cast(Normalization, part) for part in self.normalization],
             self.vectorization,
             [cast(VectorNormalization, part) for part in self.vector_normalization],
         )
+        return vector.to(x.dtype)
 
 
 def second_order_pool(
@@ -221,9 +223,10 @@ def _pool(
             and type(normalization[0]) is NewtonSchulz
             and isinstance(vectorization, (Triangle, Full))
         ):
-            vector = global_covariance_pool(features, normalization[0].num_iters)
+            # A vector that goes on being computed with is not rounded to half precision first.
+            x = to_compute_dtype(features, "x") if vector_normalization else features
+            vector = global_covariance_pool(x, normalization[0].num_iters)
             vector = vectorization.from_upper_rows(vector, features.shape[1])
-            vector = to_compute_dtype(vector, "x") if vector_normalization else vector
         else:
             factor = representation(to_compute_dtype(features, "x"))
             first, *others = normalization

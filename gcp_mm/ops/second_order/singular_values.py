@@ -20,7 +20,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gcp_mm.ops.second_order.parts import Normalization, check_positive
+from gcp_mm.ops.second_order.parts import Normalization, check_count, check_positive
 
 EPSILON = 1e-5
 
@@ -47,16 +47,14 @@ class SingularValuePower(Normalization, name="svpn"):
         self, size: int, alpha: float = 0.5, num_iters: int = 1, num_values: int = 1
     ) -> None:
         super().__init__()
-        for name, value in (("num_iters", num_iters), ("num_values", num_values)):
-            if value < 1:
-                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
         self.alpha = check_positive("alpha", alpha)
-        self.num_iters = num_iters
-        self.num_values = num_values
+        self.num_iters = check_count("num_iters", num_iters)
+        self.num_values = check_count("num_values", num_values)
         self.weight = nn.Parameter(torch.randn(size))
 
     def forward(self, matrix: Tensor) -> Tensor:
         """Return the normalised matrices (B, D, D), which need not be symmetric."""
+        self._check_size(matrix)
         rest, terms = matrix, []
         value = matrix.new_ones(())
         for _ in range(self.num_values):
@@ -82,6 +80,7 @@ class SingularValuePower(Normalization, name="svpn"):
         """
         if self.num_values > 1:
             return super().of_factor(factor)
+        self._check_size(factor)
         right = self.weight.to(factor.dtype)[:, None].expand(factor.shape[0], -1, 1)
         for _ in range(self.num_iters):
             left = _unit(factor @ (factor.mT @ right))
@@ -92,3 +91,10 @@ class SingularValuePower(Normalization, name="svpn"):
         scale = 1 / (torch.where(zero, 0, safe ** (1 - self.alpha)) + EPSILON)
         of_term = torch.where(zero, 0, safe**self.alpha) - scale * value
         return torch.baddbmm(of_term * left @ right.mT, scale * factor, factor.mT)
+
+    def _check_size(self, rows: Tensor) -> None:
+        """Raise a ValueError unless there are as many rows as the learned vector has numbers."""
+        if rows.shape[-2] != len(self.weight):
+            raise ValueError(
+                f"SingularValuePower({len(self.weight)}) got matrices of {rows.shape[-2]} rows"
+            )

@@ -26,6 +26,15 @@ eigenvectors with :math:`\lambda > 0` are :math:`V = Y W \Lambda^{-1/2}`, from t
 
 Pairs of null eigenvalues do not occur in it, because Y is orthogonal to their vectors: it is the
 gradient of a root even where the root of a matrix of that rank has none.
+
+A product squares what its factor has: in float32 it loses eigenvalues below 1e-7 of the largest,
+which a large mean or channels of different scales push most of the others under. Products and
+their eigenvalues are therefore computed in float64, and null is a singular value of the factor
+within the rounding of the largest, or an eigenvalue within that of the largest where a matrix is
+given. Negative eigenvalues, which a second-order matrix does not have, count as null.
+
+A sample that is not finite stays one: its result and gradient are NaN, and those of the others
+what they are.
 """
 
 from __future__ import annotations
@@ -35,6 +44,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from gcp_mm.ops.precision import autocast_disabled
 
 
 class Spectrum(NamedTuple):
@@ -73,11 +84,16 @@ def _logarithm(values: Tensor, eps: float) -> Spectrum:
 FUNCTIONS = {"power": _power, "log": _logarithm}
 
 
-def _eigen(matrix: Tensor, order: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return eigenvalues, of which null ones are one, vectors, and which are not null."""
-    values, vectors = torch.linalg.eigh(matrix)
-    largest = values[..., -1:]
-    kept = values > order * torch.finfo(values.dtype).eps * largest
+def _eigen(matrix: Tensor, least: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return eigenvalues, of which null ones are one, vectors, and which are not null.
+
+    ``least`` is what an eigenvalue has to exceed, relative to the largest. Eigenvectors of a matrix
+    that is not finite are NaN.
+    """
+    finite = matrix.isfinite().flatten(-2).all(-1)[..., None]
+    values, vectors = torch.linalg.eigh(torch.where(finite[..., None], matrix, 0))
+    kept = (values > least * values[..., -1:]) | ~finite
+    vectors = torch.where(finite[..., None], vectors, torch.nan)
     return torch.where(kept, values, 1), vectors, kept
 
 
@@ -87,33 +103,40 @@ class _OfMatrix(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(matrix: Tensor, function: str, argument: float) -> tuple[Tensor, ...]:
-        values, vectors, kept = _eigen(matrix, matrix.shape[-1])
+    def forward(matrix: Tensor, function: str, argument: float, least: float) -> tuple[Tensor, ...]:
+        values, vectors, kept = _eigen(matrix, least)
         rise = torch.where(kept, FUNCTIONS[function](values, argument).rise, 0)
         return (vectors * rise[..., None, :]) @ vectors.mT, values, vectors, kept
 
     @staticmethod
     def setup_context(ctx, inputs: tuple, output: tuple[Tensor, ...]) -> None:
-        _, ctx.function, ctx.argument = inputs
+        _, ctx.function, ctx.argument, _ = inputs
         ctx.save_for_backward(*output[1:])
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor | None, *_: object) -> tuple[Tensor | None, None, None]:
+    def backward(ctx, grad: Tensor | None, *_: object) -> tuple[Tensor | None, None, None, None]:
         if grad is None:
-            return None, None, None
+            return None, None, None, None
         values, vectors, kept = ctx.saved_tensors
         spectrum = FUNCTIONS[ctx.function](values, ctx.argument)
         one, other = kept[..., :, None], kept[..., None, :]
         half_null = torch.where(one, spectrum.slope[..., :, None], spectrum.slope[..., None, :])
         differences = torch.where(one & other, spectrum.differences, half_null)
-        # The derivative at zero of a logarithm; a root has none, and a product needs none.
-        at_zero = 1 / ctx.argument if ctx.function == "log" else 0.0
-        differences = torch.where(one | other, differences, at_zero)
-        inside = vectors.mT @ ((grad + grad.mT) / 2) @ vectors
-        return vectors @ (differences * inside) @ vectors.mT, None, None
+        differences = torch.where(one | other, differences, _at_zero(ctx.function, ctx.argument))
+        with autocast_disabled(grad.device):
+            inside = vectors.mT @ ((grad + grad.mT) / 2) @ vectors
+            result = vectors @ (differences * inside) @ vectors.mT
+        return result, None, None, None
+
+
+def _at_zero(function: str, argument: float) -> float:
+    """Return the derivative at zero; 0 for a root, which has none, and a product needs none."""
+    if function == "log":
+        return 1 / argument
+    return 1.0 if argument == 1 else 0.0
 
 
 class _OfWideFactor(torch.autograd.Function):
@@ -122,46 +145,59 @@ class _OfWideFactor(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(factor: Tensor, function: str, argument: float) -> tuple[Tensor, ...]:
-        values, right, kept = _eigen(factor.mT @ factor, factor.shape[-2])
+    def forward(factor: Tensor, function: str, argument: float, least: float) -> tuple[Tensor, ...]:
+        values, right, kept = _eigen(factor.mT @ factor, least)
         vectors = factor @ torch.where(kept[..., None, :], right * values.rsqrt()[..., None, :], 0)
         rise = FUNCTIONS[function](values, argument).rise
         return (vectors * rise[..., None, :]) @ vectors.mT, values, vectors
 
     @staticmethod
     def setup_context(ctx, inputs: tuple, output: tuple[Tensor, ...]) -> None:
-        factor, ctx.function, ctx.argument = inputs
+        factor, ctx.function, ctx.argument, _ = inputs
         ctx.save_for_backward(factor, *output[1:])
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor | None, *_: object) -> tuple[Tensor | None, None, None]:
+    def backward(ctx, grad: Tensor | None, *_: object) -> tuple[Tensor | None, None, None, None]:
         if grad is None:
-            return None, None, None
+            return None, None, None, None
         factor, values, vectors = ctx.saved_tensors
         spectrum = FUNCTIONS[ctx.function](values, ctx.argument)
-        pulled = ((grad + grad.mT) / 2) @ vectors
-        inside = vectors.mT @ pulled
         slope = spectrum.slope[..., None, :]
-        along = vectors @ (spectrum.differences * inside - inside * slope) + pulled * slope
-        return 2 * along @ (vectors.mT @ factor), None, None
+        with autocast_disabled(grad.device):
+            pulled = ((grad + grad.mT) / 2) @ vectors
+            inside = vectors.mT @ pulled
+            along = vectors @ (spectrum.differences * inside - inside * slope) + pulled * slope
+            result = 2 * along @ (vectors.mT @ factor)
+        return result, None, None, None
 
 
 def spectral_function(matrix: Tensor, function: str, argument: float) -> Tensor:
     """Return f(C) - f(0) I of symmetric positive semi-definite matrices (B, D, D).
 
     Args:
-        matrix: The matrices. Eigenvalues at most D times the rounding of the largest are null.
+        matrix: The matrices, float32 or float64. Eigenvalues of at most D times the rounding of the
+            largest are null.
         function: 'power' for l ** argument, or 'log' for log(l + argument).
         argument: The exponent, or the number that is added.
     """
-    return _OfMatrix.apply(matrix, function, argument)[0]
+    least = matrix.shape[-1] * torch.finfo(matrix.dtype).eps
+    return _OfMatrix.apply(matrix.double(), function, argument, least)[0].to(matrix.dtype)
 
 
 def spectral_function_of_factor(factor: Tensor, function: str, argument: float) -> Tensor:
-    """Return the same of ``factor @ factor.mT``, on N x N matrices if the factor has N < D."""
-    if factor.shape[-1] < factor.shape[-2]:
-        return _OfWideFactor.apply(factor, function, argument)[0]
-    return spectral_function(factor @ factor.mT, function, argument)
+    """Return the same of ``factor @ factor.mT``, on N x N matrices if the factor has N < D.
+
+    Null are singular values of the factor of at most sqrt(D) times the rounding of the largest.
+    """
+    size, positions = factor.shape[-2:]
+    exact = factor.double()
+    rounding = torch.finfo(factor.dtype).eps ** 2, torch.finfo(exact.dtype).eps
+    least = max(size, positions) * max(rounding)
+    if positions < size:
+        result = _OfWideFactor.apply(exact, function, argument, least)[0]
+    else:
+        result = _OfMatrix.apply(exact @ exact.mT, function, argument, least)[0]
+    return result.to(factor.dtype)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gcp_mm.ops.second_order.parts import Vectorization, VectorNormalization
+from gcp_mm.ops.second_order.parts import (
+    Vectorization,
+    VectorNormalization,
+    check_count,
+    check_positive,
+)
 from gcp_mm.ops.triu_vec import triangle_size, triu_vec
 
 ORDERS = ("upper_rows", "lower_rows")
@@ -95,9 +100,7 @@ class CountSketch(Vectorization, name="count_sketch"):
 
     def __init__(self, size: int, dim: int = 8192, seed: int = 1) -> None:
         super().__init__()
-        if dim < 1:
-            raise ValueError(f"dim must be an integer >= 1, got {dim!r}")
-        self.dim = dim
+        self.dim = check_count("dim", dim)
         self.seed = seed
         generator = torch.Generator().manual_seed(seed)
         self.register_buffer("buckets", torch.randint(dim, (2, size), generator=generator))
@@ -131,7 +134,7 @@ class L2(VectorNormalization, name="l2"):
 
     def __init__(self, eps: float = 1e-12) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps = check_positive("eps", eps)
 
     def forward(self, vector: Tensor) -> Tensor:
         """Return vectors (B, K) of length one; zeros stay zeros."""

@@ -148,6 +148,20 @@ CURES = {
 }
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (dict(reduced_channels=None, act_cfg=dict(type="ReLU6")), "norm_cfg and act_cfg are of"),
+        (dict(method=["dropcov"]), "unknown method"),
+        (dict(representation=["covariance"]), "unknown representation"),
+        (dict(normalization=[]), "a normalization is needed"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(settings, words):
+    with pytest.raises(UserError, match=words):
+        GlobalCovariancePooling(**{"in_channels": 8, "reduced_channels": 4, **settings})
+
+
 def test_tokens_at_the_front_are_no_negative_number():
     with pytest.raises(UserError, match="num_extra_tokens=-1 is no number of tokens"):
         GlobalCovariancePooling(8, 4, num_extra_tokens=-1)
@@ -261,7 +275,7 @@ def test_method_is_the_published_formula(randomise, images, worst, method, reduc
     channels = 5 if reduced is None else 9
     # Without zeros, five channels at twelve positions have five eigenvalues, whose derivatives
     # autograd knows.
-    act_cfg = dict(type="GELU")
+    act_cfg = None if reduced is None else dict(type="GELU")
     neck = GlobalCovariancePooling(channels, reduced, act_cfg=act_cfg, method=method, **parts)
     neck = randomise(neck).double().eval()
     x = images(3, channels, 4, 3).double().abs().requires_grad_()

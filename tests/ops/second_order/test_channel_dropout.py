@@ -164,6 +164,20 @@ def test_two_processes_have_the_rate_of_the_whole_batch(start_python, module, tm
     assert sum(alone) / 2 != pytest.approx(float(golden["rho_raw"]), rel=1e-3)
 
 
+def test_other_channels_have_another_rate():
+    with pytest.raises(ValueError, match=r"AdaptiveChannelDropout\(4\) got features of shape"):
+        AdaptiveChannelDropout(4)(torch.zeros(2, 8, 3, 3))
+
+
+def test_half_precision_keeps_the_reweighting(normal, monkeypatch, worst):
+    """Which is about its last bit: the pooling goes on in float32."""
+    pool = SecondOrderPool.of_method("dropcov", 64)
+    monkeypatch.setattr(pool.channel_dropout, "rate", lambda *_: torch.tensor(0.0))
+    x = normal(2, 64, 4, 4).relu().bfloat16()
+    expected = pool.double()(x.double())
+    assert worst(pool.float()(x), expected) < 2**-8  # that of the vector alone
+
+
 def test_a_single_channel_has_no_correlation():
     with pytest.raises(ValueError, match="channels must be an integer >= 2, got 1"):
         AdaptiveChannelDropout(1)

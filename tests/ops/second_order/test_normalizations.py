@@ -108,6 +108,21 @@ def test_small_eigenvalues_are_lifted(eigenvalue, pade, taylor):
     assert float(TaylorRoot()(matrix)[0, 0, 0]) == pytest.approx(taylor, abs=6e-5)
 
 
+@pytest.mark.parametrize("kind", [PadeRoot, TaylorRoot])
+def test_published_backward_under_transforms_and_autocast(normal, kind):
+    factor = normal(2, 4, 9, dtype=torch.float32)
+    matrix, part = factor @ factor.mT, kind("lyapunov")
+    mapped = torch.func.vmap(lambda one: part(one[None])[0])(matrix)
+    torch.testing.assert_close(mapped, part(matrix))
+    gradients, cotangent = [], matrix.clone()
+    matrix.requires_grad_()
+    for enabled in (False, True):
+        root = part(matrix)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            gradients.append(torch.autograd.grad(root, matrix, cotangent)[0])
+    assert torch.equal(*gradients)
+
+
 @pytest.mark.parametrize("gradient", ["exact", "lyapunov"])
 @pytest.mark.parametrize("kind", [PadeRoot, TaylorRoot])
 def test_zero_matrix_stays_zero(kind, gradient):
@@ -133,6 +148,9 @@ def test_newton_schulz_of_a_factor_is_that_of_the_matrix(normal, pulled_back, po
     [
         (lambda: PadeRoot("autograd"), "gradient must be 'exact' or 'lyapunov', got 'autograd'"),
         (lambda: SingularValuePower(4, num_iters=0), "num_iters must be an integer >= 1, got 0"),
+        (lambda: SingularValuePower(4, num_iters=1.5), "integer >= 1, got 1.5"),
+        (lambda: SingularValuePower(4)(torch.zeros(1, 5, 5)), r"\(4\) got matrices of 5 rows"),
+        (lambda: SingularValuePower(4).of_factor(torch.zeros(1, 5, 2)), "matrices of 5 rows"),
         (lambda: SingularValuePower(4, num_values=0), "num_values must be an integer >= 1, got 0"),
         (lambda: SingularValuePower(4, alpha=0), "alpha must be larger than 0, got 0"),
         (lambda: SignedPower(-0.5), "alpha must be larger than 0, got -0.5"),

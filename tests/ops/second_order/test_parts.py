@@ -59,9 +59,16 @@ def test_several_keep_their_order():
         ),
         (dict(type="none", beta=1), "'none' has no argument 'beta'; it takes no arguments"),
         ("svpn", "'svpn': .*missing 1 required positional argument: 'size'"),
+        (dict(type=["none"]), r"unknown normalization \['none'\]"),
         (Triangle(), "Triangle is no normalization"),
     ],
 )
 def test_what_is_wrong_is_said(spec, words):
     with pytest.raises(ValueError, match=words):
         build_part(Normalization, spec)
+
+
+def test_no_normalization_is_named():
+    with pytest.raises(ValueError, match="'none' leaves the matrix as it is"):
+        build_parts(Normalization, [])
+    assert build_parts(VectorNormalization, []) == []

@@ -113,6 +113,20 @@ HARD = {
 }
 
 
+PARTS = ["matrix_log", "pade", "taylor", dict(type="taylor", gradient="lyapunov"), "scaled"]
+
+
+@pytest.mark.parametrize("normalization", PARTS, ids=str)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("features", HARD.values(), ids=HARD)
+def test_parts_of_no_method_are_finite_too(normalization, features, shape):
+    x = features(shape).requires_grad_()
+    vectors = second_order_pool(x, normalization=normalization)
+    vectors.sum().backward()
+    assert vectors.isfinite().all()
+    assert x.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("features", HARD.values(), ids=HARD)

@@ -86,13 +86,60 @@ def test_close_eigenvalues(function, orthogonal, normal, pulled_back, gap):
     torch.testing.assert_close(gradient, slope * weight, rtol=10 * gap + 1e-12, atol=1e-12)
 
 
-def test_float32_loses_no_more_than_its_rounding(normal, pulled_back, worst):
-    """At the size of a network's map: 256 channels, 14 x 14."""
-    x, weight = normal(1, 256, 196), normal(1, 256, 256, seed=1)
-    reference = pulled_back(MatrixPower(0.5).of_factor, x, weight)
-    found = pulled_back(MatrixPower(0.5).of_factor, x.float(), weight)
-    assert worst(found[0], reference[0]) < 1e-5
-    assert worst(found[1], reference[1]) < 1e-4
+WIDE, TALL = (256, 49), (96, 400)
+# Features whose products lose their small eigenvalues in float32.
+SPECTRA = {
+    "normal": lambda x: x,
+    "a mean of 50": lambda x: x + 50,
+    "channels of all scales": lambda x: x * torch.logspace(0, -3, x.shape[1])[:, None].double(),
+    "positions that decay": lambda x: x * torch.logspace(0, -2, x.shape[2]).double(),
+}
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA.values(), ids=SPECTRA)
+@pytest.mark.parametrize("shape", [WIDE, TALL], ids=["N < C", "N > C"])
+@pytest.mark.parametrize("part", [MatrixPower(0.5), MatrixLogarithm(1e-3)], ids=["root", "log"])
+def test_float32_loses_no_more_than_its_rounding(normal, pulled_back, worst, part, shape, spectrum):
+    x, weight = spectrum(normal(1, *shape)).float(), normal(1, shape[0], shape[0], seed=1)
+    reference = pulled_back(part.of_factor, x.double(), weight)
+    found = pulled_back(part.of_factor, x, weight)
+    assert worst(found[0], reference[0]) < 1e-6
+    assert worst(found[1], reference[1]) < 1e-6
+
+
+@pytest.mark.parametrize("part", [MatrixPower(0.5), MatrixLogarithm(1e-3)], ids=["root", "log"])
+@pytest.mark.parametrize("shape", [(5, 3), (4, 9)], ids=["N < C", "N > C"])
+def test_backward_leaves_autocast(normal, part, shape):
+    x = normal(2, *shape, dtype=torch.float32).requires_grad_()
+    weight = normal(2, shape[0], shape[0], seed=1, dtype=torch.float32)
+    gradients = []
+    for enabled in (False, True):
+        y = part.of_factor(x)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            gradients.append(torch.autograd.grad(y, x, weight)[0])
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("shape", [(5, 3), (4, 9)], ids=["N < C", "N > C"])
+def test_what_is_not_finite_stays_in_its_sample(normal, pulled_back, shape, bad):
+    x, weight = normal(2, *shape), normal(2, shape[0], shape[0], seed=1)
+    expected = pulled_back(MatrixPower(0.5).of_factor, x, weight)
+    x[0, 1, 2] = bad
+    for found, intact in zip(
+        pulled_back(MatrixPower(0.5).of_factor, x, weight), expected, strict=True
+    ):
+        assert not found[0].isfinite().any()
+        torch.testing.assert_close(found[1], intact[1])
+
+
+def test_first_power_is_the_identity_on_null_eigenvalues(pulled_back):
+    """And a negative eigenvalue, which no second-order matrix has, is null."""
+    matrix = torch.diag(torch.tensor([1.0, 0.0, -4.0], dtype=torch.float64))[None]
+    weight = torch.ones(1, 3, 3, dtype=torch.float64)
+    value, gradient = pulled_back(MatrixPower(1.0), matrix, weight)
+    torch.testing.assert_close(value[0], torch.diag(torch.tensor([1.0, 0.0, 0.0]).double()))
+    torch.testing.assert_close(gradient, weight)
 
 
 def test_null_eigenvalues(normal):
