@@ -26,9 +26,9 @@ BUILD_COMMAND = (
 
 def _plain(tensor):
     """Return a tensor in a type that torchvision computes in, on every device."""
-    # bfloat16 has no kernels; half precision on a CPU would be added up in half precision.
-    low = tensor.dtype == torch.bfloat16 or (tensor.dtype == torch.half and not tensor.is_cuda)
-    return tensor.float() if low else tensor
+    # bfloat16 has no kernels. Those for half precision compute coordinates and sums in it, on a GPU
+    # too, which moves samples by whole pixels.
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.half) else tensor
 
 
 def nms(boxes, scores, iou_threshold, offset=0):

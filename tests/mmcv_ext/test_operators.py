@@ -5,10 +5,21 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 pytest.importorskip("mmcv.ops")
 
-from mmcv_ext.operator_cases import DOUBLE, GOLDEN, HALF, MAPS, _random, cases, roi_align
+from mmcv_ext.operator_cases import (
+    DOUBLE,
+    GOLDEN,
+    HALF,
+    MAPS,
+    SINGLE,
+    _random,
+    cases,
+    roi_align,
+)
 
 # Largest difference relative to the largest number. RoIAlign and nms are the same arithmetic;
 # deformable convolutions are summed up in another order.
@@ -103,6 +114,52 @@ def test_gradient_of_roi_align_is_that_of_differences(operators):
     ahead, behind = (layer(features + sign * 1e-3 * direction, regions) for sign in (1, -1))
     slope = ((ahead - behind) / 2e-3 * _random(2, *ahead.shape, dtype=DOUBLE)).sum()
     assert math.isclose((gradient * direction).sum(), slope, rel_tol=1e-9)
+
+
+class Spy(TorchDispatchMode):
+    """Notes which types of numbers torchvision's operators are given, and on which devices."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.namespace == "torchvision":
+            given = {(x.dtype, x.device.type) for x in args if isinstance(x, torch.Tensor)}
+            self.seen.setdefault(function.__name__.split(".")[0], set()).update(given)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("kind", [torch.bfloat16, HALF, SINGLE, DOUBLE])
+def test_low_precision_is_lifted_on_every_device(kind, device, operators):
+    """Its kernels lose whole pixels in float16 on a GPU. None is asked for: shapes are enough."""
+    regions = dict(aligned_height=2, aligned_width=2, spatial_scale=1.0, sampling_ratio=2)
+    regions |= dict(pool_mode=1, aligned=True)
+    geometry = dict.fromkeys(("kW", "kH", "dW", "dH", "dilationW", "dilationH"), 1)
+    geometry |= dict(padW=0, padH=0, group=1, deformable_group=1, im2col_step=1)
+    lifted = torch.float64 if kind is DOUBLE else torch.float32
+    with FakeTensorMode(), Spy() as spy, torch.device(device):
+
+        def tensor(*shape):
+            return torch.empty(shape, dtype=kind)
+
+        features, rois, output = tensor(1, 3, 8, 8), tensor(4, 5), tensor(4, 3, 2, 2)
+        operators.roi_align_forward(features, rois, output, None, None, **regions)
+        operators.roi_align_backward(output, rois, None, None, features, **regions)
+        operators.deform_conv_forward(
+            *(features, tensor(5, 3, 1, 1), tensor(1, 2, 8, 8), tensor(1, 5, 8, 8), None, None),
+            **geometry,
+        )
+        operators.deform_conv_backward_input(
+            *(features, tensor(1, 2, 8, 8), tensor(1, 5, 8, 8), features),
+            *(tensor(1, 2, 8, 8), tensor(5, 3, 1, 1), None),
+            **geometry,
+        )
+    assert spy.seen == dict.fromkeys(
+        ("roi_align", "_roi_align_backward", "deform_conv2d", "_deform_conv2d_backward"),
+        {(lifted, device)},
+    )
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.half])
