@@ -33,6 +33,7 @@ from gcp_mm.ops.gram.arithmetic import ALIGNED_POSITIONS, HALVES, MOST_HALF_STEP
 from gcp_mm.ops.gram.recipe import recipe
 from gcp_mm.ops.gram.tables import GROUP, cached_table, mixing_matrix
 from gcp_mm.ops.triton_kernels import triton_status
+from gcp_mm.ops.triton_kernels.fallback import fused_failures
 from gcp_mm.ops.triton_kernels.launch import (
     Layout,
     has_contiguous_lines,
@@ -73,6 +74,8 @@ def fused_status(x: Tensor, num_iters: int) -> str | None:
             f"it is for fewer positions than channels and at most {MOST_POSITIONS}, not for "
             f"C = {channels}, N = {positions}"
         )
+    if fused_failures:
+        return f"a kernel of it failed earlier in this process: {fused_failures[0]}"
     return triton_status(x)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -26,7 +27,7 @@ from gcp_mm.ops.gram.fused import fused_backward, fused_forward, fused_status
 from gcp_mm.ops.gram.passes import gram_backward, gram_forward
 from gcp_mm.ops.plain import gram_autograd_global_covariance_pool
 from gcp_mm.ops.precision import autocast_disabled, pool_conditioned
-from gcp_mm.ops.triton_kernels.fallback import with_fallback
+from gcp_mm.ops.triton_kernels.fallback import fused_failures, with_fallback
 from gcp_mm.ops.triu_vec import triangle_size
 
 CACHE_BYTES = 24 * 2**20
@@ -65,6 +66,11 @@ def runs_in_c(x: Tensor, carrier: Carrier) -> bool:
     return not carrier.fused and cpu_kernel_status(x) is None
 
 
+_or_by_products = partial(
+    with_fallback, failures=fused_failures, instead="'gram' runs instead of 'gram_fused'"
+)
+
+
 @torch.library.custom_op("gcp_mm::gram_pool", mutates_args=())
 def gram_pool(x: Tensor, num_iters: int, fused: bool = False) -> Tensor:
     """Compute the layer without autocast, in float32 at least.
@@ -79,7 +85,7 @@ def gram_pool(x: Tensor, num_iters: int, fused: bool = False) -> Tensor:
         Vectors of shape (B, C * (C + 1) / 2) in the dtype of ``x``.
     """
     if fused and fused_status(x, num_iters) is None:
-        return with_fallback(fused_forward, forward_by_products, x, num_iters)
+        return _or_by_products(fused_forward, forward_by_products, x, num_iters)
     return forward_by_products(x, num_iters)
 
 
@@ -109,7 +115,7 @@ def gram_pool_backward(grad: Tensor, x: Tensor, num_iters: int, fused: bool = Fa
         Gradient of the features, of shape (B, C, N), in the dtype of ``x``.
     """
     if fused and fused_status(x, num_iters) is None:
-        return with_fallback(fused_backward, backward_by_products, x, grad, num_iters)
+        return _or_by_products(fused_backward, backward_by_products, x, grad, num_iters)
     return backward_by_products(x, grad, num_iters)
 
 

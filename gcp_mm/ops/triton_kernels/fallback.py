@@ -19,6 +19,9 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 _failures: list[str] = []
 """Why kernels are switched off for the rest of the process."""
 
+fused_failures: list[str] = []
+"""The same of those in :mod:`gcp_mm.ops.gram.fused`, without which the others go on."""
+
 
 @cache
 def _installed() -> bool:
@@ -64,15 +67,19 @@ def with_fallback(
     plain_call: Callable[..., Tensor],
     x: Tensor,
     *args: object,
+    failures: list[str] | None = None,
+    instead: str = "plain PyTorch operators run instead of all Triton kernels",
     **kwargs: object,
 ) -> Tensor:
     """Run a kernel, or its plain twin where Triton cannot run for ``x``, or fails.
 
-    A failure to compile or launch switches all kernels off for the rest of the process, since the
-    next call would spend as long on failing again. Nothing has been written to the output by then.
-    Full memory is passed on: the twin would not mend it.
+    A failure to compile or launch is noted in ``failures``, by default those of all kernels, and
+    switches the kernels of that list off for the rest of the process, since the next call would
+    spend as long on failing again. Nothing has been written to the output by then. ``instead`` says
+    for the warning what runs from then on. Full memory is passed on: the twin would not mend it.
     """
-    if triton_status(x) is not None:
+    failures = _failures if failures is None else failures
+    if failures or triton_status(x) is not None:
         return plain_call(x, *args, **kwargs)
     try:
         return kernel_call(x, *args, **kwargs)
@@ -81,10 +88,10 @@ def with_fallback(
     # Compiler, assembler, driver and launcher raise classes of their own, which differ by version.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".strip()
-        _failures.append(reason)
+        failures.append(reason)
         warnings.warn(
-            f"a Triton kernel failed ({reason}); from now on plain PyTorch operators run instead "
-            f"of all Triton kernels. {SWITCH}=0 chooses them from the start.",
+            f"a Triton kernel failed ({reason}); from now on {instead}. {SWITCH}=0 runs plain "
+            "PyTorch operators from the start.",
             RuntimeWarning,
             stacklevel=3,
         )

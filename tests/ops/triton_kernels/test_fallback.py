@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from gcp_mm.ops.gram import fused
 from gcp_mm.ops.triton_kernels import fallback, packed_product, triton_status
 from gcp_mm.ops.triton_kernels.fallback import with_fallback
 
@@ -49,6 +50,30 @@ def test_a_failure_is_told_once_and_ends_the_kernels(run, calls):
         assert run().item() == 5
     assert calls == ["kernel", "plain", "plain"]
     assert triton_status(torch.ones(1)).endswith("OSError: no ptxas")
+
+
+def test_fused_kernels_fail_alone(calls, monkeypatch):
+    """They have run on no GPU yet: those of 'gram' go on without them."""
+    failures = []
+    monkeypatch.setattr(fused, "fused_failures", failures)
+    x = torch.ones(1, 3, 2, dtype=torch.float16)
+    assert fused.fused_status(x, 5) is None
+
+    def broken(x):
+        calls.append("fused")
+        raise RuntimeError("misaligned")
+
+    def run():
+        return with_fallback(broken, lambda x: 2 * x, x, failures=failures, instead="twins run")
+
+    with pytest.warns(RuntimeWarning, match="misaligned.*; from now on twins run"):
+        assert torch.equal(run(), 2 * x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(run(), 2 * x)
+    assert calls == ["fused"]
+    assert fused.fused_status(x, 5).endswith("RuntimeError: misaligned")
+    assert triton_status(x) is None
 
 
 def test_the_switch_keeps_the_kernel_from_running(run, calls, monkeypatch):
