@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gcp_mm.plain_data import NUMBER
 from gcp_mm.robustness.names import ALL_CORRUPTIONS, SEVERITIES
 from gcp_mm.robustness.report.models import Model, PublishedRobustness
 
@@ -81,7 +82,8 @@ def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, Any]]:
         for name, value in (metrics.get(measure) or {}).items():
             yield name, metrics.get("difficulty", ""), measure, value
     for measure, value in metrics.items():
-        if isinstance(value, float):
+        # The difficulty is the column beside it.
+        if measure != "difficulty" and NUMBER.fits(value):
             yield "", metrics.get("difficulty", ""), measure, value
     for group in ("settings", "versions", "environment"):
         for key, value in content.get(group, {}).items():
@@ -152,7 +154,12 @@ def single_cells(numbers: Iterable[Number]) -> Table:
 
 def of_clips(numbers: Sequence[Number], measure: str, factor: float = 1) -> Table:
     """Take a measure of the clips by perturbation, at the difficulty that was asked for."""
-    asked = {n.model: n.value for n in numbers if n.measure == "settings.difficulty"}
+    # Results on ImageNet-C state a difficulty too, which says nothing of clips.
+    asked = {
+        n.model: n.value
+        for n in numbers
+        if (n.dataset, n.measure) == ("imagenet-p", "settings.difficulty")
+    }
     table: Table = {}
     for number in numbers:
         difficulty = asked.get(number.model, "1")

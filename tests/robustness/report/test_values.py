@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 
 import pytest
 
@@ -66,6 +67,32 @@ def test_clips_are_those_of_the_difficulty_that_was_asked_for(result):
         models = read_models([result("imagenet-p", "a", cells, difficulty=difficulty)])
         assert of_clips(long_table(models), "top5_distance") == {"a": expected}
         assert models[0].metrics("imagenet-p")["top5_distance"] == expected
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_difficulty_is_that_of_the_clips_beside_images_of_the_same_network(
+    result, constant, reverse
+):
+    cells = clips(0.125, 2.0, ["tilt"])
+    cells["tilt"]["difficulty"]["2"] = {**cells["tilt"]["difficulty"]["1"], "top5_distance": 3.0}
+    files = [result("imagenet-p", "a", cells, difficulty=2), constant("a")]
+    numbers = long_table(read_models(files[::-1] if reverse else files))
+    assert of_clips(numbers, "top5_distance") == {"a": {"tilt": 3.0}}
+
+
+def test_whole_numbers_are_means_too(constant):
+    path = constant("a", 0.5)
+    content = json.loads(path.read_text())
+    content["metrics"] |= {"mean_error": 1, "clean_error": 0, "mCE": 100}
+    path.write_text(json.dumps(content))
+    numbers = long_table(read_models([path]))
+    row = means(numbers)["a"]
+    assert (row["mean error"], row["clean error"], row["mCE"]) == (100, 0, 100)
+
+
+def test_difficulty_is_no_measure(result):
+    numbers = long_table(read_models([result("imagenet-p", "a", clips(0.1, 2.5))]))
+    assert "difficulty" not in {number.measure for number in numbers}
 
 
 COLUMNS = ("model", "dataset", "cell", "difficulty", "measure", "value")
