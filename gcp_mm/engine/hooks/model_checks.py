@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from gcp_mm.engine.run_state import unwrapped
 from gcp_mm.errors import UserError
@@ -32,6 +33,7 @@ class FeatureMapCheckHook(Hook):
     """
 
     _looked = False
+    _handle: RemovableHandle | None = None
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
@@ -54,16 +56,33 @@ class FeatureMapCheckHook(Hook):
             return
 
         def look(neck: GlobalCovariancePooling, inputs: tuple) -> None:
-            handle.remove()
+            self._stop()
             features = inputs[0] if isinstance(inputs[0], Tensor) else inputs[0][-1]
             if features.dim() == 4:
                 _warn_of_one_position(features.shape[2:], data_batch)
             elif features.dim() == 3:
                 _warn_of_one_position((features.shape[1] - neck.num_extra_tokens,), data_batch)
 
-        handle = neck.register_forward_pre_hook(look)
+        self._handle = neck.register_forward_pre_hook(look)
 
     before_test_iter = before_train_iter
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Any = None,
+    ) -> None:
+        """Leave the neck alone, also if the first batch did not get there."""
+        self._stop()
+
+    after_test_iter = after_train_iter
+
+    def _stop(self) -> None:
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
 
 
 def _warn_of_one_position(shape: Sequence[int], data_batch: dict | None) -> None:

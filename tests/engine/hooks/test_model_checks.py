@@ -139,6 +139,18 @@ def test_two_positions_are_enough(lines, features):
     assert lines == []
 
 
+@pytest.mark.parametrize("mode", ["train", "test"])
+def test_later_batches_are_not_looked_at(lines, mode):
+    """Also where the first one does not get to the neck."""
+    runner, hook = SimpleNamespace(model=Network(), cfg={}), FeatureMapCheckHook()
+    getattr(hook, f"before_{mode}_iter")(runner, 0, {})
+    assert runner.model.neck._forward_pre_hooks
+    getattr(hook, f"after_{mode}_iter")(runner, 0, {}, {})
+    assert not runner.model.neck._forward_pre_hooks
+    runner.model.neck(torch.rand(2, 4, 1, 1))
+    assert lines == []
+
+
 def test_compiled_network_is_left_alone(lines):
     run(torch.rand(2, 4, 1, 1), compiled=True)
     assert lines == []
