@@ -144,10 +144,12 @@ class Lock:
 
     def _open_existing(self) -> tuple[int, bool]:
         """Open the file of an earlier holder; say whether we may write it."""
-        for access, ours in ((os.O_RDWR, True), (os.O_RDONLY, False)):
-            with contextlib.suppress(PermissionError):
-                return os.open(self.path, access | os.O_NOFOLLOW), ours
-        raise FileHeldError(self._belongs_to_others())
+        with contextlib.suppress(PermissionError):
+            return os.open(self.path, os.O_RDWR | os.O_NOFOLLOW), True
+        try:
+            return os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), False
+        except PermissionError as error:
+            raise FileHeldError(self._belongs_to_others()) from error
 
     def _remove_of_others(self, descriptor: int) -> None:
         """Remove what a process of another user left, and which states that process."""

@@ -164,6 +164,22 @@ def test_lock_of_another_user_that_stays_says_whom_to_ask(
         hold_folder(tmp_path, "is in use", "choose another").acquire()
 
 
+def test_lock_that_cannot_be_read_keeps_the_error_of_the_system(tmp_path, monkeypatch):
+    lock, real = tmp_path / ".lock", os.open
+    lock.touch()
+
+    def refuse(path, flags, *mode, **options):
+        if Path(path) == lock and not flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, f"denied for {flags & os.O_ACCMODE}", path)
+        return real(path, flags, *mode, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(FileHeldError, match="belongs to another user") as caught:
+        hold_folder(tmp_path, "is in use", "choose another").acquire()
+    assert isinstance(caught.value.__cause__, PermissionError)
+    assert caught.value.__cause__.strerror == f"denied for {os.O_RDONLY}"
+
+
 AS_NOBODY = """
 import os, sys
 from gcp_mm.errors import FileHeldError
