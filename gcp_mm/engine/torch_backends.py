@@ -14,7 +14,6 @@ import sysconfig
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,10 +62,11 @@ def count_gpus() -> int:
     ``torch.cuda.device_count`` alone asks the driver's management library, which also counts the
     GPUs of a driver that is too old for this torch.
     """
-    cuda = import_module("torch").cuda
+    import torch
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return cuda.device_count() if cuda.is_available() else 0
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def driver_cuda_version(library: str = _DRIVER_LIBRARY) -> str | None:
@@ -83,12 +83,14 @@ def driver_cuda_version(library: str = _DRIVER_LIBRARY) -> str | None:
 
 def _reason_of_torch() -> str:
     """Return why torch starts no GPU, in its own words; empty if it says nothing."""
-    cuda, errors = import_module("torch").cuda, []
+    import torch
+
+    errors = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        cuda.is_available()
+        torch.cuda.is_available()
         try:
-            cuda.init()
+            torch.cuda.init()
         except (RuntimeError, AssertionError) as error:
             errors.append(str(error))
     texts = [" ".join(text.split()) for text in (*(str(item.message) for item in caught), *errors)]
@@ -98,7 +100,9 @@ def _reason_of_torch() -> str:
 
 def _explain() -> str:
     """Return what is wrong between torch and the driver, and the cure."""
-    built_for = import_module("torch").version.cuda
+    import torch
+
+    built_for = torch.version.cuda
     if built_for is None:
         return (
             "this torch is built without CUDA. Install one with it: make install, or make install "
@@ -139,9 +143,9 @@ def reproducible_kernels(tf32: bool = False) -> Iterator[None]:
     a program that has used it; inside, they may. With ``tf32``, products, convolutions and
     recurrent layers of float32 use TensorFloat-32.
     """
-    backends = import_module("torch").backends
-    cudnn = backends.cudnn
-    operators = (backends.cuda.matmul, *(getattr(cudnn, name) for name in ("conv", "rnn")))
+    from torch.backends import cuda, cudnn
+
+    operators = (cuda.matmul, *(getattr(cudnn, name) for name in ("conv", "rnn")))
     wanted = [
         # Another algorithm in another process would round differently.
         (cudnn, "benchmark", False),
@@ -160,8 +164,10 @@ def reproducible_kernels(tf32: bool = False) -> Iterator[None]:
 
 def find_device(name: str) -> torch.device:
     """Return the device that ``--device`` names, which has to be there."""
+    import torch
+
     try:
-        return import_module("torch").empty(0, device=name).device
+        return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # an unknown one, or one that is absent
         raise UserError(f"--device {name}: {first_line(error)}") from error
 
@@ -207,6 +213,8 @@ def check_compile(cfg: Config, device: str | None = None) -> None:
     backend = options.get("backend", "inductor") if isinstance(options, dict) else "inductor"
     if options in (None, False) or backend != "inductor":
         return
-    missing = _missing(device or import_module("mmengine.device").get_device())
+    from mmengine.device import get_device
+
+    missing = _missing(device or get_device())
     if missing:
         raise UserError(f"compile={options} of the config needs {missing}, {_WITHOUT}")

@@ -153,8 +153,22 @@ def test_file_of_wsl_counts_with_the_library_of_the_driver(tmp_path):
     assert torch_backends.has_driver(files, library="libabsent_driver.so.9")
 
 
-def test_doctor_looks_at_the_same_files():
-    assert machine.torch_backends is torch_backends
+@pytest.mark.parametrize(
+    ("there", "visible", "status", "said"),
+    [
+        (False, None, "ok", "no GPU"),
+        (True, "", "ok", "GPUs hidden by CUDA_VISIBLE_DEVICES"),
+        (True, None, "FAIL", "a GPU driver that torch cannot use (it supports CUDA 12.2)"),
+    ],
+)
+def test_doctor_asks_the_same_of_the_machine(pretend, monkeypatch, there, visible, status, said):
+    pretend(visible=visible)
+    monkeypatch.setattr(torch_backends, "has_driver", lambda: there)
+    (devices,) = (probe.run() for probe in machine.PROBES if probe.name == "devices")
+    assert (devices.status, devices.found.partition(", ")[2]) == (status, said)
+
+
+def test_files_of_a_driver():
     assert torch_backends.DRIVER_FILES == ("/dev/nvidiactl", "/dev/dxg")
 
 
