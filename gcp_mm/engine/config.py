@@ -13,7 +13,7 @@ import argparse
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,12 +47,28 @@ class OptionText(str):
     __slots__ = ()
 
 
-def _option(word: str) -> tuple[str, OptionText]:
-    """Return the key and the value of a word of ``--cfg-options``."""
-    key, found, text = word.partition("=")
-    if not found:
-        raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {word}")
-    return key, OptionText(text)
+class _Options(argparse.Action):
+    """Collects ``KEY=VALUE`` words; all that are none are named, as parts of a value may be."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        words = [values] if isinstance(values, str) else values or ()
+        wrong = [word for word in words if "=" not in word]
+        if wrong:
+            parser.error(
+                f"{option_string}: expected KEY=VALUE, got {', '.join(wrong)}; put a value that "
+                "has blanks into quotes"
+            )
+        options = dict(getattr(namespace, self.dest) or {})
+        for word in words:
+            key, _, text = word.partition("=")
+            options[key] = OptionText(text)
+        setattr(namespace, self.dest, options)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +81,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action="extend",
-        type=_option,
+        action=_Options,
         metavar="KEY=VALUE",
         help="override settings of the config, e.g. train_cfg.max_epochs=1 model.backbone.depth=18",
     )
@@ -141,7 +156,7 @@ def tested_dataset(cfg: Config) -> Mapping:
 
 def load_config(
     path: str,
-    cfg_options: Mapping[str, object] | Iterable[tuple[str, object]] | None = None,
+    cfg_options: Mapping[str, object] | None = None,
     work_dir: str | None = None,
     launcher: str = "none",
     needs: Sequence[str] = (),
@@ -150,7 +165,7 @@ def load_config(
 
     The work folder is, in this order: ``work_dir``, the config's own, ``work_dirs/<name>``.
     """
-    options = dict(cfg_options or {})
+    options = cfg_options or {}
     # mmengine takes seconds to import, and --help should not.
     from mmengine.config import Config
     from mmengine.hub import get_config
@@ -272,8 +287,10 @@ def _split(text: str) -> list[str]:
 def _scalar(text: str) -> object:
     """Return a number, a boolean or None, if a text is one."""
     # Python also takes 2024_01 and 007 for numbers, which nobody writes but in a name.
-    if "_" in text or re.match(r"[+-]?0\d", text):
-        return text
-    from mmengine.config import DictAction
-
-    return DictAction._parse_int_float_bool(text)
+    if "_" not in text and not re.match(r"[+-]?0\d", text):
+        for kind in (int, float):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    return {"true": True, "false": False}.get(text.lower(), None if text == "None" else text)

@@ -2,6 +2,8 @@
 
 import argparse
 import math
+import subprocess
+import sys
 
 import pytest
 from mmengine.config import Config, DictAction
@@ -108,7 +110,7 @@ def parser():
 
 def test_options_are_typed(parser):
     words = "net.py --cfg-options a.b=1 c=[1,2] d=None e=x f=True g=0.5".split()
-    options = read_options(dict(parser.parse_args(words).cfg_options), {})
+    options = read_options(parser.parse_args(words).cfg_options, {})
     assert options == {"a.b": 1, "c": [1, 2], "d": None, "e": "x", "f": True, "g": 0.5}
 
 
@@ -122,6 +124,25 @@ def test_option_without_value_is_a_usage_error(parser, capsys):
         parser.parse_args(["net.py", "--cfg-options", "train_cfg.max_epochs"])
     assert caught.value.code == 2
     assert "KEY=VALUE" in capsys.readouterr().err
+
+
+def test_all_parts_of_a_value_with_blanks_are_named(parser, capsys):
+    with pytest.raises(SystemExit):
+        parser.parse_args(["net.py", "--cfg-options", "root=my", "black", "a=1", "cats"])
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--cfg-options: expected KEY=VALUE, got black, cats; " in said
+    assert "quotes" in said
+
+
+def test_values_are_read_without_mmengine():
+    """Help and refusals of the command line wait for no import, and no private name is used."""
+    code = (
+        "import sys; from gcp_mm.engine.config import OptionText, read_options; "
+        "print(read_options({'a': OptionText('[1,0.5,True,None,b,007]')}, {}), "
+        "'mmengine' in sys.modules)"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert output.decode().strip() == "{'a': [1, 0.5, True, None, 'b', '007']} False"
 
 
 @pytest.mark.parametrize("name", ["mask_rcnn_r50_gcpm", "imagenet/resnet18_gcp_lrnorm"])
@@ -201,7 +222,7 @@ ODD = [
 def type_options(*words):
     parser = argparse.ArgumentParser()
     add_common_arguments(parser)
-    return dict(parser.parse_args(["net.py", "--cfg-options", *words]).cfg_options)
+    return parser.parse_args(["net.py", "--cfg-options", *words]).cfg_options
 
 
 def read(default, key, typed):
@@ -279,7 +300,7 @@ def test_not_a_number_is_a_number():
 
 def test_later_words_and_options_win(parser):
     words = ["net.py", "--cfg-options", "a=1", "b=2", "a=3", "--cfg-options", "b=c=d"]
-    assert dict(parser.parse_args(words).cfg_options) == {"a": "3", "b": "c=d"}
+    assert parser.parse_args(words).cfg_options == {"a": "3", "b": "c=d"}
 
 
 @pytest.mark.parametrize("name", ["my cats", "a,b", "[1]", "it's {{x}} $y %d"])
