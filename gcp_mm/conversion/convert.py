@@ -36,6 +36,7 @@ _COLUMN_FILES = {
     "15991845": "mpncovresnet50-15991845.pth",
     "ade9737a": "mpncovresnet101-ade9737a.pth",
 }
+_ORDER_ISSUE = "https://github.com/jiangtaoxie/fast-MPN-COV/issues/20"
 
 
 def known_order(name: str, digest: str) -> tuple[str, str | None]:
@@ -47,17 +48,26 @@ def known_order(name: str, digest: str) -> tuple[str, str | None]:
 
     Returns:
         The order, and a sentence that says why it is not 'row', if it is not.
+
+    Raises:
+        UserError: If the name is that of a known file and the digest that of another.
     """
-    digits = digest[:8]
-    if digits not in _COLUMN_FILES and name not in _COLUMN_FILES.values():
-        return "row", None
-    known = _COLUMN_FILES.get(digits, name)
-    doubt = "" if digits in _COLUMN_FILES else " by its name, not by its sha256"
-    return "column", (
-        f"order column: this is {known} of fast-MPN-COV{doubt}, whose classifier probably expects "
-        "the lower triangle row by row (https://github.com/jiangtaoxie/fast-MPN-COV/issues/20); "
-        "if the result is at chance level, convert it with --order row"
-    )
+    known = _COLUMN_FILES.get(digest[:8])
+    if known:
+        return "column", (
+            f"order column: this is {known} of fast-MPN-COV, whose classifier probably expects "
+            f"the lower triangle row by row ({_ORDER_ISSUE}); "
+            "if the result is at chance level, convert it with --order row"
+        )
+    named = next((file for digits, file in _COLUMN_FILES.items() if digits in name.lower()), None)
+    if named:
+        raise UserError(
+            f"{name!r} has the name of {named} of fast-MPN-COV but another sha256 "
+            f"({digest[:8]}...): which order of the triangle its classifier expects is not known "
+            f"({_ORDER_ISSUE}). Say it with --order row|column; with the wrong one the result is "
+            "at chance level"
+        )
+    return "row", None
 
 
 def column_positions(width: int) -> Tensor:

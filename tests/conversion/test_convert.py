@@ -217,8 +217,7 @@ RELEASED = "mpncovresnet50-15991845.pth"
 KNOWN = {
     "its name and digest": (RELEASED, "15991845" + "0" * 56, "column"),
     "its digest": ("renamed.pth", "15991845" + "0" * 56, "column"),
-    "its name": (RELEASED, "0" * 64, "column"),
-    "its larger sibling": ("mpncovresnet101-ade9737a.pth", "0" * 64, "column"),
+    "its larger sibling": ("mpncovresnet101-ade9737a.pth", "ade9737a" + "0" * 56, "column"),
     "another file": ("resnet50.pth", "0" * 64, "row"),
     "trained again": ("mpncovresnet50.pth", "15991844" + "0" * 56, "row"),
 }
@@ -232,7 +231,15 @@ def test_order_of_a_file_that_is_known(case):
     assert (why is None) == (order == "row")
     if why:
         assert "mpncovresnet" in why and "issues/20" in why and "--order row" in why
-        assert ("not by its sha256" in why) == (case in ("its name", "its larger sibling"))
+
+
+@pytest.mark.parametrize(
+    "name", [RELEASED, RELEASED + ".tar", "MPNCOVResNet101-ADE9737A.pth", "my_15991845.safetensors"]
+)
+def test_name_that_the_digest_contradicts_asks_for_the_order(name):
+    with pytest.raises(UserError, match=r"another sha256 \(00000000.*--order row\|column") as caught:
+        known_order(name, "0" * 64)
+    assert repr(name) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_pinned_positions():

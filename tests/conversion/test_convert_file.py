@@ -1,6 +1,7 @@
 """Files that are converted, in both formats, back again, and from a released file on."""
 
 import hashlib
+import importlib
 
 import pytest
 import torch
@@ -188,13 +189,18 @@ def test_not_a_number_does_not_pass_verification(legacy, tmp_path, target, photo
     assert "warning: NaN or infinity in fc.bias" in str(report)
 
 
-@pytest.mark.parametrize(
-    ("order", "expected"), [(None, "column"), ("row", "row"), ("column", "column")]
-)
-def test_order_that_the_name_of_a_file_says(legacy, tmp_path, order, expected):
+@pytest.mark.parametrize("order", ["known", "row", "column"])
+def test_order_of_a_file_of_fast_mpn_cov(legacy, tmp_path, monkeypatch, order):
     source, target = tmp_path / "mpncovresnet50-15991845.pth", tmp_path / "a.pth"
     torch.save(legacy()["state_dict"], source)
-    report = str(convert_file(source, target, order=order))
+    with pytest.raises(UserError, match=r"'mpncovresnet50-15991845.pth'.*--order row\|column"):
+        convert_file(source, target)
+    assert not target.exists()
+    if order == "known":
+        module = importlib.import_module("gcp_mm.conversion.convert_file")
+        monkeypatch.setattr(module, "sha256", lambda path: "15991845" + "0" * 56)
+    expected = "column" if order == "known" else order
+    report = str(convert_file(source, target, order=None if order == "known" else order))
     content = torch.load(target, weights_only=True)
     assert content["meta"]["conversion"]["triangle_order"] == expected
     trained = torch.load(source, weights_only=True)["module.fc.weight"]
@@ -202,7 +208,7 @@ def test_order_that_the_name_of_a_file_says(legacy, tmp_path, order, expected):
     column = 3 if expected == "column" else 2
     assert torch.equal(content["state_dict"]["head.fc.weight"][:, 2], trained[:, column])
     assert f"triangle order {expected}" in report
-    assert ("issues/20" in report) == (order is None)
+    assert ("issues/20" in report) == (order == "known")
 
 
 def test_dry_run_writes_nothing(source, target):
