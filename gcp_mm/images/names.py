@@ -164,10 +164,11 @@ def _walk(
         )
     for entry in _scan(path):
         name = f"{folder}/{entry.name}" if folder else entry.name
-        is_broken = _is_broken(entry)
         if is_system_name(entry.name):
             found.left_out.system.append(name)
-        elif not is_broken and entry.is_dir():
+            continue
+        is_broken = _is_broken(entry)
+        if not is_broken and entry.is_dir():
             yield from _walk(root, name, (*above, identity), endings, found)
         # Reading a pipe would wait for ever.
         elif name.lower().endswith(endings) and (is_broken or entry.is_file()):
@@ -187,8 +188,11 @@ def _scan(folder: Path) -> list[os.DirEntry]:
 
 
 def _is_broken(entry: os.DirEntry) -> bool:
-    # A link to itself is none that exists either.
-    return entry.is_symlink() and not Path(entry.path).exists()
+    # A link to itself is none that exists either, nor one whose target has no possible name.
+    try:
+        return entry.is_symlink() and not Path(entry.path).exists()
+    except OSError:
+        return True
 
 
 def _identity(folder: Path) -> tuple[int, int]:

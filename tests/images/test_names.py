@@ -1,6 +1,7 @@
 """Which files are images."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -111,3 +112,22 @@ def test_a_class_that_is_a_link_to_nothing_is_named(tree):
     (root / "b").symlink_to("nowhere")
     with pytest.raises(UserError, match=r"b' is a link to nothing \('nowhere'\)"):
         list_image_files(root)
+
+
+def test_links_that_cannot_even_be_looked_at(tree):
+    """Emacs locks a file with such a hidden link; the name of the target is too long for a file."""
+    root = tree("a/1.jpg")
+    (root / "a/.#2.jpg").symlink_to("x" * 300)
+    (root / "a/3.jpg").symlink_to("x" * 300)
+    found = list_image_files(root)
+    assert found.left_out.system == ["a/.#2.jpg"]
+    assert (found.files, found.dangling) == (["a/1.jpg", "a/3.jpg"], ["a/3.jpg"])
+
+
+def test_hidden_links_are_not_followed(tree, monkeypatch):
+    root = tree("a/1.jpg")
+    (root / "a/.2.jpg").symlink_to("1.jpg")
+    looked_at, exists = [], Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: looked_at.append(path.name) or exists(path))
+    assert list_image_files(root).left_out.system == ["a/.2.jpg"]
+    assert ".2.jpg" not in looked_at
