@@ -49,7 +49,12 @@ def test_settings_are_the_published_ones(repo, name):
     assert cfg.model.head.num_classes == CLASSES[data]
     assert cfg.load_from == f"checkpoints/{network}_gcp_lrnorm.pth"
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
-        assert [step.crop_size for step in loader.dataset.pipeline if "crop_size" in step] == [448]
+        steps = loader.dataset.pipeline
+        if data == "cars":  # the whole image, without a crop
+            assert [step.scale for step in steps if "scale" in step] == [(448, 448)]
+            assert not any("crop_size" in step for step in steps)
+        else:
+            assert [step.crop_size for step in steps if "crop_size" in step] == [448]
     assert cfg.train_dataloader.dataset.split == ("trainval" if data == "aircraft" else "train")
 
 
@@ -155,18 +160,30 @@ def test_images_are_448_pixels(fine_grained, repo):
             assert len(dataset.metainfo["classes"]) == CLASSES[data]
 
 
-def test_pixels_are_those_of_torchvision(fine_grained, repo):
-    """The whole image in a square for Aircraft; the centre of the shorter side for CUB."""
+# What torchvision makes of an image in the original's code, in training and in evaluation.
+SIZES = {"cub": 448, "aircraft": (512, 512), "cars": (448, 448)}
+
+
+@pytest.mark.parametrize("loader", ["train_dataloader", "test_dataloader"])
+@pytest.mark.parametrize("data", SIZES)
+def test_pixels_are_those_of_torchvision(fine_grained, repo, data, loader):
+    """The centre of the shorter side for CUB; the whole image in a square for the others."""
     transforms = pytest.importorskip("torchvision.transforms")
     from mmengine.registry import DATASETS
 
     init_default_scope("mmpretrain")
-    for data, size in (("cub", 448), ("aircraft", (512, 512))):
-        cfg = Config.fromfile(repo / f"configs/finegrained/resnet50_gcp_{data}.py")
-        root = str(fine_grained(data))
-        dataset = DATASETS.build({**cfg.test_dataloader.dataset, "data_root": root})
-        with Image.open(dataset.get_data_info(0)["img_path"]) as picture:
-            cut = transforms.Compose([transforms.Resize(size), transforms.CenterCrop(448)])
-            expected = np.asarray(cut(picture.convert("RGB")))
-        found = dataset[0]["inputs"].permute(1, 2, 0).numpy()[..., ::-1].astype(int)
-        assert np.abs(found - expected).max() <= 1
+    cfg = Config.fromfile(repo / f"configs/finegrained/resnet50_gcp_{data}.py")
+    settings = {**cfg[loader].dataset, "data_root": str(fine_grained(data))}
+    for step in settings["pipeline"]:
+        if step.type == "RandomFlip":
+            step.prob = 1.0
+    dataset = DATASETS.build(settings)
+    with Image.open(dataset.get_data_info(0)["img_path"]) as picture:
+        cut = transforms.Compose([transforms.Resize(SIZES[data]), transforms.CenterCrop(448)])
+        expected = np.asarray(cut(picture.convert("RGB")))
+        # A square image would have the same pixels in every way.
+        assert picture.width != picture.height
+    if loader == "train_dataloader":
+        expected = expected[:, ::-1]
+    found = dataset[0]["inputs"].permute(1, 2, 0).numpy()[..., ::-1].astype(int)
+    assert np.abs(found - expected).max() <= 1

@@ -1,5 +1,5 @@
 # FGVC-Aircraft, as it is unpacked: data/fgvc-aircraft-2013b/data/{images/,images_variant_*.txt}.
-# Pixels as in https://github.com/jiangtaoxie/fast-MPN-COV (imagepreprocess.py):
+# Pixels as in https://github.com/jiangtaoxie/fast-MPN-COV (imagepreprocess.py at b8bd250):
 # a square of the whole image.
 # There the best model is also evaluated on each crop and its mirror image together.
 data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)

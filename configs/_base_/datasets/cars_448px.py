@@ -1,21 +1,19 @@
 # Stanford Cars: data/Stanford_Cars/{car_ims/,cars_annos.mat}, or the parts cars_train, cars_test
 # and devkit.
-# Pixels as in https://github.com/jiangtaoxie/fast-MPN-COV (imagepreprocess.py):
-# the whole image is made a square in training, and its centre is cut out in evaluation.
-# There the best model is also evaluated on each crop and its mirror image together.
+# Pixels as in https://github.com/jiangtaoxie/fast-MPN-COV (imagepreprocess.py at b8bd250; before it,
+# evaluation cut out the centre): a square of the whole image.
+# There the best model is also evaluated on each image and its mirror image together.
 data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 
 train_pipeline = [
     dict(type='gcp_mm.LoadImage', ignore_orientation=True),
     dict(type='Resize', scale=(448, 448), backend='pillow', interpolation='bilinear'),
-    dict(type='CenterCrop', crop_size=448),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
     dict(type='gcp_mm.LoadImage', ignore_orientation=True),
-    dict(type='ResizeEdge', scale=448, edge='short', backend='pillow', interpolation='bilinear'),
-    dict(type='CenterCrop', crop_size=448),
+    dict(type='Resize', scale=(448, 448), backend='pillow', interpolation='bilinear'),
     dict(type='PackInputs'),
 ]
 loader = dict(

@@ -1,5 +1,5 @@
 # CUB-200-2011, as it is unpacked: data/CUB_200_2011/{images/<class>/,images.txt, ...}.
-# Pixels as in https://github.com/jiangtaoxie/fast-MPN-COV (imagepreprocess.py).
+# Pixels as in https://github.com/jiangtaoxie/fast-MPN-COV (imagepreprocess.py at b8bd250).
 # There the best model is also evaluated on each crop and its mirror image together.
 data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 
