@@ -237,7 +237,9 @@ def test_order_of_a_file_that_is_known(case):
     "name", [RELEASED, RELEASED + ".tar", "MPNCOVResNet101-ADE9737A.pth", "my_15991845.safetensors"]
 )
 def test_name_that_the_digest_contradicts_asks_for_the_order(name):
-    with pytest.raises(UserError, match=r"another sha256 \(00000000.*--order row\|column") as caught:
+    with pytest.raises(
+        UserError, match=r"another sha256 \(00000000.*--order row\|column"
+    ) as caught:
         known_order(name, "0" * 64)
     assert repr(name) in str(caught.value) and "\n" not in str(caught.value)
 

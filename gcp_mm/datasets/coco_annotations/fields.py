@@ -221,6 +221,14 @@ def is_placed(box: list, segmentation: object, size: Size) -> bool:
 
     Raises TypeError or ValueError on what is no box.
     """
+    try:
+        return _is_placed(box, segmentation, size)
+    except OverflowError:  # a whole number beyond every float
+        return False
+
+
+def _is_placed(box: list, segmentation: object, size: Size) -> bool:
+    """Compare without a look at how large the whole numbers are."""
     x, y, w, h = box
     width, height = size
     if (

@@ -56,7 +56,9 @@ def _polygons(value: list, width: float, height: float) -> Mask:
             numbers = [float(n) if isinstance(n, str) else n for n in part]
             if not all(map(_is_number, numbers)):
                 raise ValueError
-        except ValueError:
+            # pycocotools reads floats, of which a whole number may be beyond every one.
+            list(map(float, numbers))
+        except (ValueError, OverflowError):
             raise InvalidMaskError("has a coordinate that is no number") from None
         if numbers != part:
             repair = "coordinates written as text made numbers"
@@ -97,7 +99,7 @@ def _run_lengths(value: dict, width: float, height: float) -> Mask:
         raise InvalidMaskError("has no counts")
     try:
         rows, columns = (int(side) for side in size)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         if sum(runs) != width * height:
             raise InvalidMaskError("has no size") from None
         rows, columns, repair = int(height), int(width), "size of run lengths filled in"

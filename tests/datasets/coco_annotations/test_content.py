@@ -3,6 +3,7 @@
 import copy
 import gzip
 import json
+import math
 import random
 
 import pytest
@@ -262,6 +263,37 @@ def test_area_beyond_the_box(content, intact):
     assert (
         "computed from the segmentation where it was larger than the bbox" in findings.summary()[0]
     )
+
+
+BEYOND_EVERY_FLOAT = {
+    "left edge": (lambda a: a["bbox"].__setitem__(0, 10**400), "bbox has to be four numbers"),
+    "width": (lambda a: a["bbox"].__setitem__(2, 10**400), "bbox has to be four numbers"),
+    "coordinate": (
+        lambda a: a["segmentation"][0].__setitem__(0, 10**400),
+        "the segmentation has a coordinate that is no number",
+    ),
+    "size of run lengths": (
+        lambda a: a.update(segmentation={"size": [math.inf, 1], "counts": [1]}),
+        "the segmentation has no size",
+    ),
+    "edge that is written with a point": (
+        lambda a: a["bbox"].__setitem__(0, math.inf),
+        "bbox has to be four numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND_EVERY_FLOAT)
+def test_numbers_beyond_every_float_are_refused(content, name):
+    change, message = BEYOND_EVERY_FLOAT[name]
+    change(content["annotations"][2])
+    assert message in problems(content)
+
+
+def test_area_beyond_every_float_is_computed(content, intact):
+    content["annotations"][2]["area"] = 10**400
+    assert inspect_content(content, "a.json").is_changed
+    assert content == intact
 
 
 def enlarge(annotation, content):
