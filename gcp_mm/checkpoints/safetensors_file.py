@@ -47,9 +47,7 @@ def load_safetensors(path: Path, map_location: Any = None) -> dict[str, Any]:
         # They are views of the mapped file, which may be overwritten later.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     _check_sums(path, texts, tensors)
-    # Where torch.load would put a tensor that was saved on the CPU.
-    place = torch.serialization._get_restore_location(map_location)
-    device = place(torch.empty(0).untyped_storage(), "cpu").device
+    device = _device(map_location)
     tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
     if _MARK not in texts:
         return tensors
@@ -143,6 +141,18 @@ def _check_sums(path: Path, texts: Mapping[str, str], tensors: Mapping[str, Tens
         "written with it. Use an earlier checkpoint or fetch the file again; if another program "
         "changed it, remove 'gcp_mm.crc32' from its metadata"
     )
+
+
+def _device(map_location: Any) -> torch.device:
+    """Say where ``torch.load`` would put a tensor that was saved on the CPU."""
+    # A device is callable, too.
+    if not isinstance(map_location, str | torch.device | None):
+        if isinstance(map_location, Mapping):
+            map_location = map_location.get("cpu")
+        else:
+            storage = map_location(torch.empty(0).untyped_storage(), "cpu")
+            map_location = None if storage is None else storage.device
+    return torch.device("cpu" if map_location is None else map_location)
 
 
 def _library(name: str) -> ModuleType:

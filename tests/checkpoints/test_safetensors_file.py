@@ -138,6 +138,13 @@ def test_map_location_means_what_it_means_to_torch(path, tmp_path, map_location,
         assert {loaded["state_dict"]["w"].device.type, loaded["best"].device.type} == {device}
 
 
+def test_map_location_may_hold_devices(path):
+    """As mmengine and scripts write it, although torch takes texts alone in such a mapping."""
+    path.write_bytes(safetensors_bytes({"state_dict": {"w": torch.ones(2)}}))
+    loaded = load(path, {"cpu": torch.device("meta")})
+    assert loaded["state_dict"]["w"].device.type == "meta"
+
+
 def _overlap(path):
     changed = header(path)
     changed["w"]["data_offsets"] = changed["v"]["data_offsets"]
