@@ -8,12 +8,14 @@ import gzip
 import io
 import lzma
 import tarfile
+import warnings
 import zipfile
 
 import numpy as np
 import pytest
 import torch
 
+from gcp_mm.checkpoints.file_kind import check_archive
 from gcp_mm.checkpoints.loader import load_from_file
 from gcp_mm.errors import UserError
 
@@ -89,6 +91,33 @@ def test_flipped_bit_is_found(checkpoint, record):
     with pytest.raises(UserError, match=f"epoch_3.pth.* is damaged: .*{record} .*CRC-32") as caught:
         load_from_file(checkpoint)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_damage_has_its_reason(checkpoint):
+    """Another name in the record's own header than in the list is no wrong checksum."""
+    data = checkpoint.read_bytes()
+    begin = data.index(b"data/1")  # The header of the record stands before the list.
+    checkpoint.write_bytes(data[:begin] + b"data/7" + data[begin + 6 :])
+    with pytest.raises(
+        UserError, match=r"is damaged: .*data/1 .*\(File name in directory .*data/7"
+    ):
+        check_archive(checkpoint)
+
+
+def test_damage_below_a_name_that_is_there_twice(checkpoint, tmp_path):
+    twice = tmp_path / "twice.pth"
+    with zipfile.ZipFile(checkpoint) as source, zipfile.ZipFile(twice, "w") as target:
+        for record in [*source.infolist(), *source.infolist()]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # "Duplicate name"
+                target.writestr(record.filename, source.read(record))
+    check_archive(twice)
+    begin, _ = content_of(twice, "data/0")  # That of the first.
+    data = bytearray(twice.read_bytes())
+    data[begin] ^= 4
+    twice.write_bytes(data)
+    with pytest.raises(UserError, match=r"twice.pth.* is damaged: .*data/0 .*\(Bad CRC-32"):
+        check_archive(twice)
 
 
 def test_torch_itself_does_not_find_it(checkpoint):
