@@ -23,7 +23,13 @@ _HEADLINES = {
     FINE_GRAINED: ("Top 1 Accuracy",),
 }
 
-_TASKS = {"ImageNet-1k": CLASSIFICATION, "COCO": DETECTION}
+_TASKS = {
+    "ImageNet-1k": CLASSIFICATION,
+    "COCO": DETECTION,
+    "CUB-200-2011": FINE_GRAINED,
+    "FGVC-Aircraft": FINE_GRAINED,
+    "Stanford Cars": FINE_GRAINED,
+}
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ def load_rows() -> tuple[Row, ...]:
         The rows in the order of the files.
 
     Raises:
-        UserError: If the metafiles are not there.
+        UserError: If the metafiles are not there, or name data that there are not.
     """
     root = zoo_root()
     index = yaml.safe_load((root / "model-index.yml").read_text(encoding="utf-8"))
@@ -203,9 +209,14 @@ def _row(model: Mapping) -> Row:
     metadata, results = model["Metadata"], model["Results"]
     released = model.get("Released")
     dataset = results[0]["Dataset"]
+    if dataset not in _TASKS:
+        raise UserError(
+            f"the metafiles say of {model['Name']!r} that its Dataset is {dataset!r}: expected one "
+            f"of {', '.join(_TASKS)}"
+        )
     return Row(
         name=model["Name"],
-        task=_TASKS.get(dataset, FINE_GRAINED),
+        task=_TASKS[dataset],
         dataset=dataset,
         config=model["Config"],
         **_fields(metadata),

@@ -99,7 +99,10 @@ def finegrained_section(rows: Iterable[Row]) -> str:
     for row in rows:
         networks.setdefault(row.backbone, {})[row.dataset] = row
     body = [
-        (backbone, *(by_set[name].headline(by_set[name].published) for name in sets))
+        (
+            backbone,
+            *(by_set[n].headline(by_set[n].published) if n in by_set else "-" for n in sets),
+        )
         for backbone, by_set in networks.items()
     ]
     return "\n\n".join(

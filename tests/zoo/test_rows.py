@@ -168,6 +168,16 @@ def test_measured_numbers_and_digests_are_read(tmp_path, monkeypatch, repo):
     assert (measured.commit, measured.date, measured.machine) == ("a1", "d", "m")
 
 
+def test_data_that_there_are_not_are_named(tmp_path, monkeypatch, repo):
+    content = yaml.safe_load((repo / "configs/finegrained/metafile.yml").read_text())
+    content["Models"][0]["Results"][0]["Dataset"] = "ImageNet 1k"
+    (tmp_path / "metafile.yml").write_text(yaml.safe_dump(content))
+    (tmp_path / "model-index.yml").write_text("Import: [metafile.yml]")
+    monkeypatch.setattr(gcp_mm.zoo.rows, "zoo_root", lambda: tmp_path)
+    with pytest.raises(UserError, match="'resnet50_gcp_cub'.*'ImageNet 1k'.*COCO.*Stanford Cars"):
+        load_rows.__wrapped__()
+
+
 def test_row_is_found_in_the_spelling_of_its_authors():
     assert find_row("ResNet50_GCP_LRnorm_128").name == "resnet50_gcp_lrnorm_128"
 

@@ -65,6 +65,12 @@ def test_fine_grained_data_have_a_column_each():
     assert lines[3:] == [["resnet101", "88.7", "91.4", "93.3"]]
 
 
+def test_a_network_without_a_row_for_a_set_has_a_dash_there():
+    rows = [row for row in load_rows() if row.name != "resnet101_gcp_aircraft"]
+    lines = table_lines(finegrained_section(rows))
+    assert lines[3:] == [["resnet101", "88.7", "-", "93.3"]]
+
+
 def test_a_row_of_fine_grained_data_is_trained_by_one_process():
     text = describe(find_row("resnet50_gcp_cub"))
     assert "train       python tools/train.py configs/finegrained/resnet50_gcp_cub.py\n" in text
