@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fine_grained_trees import LABELS, TEST, fine_grained
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, init_default_scope
 
 from gcp_mm.datasets import CUB, FGVCAircraft, StanfordCars
 from gcp_mm.engine.config import load_config
@@ -81,14 +81,85 @@ def test_lazy_data_are_those_of_the_split(fine_grained, data):
 @pytest.mark.parametrize("data", KINDS)
 def test_annotations_that_are_absent_or_of_another_form_are_one_error(spoilt, data):
     root = spoilt(data)
-    name = KINDS[data].__name__
-    (root / ANNOTATIONS[data]).write_bytes(b"one two three\n" * 20)
-    with pytest.raises(UserError, match=f"{name} in '{root}': ") as caught:
+    name, file = KINDS[data].__name__, root / ANNOTATIONS[data]
+    file.write_bytes(b"one two three\n" * 20)
+    with pytest.raises(UserError, match=f"{name} in '{root}': '{file}'.* cannot be read") as caught:
         KINDS[data](str(root), "test")
     assert len(str(caught.value).splitlines()) == 1
-    (root / ANNOTATIONS[data]).unlink()
-    with pytest.raises(UserError, match=f"{name} in '{root}': "):
+    file.unlink()
+    with pytest.raises(UserError, match=f"{name} in '{root}': .*'{file}'"):
         KINDS[data](str(root), "test")
+
+
+def _write(file, text):
+    return lambda root: (root / file).write_text(text)
+
+
+def _mat_without_table(root):
+    import mat4py
+
+    mat4py.savemat(str(root / "cars_annos.mat"), {"other": [1, 2]})
+
+
+FAULTS = {
+    "blank in a name": (
+        *("cub", _write("images.txt", "1 a/b c.jpg\n")),
+        "images.txt' or .*image_class_labels.txt' or .*: ValueError: too many values",
+    ),
+    "variant that there is not": (
+        *("aircraft", _write("data/images_variant_test.txt", "0000001 Zeppelin\n")),
+        r"images_variant_test.txt' cannot be read: ValueError: tuple.index",
+    ),
+    "blank line": (
+        *("aircraft", _write("data/images_variant_test.txt", "\n")),
+        "images_variant_test.txt' cannot be read: IndexError: list index",
+    ),
+    "file without the table": (
+        *("cars", _mat_without_table),
+        "cars_annos.mat' cannot be read: KeyError: 'annotations'",
+    ),
+    "no annotations": (
+        *("cars", lambda root: (root / "cars_annos.mat").unlink()),
+        "neither .*cars_annos.mat' nor .*devkit/cars_test_annos_withlabels.mat' exists",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_file_at_fault_is_named(spoilt, fault):
+    data, change, message = FAULTS[fault]
+    root = spoilt(data)
+    change(root)
+    with pytest.raises(UserError, match=message) as caught:
+        KINDS[data](str(root), "test")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_parts_of_cars_are_read(spoilt):
+    """The second layout, with a file for each split."""
+    import mat4py
+
+    root = spoilt("cars")
+    (root / "cars_annos.mat").unlink()
+    (root / "devkit").mkdir()
+    file = root / "devkit/cars_test_annos_withlabels.mat"
+    mat4py.savemat(str(file), {"annotations": {"fname": ["1.jpg", "2.jpg"], "class": [3, 1]}})
+    assert labels(StanfordCars(str(root), "test")) == [3, 1]
+
+
+@pytest.mark.parametrize("data", KINDS)
+def test_errors_of_the_pipeline_are_not_those_of_the_files(fine_grained, data):
+    init_default_scope("mmpretrain")
+    flip = dict(type="RandomFlip", prob=[0.5, 0.9], direction=["horizontal", "vertical"])
+    with pytest.raises(AssertionError):
+        KINDS[data](str(fine_grained(data)), "test", pipeline=[flip])
+
+
+def test_validation_is_evaluation(spoilt):
+    root = spoilt("aircraft")
+    shutil.copy(root / "data/images_variant_test.txt", root / "data/images_variant_val.txt")
+    assert FGVCAircraft(str(root), "val").test_mode is True
+    assert FGVCAircraft(str(root), "val", test_mode=False).test_mode is False
 
 
 @pytest.mark.parametrize("data", KINDS)
