@@ -70,7 +70,15 @@ class LandscapeHook(Hook):
         self._lock: Lock | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Check the settings, and open the file of records for this process alone."""
+        """Check the settings, and open the file of records for this process alone.
+
+        Args:
+            runner: The runner about to train.
+
+        Raises:
+            UserError: In every process, if a setting does not fit the network, the work folder has
+                records of another kind, or another process writes them.
+        """
         model = unwrapped(runner.model)
         self._settings = resolve(model, *self._arguments)
         if self._interval is None:
@@ -100,7 +108,11 @@ class LandscapeHook(Hook):
             log(f"landscape records of an earlier run are now in {aside}")
 
     def after_train(self, runner: Runner) -> None:
-        """Let others write the file of records."""
+        """Let others write the file of records.
+
+        Args:
+            runner: The runner that has trained, or was cut short.
+        """
         if self._lock is not None:
             self._lock.release()
 
@@ -108,7 +120,16 @@ class LandscapeHook(Hook):
     after_cut = after_train
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict) -> None:
-        """Probe, if it is time."""
+        """Probe, if it is time.
+
+        Args:
+            runner: The runner.
+            batch_idx: Number of the batch in the epoch.
+            data_batch: The batch, before the data preprocessor.
+
+        Raises:
+            UserError: If a loss is not finite or the targets are no class indices.
+        """
         if runner.iter % self._interval:
             return
         model = unwrapped(runner.model)

@@ -109,13 +109,28 @@ class CorruptionError(RelativeMetric):
         self.clean_error = clean_error
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Compare ``pred_score`` of the samples with their ``gt_label``."""
+        """Compare predictions with classes.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Predictions, with ``pred_score``, ``gt_label`` and ``sample_idx``.
+        """
         for sample in data_samples:
             right = int(sample["pred_score"].argmax()) == int(sample["gt_label"])
             self.results.append((int(sample["sample_idx"]), int(right)))
 
     def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
-        """Turn the correctness of each sample into errors in percent."""
+        """Turn counts into errors.
+
+        Args:
+            results: Index and correctness of each sample.
+
+        Returns:
+            The results by name, in percent.
+
+        Raises:
+            UserError: If a sample was not evaluated, or the baseline cannot be read.
+        """
         names, number = self.dataset_meta["cells"], self.dataset_meta["files_per_cell"]
         right = once_per_sample(results, len(names) * number).reshape(len(names), number)
         correct = dict(zip(names, right.sum(axis=1).tolist(), strict=True))
@@ -148,7 +163,15 @@ class FlipRate(RelativeMetric):
     default_prefix = "imagenet_p"
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Keep the five most likely classes of each frame."""
+        """Keep the five most likely classes of each frame.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Predictions, with ``pred_score`` and ``sample_idx``.
+
+        Raises:
+            UserError: If there are fewer than five classes.
+        """
         scores = torch.stack([sample["pred_score"] for sample in data_samples])
         if scores.shape[1] < 5:
             raise UserError(f"top-5 distances need 5 classes, and the model has {scores.shape[1]}")
@@ -157,7 +180,17 @@ class FlipRate(RelativeMetric):
             self.results.append((int(sample["sample_idx"]), *classes))
 
     def compute_metrics(self, results: list[tuple[int, ...]]) -> dict[str, float]:
-        """Compare the top-5 of the frames of each clip."""
+        """Compare the frames of each clip.
+
+        Args:
+            results: Index and top-5 of each frame.
+
+        Returns:
+            The results by name: ``FP/...`` and ``T5D/...``, and the means that may be stated.
+
+        Raises:
+            UserError: If a frame was not evaluated, or the baseline cannot be read.
+        """
         ends, difficulty = self.dataset_meta["clip_ends"], self.dataset_meta["difficulty"]
         clips = np.split(once_per_sample(results, int(ends[-1])), ends[:-1])
         number = self.dataset_meta["files_per_cell"]
