@@ -87,9 +87,21 @@ def fixed_batches(
     """Choose images at random once and prepare them as for evaluation.
 
     The choice depends on ``seed`` and the number of images alone, not on the model, so that two
-    models are compared on the same images, none of them twice. They are loaded in this process by
-    the test pipeline of the config: nothing is augmented. For each batch the images (B, C, H, W)
-    and their classes (B,) are returned.
+    models are compared on the same images. They are loaded in this process by the test pipeline
+    of the config: nothing is augmented.
+
+    Args:
+        cfg: A classification config.
+        num_batches: Number of batches.
+        batch_size: Images in each.
+        seed: Of the choice; images are drawn without replacement.
+        split: Whose images: 'train', 'val' or 'test', the data loader of that name.
+
+    Returns:
+        For each batch the normalised images (B, C, H, W) and their classes (B,), int64.
+
+    Raises:
+        UserError: If the split has not enough images, is missing or has no class labels.
     """
     if split not in SPLITS or not cfg.get(f"{split}_dataloader"):
         raise UserError(f"split {split!r}: the config has no data loader for it; one of {SPLITS}")

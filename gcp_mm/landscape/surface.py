@@ -36,10 +36,18 @@ def filter_normalised_direction(
 
     with the norm over everything but the first dimension: i is an output channel of a convolution
     or a row of a linear layer (section 4 of the paper). The surface then does not change if a
-    filter in front of a batch norm is rescaled. Tensors of one dimension (biases, scales and shifts
-    of a normalisation) do not move, as in the paper, or each number by its own magnitude.
+    filter in front of a batch norm is rescaled.
 
-    The generator is one of the CPU: the direction is the same for every device and dtype.
+    Args:
+        weights: Names and tensors. Their order is that of the draws: another one gives another
+            direction for the same seed.
+        generator: Random numbers on the CPU; the same ones for every device and dtype.
+        include_vectors: Whether tensors of one dimension (biases, scales and shifts of a
+            normalisation) move, each number by its own magnitude. By default their direction is
+            zero, as in the paper.
+
+    Returns:
+        A tensor of the same shape, dtype and device by name.
     """
     direction = {}
     for name, weight in weights:
@@ -114,10 +122,26 @@ def surface(
     (arXiv 1712.09913 recomputes them too). The loss in the middle is then that of training mode,
     and depends on the batch size. Dropout is off.
 
-    ``results`` are completed in place: ``loss`` (of the network itself), ``losses`` (a row for each
-    alpha and a column for each beta; None has not been evaluated) and ``cosine`` of the two
-    directions (None for a curve). A loss that is not finite, far from the middle, is a result: it
-    is kept as the string 'inf' or 'nan' and leaves a gap in the figure.
+    A loss that is not finite, far from the middle, is a result: it is kept as the string 'inf' or
+    'nan' and leaves a gap in the figure.
+
+    Args:
+        model: Returns logits.
+        batches: Images and classes, on the device of the model.
+        grid: The points.
+        seed: Of the directions.
+        batch_norm: 'batch', or 'eval' for the running statistics of the checkpoint.
+        include_vectors: See :func:`filter_normalised_direction`.
+        results: Unfinished results, which are completed in place.
+        on_point: Called after each new point.
+
+    Returns:
+        ``loss`` (float, of the network itself), ``losses`` (nested lists, one row for each alpha
+        and one column for each beta; None is a point that has not been evaluated), and ``cosine``
+        of the two directions (None for a curve).
+
+    Raises:
+        UserError: If the loss of the network itself is not finite, or ``batch_norm`` is unknown.
     """
     if batch_norm not in BATCH_NORMS:
         raise UserError(f"batch_norm={batch_norm!r} is none of {BATCH_NORMS}")

@@ -35,7 +35,11 @@ JPEG_QUALITY = 85
 
 
 class Cell(ABC):
-    """A folder of the tree, with one file for each image; its files have a suffix."""
+    """A folder of the tree, with one file for each image.
+
+    Attributes:
+        suffix: Of its files, with the dot; their names are those of the images.
+    """
 
     suffix: ClassVar[str]
 
@@ -46,7 +50,16 @@ class Cell(ABC):
 
     @abstractmethod
     def content(self, image: Image.Image, size: int | None, seed: int) -> bytes:
-        """Make the file of a resized image."""
+        """Make the file of a resized image.
+
+        Args:
+            image: The image, resized but not yet cropped.
+            size: Side of what is cropped; None takes the image as it is.
+            seed: Of this file, from :func:`derive_seed`; not that of the tree.
+
+        Returns:
+            The content of the file.
+        """
 
     def file(self, root: Path, source: SourceImage) -> Path:
         """Return where the file of an image lies."""

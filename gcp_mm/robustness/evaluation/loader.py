@@ -36,7 +36,14 @@ def share(number: int, shard: tuple[int, int] | None) -> range:
 
 @dataclass(frozen=True)
 class Part:
-    """The files of a cell that this process reads, and how many at a time; of clips one."""
+    """The files of a cell that this process reads.
+
+    Attributes:
+        cell: Key of the cell.
+        indices: Positions in the listing, with a stride over processes and shards; see
+            :func:`share`.
+        batch: Files read at a time; of clips one.
+    """
 
     cell: str
     indices: range
