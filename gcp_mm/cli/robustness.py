@@ -215,12 +215,13 @@ def compare_networks(args: argparse.Namespace) -> None:
     from gcp_mm.robustness.report import read_models, write_report
     from gcp_mm.robustness.report.models import find_robustness
     from gcp_mm.robustness.report.tables import overview
+    from gcp_mm.robustness.report.values import long_table
 
     models = read_models(args.files, args.names)
     published = find_robustness(args.published)
     folder = args.out or args.files[0].parent / "report"
     written = write_report(models, folder, published, args.formats)
-    print(overview(models, published))
+    print(overview(models, long_table(models, published)))
     print(f"results: {', '.join(map(str, written))}")
     if not args.published:
         # Into the same folder, under the same names.

@@ -13,10 +13,11 @@ from gcp_mm.robustness.names import (
     PERTURBATIONS,
     SEVERITIES,
 )
-from gcp_mm.robustness.report.models import Model, PublishedRobustness
+from gcp_mm.robustness.report.models import Model
 from gcp_mm.robustness.report.values import (
+    Number,
     Table,
-    long_table,
+    error_curves,
     mean_errors,
     means,
     of_clips,
@@ -34,15 +35,11 @@ _LEGEND = (
 )
 
 
-def markdown(
-    models: Sequence[Model],
-    published: Sequence[PublishedRobustness] = (),
-    notes: Iterable[str] = (),
-) -> str:
-    """Render the report."""
-    sections = ["# Robustness", overview(models, published, notes), _LEGEND]
-    numbers = long_table(models, published)
-    relative, errors = pivot(numbers, "CE"), mean_errors(numbers)
+def markdown(models: Sequence[Model], numbers: Sequence[Number], notes: Iterable[str] = ()) -> str:
+    """Render the report of a long table, and what is to be said of its models."""
+    sections = ["# Robustness", overview(models, numbers, notes), _LEGEND]
+    curves = error_curves(numbers)
+    relative, errors = pivot(numbers, "CE"), mean_errors(curves)
     flips = of_clips(numbers, "flip_probability", 100)
     distances = of_clips(numbers, "top5_distance")
     apart = "corruptions outside of the mCE"
@@ -51,7 +48,7 @@ def markdown(
         ("Top-1 error in %, mean of five severities", BENCHMARK_CORRUPTIONS, errors, 2),
         (f"CE in %, {apart}", EXTRA_CORRUPTIONS, relative, 1),
         (f"Top-1 error in %, {apart}", EXTRA_CORRUPTIONS, errors, 2),
-        ("Top-1 error in %, single cells", _CELLS, single_cells(numbers), 2),
+        ("Top-1 error in %, single cells", _CELLS, single_cells(curves), 2),
         ("Flip rate in %", PERTURBATIONS, pivot(numbers, "flip_rate"), 1),
         ("Flip probability in %", PERTURBATIONS, flips, 2),
         ("Top-5 distance (T5D)", PERTURBATIONS, distances, 3),
@@ -60,14 +57,10 @@ def markdown(
     return "\n\n".join(sections) + "\n"
 
 
-def overview(
-    models: Sequence[Model],
-    published: Sequence[PublishedRobustness] = (),
-    notes: Iterable[str] = (),
-) -> str:
+def overview(models: Sequence[Model], numbers: Sequence[Number], notes: Iterable[str] = ()) -> str:
     """Render the means in the layout of the paper, and what they do not allow to say."""
     marked = {model.name for model in models if model.reasons()}
-    rows = means(long_table(models, published))
+    rows = means(numbers)
     body = [
         [f"{name} \\*" if name in marked else name]
         + ["-" if value is None else f"{value:.1f}" for value in row.values()]

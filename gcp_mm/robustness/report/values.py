@@ -14,6 +14,8 @@ from gcp_mm.robustness.report.models import Model, PublishedRobustness
 
 # Numbers by model and name.
 Table = dict[str, dict[str, float]]
+# Errors in percent by model, corruption and severity.
+Curves = dict[str, dict[str, dict[int, float]]]
 
 
 class Number(NamedTuple):
@@ -112,8 +114,8 @@ def select(table: Table, names: Sequence[str]) -> tuple[list[str], Table]:
     return shown, {model: row for model, row in table.items() if row.keys() & set(shown)}
 
 
-def severity_errors(numbers: Iterable[Number]) -> dict[str, dict[str, dict[int, float]]]:
-    """Take the errors in percent by model, corruption and severity, in the paper's order."""
+def error_curves(numbers: Iterable[Number]) -> Curves:
+    """Take the errors over the severities, corruptions in the paper's order."""
     found = {}
     for model, row in pivot(numbers, "error", 100).items():
         errors = {
@@ -124,7 +126,7 @@ def severity_errors(numbers: Iterable[Number]) -> dict[str, dict[str, dict[int, 
     return found
 
 
-def mean_errors(numbers: Iterable[Number]) -> Table:
+def mean_errors(curves: Curves) -> Table:
     """Compute the mean error over the severities of each corruption that has all of them."""
     return {
         model: {
@@ -132,15 +134,14 @@ def mean_errors(numbers: Iterable[Number]) -> Table:
             for name, row in rows.items()
             if len(row) == len(SEVERITIES)
         }
-        for model, rows in severity_errors(numbers).items()
+        for model, rows in curves.items()
     }
 
 
-def single_cells(numbers: Iterable[Number]) -> Table:
+def single_cells(curves: Curves) -> Table:
     """Take the errors of corruptions that one of the models has not at all severities."""
-    errors = severity_errors(numbers)
     partial = {
-        name for rows in errors.values() for name, row in rows.items() if len(row) < len(SEVERITIES)
+        name for rows in curves.values() for name, row in rows.items() if len(row) < len(SEVERITIES)
     }
     return {
         model: {
@@ -148,7 +149,7 @@ def single_cells(numbers: Iterable[Number]) -> Table:
             for name in rows.keys() & partial
             for severity, error in rows[name].items()
         }
-        for model, rows in errors.items()
+        for model, rows in curves.items()
     }
 
 

@@ -12,16 +12,17 @@ from gcp_mm.robustness.report.models import MEANS, Model, PublishedRobustness, c
 from gcp_mm.robustness.report.plot import plot_bars, plot_severities
 from gcp_mm.robustness.report.tables import markdown
 from gcp_mm.robustness.report.values import (
+    Curves,
     Number,
     Table,
     csv_text,
+    error_curves,
     long_table,
     mean_errors,
     means,
     of_clips,
     pivot,
     select,
-    severity_errors,
 )
 
 
@@ -49,13 +50,13 @@ def write_report(
     """
     notes = check_comparable(models)
     numbers = long_table(models, published)
-    texts = {"report.md": markdown(models, published, notes), "report.csv": csv_text(numbers)}
+    texts = {"report.md": markdown(models, numbers, notes), "report.csv": csv_text(numbers)}
     written = [atomic_write(folder / name, text, "report") for name, text in texts.items()]
-    curves = severity_errors(numbers)
+    curves = error_curves(numbers)
     if any(curves.values()):
         paths = [folder / f"severities.{suffix}" for suffix in formats]
         written += plot_severities(curves, paths)
-    for stem, label, names, table in _bars(models, numbers):
+    for stem, label, names, table in _bars(models, numbers, curves):
         if select(table, names)[0]:
             paths = [folder / f"{stem}.{suffix}" for suffix in formats]
             written += plot_bars(table, names, label, paths)
@@ -63,7 +64,7 @@ def write_report(
 
 
 def _bars(
-    models: Sequence[Model], numbers: Sequence[Number]
+    models: Sequence[Model], numbers: Sequence[Number], curves: Curves
 ) -> list[tuple[str, str, Sequence[str], Table]]:
     """List the figures with bars: file, label of the axis, groups and numbers."""
     marked = {model.name: f"{model.name} *" for model in models if model.reasons()}
@@ -73,7 +74,7 @@ def _bars(
     }
     errors, errors_label = pivot(numbers, "CE"), "CE (%)"
     if not any(model.name in errors for model in models):
-        errors, errors_label = mean_errors(numbers), "top-1 error (%)"
+        errors, errors_label = mean_errors(curves), "top-1 error (%)"
     flips, flips_label = pivot(numbers, "flip_rate"), "flip rate (% of the baseline's)"
     if not flips:
         flips, flips_label = of_clips(numbers, "flip_probability", 100), "flip probability (%)"

@@ -84,8 +84,9 @@ def test_every_odd_value_is_used_or_refused(tmp_path, dataset):
             merge([file, tmp_path / "1.json"], merged, "alexnet")
             return
         models = read_models([file])
-        markdown(models, notes=check_comparable(models))
-        csv_text(long_table(models))
+        numbers = long_table(models)
+        markdown(models, numbers, check_comparable(models))
+        csv_text(numbers)
         ResultFile(file, dataset, "net", content["settings"])
         write_baseline(read_result(file), tmp_path / "baseline.json")
 

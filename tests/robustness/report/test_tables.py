@@ -6,7 +6,13 @@ import pytest
 from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, EXTRA_CORRUPTIONS, PERTURBATIONS
 from gcp_mm.robustness.report.models import find_robustness, read_models
 from gcp_mm.robustness.report.tables import markdown, overview
+from gcp_mm.robustness.report.values import long_table
 from robustness.report.conftest import clips, images
+
+
+def report(files, published=(), render=markdown, **options):
+    models = read_models(files)
+    return render(models, long_table(models, published), **options)
 
 
 def cells(text, name):
@@ -20,7 +26,7 @@ def test_resnet50_has_its_published_numbers(shared, result):
     errors = {name: 1 - top1 / 100 for name, top1 in table["top1"].items()}
     file = result("imagenet-c", "mine", images(errors, clean=1 - table["clean_top1"] / 100))
     published = find_robustness(["torchvision_resnet50", "resnet50_gcp_lrnorm"])
-    text = markdown(read_models([file]), published)
+    text = report([file], published)
     # Clean error, mean error, mCE, relative mCE, mFP, mT5D.
     found = cells(text, "mine")
     assert found[:3] + found[4:] == ["23.9", "60.8", "76.7", "-", "-"]
@@ -40,7 +46,7 @@ def test_resnet50_has_its_published_numbers(shared, result):
 
 def test_flip_rates_are_relative_to_alexnet(result):
     file = result("imagenet-p", "mine", clips(0.1, 2.5))
-    text = markdown(read_models([file]))
+    text = report([file])
     flip_rate, flip_probability = text.partition("## Flip rate")[2].split("## ")[:2]
     assert cells(flip_rate, "tilt") == [f"{10 / 0.0705:.1f}"]
     assert cells(flip_probability, "tilt") == cells(flip_probability, "mean") == ["10.00"]
@@ -61,7 +67,7 @@ def test_a_partial_run_has_no_mean(constant, result):
         constant("a", names=BENCHMARK_CORRUPTIONS[:3]),
         result("imagenet-p", "a", clips(0.1, 2.0, PERTURBATIONS[:2])),
     ]
-    text = markdown(read_models(files))
+    text = report(files)
     assert cells(text, "a") == ["-"] * 6
     assert "a, no mCE: not complete: defocus_blur" in text
     assert "a, no mFP: not measured: motion_blur" in text
@@ -72,12 +78,12 @@ def test_single_cells_of_a_partial_run_are_shown(constant, result):
     part = images({"fog": 0.25, "snow": 0.5})
     for cell in ("fog/1", "fog/2", "fog/4"):
         del part[cell]
-    text = markdown(read_models([result("imagenet-c", "a", part), constant("b", 0.4)]))
+    text = report([result("imagenet-c", "a", part), constant("b", 0.4)])
     single = text.partition("## Top-1 error in %, single cells")[2].partition("##")[0]
     assert cells(single, "fog/3") == cells(single, "fog/5") == ["25.00", "40.00"]
     assert cells(single, "fog/1") == ["-", "40.00"]
     assert "snow" not in single
-    assert "single cells" not in markdown(read_models([constant("b", 0.4)]))
+    assert "single cells" not in report([constant("b", 0.4)])
 
 
 def test_resized_images_are_told(constant, result):
@@ -87,7 +93,7 @@ def test_resized_images_are_told(constant, result):
         constant("a", transform=kept),
         result("imagenet-p", "a", clips(0.1, 2.0), transform=resized, input_size=64),
     ]
-    notes = [line for line in overview(read_models(files)).splitlines() if "as they are" in line]
+    notes = [line for line in report(files, render=overview).splitlines() if "as they are" in line]
     assert notes == [
         "- a, imagenet-p: images were not used as they are: resize to 64 x 64 (pillow, bilinear)"
     ]
@@ -102,14 +108,14 @@ def test_resized_images_are_told(constant, result):
     ],
 )
 def test_what_is_not_comparable_is_marked(constant, changed, reason, mce):
-    text = overview(read_models([constant("a", **changed), constant("b", 0.4, **changed)]))
+    text = report([constant("a", **changed), constant("b", 0.4, **changed)], render=overview)
     assert (cells(text, "a \\*")[2] != "-") == mce
     for name in "ab":
         assert f"- \\* {name}: not comparable with published numbers ({reason})" in text
 
 
 def test_extra_corruptions_are_apart(constant):
-    text = markdown(read_models([constant("a")]))
+    text = report([constant("a")])
     apart = text[text.index("## CE in %, corruptions outside") :]
     for name in EXTRA_CORRUPTIONS:
         assert text.count(f"| {name} ") == apart.count(f"| {name} ") == 2
@@ -118,9 +124,10 @@ def test_extra_corruptions_are_apart(constant):
 
 
 def test_without_results_on_a_data_set_there_is_no_table(result):
-    text = markdown(read_models([result("imagenet-p", "a", clips(0.1, 2.0))]))
+    text = report([result("imagenet-p", "a", clips(0.1, 2.0))])
     assert "## CE" not in text and "## Top-1" not in text
 
 
 def test_further_notes_are_listed(constant):
-    assert overview(read_models([constant("a")]), notes=["one", "two"]).endswith("\n- one\n- two")
+    text = report([constant("a")], render=overview, notes=["one", "two"])
+    assert text.endswith("\n- one\n- two")

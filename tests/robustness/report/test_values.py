@@ -7,12 +7,12 @@ import pytest
 from gcp_mm.robustness.report.models import find_robustness, read_models
 from gcp_mm.robustness.report.values import (
     csv_text,
+    error_curves,
     long_table,
     mean_errors,
     means,
     of_clips,
     pivot,
-    severity_errors,
 )
 from robustness.report.conftest import TOTAL, clips, images
 
@@ -22,18 +22,18 @@ def test_errors_by_severity_are_in_canonical_order(result):
     del cells["snow/2"]
     cells["snow/5"]["correct"] = 0
     numbers = long_table(read_models([result("imagenet-c", "a", cells, num_classes=10)]))
-    found = severity_errors(numbers)["a"]
+    found = error_curves(numbers)["a"]
     assert list(found) == ["gaussian_noise", "snow", "saturate"]
     assert found["snow"] == {1: 50, 3: 50, 4: 50, 5: 100}
     # A mean over four severities would be another number.
-    assert mean_errors(numbers) == {"a": {"gaussian_noise": 25, "saturate": 100}}
+    assert mean_errors(error_curves(numbers)) == {"a": {"gaussian_noise": 25, "saturate": 100}}
 
 
 def test_the_mean_is_over_severities(result):
     cells = images({"fog": 0.2})
     cells["fog/5"]["correct"] = 0
     numbers = long_table(read_models([result("imagenet-c", "a", cells)]))
-    assert mean_errors(numbers)["a"]["fog"] == pytest.approx((4 * 20 + 100) / 5)
+    assert mean_errors(error_curves(numbers))["a"]["fog"] == pytest.approx((4 * 20 + 100) / 5)
 
 
 def test_published_rows_stand_beside(constant):
