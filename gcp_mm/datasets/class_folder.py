@@ -116,8 +116,8 @@ class ClassFolder(SkipUnreadable, CustomDataset):
             and not Path(path).exists()
             and Path(other).exists()
         }
-        if mended:
-            log(f"{self.ann_file!r}: took the backslashes of {len(mended)} paths as slashes")
+        if count := sum(path in mended for path in paths):
+            log(f"{self.ann_file!r}: took the backslashes of {count} paths as slashes")
         return [mended.get(path, path) for path in paths]
 
     def _find_samples(self) -> list:

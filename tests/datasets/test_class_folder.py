@@ -175,6 +175,13 @@ def test_a_list_of_a_windows_tool_is_read(tree, tmp_path, log):
     assert "took the backslashes of 2 paths as slashes" in log()[-1]
 
 
+def test_each_line_of_a_windows_tool_is_counted(tree, tmp_path, log):
+    """A list may have an image several times, to show it more often."""
+    (tmp_path / "list.txt").write_text("cat\\a.PNG 0\n" * 3 + "cat/b.jpg 0\n")
+    ClassFolder(data_root=tree("cat"), ann_file="list.txt", classes=["cat"])
+    assert "took the backslashes of 3 paths as slashes" in log()[-1]
+
+
 def test_a_list_without_labels_skips_empty_lines(tree, tmp_path):
     root = tree("cat")
     (tmp_path / "list.txt").write_text("cat/a.PNG\n\ncat/b.jpg\n")
