@@ -69,9 +69,9 @@ def recognise(state_dict: Mapping[str, Tensor]) -> Architecture:
 def _with_sizes_of(state_dict: Mapping[str, Tensor], family: Family, network: str) -> Architecture:
     """Read the number of classes and of reduced channels from the last layers."""
     width = method = None
-    if family.covariance:
-        width = _outputs(state_dict, f"{family.covariance.reduce[0]}.weight")
-        if width is not None and f"{family.covariance.dropcov}.weight" in state_dict:
+    if form := family.covariance:
+        width = _outputs(state_dict, f"{form.reduce[0]}.weight")
+        if width is not None and form.dropcov and f"{form.dropcov}.weight" in state_dict:
             method = "dropcov"
     classes = _outputs(state_dict, f"{family.classifier}.weight")
     return Architecture(network, 1000 if classes is None else classes, width, method)

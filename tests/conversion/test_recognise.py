@@ -48,6 +48,14 @@ def test_difference_to_the_nearest_network_is_named(state_dict, change):
     assert "Nothing is left out or guessed" in str(caught.value)
 
 
+def test_a_tensor_of_any_name_is_no_dropcov(state_dict):
+    """The family of ShuffleNet has no convolution of DropCov, and so no name for one."""
+    weights = {**state_dict(), "None.weight": torch.zeros(1, 1, 3)}
+    with pytest.raises(CheckpointMismatchError, match="only in the file: None.weight") as caught:
+        recognise(weights)
+    assert "DropCov" not in str(caught.value)
+
+
 @pytest.mark.parametrize("network", ["resnext50_32x4d", "wide_resnet50_2"])
 def test_relative_with_the_same_names_is_refused(network):
     with torch.device("meta"):
