@@ -1,5 +1,6 @@
 # As fast-MPN-COV's finetune.sh says: a constant 1.2e-3, five times that for the classifier, at a
-# total batch of 10. That script does not hand its weight decay on to main.py, which then takes 1e-4:
+# total batch of 10. The weight decay is that of the script's variable and of the published text; the
+# script does not hand it on to main.py, which then takes 1e-4:
 #   --cfg-options optim_wrapper.optimizer.weight_decay=1e-4
 optim_wrapper = dict(
     optimizer=dict(type='SGD', lr=1.2e-3, momentum=0.9, weight_decay=1e-3),
