@@ -56,6 +56,8 @@ def test_settings_are_the_published_ones(repo, name):
         else:
             assert [step.crop_size for step in steps if "crop_size" in step] == [448]
     assert cfg.train_dataloader.dataset.split == ("trainval" if data == "aircraft" else "train")
+    # What only builds the rest is no setting.
+    assert not {"loader", "dataset"} & cfg.keys()
 
 
 # Those with a row are built where their parameters are counted.

@@ -1,9 +1,8 @@
 # Stanford Cars: data/Stanford_Cars/{car_ims/,cars_annos.mat}, or the parts cars_train, cars_test
 # and devkit.
-# Pixels as in https://github.com/jiangtaoxie/fast-MPN-COV (imagepreprocess.py at b8bd250; before it,
-# evaluation cut out the centre): a square of the whole image.
-# There the best model is also evaluated on each image and its mirror image together.
-data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+# Pixels as in imagepreprocess.py at b8bd250 (before it, evaluation cut out the centre): a square of
+# the whole image.
+_base_ = './finegrained_448px.py'
 
 train_pipeline = [
     dict(type='gcp_mm.LoadImage', ignore_orientation=True),
@@ -16,21 +15,10 @@ test_pipeline = [
     dict(type='Resize', scale=(448, 448), backend='pillow', interpolation='bilinear'),
     dict(type='PackInputs'),
 ]
-loader = dict(
-    batch_size=10,
-    num_workers=4,
-    collate_fn=dict(type='default_collate'),
-    pin_memory=True,
-    persistent_workers=True)
-dataset = dict(type='gcp_mm.StanfordCars', data_root='data/Stanford_Cars')
 train_dataloader = dict(
-    dataset=dict(split='train', pipeline=train_pipeline, **dataset),
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    **loader)
+    dataset=dict(
+        type='gcp_mm.StanfordCars', data_root='data/Stanford_Cars', pipeline=train_pipeline))
 val_dataloader = dict(
-    dataset=dict(split='test', pipeline=test_pipeline, **dataset),
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    **loader)
+    dataset=dict(
+        type='gcp_mm.StanfordCars', data_root='data/Stanford_Cars', pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='Accuracy', topk=(1, ))
-test_evaluator = val_evaluator
