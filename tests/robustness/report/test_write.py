@@ -3,7 +3,7 @@ import re
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.report import read_models, write_report
+from gcp_mm.robustness.report import read_models, values, write_report
 from gcp_mm.robustness.report.models import find_robustness
 from robustness.report.conftest import clips
 
@@ -47,6 +47,15 @@ def test_what_is_not_comparable_is_marked_in_the_figure(result, tmp_path):
     models = read_models([result("imagenet-p", "a", clips(0.1, 2.0), num_samples=10)])
     write_report(models, tmp_path / "out", formats=["svg"])
     assert ">a *<" in (tmp_path / "out" / "means.svg").read_text()
+
+
+def test_results_are_gone_through_once(result, tmp_path, monkeypatch):
+    """The files of a report are made of one table, the figures too."""
+    models, asked = read_models([result("imagenet-p", "a", clips(0.1, 2.0))]), []
+    real = values._lines
+    monkeypatch.setattr(values, "_lines", lambda content: asked.append(content) or real(content))
+    write_report(models, tmp_path / "out", formats=["svg"])
+    assert asked == [models[0].results["imagenet-p"]]
 
 
 def test_nothing_is_written_if_results_do_not_go_together(constant, tmp_path):
