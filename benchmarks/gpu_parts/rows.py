@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,14 @@ class Rows:
     def check(self, name: str, good: bool, text: str, **data: Any) -> None:
         """Append a row that passes or fails."""
         self.add(name, PASS if good else FAIL, text, **data)
+
+    def attempt(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call a function that writes rows; if it raises, a row says so, and others follow."""
+        try:
+            function(*arguments)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            self.add(name, FAIL, text, log=traceback.format_exc().splitlines())
 
     def number(
         self,
