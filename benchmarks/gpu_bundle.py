@@ -103,9 +103,11 @@ def unmet(folder: Path, python: str) -> set[str]:
 
 def commit() -> str | None:
     """Return the commit of the checkout, which the other machine may not be able to ask for."""
-    found = subprocess.run(
-        ["git", "-C", str(REPO), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
+    words = ["git", "-C", str(REPO), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(words, capture_output=True, text=True, check=False)
+    except OSError:  # no git
+        return None
     return found.stdout.strip() or None
 
 

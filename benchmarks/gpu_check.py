@@ -1,6 +1,6 @@
 """See on a GPU, in at most five minutes, that the layer is right, fast, and trains networks.
 
-Five parts, a row for each thing that was looked at, and a JSON file; a FAIL stops nothing. It needs
+Six parts, a row for each thing that was looked at, and a JSON file; a FAIL stops nothing. It needs
 no installation but the checkout, PyTorch, torchvision and Triton, and of OpenMMLab what `make
 gpu-bundle` packed or what is installed. ``--device cpu --quick`` runs the same on a CPU, as small
 as it can be, to see that it runs.
@@ -25,20 +25,20 @@ from typing import Any
 
 import torch
 from gpu_parts.packed import BUNDLE, packed_commit, use_wheels
-from gpu_parts.processes import Job
-from gpu_parts.rows import FAIL, Reader, Row, Rows, report
+from gpu_parts.processes import Job, last_lines
+from gpu_parts.rows import FAIL, PASS, Reader, Row, Rows, report
 from gpu_parts.settings import REPO, Settings
 from gpu_parts.tools import preload
 
 PARTS = {
-    "machine": (20, "gpu_parts.machine_rows"),
-    "operators": (100, "gpu_parts.operator_tests"),
-    "layer": (60, "gpu_parts.layer_times"),
-    "step": (35, "gpu_parts.step_times"),
-    "openmmlab": (70, "gpu_parts.openmmlab"),
-    "agreement": (45, "gpu_parts.agreement"),
+    "machine": (15, "gpu_parts.machine_rows"),
+    "operators": (60, "gpu_parts.operator_tests"),
+    "layer": (120, "gpu_parts.layer_times"),
+    "step": (25, "gpu_parts.step_times"),
+    "openmmlab": (50, "gpu_parts.openmmlab"),
+    "agreement": (30, "gpu_parts.agreement"),
 }
-"""Seconds that a part may take, of 300 or in proportion of more, and its module."""
+"""Share of the time, of all parts 300, and module. What a part leaves, those after it share."""
 
 
 def run_part(name: str, settings: Settings, end: float) -> None:
@@ -46,18 +46,18 @@ def run_part(name: str, settings: Settings, end: float) -> None:
     if settings.quick:
         torch.set_num_threads(1)  # on small tensors, waiting for another one takes longer
     module = importlib.import_module(PARTS[name][1])
-    module.run(settings, Rows(settings.rows, name), end - time.monotonic())
+    module.run(settings, Rows(settings.rows, name), end)
 
 
 def commit(bundle: Path) -> str | None:
     """Return the commit of the checkout, or the one that the bundle was packed from."""
-    found = subprocess.run(
-        ["git", "-C", str(REPO), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.stdout.strip() or packed_commit(bundle)
+    words = ["git", "-C", str(REPO), "describe", "--always", "--dirty"]
+    words += ["--abbrev=40", "--exclude=*"]
+    try:
+        found = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git
+        found = ""
+    return found or packed_commit(bundle)
 
 
 def check(
@@ -68,26 +68,31 @@ def check(
 ) -> list[Row]:
     """Run the parts one after another, each in a process of its own, and print the rows.
 
-    They are saved after each part, in case that this process is stopped. Where there is no GPU to
-    check, nothing follows.
+    They are saved after each part, in case that this process is stopped; one that is FAIL has the
+    end of its part's log with it. Where there is no GPU to check, nothing follows.
     """
     reader, found = Reader(settings.rows), []
 
     def show() -> None:
         for row in reader.new():
+            if row.status == FAIL:
+                row.data.setdefault("log", last_lines(settings.folder / f"{row.part}.log"))
             found.append(row)
             print(row, flush=True)
 
     end = time.monotonic() + seconds
-    for part in parts:
-        most = min(PARTS[part][0] * max(1, seconds / 300), end - time.monotonic())
-        if most <= 0:
+    for number, part in enumerate(parts):
+        now = time.monotonic()
+        if now >= end:
             Rows(settings.rows, part).add("time", FAIL, f"none is left of {seconds:.0f} s")
+            show()
             continue
+        most = (end - now) * PARTS[part][0] / sum(PARTS[later][0] for later in parts[number:])
         log = settings.folder / f"{part}.log"
         # It ends what it has started before it is stopped itself.
-        arguments = (part, settings, time.monotonic() + most - min(4, most / 10))
-        failure = Job.start(part, settings.forks, log, run_part, *arguments).wait(most, show)
+        arguments = (part, settings, now + most - min(4, most / 10))
+        job = Job.start(part, settings.forks, log, run_part, *arguments)
+        failure = job.wait(now + most, show)
         if failure:
             Rows(settings.rows, part).add("whole part", FAIL, failure)
         show()
@@ -99,7 +104,8 @@ def check(
 
 def machine_of(rows: list[Row]) -> dict[str, Any]:
     """Return what the first part found out about the machine."""
-    return next((row.data for row in rows if row.part == "machine" and row.data), {})
+    found = (row.data for row in rows if row.part == "machine" and row.status == PASS)
+    return next(filter(None, found), {})
 
 
 def arguments() -> argparse.Namespace:
@@ -119,9 +125,12 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the parts, print the table and write the JSON file; exit code 1 if a row is FAIL."""
     args = arguments()
+    start, stamp = time.monotonic(), time.strftime("%Y%m%d_%H%M%S")
     folder = args.folder or Path(tempfile.mkdtemp(prefix="gpu_check_"))
     folder.mkdir(parents=True, exist_ok=True)
     folder, bundle = folder.resolve(), args.bundle.resolve()
+    # Without the first part nobody knows what the numbers are of.
+    parts = list(dict.fromkeys(["machine", *args.parts]))
     # Beside what the processes of the parts look up: this script's own modules.
     os.environ["PYTHONPATH"] = os.pathsep.join(
         [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -130,8 +139,8 @@ def main() -> None:
     rows = folder / "rows.jsonl"
     rows.unlink(missing_ok=True)
     settings = Settings(args.device, args.quick, folder, rows, bundle, tuple(args.peer))
-    start, stamp, known = time.monotonic(), time.strftime("%Y%m%d_%H%M%S"), commit(bundle)
-    if settings.forks and {"openmmlab", "agreement"} & set(args.parts):
+    known = commit(bundle)
+    if settings.forks and {"openmmlab", "agreement"} & set(parts):
         preload()
 
     def save(found: list[Row]) -> Path:
@@ -145,11 +154,14 @@ def main() -> None:
         out.write_text(json.dumps(content, indent=2, default=str) + "\n")
         return out
 
-    found = check(settings, args.parts, args.seconds or settings.size(300, 3000), save)
+    seconds = (args.seconds or settings.size(300, 3000)) - (time.monotonic() - start)
+    found = check(settings, parts, seconds, save)
     statuses = Counter(row.status for row in found)
     numbers = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))
     print(f"{numbers} in {time.monotonic() - start:.0f} s, written to {save(found)}")
-    if args.folder is None:
+    if statuses[FAIL]:
+        print(f"the logs are in {folder}")
+    elif args.folder is None:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(1 if statuses[FAIL] else 0)
 

@@ -38,7 +38,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def run(settings: Settings, rows: Rows, seconds: float) -> None:
+def run(settings: Settings, rows: Rows, end: float) -> None:
     """Write what there is, and whether OpenMMLab can run."""
     device = settings.torch_device
     if device.type == "cuda" and not torch.cuda.is_available():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpu_parts import configs
 from gpu_parts.packed import class_folders, detection_images
-from gpu_parts.processes import Job
+from gpu_parts.processes import Job, as_they_end, last_lines
 from gpu_parts.rows import FAIL, PASS, Rows
 from gpu_parts.settings import Settings
 from gpu_parts.tools import can_run, finite, losses, start
@@ -93,11 +93,11 @@ class Chain:
         arguments = (self.config, "--amp", "--work-dir", self.work_dir)
         return start(self.settings, f"train_{self.name}", "tools/train.py", *arguments)
 
-    def trained(self, failure: str | None) -> bool:
+    def trained(self, job: Job, failure: str | None) -> bool:
         """Write what has come of the training, and say whether there are weights to test."""
         name = f"train {self.name}, {self.iterations} iterations with --amp"
         if failure:
-            self.rows.add(name, FAIL, failure)
+            self.rows.add(name, FAIL, failure, log=last_lines(job.log))
             return False
         lines = losses(self.work_dir)
         found = [line["loss"] for line in lines]
@@ -106,6 +106,7 @@ class Chain:
         seconds = sum(line["time"] for line in later) / max(1, len(later))
         text = f"{self.note}; loss {found[0]:.3g} to {found[-1]:.3g}" if found else "no losses"
         data: dict[str, Any] = dict(losses=found, seconds_in_later_half=seconds)
+        data |= {} if good else {"log": last_lines(job.log)}
         self.rows.check(name, good, f"{text}; {1e3 * seconds:.0f} ms an iteration", **data)
         return self.checkpoint.exists()
 
@@ -119,7 +120,8 @@ class Chain:
         found = dict(METRIC.findall(job.text()))
         good = failure is None and finite([float(value) for value in found.values()])
         text = ", ".join(f"{name} {value}" for name, value in found.items())
-        self.rows.add(f"test {self.name}", PASS if good else FAIL, failure or text, **found)
+        data: dict[str, Any] = found if good else found | {"log": last_lines(job.log)}
+        self.rows.add(f"test {self.name}", PASS if good else FAIL, failure or text, **data)
 
 
 def chains(settings: Settings, rows: Rows) -> list[Chain]:
@@ -147,20 +149,21 @@ def chains(settings: Settings, rows: Rows) -> list[Chain]:
     return [Chain(settings, rows, classifier, note), Chain(settings, rows, detector, origin)]
 
 
-def run(settings: Settings, rows: Rows, seconds: float) -> None:
-    """Compare the operators while both networks are trained, then test both."""
+def run(settings: Settings, rows: Rows, end: float) -> None:
+    """Compare the operators while both networks are trained, and test each that is."""
     if not can_run(rows, "operators, training and testing"):
         return
-    both = chains(settings, rows)
-    jobs = [(chain, chain.train()) for chain in both]
+    trainings = {(job := chain.train()): chain for chain in chains(settings, rows)}
+    tests: dict[Job, Chain] = {}
+    jobs = list(trainings)
     try:
-        operators(settings, rows)
-        share = seconds * 0.6
-        ready = [chain for chain, job in jobs if chain.trained(job.wait(share))]
-        # Together they get what is left, and each counts from its own start.
-        jobs = [(chain, chain.test()) for chain in ready]
-        for chain, job in jobs:
-            chain.tested(job, job.wait(seconds - share))
+        rows.attempt("operators", operators, settings, rows)
+        for job, failure in as_they_end(jobs, end):
+            if job in tests:
+                tests[job].tested(job, failure)
+            elif trainings[job].trained(job, failure):
+                jobs.append(trainings[job].test())
+                tests[jobs[-1]] = trainings[job]
     finally:
-        for _, job in jobs:
+        for job in jobs:
             job.stop()

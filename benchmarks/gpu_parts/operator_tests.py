@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from gpu_parts.processes import Job
+from gpu_parts.processes import Job, as_they_end, last_lines
 from gpu_parts.rows import FAIL, PASS, SKIP, Rows
 from gpu_parts.settings import REPO, Settings
 
@@ -57,7 +57,7 @@ class Collector:
             case = report.nodeid.rpartition("/")[2]
             crash = getattr(report.longrepr, "reprcrash", None)
             message = crash.message if crash else str(report.longrepr)
-            self.rows.add(case, FAIL, message[:400])
+            self.rows.add(case, FAIL, message[:400], log=str(report.longrepr).splitlines()[-60:])
         elif report.skipped:
             self.outcomes["skipped"] += 1
             self.reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
@@ -101,7 +101,7 @@ def run_group(settings: Settings, group: str, arguments: tuple[str, ...]) -> Non
         raise SystemExit(int(code))
 
 
-def run(settings: Settings, rows: Rows, seconds: float) -> None:
+def run(settings: Settings, rows: Rows, end: float) -> None:
     """Run all groups at once, and stop them when the time is over."""
     (settings.folder / "pytest").mkdir(parents=True, exist_ok=True)
     groups = QUICK if settings.quick else GROUPS
@@ -116,10 +116,9 @@ def run(settings: Settings, rows: Rows, seconds: float) -> None:
         for group, arguments in groups.items()
     ]
     try:
-        for job in jobs:
-            failure = job.wait(seconds)
+        for job, failure in as_they_end(jobs, end):
             if failure:
-                rows.add(f"tests of {job.name}", FAIL, failure)
+                rows.add(f"tests of {job.name}", FAIL, failure, log=last_lines(job.log))
     finally:
         for job in jobs:
             job.stop()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -39,7 +40,12 @@ def _redirected(log: Path, function: Callable[..., Any], arguments: tuple[Any, .
     function(*arguments)
 
 
-@dataclass
+def last_lines(log: Path, number: int = 60) -> list[str]:
+    """Return the end of an output."""
+    return log.read_text(errors="replace").splitlines()[-number:] if log.exists() else []
+
+
+@dataclass(eq=False)
 class Job:
     """A function that runs in another process.
 
@@ -72,24 +78,23 @@ class Job:
                 self.process.kill()
         self.process.join()
 
-    def wait(self, seconds: float, meanwhile: Callable[[], None] = lambda: None) -> str | None:
-        """Wait for the end, at most until ``seconds`` after the start.
+    def wait(self, end: float, meanwhile: Callable[[], None] = lambda: None) -> str | None:
+        """Wait until it ends, or until a time by the clock that all processes share.
 
         Args:
-            seconds: Time for the function; then it is killed.
+            end: By the monotonic clock; then it is killed.
             meanwhile: Called several times a second.
 
         Returns:
             Why it failed, with the end of its output; None if it did not.
         """
-        end = self.started + seconds
         while self.process.is_alive() and time.monotonic() < end:
-            self.process.join(0.2)
+            self.process.join(min(0.2, max(0.0, end - time.monotonic())))
             meanwhile()
         late = self.process.is_alive()
         self.stop()
         if late:
-            return f"stopped after {seconds:.0f} s; {self.tail()}"
+            return f"stopped after {time.monotonic() - self.started:.0f} s; {self.tail()}"
         if self.process.exitcode:
             return f"exit code {self.process.exitcode}; {self.tail()}"
         return None
@@ -102,3 +107,18 @@ class Job:
         """Return the last line of its output that says something."""
         lines = [line for line in self.text().splitlines() if line.strip()]
         return f"{lines[-1].strip()[:300] if lines else 'no output'} ({self.log})"
+
+
+def as_they_end(jobs: list[Job], end: float) -> Iterator[tuple[Job, str | None]]:
+    """Yield each job when it has ended, and why it failed; those that have not by `end` are killed.
+
+    It leaves the list, and jobs that are appended to it meanwhile are waited for too.
+    """
+    while jobs:
+        late = time.monotonic() >= end
+        ready = [job for job in jobs if late or not job.process.is_alive()]
+        for job in ready:
+            jobs.remove(job)
+            yield job, job.wait(end)
+        if not ready:
+            multiprocessing.connection.wait([job.process.sentinel for job in jobs], 0.2)

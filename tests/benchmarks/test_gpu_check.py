@@ -2,10 +2,12 @@
 
 import importlib
 import json
+import math
 import os
 import re
 import sys
 import time
+from argparse import Namespace
 from dataclasses import replace
 from types import ModuleType
 
@@ -55,6 +57,7 @@ def test_everything_runs_on_a_cpu(run_tool, tmp_path):
         ("layer", "launches, gram, float32 3 x 3"),
         ("layer", "gram faster than plain, compiled, AMP 3 x 3"),
         ("step", "share of layer"),
+        ("step", "overhead without the classifier"),
         ("openmmlab", "nms"),
         ("openmmlab", "train mask_rcnn_r50_gcpm_small, 1 iterations with --amp"),
         ("openmmlab", "test resnet50_gcp_lrnorm_10_classes"),
@@ -66,17 +69,17 @@ def test_everything_runs_on_a_cpu(run_tool, tmp_path):
         assert f"{row['status']:4}  {row['part']:11} {row['name']}" in result.stdout
 
 
-def broken(settings, rows, seconds):
+def broken(settings, rows, end):
     rows.add("before", "PASS", "fine")
     os._exit(7)
 
 
-def slow(settings, rows, seconds):
+def slow(settings, rows, end):
     rows.add("before", "PASS", "fine")
     time.sleep(600)
 
 
-def healthy(settings, rows, seconds):
+def healthy(settings, rows, end):
     rows.number("size", 3, "cm", most=2)
 
 
@@ -98,7 +101,7 @@ def test_a_part_that_dies_or_hangs_stops_no_other(part, settings, capfd):
     assert capfd.readouterr().out.count("\n") == 5
 
 
-def absent(settings, rows, seconds):
+def absent(settings, rows, end):
     rows.add("GPU", "FAIL", "PyTorch sees none")
 
 
@@ -112,6 +115,78 @@ def test_without_a_gpu_nothing_else_is_tried(part, settings, monkeypatch):
     found = part.check(replace(settings, device="cuda"), ["machine", "layer"], 60, saved.append)
     assert [row.text for row in found] == ["PyTorch sees none"]
     assert len(saved) == 1
+
+
+def tells_its_time(settings, rows, end):
+    os.write(1, b"one\ntwo\n")  # pytest has another standard output
+    rows.add("end", "FAIL", repr(end))
+
+
+@pytest.mark.process
+def test_parts_share_the_time_that_is_left_and_a_failure_has_its_log(part, settings, monkeypatch):
+    part("machine", tells_its_time)
+    part("layer", tells_its_time)
+    monkeypatch.setitem(part.check.__globals__["PARTS"], "layer", (100, "part_layer"))
+    start = time.monotonic()
+    found = part.check(settings, ["machine", "layer"], 400)
+    first, second = (float(row.text) - start for row in found)
+    # A part ends 4 seconds before it would be stopped.
+    assert 296 <= first < 300 and 396 <= second < 400
+    assert [row.data["log"] for row in found] == [["one", "two"]] * 2
+
+
+@pytest.mark.process
+def test_jobs_are_told_of_as_they_end(tmp_path):
+    from gpu_parts.processes import Job, as_they_end
+
+    def start(name, function, *arguments):
+        return Job.start(name, True, tmp_path / name, function, *arguments)
+
+    jobs = [start("hangs", time.sleep, 600), start("dies", os._exit, 3), start("ends", time.time)]
+    found = {}
+    for job, failure in as_they_end(jobs, time.monotonic() + 3):
+        found[job.name] = failure
+        if job.name == "ends":
+            jobs.append(start("follows", time.time))
+    assert list(found)[-1] == "hangs" and found.keys() == {"hangs", "dies", "ends", "follows"}
+    assert found["ends"] is None and found["follows"] is None
+    assert "exit code 3" in found["dies"] and "stopped after" in found["hangs"]
+
+
+def test_what_raises_has_a_row_and_does_not_end_a_part(tmp_path):
+    from gpu_parts.rows import Reader, Rows
+
+    rows = Rows(tmp_path / "rows", "layer")
+    rows.attempt("kernel", int, "illegal access")
+    (row,) = Reader(rows.file).new()
+    assert (row.name, row.status) == ("kernel", "FAIL")
+    assert row.text.startswith("ValueError: ") and "illegal access" in row.data["log"][-1]
+
+
+def test_without_git_the_commit_is_the_packed_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "bundle.json").write_text('{"commit": "0123abc"}')
+    assert importlib.import_module("gpu_check").commit(tmp_path) == "0123abc"
+    assert importlib.import_module("gpu_bundle").commit() is None
+
+
+def test_layers_that_fail_or_give_nan_are_not_timed():
+    from setting import Setting
+
+    args = dict(batch=2, channels=4, num_iters=2, dtype="float32", device="cpu")
+    setting = Setting(Namespace(layout="contiguous", **args), 2)
+    good = {"relu": [1e-7, 1e-7], "tiny": [1e-6, 1e-6]}
+    assert setting.accurate("gram", good) and setting.accurate("peer", good)
+    for bad in ("out of memory", [1e-7, math.nan], [1e-7, 1.0]):
+        assert not setting.accurate("gram", good | {"tiny": bad})
+        assert not setting.accurate("gram", good | {"relu": bad})
+        assert not setting.accurate("peer", good | {"relu": bad})
+
+    def unfit(x):
+        raise LookupError("no kernel\nfor this")
+
+    assert set(setting.errors(unfit).values()) == {"no kernel"}
+    assert set(setting.exact) == set(setting.errors(unfit))
 
 
 @pytest.mark.parametrize(
