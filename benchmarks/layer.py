@@ -10,13 +10,10 @@ whatever it is.
 
 from __future__ import annotations
 
-import argparse
-import os
-from pathlib import Path
 from typing import Any
 
 import torch
-from machine import describe, write_report
+from machine import describe, measuring_parser, write_report
 from setting import DTYPES, LAYOUTS, Setting
 
 
@@ -42,19 +39,13 @@ def show(side: int, result: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure, print the tables and write the JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--channels", type=int, default=256)
-    parser.add_argument("--sides", type=int, nargs="+", default=[14, 7])
+    parser = measuring_parser(__doc__, batch=32, repetitions=15)
     parser.add_argument("--num-iters", type=int, default=5)
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="half: under autocast")
     parser.add_argument("--layout", choices=LAYOUTS, default="contiguous")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
     parser.add_argument("--peer", action="append", default=[], help="module:callable, a layer")
-    parser.add_argument("--repetitions", type=int, default=15, help="at least 2")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--out", type=Path, help="JSON file for the results")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)

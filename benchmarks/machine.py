@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,18 @@ def describe(device: torch.device) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "gcp_mm": __version__,
     }
+
+
+def measuring_parser(doc: str | None, batch: int, repetitions: int) -> ArgumentParser:
+    """Return a parser of what every measurement of layers on maps is told, with these defaults."""
+    parser = ArgumentParser(description=doc)
+    parser.add_argument("--batch", type=int, default=batch)
+    parser.add_argument("--channels", type=int, default=256)
+    parser.add_argument("--sides", type=int, nargs="+", default=[14, 7])
+    parser.add_argument("--repetitions", type=int, default=repetitions, help="at least 2")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--out", type=Path, help="JSON file for the results")
+    return parser
 
 
 def write_report(report: dict[str, Any], out: Path | None) -> None:

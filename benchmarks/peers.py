@@ -20,11 +20,11 @@ def plain(x: Tensor, num_iters: int) -> Tensor:
 
     Without the products that the formulas do not need: the first by the identity, the last of Z.
     """
-    x = x.flatten(2).float()
+    x = x.flatten(2) if x.dtype == torch.float64 else x.flatten(2).float()
     x = x - x.mean(-1, keepdim=True)
     cov = x @ x.mT / x.shape[-1]
     trace = cov.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
-    eye = torch.eye(cov.shape[-1], device=x.device)
+    eye = torch.eye(cov.shape[-1], dtype=x.dtype, device=x.device)
     a = cov / trace
     z = 0.5 * (3 * eye - a)
     y = a @ z

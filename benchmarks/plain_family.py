@@ -96,7 +96,7 @@ def singular_value(weight: Tensor) -> Callable[[Tensor], Tensor]:
 
     def pool(x: Tensor) -> Tensor:
         matrix = _covariance(x)
-        left = normalize(matrix @ weight[:, None], dim=1)
+        left = normalize(matrix @ weight.to(x)[:, None], dim=1)
         right = normalize(matrix.mT @ left, dim=1)
         value = left.mT @ matrix @ right
         term = left @ right.mT
