@@ -1,9 +1,10 @@
 """Time the evaluation on ImageNet-C and ImageNet-P against a plain loop, on the same files.
 
-Both ways take turns with the same network of random weights: ResNet-18, the smallest that people
-evaluate, or one that costs nothing, with which only reading and counting take time. Both have to
-count the same, otherwise there is no result. The peak memory on clips is that of a process of its
-own, at two numbers of clips. Only ratios mean something: the machine is whatever it is.
+Both ways take turns with the same network of random weights, which tell the images apart:
+ResNet-18, the smallest that people evaluate, or one that costs nothing, with which only reading and
+counting take time. Both have to count the same, otherwise there is no result. The peak memory on
+clips is that of a process of its own, at two numbers of clips. Only ratios mean something: the
+machine is whatever it is.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import plain_robustness as plain
 import torch
 from machine import write_report
-from networks import LAYERS, make_network
+from networks import LAYERS, Network, make_network, some_images
 from peak_memory import peak_memory
 
 from gcp_mm.datasets import ImageNetC, ImageNetP
@@ -39,18 +41,17 @@ COUNTS = ("correct", "total", "flips", "pairs")
 
 
 def ours(
-    network: str, dataset: str, root: Path, names: list[str], batch: int, workers: int
+    network: Network, dataset: str, root: Path, names: list[str], batch: int, workers: int
 ) -> dict:
     """Evaluate with the tool's own loader, counters and result file."""
     with tempfile.TemporaryDirectory() as folder:
         tree = (ImageNetC if dataset == "imagenet-c" else ImageNetP)(root, names)
-        options = Options(
-            dataset, root, Path(folder) / "r.json", "tiny", names, batch_size=batch, workers=workers
-        )
+        out, sizes = Path(folder) / "r.json", dict(batch_size=batch, workers=workers)
+        options = Options(dataset, root, out, network.name, names, **sizes)
         settings = {"regenerated": True, "num_classes": 1000, "num_samples": None, "shard": None}
         settings["baseline"], settings["difficulty"] = "alexnet", 1
-        file = ResultFile(options.out, dataset, "tiny", settings)
-        classifier = Classifier(make_network(network), torch.device("cpu"))
+        file = ResultFile(options.out, dataset, network.name, settings)
+        classifier = Classifier(deepcopy(network), torch.device("cpu"))
         silence = io.StringIO()
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
             Evaluation(Prepared(tree, classifier, None), options, file).run()
@@ -66,10 +67,10 @@ def ours(
 
 
 def reference(
-    network: str, dataset: str, root: Path, names: list[str], batch: int, workers: int
+    network: Network, dataset: str, root: Path, names: list[str], batch: int, workers: int
 ) -> dict:
     """Evaluate with the plain loop."""
-    model = make_network(network)
+    model = deepcopy(network)
     if dataset == "imagenet-p":
         clips = max(1, batch // 31)
         return {
@@ -97,7 +98,7 @@ def compare(found: dict[str, dict]) -> None:
 
 
 def time_ways(repetitions: int, files: int, *arguments: object) -> dict:
-    """Time both ways in turn and return files per second: median, lowest and highest.
+    """Time both ways in turn and return files per second: median, lowest, highest, and counts.
 
     The round before those that count pays for imports.
     """
@@ -115,6 +116,7 @@ def time_ways(repetitions: int, files: int, *arguments: object) -> dict:
         "files": files,
         "files_per_second": {name: _spread(values) for name, values in rates.items()},
         "ratio": _spread(ratios),
+        "counts": found["plain"],
     }
 
 
@@ -122,7 +124,9 @@ def _spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
 
 
-def measure_memory(network: str, source: Path, name: str, numbers: list[int], batch: int) -> dict:
+def measure_memory(
+    network: Network, source: Path, name: str, numbers: list[int], batch: int
+) -> dict:
     """Measure the peak memory of both ways at several numbers of clips, links to those there."""
     clips = sorted((source / name).rglob("*.mp4"))
     peaks: dict[str, dict[str, float]] = {way: {} for way in WAYS}
@@ -174,9 +178,14 @@ def main() -> None:
         files = [path for name in names for path in (root / name).rglob("*.*") if path.is_file()]
         for path in files:
             path.read_bytes()
-        settings = (args.network, dataset, root, names, args.batch_size, args.workers)
+        images, labels = some_images([root / name for name in names]), ()
+        if dataset == "imagenet-c":
+            tree = ImageNetC(root, names)
+            labels = {tree.class_to_index[path.parent.name] for path in files}
+        network, classes = make_network(args.network, images, labels)
+        settings = (network, dataset, root, names, args.batch_size, args.workers)
         found = time_ways(args.repetitions, len(files), *settings)
-        report[dataset] = {"cells": names, **found}
+        report[dataset] = {"cells": names, "predicted_classes": classes, **found}
         for way, rate in found["files_per_second"].items():
             print(f"{dataset}: {way:<7} {rate['median']:8.1f} {kind}/s")
         ratio = found["ratio"]
@@ -185,7 +194,7 @@ def main() -> None:
         )
     if args.p:
         name = args.perturbations[0]
-        peaks = measure_memory(args.network, args.p, name, args.memory_clips, args.batch_size)
+        peaks = measure_memory(network, args.p, name, args.memory_clips, args.batch_size)
         report["peak_memory_mib"] = {"perturbation": name, **peaks}
         for way, by_number in peaks.items():
             print(

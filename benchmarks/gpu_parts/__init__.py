@@ -1,1 +1,1 @@
-"""The five parts of ``gpu_check.py``, and what they share."""
+"""The six parts of ``gpu_check.py``, and what they share."""

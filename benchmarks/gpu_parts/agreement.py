@@ -1,4 +1,4 @@
-"""Part 5: robustness and loss landscape of one network, measured on the GPU and on the CPU."""
+"""Part 6: robustness and loss landscape of one network, measured on the GPU and on the CPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
 from gpu_parts import configs
 from gpu_parts.packed import class_folders
@@ -46,14 +45,11 @@ def write_tree(images: Path, root: Path, number: int, side: int, severities: lis
 
 
 def write_weights(config: Path, tree: Path, checkpoint: Path) -> None:
-    """Write random weights that tell the images apart.
-
-    The batch norms know the statistics of some images, and the scores of the classes are centred on
-    them: else nearly all images would be of one class.
-    """
+    """Write random weights that tell the images apart."""
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
     from mmpretrain.registry import MODELS
+    from networks import tell_apart
 
     import gcp_mm.registry  # noqa: F401
 
@@ -65,18 +61,8 @@ def write_weights(config: Path, tree: Path, checkpoint: Path) -> None:
     files = sorted(tree.rglob("*.png"))
     some = [np.asarray(Image.open(path)) for path in files[:: max(1, len(files) // 32)]]
     images = torch.from_numpy(np.stack(some)).permute(0, 3, 1, 2).flip(1)
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = 1.0
-    with torch.no_grad():
-        inputs = network.data_preprocessor({"inputs": images}, training=False)["inputs"]
-        network.train().extract_feat(inputs)
-        vectors = network.eval().extract_feat(inputs)[0]
-        layer = network.head.fc
-        layer.weight /= layer.weight.norm(dim=1, keepdim=True)
-        layer.bias.copy_(-(layer.weight @ vectors.mean(0)))
-        if len(layer(vectors).argmax(dim=1).unique()) < 2:
-            raise RuntimeError("the network takes all images for one class: that compares nothing")
+    inputs = network.data_preprocessor({"inputs": images}, training=False)["inputs"]
+    tell_apart(network, lambda given: network.extract_feat(given)[0], network.head.fc, inputs)
     torch.save({"state_dict": network.state_dict(), "meta": {}}, checkpoint)
 
 

@@ -1,4 +1,4 @@
-"""Part 2: how long the layer takes, beside its peers on the same features in the same process."""
+"""Part 3: how long the layer takes, beside its peers on the same features in the same process."""
 
 from __future__ import annotations
 
@@ -167,8 +167,8 @@ def compiled(settings: Settings, function: Callable[..., Any]) -> Callable[..., 
 def run(settings: Settings, rows: Rows, end: float) -> None:
     """Write what is quick first, then what has a goal, because compilers may use up the time.
 
-    The fused way comes after the others: an access that a GPU does not allow ends all that this
-    process does there.
+    The fused way comes after the others, because an access that a GPU does not allow ends all that
+    this process does there; only what is compiled for float32, without a goal, comes later still.
     """
     torch.manual_seed(0)
     torch._dynamo.config.recompile_limit = 64

@@ -1,4 +1,4 @@
-"""What the check runs on."""
+"""Part 1: what the check runs on."""
 
 from __future__ import annotations
 

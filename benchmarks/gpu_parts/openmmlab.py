@@ -1,4 +1,4 @@
-"""Part 4: mmcv's operators on the GPU against the CPU, and training and testing by the tools."""
+"""Part 5: mmcv's operators on the GPU against the CPU, and training and testing by the tools."""
 
 from __future__ import annotations
 

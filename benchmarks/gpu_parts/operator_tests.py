@@ -1,4 +1,4 @@
-"""Part 1: the tests of the operators that are marked ``gpu``, each group in a process of its own.
+"""Part 2: the tests of the operators that are marked ``gpu``, each group in a process of its own.
 
 On a GPU the groups run at the same time, because compiling kernels is what takes long. Elsewhere a
 few tests of the same files run on the CPU.

@@ -1,4 +1,4 @@
-"""Part 3: training steps of ResNet-50 on torchvision's body, with GAP and with GCP."""
+"""Part 4: training steps of ResNet-50 on torchvision's body, with GAP and with GCP."""
 
 from __future__ import annotations
 
