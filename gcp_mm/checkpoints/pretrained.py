@@ -42,12 +42,13 @@ def load_pretrained_backbone(
     prefix: str | None = None,
     map_location: str = "cpu",
     strict: bool = True,
+    left_out: tuple[str, ...] = (),
 ) -> Coverage:
     """Load the backbone of a classification checkpoint and report ``loaded N of M tensors``.
 
-    For ``prefix`` and ``strict`` see :func:`cover`.
+    For ``prefix``, ``strict`` and ``left_out`` see :func:`cover`.
     """
-    fitting, coverage = cover(backbone, checkpoint, prefix, strict, map_location)
+    fitting, coverage = cover(backbone, checkpoint, prefix, strict, map_location, left_out=left_out)
     backbone.load_state_dict(fitting, strict=False)
     details = coverage.details()
     log(
@@ -65,12 +66,14 @@ def cover(
     map_location: str = "cpu",
     any_shape: tuple[str, ...] = (),
     switch: str = "init_cfg.strict=False",
+    left_out: tuple[str, ...] = (),
 ) -> tuple[dict[str, Tensor], Coverage]:
     """Read a file and check that it belongs to a network, which stays as it is.
 
     ``prefix`` is what the network's names begin with in the file, None for a bare backbone, whose
     file may have a classifier's last layers. Without ``strict`` it is enough that something fits;
     ``switch`` is the setting for that, for the message. ``any_shape`` is that of :func:`compare`.
+    ``left_out`` is what names of the file begin with that the network has no use for.
     """
     check_pretrained_exists(checkpoint)
     state_dict = weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location))
@@ -80,6 +83,7 @@ def cover(
         name.removeprefix(prefix or ""): tensor
         for name, tensor in state_dict.items()
         if name.startswith(prefix or "")
+        and not (left_out and name.startswith(left_out))
         and (prefix or name.startswith(parts) or not name.startswith(CLASSIFIER_PARTS))
     }
     coverage = compare(network.state_dict(), selected, any_shape)

@@ -229,6 +229,8 @@ def _has_pretrained_backbone(model: dict) -> bool:
     Only this package's backbones do; those of mmpretrain load what fits, if only nothing.
     """
     backbone = model.get("backbone") or {}
+    if backbone.get("type") == "gcp_mm.TIMMBackbone" and backbone.get("pretrained"):
+        return True
     given = backbone.get("init_cfg") or []
     return str(backbone.get("type")).startswith("gcp_mm.") and any(
         init_cfg.get("type") == "Pretrained"

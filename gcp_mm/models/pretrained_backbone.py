@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import PretrainedInit
 
@@ -31,7 +33,11 @@ class PretrainedBackbone(BaseModule):
             self.init_cfg = given
         for cfg in pretrained:
             arguments = {key: value for key, value in cfg.items() if key != "type"}
-            load_pretrained_backbone(self, **arguments)
+            self._load_pretrained(**arguments)
+
+    def _load_pretrained(self, checkpoint: str, **kwargs: Any) -> None:
+        """Load a file into this backbone, whose tensors have other names in some files."""
+        load_pretrained_backbone(self, checkpoint, **kwargs)
 
     def train(self, mode: bool = True) -> PretrainedBackbone:
         """Switch between training and evaluation; mmdet's ResNet does not return itself."""

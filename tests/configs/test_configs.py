@@ -105,6 +105,8 @@ def test_every_published_row_has_a_config_and_no_config_has_none():
 @pytest.mark.parametrize("name", [name for name in LEAVES if not name.startswith(FINE)])
 def test_config_builds_and_predicts(predict, name):
     cfg = load(name)
+    if cfg.model.backbone.type == "gcp_mm.TIMMBackbone":
+        pytest.importorskip("timm")
     sample = predict(cfg)
     if cfg.default_scope == "mmpretrain":
         assert sample.pred_score.shape == (cfg.model.head.num_classes,)
@@ -230,8 +232,8 @@ def test_config_depends_on_no_dead_host_and_installs_the_loader(name):
     assert "gcp_mm.registry" in cfg.custom_imports.imports
     assert cfg.default_hooks.checkpoint.backend_args.backend == "gcp_mm_atomic"
     hooks = {hook.type for hook in cfg.custom_hooks}
-    further = {"finetune/": "gcp_mm.PretrainedRequiredHook", "landscape": "gcp_mm.LandscapeHook"}
-    further[FINE] = further["finetune/"]
+    further = {"finetune": "gcp_mm.PretrainedRequiredHook", "landscape": "gcp_mm.LandscapeHook"}
+    further[FINE] = further["timm/"] = further["finetune"]
     assert cfg.default_hooks.checkpoint.type == "gcp_mm.CheckpointHook"
     # For runners that the tools of mmpretrain and mmdet build.
     assert cfg.default_hooks.work_folder.type == "gcp_mm.WorkFolderHook"

@@ -5,6 +5,7 @@ from gcp_mm.models.classification.gcp_resnet import GCPResNet
 from gcp_mm.models.classification.global_covariance_pooling import GlobalCovariancePooling
 from gcp_mm.models.classification.mobilenet_v2 import MobileNetV2
 from gcp_mm.models.classification.shufflenet_v2 import ShuffleNetV2
+from gcp_mm.models.classification.timm_backbone import TIMMBackbone
 
 __all__ = [
     "DropoutLinearClsHead",
@@ -12,4 +13,5 @@ __all__ = [
     "GlobalCovariancePooling",
     "MobileNetV2",
     "ShuffleNetV2",
+    "TIMMBackbone",
 ]
