@@ -34,7 +34,7 @@ def test_wheel_holds_the_package_the_configs_and_the_tools(wheel, repo):
         "gcp_mm/.mim/tools/dist_train.sh",
     } <= extra
     metadata = {name for name in names if ".dist-info/" in name}
-    suffixes = (".py", ".txt", ".json", ".c", ".h")
+    suffixes = (".py", ".txt", ".json", ".c", ".h", ".html", ".css", ".js")
     package = set().union(*(below(repo, "gcp_mm", suffix=suffix) for suffix in suffixes))
     others = {
         *("gcp_mm/.mim/model-index.yml", "gcp_mm/py.typed", f"{KERNELS}/_kernels.so"),
