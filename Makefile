@@ -8,7 +8,7 @@ python := $(venv)/bin/python
 uv = $(shell command -v uv || echo .cache/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bundle demo test test-quick trials lint bench gpu-check gpu-bundle lock clean distclean
+.PHONY: help install bundle demo test test-quick trials lint docs bench gpu-check gpu-bundle lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ lint: install ## style rules, types, and no code copied from file to file
 	@$(python) tools/model_zoo.py readme --check
 	$(venv)/bin/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 \
 		--recursive=y $(wildcard gcp_mm tools demo)
+
+# A link or an anchor that leads nowhere is a warning, and a warning is an error.
+docs: install ## build the site of docs/ into build/site, without a network
+	CUDA_VISIBLE_DEVICES= $(python) -W ignore -m sphinx -b html -W --keep-going -q docs build/site
+	@echo "results: build/site/index.html"
 
 bench: install ## time the pooling layer, and what it adds to a training step
 	$(python) benchmarks/layer.py --out benchmarks/results/layer.json

@@ -1,0 +1,46 @@
+"""How sphinx makes the site of these pages: `make docs`."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
+
+from gcp_mm.version import __version__  # noqa: E402
+
+project = "gcp_mm"
+author = "The gcp_mm developers"
+copyright = author
+version = release = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_design",
+    "flow",
+    "mathml",
+]
+exclude_patterns = ["_*"]
+# Indented text and layouts of folders are no Python.
+highlight_language = "none"
+
+# The pages are read on GitHub too: its own headings are the anchors, and its dialect the syntax.
+myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]
+myst_fence_as_directive = ["mermaid"]
+myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_inherit_docstrings = False
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+html_math_renderer = "mathml"
+html_theme = "furo"
+html_title = f"gcp_mm {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = html_show_sourcelink = False
+html_theme_options = {"navigation_with_keys": True}

@@ -1,0 +1,31 @@
+"""The site of docs/, built once for all workers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from shared_folder import REPO
+from suite import made_once
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory, tool_env) -> Path:
+    """Return the site, built as `make docs` does."""
+    pytest.importorskip("sphinx", reason="sphinx is not installed: `make install` puts it there")
+
+    def build():
+        folder = tmp_path_factory.mktemp("docs")
+        builder = [sys.executable, "-W", "ignore", "-m", "sphinx", "-b", "html", "-W", "-q"]
+        process = subprocess.run(
+            [*builder, "--keep-going", "-d", folder / "trees", REPO / "docs", folder / "site"],
+            cwd=REPO,
+            env=tool_env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert process.returncode == 0, process.stderr
+        return folder / "site"
+
+    return made_once(tmp_path_factory, "site", build)
