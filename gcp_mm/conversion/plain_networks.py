@@ -51,7 +51,7 @@ class CovarianceNetwork(nn.Module):
         self.activation = getattr(nn, form.activation)()
         if architecture.method == "dropcov" and form.dropcov:
             self._add(form.dropcov, nn.Conv1d(1, 1, kernel_size=3, padding=1, bias=False))
-        classifier = nn.Linear(architecture.vector_length, architecture.num_classes)
+        classifier = nn.Linear(architecture.vector_length, architecture.num_classes or 1)
         self._add(family.classifier, classifier)
 
     def _add(self, path: str, module: nn.Module) -> None:
@@ -76,13 +76,23 @@ class CovarianceNetwork(nn.Module):
 
 
 def plain_network(architecture: Architecture, order: str = "row") -> nn.Module:
-    """Build the source network of an architecture, with random weights."""
-    form, width = FAMILY_OF[architecture.network].covariance, architecture.reduced_channels
-    if form is not None and width is not None:
-        return CovarianceNetwork(architecture, form, width, order)
-    return torchvision.models.get_model(
-        architecture.network, weights=None, num_classes=architecture.num_classes
-    )
+    """Build the source network of an architecture, with random weights.
+
+    Without a classifier it gives what the classifier would take.
+    """
+    family, width = FAMILY_OF[architecture.network], architecture.reduced_channels
+    num_classes = architecture.num_classes or 1
+    if family.covariance is not None and width is not None:
+        network: nn.Module = CovarianceNetwork(architecture, family.covariance, width, order)
+    elif family.plain is not None:
+        network = family.plain(num_classes)
+    else:
+        network = torchvision.models.get_model(
+            architecture.network, weights=None, num_classes=num_classes
+        )
+    if architecture.num_classes is None:
+        network.set_submodule(family.classifier, nn.Identity())
+    return network
 
 
 # A conversion asks for all networks of a family, a way back once more, and each takes a second.

@@ -74,7 +74,9 @@ def _with_sizes_of(state_dict: Mapping[str, Tensor], family: Family, network: st
         if width is not None and form.dropcov and f"{form.dropcov}.weight" in state_dict:
             method = "dropcov"
     classes = _outputs(state_dict, f"{family.classifier}.weight")
-    return Architecture(network, 1000 if classes is None else classes, width, method)
+    if classes is None and any(name.startswith(f"{family.classifier}.") for name in state_dict):
+        classes = 1000
+    return Architecture(network, classes, width, method)
 
 
 def _outputs(state_dict: Mapping[str, Tensor], name: str) -> int | None:
@@ -92,7 +94,8 @@ def model_config(architecture: Architecture) -> dict:
         architecture: What :func:`gcp_mm.conversion.recognise` found.
 
     Returns:
-        Config of an ``ImageClassifier`` whose tensor names are those of the converted checkpoint.
+        Config of an ``ImageClassifier`` whose tensor names are those of the converted checkpoint;
+        without a head if there is no classifier.
     """
     family = FAMILY_OF[architecture.network]
     form = family.covariance
@@ -111,11 +114,14 @@ def model_config(architecture: Architecture) -> dict:
         if architecture.method is not None:
             neck["method"] = architecture.method
         channels = architecture.vector_length
-    head = dict(
+    model = dict(type="ImageClassifier", backbone=backbone, neck=neck, head=None)
+    if architecture.num_classes is None:
+        return model
+    model["head"] = dict(
         **family.head,
         num_classes=architecture.num_classes,
         in_channels=channels,
         loss=dict(type="CrossEntropyLoss", loss_weight=1.0),
         topk=tuple(k for k in (1, 5) if k <= architecture.num_classes),
     )
-    return dict(type="ImageClassifier", backbone=backbone, neck=neck, head=head)
+    return model

@@ -45,6 +45,12 @@ def test_in_words():
     )
 
 
+def test_no_classifier_in_words():
+    assert str(Architecture("mobilenet_v2", None)) == (
+        "mobilenet_v2 with average pooling, no classifier"
+    )
+
+
 def test_length_of_the_vector():
     assert Architecture("resnet50", 1000, 256).vector_length == 32896
     assert Architecture("resnet50", 1000).vector_length == 0

@@ -65,4 +65,6 @@ def test_comparison_in_words():
     assert text == (
         "a.png: before class 1 (0.881), after class 1 (0.818), largest relative difference 2.5e-01"
     )
+    text = str(Comparison("a.png", before, after, classes=False))
+    assert text == "a.png: 2 pooled features, largest relative difference 2.5e-01"
     assert np.isnan(Comparison("a.png", before * torch.nan, after).difference)

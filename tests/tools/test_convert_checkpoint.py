@@ -89,6 +89,33 @@ def test_real_weights_change_their_format_and_back(call_tool, shared, tmp_path):
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
+@pytest.mark.slow
+def test_real_weights_without_a_classifier_start_a_fine_tuning(call_tool, shared, repo, tmp_path):
+    from mmengine.config import Config
+    from mmpretrain.registry import MODELS
+
+    from gcp_mm.checkpoints.coverage import compare
+
+    source, target = shared / "data/weights/mobilenet_v2_dogs19.pth", tmp_path / "a.pth"
+    photo = next((shared / "data/imagenette224/val").rglob("*.*"))
+    code, output, errors = call_tool(TOOL, source, target, "--verify", photo)
+    assert code == 0, errors
+    for part in (
+        "recognised: mobilenet_v2 with average pooling, no classifier",
+        "mapped: 260 tensors",
+        f"verified: {photo}: 1280 pooled features, largest relative difference ",
+        f"next: python tools/train.py CONFIG --cfg-options load_from={target}",
+    ):
+        assert part in output
+    found = torch.load(target, weights_only=True)["state_dict"]
+    for pooling in ("gap", "gcp"):
+        path = repo / f"configs/imagenette/mobilenetv2_{pooling}_finetune_imagenette.py"
+        model = Config.fromfile(path).model
+        backbone = MODELS.build(model.backbone).state_dict()
+        coverage = compare({f"backbone.{name}": t for name, t in backbone.items()}, found)
+        assert coverage.differences == 0 and coverage.total == 260
+
+
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [

@@ -39,7 +39,8 @@ class Family:
 
     Attributes:
         signature: A tensor that every network of this family has, and no other one.
-        backbones: mmpretrain config of the trunk for each network, by torchvision's name.
+        backbones: mmpretrain config of the trunk for each network, by torchvision's name if it
+            has the network.
         channels: Channels of the last feature map for each network.
         rules: Names in the source and in mmpretrain.
         classifier: Name of the last linear layer in the source.
@@ -47,6 +48,9 @@ class Family:
         neck: mmpretrain config between trunk and head; None if the trunk pools by itself.
         covariance: The form with covariance pooling; None if the original has none.
         spellings: Other spellings of the beginning of a name, and the one that the rules have.
+        plain: Builds the source network with a number of classes; None if torchvision does.
+        mean: Mean of the pixels, between 0 and 1, that the networks were trained with.
+        std: Their standard deviation.
     """
 
     signature: str
@@ -60,6 +64,9 @@ class Family:
     )
     covariance: CovarianceForm | None = None
     spellings: Mapping[str, str] = field(default_factory=dict)
+    plain: Callable[[int], Any] | None = None
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
     def spell(self, name: str) -> str:
         """Give a name the spelling that the rules have."""

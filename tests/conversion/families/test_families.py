@@ -8,6 +8,7 @@ from random_weights import without_start
 from gcp_mm.conversion import Architecture, convert, recognise, restore
 from gcp_mm.conversion.families import FAMILIES
 from gcp_mm.conversion.verify import logits_before_and_after
+from gcp_mm.errors import UserError
 
 ARCHITECTURES = [
     Architecture(network, num_classes=5, reduced_channels=width)
@@ -46,8 +47,38 @@ def test_way_back_is_exact(architecture, legacy, same):
     assert same(restore(converted), source)
 
 
+HEADLESS = [
+    Architecture("mobilenet_v2", None),
+    Architecture("shufflenet_v2_x0_5", None, 4),
+    Architecture("resnet18", None, 4, "dropcov"),
+]
+
+
+@pytest.mark.parametrize("architecture", HEADLESS, ids=str)
+@pytest.mark.parametrize("order", ["row", "column"])
+def test_file_without_a_classifier(architecture, order, state_dict, same, worst):
+    """What the classifier would take is compared; the order of its columns says nothing."""
+    source = dict(state_dict(architecture))
+    if order == "column" and not architecture.covariance:
+        with pytest.raises(UserError, match="is for covariance pooling.*no classifier"):
+            convert(source, order)
+        return
+    conversion = convert(source, order)
+    assert conversion.architecture == architecture and not architecture.rows
+    assert not any(name.startswith("head.") for name in conversion.state_dict)
+    image = torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    if order == "row":
+        with without_start():
+            ((before, after),) = logits_before_and_after(conversion, [image])
+        length = architecture.vector_length or 1280
+        assert before.shape == (length,) and before.abs().max() > 0.01
+        assert worst(after, before) < 1e-11
+    assert same(restore(conversion.checkpoint()), source)
+
+
 @pytest.mark.parametrize(
-    "network", [network for family in FAMILIES for network in family.backbones]
+    "network",
+    [network for family in FAMILIES if family.plain is None for network in family.backbones],
 )
 def test_networks_are_torchvisions(network):
     with torch.device("meta"):
