@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,16 @@ def _short(value: Any) -> str:
     except ValueError:  # an integer of more digits than Python prints
         text = "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# Controls other than tab and line breaks, halves of surrogate pairs (bytes of file names that are
+# no text) and signs that are none: XML and HTML have no way to write them.
+_NO_TEXT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def text_only(text: str) -> str:
+    """Replace what is no text by a sign for that."""
+    return _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def digest(value: Any) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gcp_mm.cli import _landscape_measure as measure
 from gcp_mm.console.command_names import next_command
@@ -16,7 +16,7 @@ from gcp_mm.engine.config import TRAINING, add_amp_argument, add_common_argument
 from gcp_mm.errors import UserError
 
 if TYPE_CHECKING:
-    from gcp_mm.landscape.bands import RunBands
+    from matplotlib.figure import Figure
 
 HOOK = dict(type="gcp_mm.LandscapeHook")
 
@@ -135,7 +135,8 @@ def add_plot_parser(subparsers: argparse._SubParsersAction) -> None:
         "plot",
         help="draw runs, surfaces or spectra",
         description="Draw the bands of loss and of gradient change of several runs and write them "
-        "as CSV, or draw results of `surface` or of `curvature`.",
+        "as CSV, or draw results of `surface` or of `curvature`; with a page (.html) that has the "
+        "figure, tables and all numbers.",
     )
     parser.add_argument(
         "files",
@@ -166,16 +167,13 @@ def draw(args: argparse.Namespace) -> None:
         raise UserError(f"{len(args.names)} --names for {len(paths)} files: give one for each")
     if args.out.suffix[1:] in args.formats:
         args.out = args.out.with_suffix("")
-    figures = [args.out.with_name(f"{args.out.name}.{suffix}") for suffix in args.formats]
     kinds = {_kind(path) for path in paths}
     unknown = kinds - {"run", "surface", "curvature"}
     if unknown:
         raise UserError(f"no figure is made of files of the kind {sorted(unknown)[0]!r}")
     if len(kinds) > 1:
         raise UserError(f"files of different kinds do not go into one figure: {sorted(kinds)}")
-    written = {"run": _runs, "surface": _surfaces, "curvature": _spectra}[kinds.pop()](
-        args, paths, figures
-    )
+    written = {"run": _runs, "surface": _surfaces, "curvature": _spectra}[kinds.pop()](args, paths)
     # The last station: the numbers are printed above, and the figure is looked at.
     print(f"results: {', '.join(map(str, written))}")
 
@@ -193,10 +191,22 @@ def _kind(path: Path) -> str:
         return "run"
 
 
-def _runs(args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]) -> list[Path]:
-    from gcp_mm.landscape.bands import incomparable, run_bands, write_csv
-    from gcp_mm.landscape.plot import plot_bands
+def _beside(args: argparse.Namespace, suffix: str) -> Path:
+    return args.out.with_name(f"{args.out.name}.{suffix}")
+
+
+def _save(args: argparse.Namespace, figure: Figure) -> list[Path]:
+    from gcp_mm.plots.figure import save_figure
+
+    return [save_figure(figure, _beside(args, suffix)) for suffix in args.formats]
+
+
+def _runs(args: argparse.Namespace, paths: Sequence[Path]) -> list[Path]:
+    from gcp_mm.landscape.bands import incomparable, mean_widths, run_bands, write_csv
+    from gcp_mm.landscape.page import page_of_runs
+    from gcp_mm.landscape.plot import draw_bands
     from gcp_mm.landscape.records import read_records
+    from gcp_mm.plots.figure import svg_text
 
     read = [read_records(path) for path in paths]
     names = args.names or [header["run"] for header, _ in read]
@@ -206,26 +216,27 @@ def _runs(args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Pat
     ]
     for sentence in incomparable(runs):
         print(f"warning: {sentence}. Their widths mean different things", file=sys.stderr)
-    written = plot_bands(runs, figures, args.smooth, args.log, args.zoom)
-    table = write_csv(runs, args.out.with_name(f"{args.out.name}.csv"))
-    for run in runs:
-        print(_widths(run, runs[0]))
-    return [*written, table]
+    figure = draw_bands(runs, args.smooth, args.log, args.zoom)
+    written = _save(args, figure)
+    written.append(write_csv(runs, _beside(args, "csv")))
+    widths = [mean_widths(run, runs[0]) for run in runs]
+    page = page_of_runs(runs, widths, svg_text(figure))
+    for found in widths:
+        print(_said_of(found, runs[0].name if found is not widths[0] else None))
+    return [page.write_html(_beside(args, "html")), *written]
 
 
-def _widths(run: RunBands, first: RunBands) -> str:
-    from gcp_mm.landscape.bands import mean_widths
-
-    found = mean_widths(run, first)
+def _said_of(found: Mapping[str, Any], first: str | None) -> str:
+    """Say how wide the bands of a run are, against those of the first one."""
     text = (
-        f"{run.name}: mean width of the loss band {found['loss_width']:.4g}, of the gradient band "
-        f"{found['grad_width']:.4g}, over {found['probes']} probes"
+        f"{found['run']}: mean width of the loss band {found['loss_width']:.4g}, of the gradient "
+        f"band {found['grad_width']:.4g}, over {found['probes']} probes"
     )
     if found["gaps"]:
         text += f" ({found['gaps']} left out, not finite)"
-    if run is not first:
+    if first is not None:
         ratios = f"{found['loss_ratio']:.3f} and {found['grad_ratio']:.3f}"
-        text += f"; {ratios} times those of {first.name} at the same steps"
+        text += f"; {ratios} times those of {first} at the same steps"
     return text
 
 
@@ -247,22 +258,30 @@ def _results(
     return [{**results, "name": name} for name, (_, results) in zip(names, read, strict=True)]
 
 
-def _surfaces(
-    args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]
-) -> list[Path]:
-    from gcp_mm.landscape.plot import plot_surfaces
+def _surfaces(args: argparse.Namespace, paths: Sequence[Path]) -> list[Path]:
+    from gcp_mm.landscape.page import page_of_surfaces
+    from gcp_mm.landscape.plot import draw_surfaces
     from gcp_mm.landscape.surface import losses_as_array
+    from gcp_mm.plots.figure import svg_text
 
     read = _results(args, paths, "surface", "losses", "alphas", "betas")
-    return plot_surfaces([{**found, "losses": losses_as_array(found)} for found in read], figures)
+    surfaces = [{**found, "losses": losses_as_array(found)} for found in read]
+    figure = draw_surfaces(surfaces)
+    written = _save(args, figure)
+    page = page_of_surfaces(surfaces, svg_text(figure))
+    return [page.write_html(_beside(args, "html")), *written]
 
 
-def _spectra(
-    args: argparse.Namespace, paths: Sequence[Path], figures: Sequence[Path]
-) -> list[Path]:
-    from gcp_mm.landscape.plot import plot_spectra
+def _spectra(args: argparse.Namespace, paths: Sequence[Path]) -> list[Path]:
+    from gcp_mm.landscape.page import page_of_spectra
+    from gcp_mm.landscape.plot import draw_spectra
+    from gcp_mm.plots.figure import svg_text
 
-    return plot_spectra(_results(args, paths, "curvature", "density"), figures)
+    spectra = _results(args, paths, "curvature", "density")
+    figure = draw_spectra(spectra)
+    written = _save(args, figure)
+    page = page_of_spectra(spectra, svg_text(figure))
+    return [page.write_html(_beside(args, "html")), *written]
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

@@ -180,8 +180,9 @@ def add_report_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "report",
-        help="tables, CSV and figures; compares networks",
-        description="Write report.md, report.csv and figures of result files. Files of one name "
+        help="a page, tables, CSV and figures; compares networks",
+        description="Write report.html, a page with all the others, report.md, report.csv and "
+        "figures of result files. Files of one name "
         "on ImageNet-C and on ImageNet-P become one row.",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="RESULT", help="result files")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gcp_mm.errors import UserError
-from gcp_mm.plots.figure import as_text, new_figure, save_figure
+from gcp_mm.plots.figure import as_text, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from gcp_mm.landscape.bands import Band, RunBands
 
@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 _COLOURS = ("tab:red", "tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown")
 
 
-def plot_bands(
+def draw_bands(
     runs: Sequence[RunBands],
-    paths: Sequence[str | Path],
     smooth: int = 1,
     log: bool = False,
     zoom: tuple[float, float] | None = None,
-) -> list[Path]:
+) -> Figure:
     """Draw the bands of loss and of gradient change against training steps."""
     figure = new_figure(width=10, height=3.6)
     panels = figure.subplots(1, 2)
@@ -44,7 +43,7 @@ def plot_bands(
         if zoom is not None:
             _draw_inset(axes, bands, zoom, log)
     panels[0].legend(loc="upper right" if zoom is None else "upper left", fontsize=8)
-    return [save_figure(figure, path) for path in paths]
+    return figure
 
 
 def _draw_bands(axes: Axes, bands: Sequence[tuple[str, Band]]) -> None:
@@ -87,7 +86,7 @@ def _draw_inset(
     axes.indicate_inset_zoom(inset, edgecolor="black")
 
 
-def plot_surfaces(surfaces: Sequence[dict[str, Any]], paths: Sequence[str | Path]) -> list[Path]:
+def draw_surfaces(surfaces: Sequence[dict[str, Any]]) -> Figure:
     """Draw loss surfaces: curves in one panel, planes as contours in a panel each."""
     planes = {len(surface["betas"]) > 1 for surface in surfaces}
     if len(planes) > 1:
@@ -106,7 +105,7 @@ def plot_surfaces(surfaces: Sequence[dict[str, Any]], paths: Sequence[str | Path
         panels = figure.subplots(1, len(surfaces), squeeze=False)[0]
         for axes, surface in zip(panels, surfaces, strict=True):
             _draw_contours(axes, surface)
-    return [save_figure(figure, path) for path in paths]
+    return figure
 
 
 def _draw_contours(axes: Axes, surface: dict[str, Any]) -> None:
@@ -123,7 +122,7 @@ def _draw_contours(axes: Axes, surface: dict[str, Any]) -> None:
     axes.set(title=as_text(surface["name"]), xlabel="alpha", ylabel="beta", aspect="equal")
 
 
-def plot_spectra(spectra: Sequence[dict[str, Any]], paths: Sequence[str | Path]) -> list[Path]:
+def draw_spectra(spectra: Sequence[dict[str, Any]]) -> Figure:
     """Draw spectral densities of Hessians, with their largest eigenvalues as ticks."""
     figure = new_figure(width=5, height=3.6)
     axes = figure.subplots()
@@ -142,4 +141,4 @@ def plot_spectra(spectra: Sequence[dict[str, Any]], paths: Sequence[str | Path])
     axes.set_ylim(bottom=floor)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    return [save_figure(figure, path) for path in paths]
+    return figure

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
+from gcp_mm.plain_data import text_only
+
 _MARKED = re.compile(
     r"""\\(?P<sign>[!-/:-@\[-`{-~])
     |`(?P<code>[^`\n]+)`
@@ -20,9 +22,6 @@ _MARKED = re.compile(
     |\[(?P<link>(?:\\.|[^\[\]\\])+)\]\((?P<address>[^\s()<>"'`\\]+)\)""",
     re.VERBOSE | re.DOTALL,
 )
-# Controls, halves of surrogate pairs (bytes of file names that are no text) and signs that are
-# none: HTML has no way to write them.
-_NO_TEXT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 _SPACE = re.compile("[ \t\n\r\x85\u2028\u2029]+")
 _SCHEMES = ("", "http", "https", "mailto")
 # What begins something else than a paragraph, in CommonMark or in MyST.
@@ -44,12 +43,12 @@ def literal(name: object) -> str:
 
 def several_lines(text: str) -> str:
     """Replace what is no text by a sign for that."""
-    return _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return text_only(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def one_line(text: str) -> str:
     """Replace what is no text by a sign for that, and breaks by a space."""
-    return _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", _SPACE.sub(" ", text)).strip(" ")
+    return text_only(_SPACE.sub(" ", text)).strip(" ")
 
 
 def pieces(text: str) -> tuple[Piece, ...]:
@@ -131,6 +130,11 @@ def escape_markdown(text: str) -> str:
         text = text.replace(sign, entity)
     # The underscores of resnet50_gcp mark nothing.
     return re.sub(r"[\\`*\[\]|~$#]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+
+
+def name_in_markdown(name: object) -> str:
+    """Write a name so that Markdown shows it as it is, in the cell of a table or after a text."""
+    return escape_markdown(one_line(str(name)))
 
 
 def begin_block(markdown: str) -> str:

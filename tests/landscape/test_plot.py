@@ -3,7 +3,8 @@ import pytest
 
 from gcp_mm.errors import UserError
 from gcp_mm.landscape.bands import run_bands
-from gcp_mm.landscape.plot import plot_bands, plot_spectra, plot_surfaces
+from gcp_mm.landscape.plot import draw_bands, draw_spectra, draw_surfaces
+from gcp_mm.plots.figure import save_figure, svg_text
 
 
 @pytest.fixture
@@ -25,31 +26,18 @@ def runs():
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"smooth": 3}, {"zoom": (0, 30), "log": True}])
 def test_bands_have_two_panels_and_a_name_for_each_run(runs, tmp_path, options):
-    files = [tmp_path / f"bands.{suffix}" for suffix in ("svg", "png", "pdf")]
-    assert plot_bands(runs, files, **options) == files
-    text = files[0].read_text()
+    figure = draw_bands(runs, **options)
+    text = svg_text(figure)
     for label in ("Loss Landscape", "Gradient Predictiveness", "resnet18_gap", "resnet18_gcp"):
         assert text.count(f">{label}<") == 1, label
     assert text.count(">training steps<") == 2
+    files = [save_figure(figure, tmp_path / f"bands.{suffix}") for suffix in ("png", "pdf")]
     assert all(file.stat().st_size > 1000 for file in files)
 
 
-def captured(monkeypatch):
-    """Keep the figures that are saved."""
-    figures = []
-
-    def save(figure, path):
-        figures.append(figure)
-        return path
-
-    monkeypatch.setattr("gcp_mm.landscape.plot.save_figure", save)
-    return figures
-
-
-def test_what_is_drawn_are_the_edges(runs, monkeypatch):
-    figures = captured(monkeypatch)
-    plot_bands(runs, ["a"], smooth=3, log=True, zoom=(20, 50))
-    for axes, name in zip(figures[0].axes, ("loss", "gradient"), strict=True):
+def test_what_is_drawn_are_the_edges(runs):
+    figure = draw_bands(runs, smooth=3, log=True, zoom=(20, 50))
+    for axes, name in zip(figure.axes, ("loss", "gradient"), strict=True):
         lines = iter(axes.lines)
         (inset,) = axes.child_axes
         for run in runs:
@@ -75,10 +63,9 @@ def test_what_is_drawn_are_the_edges(runs, monkeypatch):
         (dict(smooth=2), "over 2 probes"),
     ],
 )
-def test_options_that_do_not_fit(runs, tmp_path, options, message):
+def test_options_that_do_not_fit(runs, options, message):
     with pytest.raises(UserError, match=message):
-        plot_bands(runs, [tmp_path / "bands.svg"], **options)
-    assert not list(tmp_path.iterdir())
+        draw_bands(runs, **options)
 
 
 def surface(name, betas=(0.0,), shift=0.0):
@@ -88,21 +75,18 @@ def surface(name, betas=(0.0,), shift=0.0):
     return {"name": name, "alphas": alphas.tolist(), "betas": list(betas), "losses": losses}
 
 
-def test_curves_are_drawn_together_with_gaps(monkeypatch):
-    figures = captured(monkeypatch)
+def test_curves_are_drawn_together_with_gaps():
     curves = [surface("gap"), surface("gcp", shift=1.0)]
-    plot_surfaces(curves, ["a"])
-    (axes,) = figures[0].axes
+    (axes,) = draw_surfaces(curves).axes
     for line, curve in zip(axes.lines, curves, strict=True):
         assert np.array_equal(line.get_ydata(), curve["losses"][:, 0], equal_nan=True)
         assert line.get_label() == curve["name"]
 
 
-def test_planes_are_drawn_with_alpha_to_the_right(monkeypatch):
-    figures = captured(monkeypatch)
+def test_planes_are_drawn_with_alpha_to_the_right():
     betas = (-2.0, 0.0, 2.0)
-    plot_surfaces([surface("gap", betas), surface("gcp", betas, shift=1.0)], ["a"])
-    panels = [axes for axes in figures[0].axes if axes.get_xlabel()]
+    figure = draw_surfaces([surface("gap", betas), surface("gcp", betas, shift=1.0)])
+    panels = [axes for axes in figure.axes if axes.get_xlabel()]
     assert [axes.get_title() for axes in panels] == ["gap", "gcp"]
     for axes in panels:
         assert axes.get_xlim() == (-1, 1) and axes.get_ylim() == (-2, 2)
@@ -110,27 +94,24 @@ def test_planes_are_drawn_with_alpha_to_the_right(monkeypatch):
 
 
 @pytest.mark.parametrize("losses", [np.full((5, 3), 2.0), np.full((5, 3), 0.0)])
-def test_flat_plane_is_drawn(losses, tmp_path):
+def test_flat_plane_is_drawn(losses):
     flat = {**surface("flat", (-1.0, 0.0, 1.0)), "losses": losses}
-    (path,) = plot_surfaces([flat], [tmp_path / "flat.svg"])
-    assert ">flat<" in path.read_text()
+    assert ">flat<" in svg_text(draw_surfaces([flat]))
 
 
-def test_surfaces_that_cannot_be_drawn(tmp_path):
+def test_surfaces_that_cannot_be_drawn():
     with pytest.raises(UserError, match="curves and planes"):
-        plot_surfaces([surface("a"), surface("b", (0.0, 1.0))], [tmp_path / "a.svg"])
+        draw_surfaces([surface("a"), surface("b", (0.0, 1.0))])
     empty = {**surface("empty", (0.0, 1.0)), "losses": np.full((5, 2), np.nan)}
     with pytest.raises(UserError, match="'empty' has no finite value"):
-        plot_surfaces([empty], [tmp_path / "a.svg"])
+        draw_surfaces([empty])
 
 
-def test_spectra_are_drawn_with_their_eigenvalues(monkeypatch):
-    figures = captured(monkeypatch)
+def test_spectra_are_drawn_with_their_eigenvalues():
     grid = np.linspace(-1, 9, 50).tolist()
     density = np.exp(-np.square(grid)).tolist()
     spectrum = {"name": "gcp", "grid": grid, "density": density, "eigenvalues": [8.0, 3.0]}
-    plot_spectra([spectrum, {**spectrum, "name": "gap"}], ["a"])
-    (axes,) = figures[0].axes
+    (axes,) = draw_spectra([spectrum, {**spectrum, "name": "gap"}]).axes
     curve, ticks = axes.lines[:2]
     assert curve.get_ydata() == pytest.approx(np.maximum(density, 1e-10))
     assert list(ticks.get_xdata()) == [8.0, 3.0] and axes.get_yscale() == "log"

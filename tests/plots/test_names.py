@@ -2,36 +2,41 @@
 
 import html
 import re
+import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 
 from gcp_mm.landscape.bands import run_bands
-from gcp_mm.landscape.plot import plot_bands, plot_spectra, plot_surfaces
+from gcp_mm.landscape.plot import draw_bands, draw_spectra, draw_surfaces
+from gcp_mm.plots.figure import save_figure
 from gcp_mm.plots.learning_rates import plot_learning_rates
 from gcp_mm.plots.training_curves import TrainingCurves, plot_curves
-from gcp_mm.robustness.report.plot import plot_bars, plot_severities
+from gcp_mm.robustness.report.plot import draw_bars, draw_severities
 
 NAMES = ["$x^2$", "_run", r"a\b", "cost $5", r"$\frac{", r"\$1\$ & 50%", "__$_{a}$", "a_b^c"]
+
+# What no XML can hold.
+BROKEN = "a\x1b[31mb\0\udcffc"
 
 
 def bands(name, file):
     records = [{"step": s, "losses": [1.0, 2.0 + s], "grad_diffs": [1.0, 2.0]} for s in (0, 1)]
-    plot_bands([run_bands(name, {}, records)], [file], zoom=(0, 1))
+    save_figure(draw_bands([run_bands(name, {}, records)], zoom=(0, 1)), file)
 
 
 def curve(name, file):
     surface = dict(name=name, alphas=[0, 1], betas=[0.0], losses=np.array([[1.0], [2.0]]))
-    plot_surfaces([surface], [file])
+    save_figure(draw_surfaces([surface]), file)
 
 
 def plane(name, file):
     surface = dict(name=name, alphas=[0, 1], betas=[0, 1], losses=np.array([[1.0, 2], [2, 3]]))
-    plot_surfaces([surface], [file])
+    save_figure(draw_surfaces([surface]), file)
 
 
 def spectrum(name, file):
-    plot_spectra([dict(name=name, grid=[0, 1], density=[1, 1], eigenvalues=[1])], [file])
+    save_figure(draw_spectra([dict(name=name, grid=[0, 1], density=[1, 1], eigenvalues=[1])]), file)
 
 
 def rates_of_network(name, file):
@@ -51,11 +56,11 @@ def metric(name, file):
 
 
 def bars(name, file):
-    plot_bars({name: {"fog": 1.0}}, ["fog"], "CE", [file])
+    save_figure(draw_bars({name: {"fog": 1.0}}, ["fog"], "CE"), file)
 
 
 def severities(name, file):
-    plot_severities({name: {"fog": {1: 1.0, 2: 2.0}}}, [file])
+    save_figure(draw_severities({name: {"fog": {1: 1.0, 2: 2.0}}}), file)
 
 
 FIGURES = [bands, curve, plane, spectrum, rates_of_setting, training, metric, bars, severities]
@@ -74,3 +79,11 @@ def test_name_is_written_as_it_is(tmp_path, draw, name):
     expected = name.replace("_", "") if draw is rates_of_network else name
     texts = [html.unescape(text) for text in re.findall(r">([^<>]+)<", file.read_text())]
     assert any(expected in text for text in texts), [text for text in texts if text.strip()]
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+def test_name_that_is_no_text_breaks_no_figure(tmp_path, draw):
+    file = tmp_path / "figure.svg"
+    draw("scalar" if draw is metric else BROKEN, file)
+    ElementTree.fromstring(file.read_bytes())
+    assert draw is metric or "a\ufffd[31mb\ufffd\ufffdc" in file.read_text()

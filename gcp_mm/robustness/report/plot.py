@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gcp_mm.plots.figure import as_text, new_figure, save_figure
+from gcp_mm.plots.figure import as_text, new_figure
 from gcp_mm.robustness.report.values import Table, select
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def _colours(number: int) -> list:
@@ -18,9 +21,7 @@ def _colours(number: int) -> list:
     return [colormaps["tab10" if number <= 10 else "tab20"](index) for index in range(number)]
 
 
-def plot_bars(
-    table: Table, names: Sequence[str], label: str, paths: Sequence[str | Path]
-) -> list[Path]:
+def draw_bars(table: Table, names: Sequence[str], label: str) -> Figure:
     """Draw a group of bars for each name, with a bar for each model."""
     shown, rows = select(table, names)
     width = 1.5 + 0.2 * len(shown) * (1 + len(rows))
@@ -46,12 +47,10 @@ def plot_bars(
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     figure.legend(loc="outside upper center", ncols=min(len(rows), 3), fontsize=8)
-    return [save_figure(figure, path) for path in paths]
+    return figure
 
 
-def plot_severities(
-    curves: Mapping[str, Mapping[str, Mapping[int, float]]], paths: Sequence[str | Path]
-) -> list[Path]:
+def draw_severities(curves: Mapping[str, Mapping[str, Mapping[int, float]]]) -> Figure:
     """Draw the error against the severity, a panel for each corruption."""
     names = list(dict.fromkeys(name for rows in curves.values() for name in rows))
     severities = sorted({s for rows in curves.values() for row in rows.values() for s in row})
@@ -75,4 +74,4 @@ def plot_severities(
     figure.supylabel("top-1 error (%)", fontsize=10)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8)
-    return [save_figure(figure, path) for path in paths]
+    return figure

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gcp_mm.files import atomic_write
+from gcp_mm.plots.figure import save_figure, svg_text
 from gcp_mm.robustness.names import ALL_CORRUPTIONS, PERTURBATIONS
 from gcp_mm.robustness.report.models import MEANS, Model, PublishedRobustness, check_comparable
-from gcp_mm.robustness.report.plot import plot_bars, plot_severities
+from gcp_mm.robustness.report.page import report_page
+from gcp_mm.robustness.report.plot import draw_bars, draw_severities
 from gcp_mm.robustness.report.tables import markdown
 from gcp_mm.robustness.report.values import (
     Curves,
@@ -41,9 +43,10 @@ def write_report(
         formats: Of the figures: 'png', 'pdf', 'svg'.
 
     Returns:
-        The files: ``report.md``, ``report.csv``, and in each format those of ``means``,
-        ``corruption_error``, ``severities``, ``flip_rate`` and ``top5_distance`` that there are
-        numbers for. Where there is no CE or no flip rate, errors and flip probabilities are drawn.
+        The files: ``report.html``, a page with all that the others have, ``report.md``,
+        ``report.csv``, and in each format those of ``means``, ``corruption_error``, ``severities``,
+        ``flip_rate`` and ``top5_distance`` that there are numbers for. Where there is no CE or no
+        flip rate, errors and flip probabilities are drawn.
 
     Raises:
         UserError: If results do not go together, a format is unknown or a file cannot be written.
@@ -53,14 +56,15 @@ def write_report(
     texts = {"report.md": markdown(models, numbers, notes), "report.csv": csv_text(numbers)}
     written = [atomic_write(folder / name, text, "report") for name, text in texts.items()]
     curves = error_curves(numbers)
-    if any(curves.values()):
-        paths = [folder / f"severities.{suffix}" for suffix in formats]
-        written += plot_severities(curves, paths)
+    figures = {"severities": draw_severities(curves)} if any(curves.values()) else {}
     for stem, label, names, table in _bars(models, numbers, curves):
         if select(table, names)[0]:
-            paths = [folder / f"{stem}.{suffix}" for suffix in formats]
-            written += plot_bars(table, names, label, paths)
-    return written
+            figures[stem] = draw_bars(table, names, label)
+    for stem, figure in figures.items():
+        written += [save_figure(figure, folder / f"{stem}.{suffix}") for suffix in formats]
+    drawings = {stem: svg_text(figure) for stem, figure in figures.items()}
+    page = report_page(models, numbers, notes, drawings)
+    return [page.write_html(folder / "report.html"), *written]
 
 
 def _bars(

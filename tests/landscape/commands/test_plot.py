@@ -48,7 +48,7 @@ def test_runs_give_figures_table_and_widths(call_tool, runs, tmp_path):
     assert "gap: mean width of the loss band 4, of the gradient band 8, over 4 probes\n" in output
     assert "gcp: mean width of the loss band 1, of the gradient band 2, over 4 probes; " in output
     assert "0.250 and 0.250 times those of gap at the same steps" in output
-    names = {"bands.png", "bands.pdf", "bands.svg", "bands.csv"}
+    names = {"bands.html", "bands.png", "bands.pdf", "bands.svg", "bands.csv"}
     assert {path.name for path in out.parent.iterdir()} == names
     with out.with_suffix(".csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -65,7 +65,7 @@ def test_runs_that_were_probed_differently_are_pointed_out(call_tool, runs, tmp_
     assert code == 0, errors
     assert "warning: 'GCP' was probed differently from 'GAP': batch_size is 96" in errors
     # The suffix of a format that is written anyway is not written twice.
-    assert {p.name for p in tmp_path.glob("a.*")} == {"a.png", "a.pdf", "a.csv"}
+    assert {p.name for p in tmp_path.glob("a.*")} == {"a.html", "a.png", "a.pdf", "a.csv"}
 
 
 RESULTS = {
@@ -80,7 +80,7 @@ def test_results_are_drawn(call_tool, tmp_path, kind):
     options = ["--out", tmp_path / "figure", "--formats", "svg"]
     code, output, errors = call_tool(TOOL, "plot", *files, *options)
     assert code == 0, errors
-    assert output == f"results: {tmp_path / 'figure.svg'}\n"
+    assert output == f"results: {tmp_path / 'figure.html'}, {tmp_path / 'figure.svg'}\n"
     text = (tmp_path / "figure.svg").read_text()
     assert ">config_of_a<" in text and ">config_of_b<" in text
 

@@ -23,7 +23,10 @@ def test_every_file_is_written(constant, result, tmp_path):
     written = write_report(models, out, find_robustness(["resnet50_gcp_lrnorm"]), ["svg"])
     stems = ("means", "corruption_error", "severities", "flip_rate", "top5_distance")
     figures = {f"{stem}.svg" for stem in stems}
-    assert {path.name for path in out.iterdir()} == {"report.md", "report.csv", *figures}
+    assert {path.name for path in out.iterdir()} == {
+        *("report.html", "report.md", "report.csv"),
+        *figures,
+    }
     assert sorted(written) == sorted(out.iterdir())
     text = (out / "means.svg").read_text()
     assert ">resnet50_gcp_lrnorm (published)<" in text and ">a<" in text
