@@ -153,8 +153,8 @@ def call_tool(monkeypatch, capfd) -> Callable[..., tuple[int, str, str]]:
             leave_at_once(code)
         raise SystemExit(code)
 
-    def call(tool: str, *arguments: object) -> tuple[int, str, str]:
-        monkeypatch.chdir(REPO)
+    def call(tool: str, *arguments: object, cwd: Path = REPO) -> tuple[int, str, str]:
+        monkeypatch.chdir(cwd)
         monkeypatch.setattr(sys, "argv", [tool, *map(str, arguments)])
         monkeypatch.setattr(os, "_exit", leave)
         code = 0

@@ -87,9 +87,10 @@ def test_the_inferencer_of_the_docs_draws_what_it_finds(
 ):
     path = min((scenes / "val2017").iterdir())
     code = python_snippet(
-        "docs/images.md",
+        "docs/inference.md",
         "DetInferencer",
-        **{"work_dirs/y/y.py": detector, "work_dirs/y/epoch_12.pth": detector_run / "epoch_1.pth"},
+        **{"work_dirs/mine/mine.py": detector},
+        **{"work_dirs/mine/epoch_12.pth": detector_run / "epoch_1.pth"},
         **{"street.jpg": path, "shown": tmp_path / "shown"},
     )
     process = run_tool("-c", code)

@@ -78,9 +78,10 @@ def test_the_inferencer_of_the_docs_predicts_as_the_tool_does(
         results = pickle.load(file)
     path = min(class_folders.glob("val/*/*.png"))
     code = python_snippet(
-        "docs/images.md",
+        "docs/inference.md",
         "ImageClassificationInferencer",
-        **{"work_dirs/x/x.py": classifier, "work_dirs/x/epoch_100.pth": trained[0] / "epoch_3.pth"},
+        **{"work_dirs/resnet50_gcp_folder/resnet50_gcp_folder.py": classifier},
+        **{"work_dirs/resnet50_gcp_folder/epoch_20.pth": trained[0] / "epoch_3.pth"},
         **{"cat.jpg": path, "shown": tmp_path / "shown"},
     )
     process = run_tool("-c", code)
