@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from in_browser import browser, show
 from PIL import Image
 from shared_folder import NO_SHARED, REPO, SHARED
 from suite import (
@@ -24,11 +25,13 @@ from suite import (
 from tiny_runs import CLASSIFIER, forget_runs, write_config
 
 __all__ = [
+    "browser",
     "pytest_addoption",
     "pytest_collection_finish",
     "pytest_collection_modifyitems",
     "pytest_runtest_protocol",
     "pytest_xdist_auto_num_workers",
+    "show",
 ]
 
 
