@@ -10,6 +10,6 @@ if ! command -v apt-get >/dev/null || [[ $(id -u) != 0 ]]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get -o Acquire::Retries=3 update -qq
-# 110 MB to download.
+# The browser alone is 80 MB.
 apt-get -o Acquire::Retries=3 install -qq -y --no-install-recommends chromium >/dev/null
 command -v chromium
