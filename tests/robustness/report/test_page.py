@@ -33,7 +33,7 @@ def test_the_page_has_what_the_other_files_have(constant, result, tmp_path):
     shown = [e.text for e in all_of(elements, "td", "th")]
     told = [text for tag, text, _ in read_markdown(text) if tag in ("td", "th")]
     named = ["corruption" if word == "" else word for word in told]
-    assert [word.replace("clip", "corruption") for word in shown] == named
+    assert [word.replace("perturbation", "corruption") for word in shown] == named
     (cell,) = (e for e in all_of(elements, "td") if e.text == "141.8")
     assert float(cell.attributes["data-value"]) == pytest.approx(10 / 0.0705)
     texts = [e.text for e in all_of(elements, "p")]
