@@ -10,7 +10,10 @@ from gcp_mm.robustness.report.models import Model
 from gcp_mm.robustness.report.tables import LEGEND, notes_on, rows_of_means, sections
 from gcp_mm.robustness.report.values import Number, means
 
-_PARTS = {"imagenet-c": ("Corruptions", "corruption"), "imagenet-p": ("Perturbations", "perturbation")}
+_PARTS = {
+    "imagenet-c": ("Corruptions", "corruption"),
+    "imagenet-p": ("Perturbations", "perturbation"),
+}
 
 
 def report_page(
