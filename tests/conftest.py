@@ -15,6 +15,7 @@ from in_browser import browser, show
 from PIL import Image
 from shared_folder import NO_SHARED, REPO, SHARED
 from suite import (
+    folder_of_session,
     made_once,
     pytest_addoption,
     pytest_collection_finish,
@@ -23,6 +24,7 @@ from suite import (
     pytest_xdist_auto_num_workers,
 )
 from tiny_runs import CLASSIFIER, forget_runs, write_config
+from warm_python import warm_python
 
 __all__ = [
     "browser",
@@ -89,14 +91,13 @@ def tool_env() -> dict[str, str]:
     return {**env, "PYTHON": sys.executable}
 
 
-@pytest.fixture(scope="session")
-def run_tool(tool_env) -> Callable[..., subprocess.CompletedProcess]:
-    """Run a command, by default in the repository; a name that ends in .py runs under Python."""
+def runner(tool_env: dict[str, str], python: str) -> Callable[..., subprocess.CompletedProcess]:
+    """Return a function that runs a command, whose Python programs a Python runs."""
 
     def run(*command, cwd: Path = REPO, timeout: float = 300, **env: str):
         command = [str(part) for part in command]
         if command[0].endswith(".py") or command[0].startswith("-"):
-            command.insert(0, sys.executable)
+            command.insert(0, python)
         return subprocess.run(
             command,
             cwd=cwd,
@@ -108,6 +109,27 @@ def run_tool(tool_env) -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run_tool(tool_env) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a command, by default in the repository; a name that ends in .py runs under Python."""
+    return runner(tool_env, sys.executable)
+
+
+@pytest.fixture(scope="session")
+def warm_env(tool_env, tmp_path_factory):
+    """Return the environment of a tool, with the Python of warm_python.py in place of this one."""
+    python, lease = warm_python(folder_of_session(tmp_path_factory), tool_env)
+    yield {**tool_env, "PYTHON": python}
+    if lease:
+        lease.close()
+
+
+@pytest.fixture(scope="session")
+def run_warm(warm_env) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a command as ``run_tool`` does, where it does not matter how its process began."""
+    return runner(warm_env, warm_env["PYTHON"])
 
 
 @pytest.fixture

@@ -52,12 +52,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min(cores, available // WORKER_BYTES))
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[], Made]) -> Made:
-    """Return what a function makes, usually files: the first worker of a session calls it."""
+def folder_of_session(factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that all workers of a session have in common."""
     folder = factory.getbasetemp()
     # Not where a test runs pytest, which inherits the variable.
     if folder.name == f"popen-{os.environ.get('PYTEST_XDIST_WORKER')}":
         folder = folder.parent
+    return folder
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[], Made]) -> Made:
+    """Return what a function makes, usually files: the first worker of a session calls it."""
+    folder = folder_of_session(factory)
     result = folder / f"{name}.pickle"
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -23,12 +23,12 @@ print(cfg.model.backbone.depth, cfg.model.neck.in_channels, cfg.model.head.num_c
 
 
 @pytest.mark.parametrize("scope", ["mmdet", "mmpretrain"])
-def test_types_and_configs_are_found_by_their_prefix(run_tool, tmp_path, scope):
+def test_types_and_configs_are_found_by_their_prefix(run_warm, tmp_path, scope):
     (tmp_path / "child.py").write_text(
         "_base_ = 'gcp_mm::imagenet/resnet18_gcp_lrnorm.py'\n"
         "model = dict(head=dict(num_classes=7))\n"
     )
-    process = run_tool("-c", BUILD.format(scope=scope), cwd=tmp_path)
+    process = run_warm("-c", BUILD.format(scope=scope), cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert process.stdout.splitlines()[-5:] == [
         "gcp_mm.models.detection.gcpm_resnet GCPMResNet",

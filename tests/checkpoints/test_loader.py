@@ -178,7 +178,7 @@ def test_missing_file(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("imports", ["import mmengine.runner, gcp_mm", "import gcp_mm.registry"])
-def test_import_installs_the_loader(run_tool, training_checkpoint, tmp_path, imports):
+def test_import_installs_the_loader(run_warm, training_checkpoint, tmp_path, imports):
     # The loader of onedl-mmengine would load the first file too, and execute the second.
     marker = tmp_path / "executed"
     hostile = save(tmp_path / "x.pth", {"state_dict": {}, "meta": HOSTILE["os.system"](marker)})
@@ -190,7 +190,7 @@ model.add_module("linear", nn.Linear(2, 1))
 print(sorted(load_checkpoint(model, {str(training_checkpoint)!r})["state_dict"]))
 load_checkpoint(model, {hostile!r})
 """
-    process = run_tool("-c", code)
+    process = run_warm("-c", code)
     assert "['linear.bias', 'linear.weight']" in process.stdout, process.stderr
     assert "UnsafeCheckpointError" in process.stderr
     assert not marker.exists()

@@ -1,10 +1,8 @@
 """A training run that is killed continues as if nothing had happened."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -52,7 +50,7 @@ custom_hooks = [
 
 
 @pytest.fixture(scope="module")
-def resumed(tool_env, classifier, repo, tmp_path_factory):
+def resumed(warm_env, classifier, repo, tmp_path_factory):
     """Return the work folder of a run that was killed and resumed."""
 
     def kill_and_resume():
@@ -60,22 +58,22 @@ def resumed(tool_env, classifier, repo, tmp_path_factory):
         (folder / "stopping_hook.py").write_text(STOPPING_HOOK)
         config = write_config(folder / "tiny_gcp.py", CONFIG, classifier=classifier)
         work_dir, marker = folder / "work", folder / "stopped"
-        command = [sys.executable, "tools/train.py", config, "--work-dir", work_dir]
+        command = [warm_env["PYTHON"], "tools/train.py", config, "--work-dir", work_dir]
 
-        with (folder / "output").open("w") as output:
-            process = subprocess.Popen(
-                list(map(str, command)),
-                cwd=repo,
-                env={**tool_env, "PYTHONPATH": str(folder), "STOP": str(marker)},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            end = time.monotonic() + 240
-            while not marker.exists() and process.poll() is None and time.monotonic() < end:
-                time.sleep(0.1)
-            os.killpg(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, (folder / "output").read_text()
+        process = subprocess.Popen(
+            list(map(str, command)),
+            cwd=repo,
+            env={**warm_env, "PYTHONPATH": str(folder), "STOP": str(marker)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        end = time.monotonic() + 240
+        while not marker.exists() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.1)
+        process.kill()
+        # Which waits for all that could write into the pipe.
+        output, _ = process.communicate()
+        assert process.returncode == -signal.SIGKILL, output
         assert {path.name for path in work_dir.glob("epoch_*.pth")} == {"epoch_1.pth"}
         assert max(read_scalars(work_dir)[0]) == ITERATIONS + 2
 

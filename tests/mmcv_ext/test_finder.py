@@ -87,23 +87,23 @@ def test_start_of_python_imports_next_to_nothing(ask):
     assert ask(code, start=start) == "['finder_copy']"
 
 
-def test_installation_serves_who_imports_mmcv_first(run_tool, tmp_path):
+def test_installation_serves_who_imports_mmcv_first(run_warm, tmp_path):
     """As ``mim test mmdet`` does: nothing of the project has been imported."""
     pytest.importorskip("mmcv")
     code = "import mmcv.ops, sys, mmcv._ext\n"
     code += "print(mmcv._ext.__file__, 'gcp_mm' in sys.modules)"
-    process = run_tool("-c", code, cwd=tmp_path)
+    process = run_warm("-c", code, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     file, imported = process.stdout.split()
     assert file.endswith((".so", "gcp_mm/mmcv_ext/operators.py"))
     assert imported == "False"
 
 
-def test_import_of_the_project_serves_too(run_tool, repo, tmp_path):
+def test_import_of_the_project_serves_too(run_warm, repo, tmp_path):
     """Where ``.pth`` files are not read, as after ``pip install --target``."""
     pytest.importorskip("mmcv")
     code = f"import sys; sys.path.insert(0, {str(repo)!r})\n"
     code += "sys.meta_path[:] = [f for f in sys.meta_path if 'mmcv' not in f.__module__]\n"
     code += "import gcp_mm, mmcv.ops; print('served')"
-    process = run_tool("-c", code, cwd=tmp_path)
+    process = run_warm("-c", code, cwd=tmp_path)
     assert process.stdout == "served\n", process.stderr

@@ -1,10 +1,7 @@
 """A run that is killed and started again ends with the same file."""
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -22,7 +19,7 @@ def contents(path) -> dict:
 
 
 @pytest.mark.parametrize("dataset", ["imagenet-c", "imagenet-p"])
-def test_killed_run_continues(request, call_tool, tool_env, config, checkpoint, tmp_path, dataset):
+def test_killed_run_continues(request, call_tool, warm_env, config, checkpoint, tmp_path, dataset):
     tree = request.getfixturevalue(f"tree_{dataset[-1]}")
     out, straight = tmp_path / "killed.json", tmp_path / "straight.json"
     command = (
@@ -31,17 +28,17 @@ def test_killed_run_continues(request, call_tool, tool_env, config, checkpoint, 
         *("--corruptions", "noise" if dataset == "imagenet-c" else "benchmark"),
     )
     process = subprocess.Popen(
-        [sys.executable, *map(str, command), "--out", out],
-        env=tool_env,
+        [warm_env["PYTHON"], *map(str, command), "--out", out],
+        env=warm_env,
         cwd=request.getfixturevalue("repo"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     deadline = time.monotonic() + 120
     while not out.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()  # which waits for all that could write into the pipe
     unfinished = contents(out)
     number = 15 if dataset == "imagenet-c" else 10
     assert 0 < len(unfinished["cells"]) < number

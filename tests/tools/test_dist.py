@@ -118,9 +118,9 @@ def test_error_in_the_processes_appears_once_and_without_traceback(run_tool, cla
     assert "'/no/data' does not exist" in error
 
 
-def test_two_processes_evaluate_like_one(run_tool, classifier, trained, tmp_path):
+def test_two_processes_evaluate_like_one(run_warm, classifier, trained, tmp_path):
     out = tmp_path / "out.pkl"
-    process = run_tool(
+    process = run_warm(
         *("bash", "tools/dist_test.sh", classifier, trained[0] / "epoch_1.pth", 2),
         *("--work-dir", tmp_path / "work", "--out", out),
     )

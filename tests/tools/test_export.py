@@ -89,14 +89,14 @@ def test_onnx_file(export, checkpoint, class_folders, tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_files_run_without_this_project(export, checkpoint, run_tool, tmp_path):
+def test_files_run_without_this_project(export, checkpoint, run_warm, tmp_path):
     for name, form in (("a.pt2", "torch.export"), ("a.pt", "TorchScript")):
         code, output, errors = export(tmp_path / name)
         assert code == 0, errors
         assert f"({form}, " in output
     images = np.random.default_rng(0).standard_normal((4, 3, 32, 32)).astype("float32")
     np.save(tmp_path / "images.npy", images)
-    process = run_tool("-c", ELSEWHERE, cwd=tmp_path, PYTHONPATH="")
+    process = run_warm("-c", ELSEWHERE, cwd=tmp_path, PYTHONPATH="")
     assert process.returncode == 0, process.stderr
     with torch.no_grad():
         expected = checkpoint[0](torch.from_numpy(images)).numpy()

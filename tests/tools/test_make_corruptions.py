@@ -1,7 +1,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -61,7 +60,7 @@ def test_mistakes_end_with_a_message(call_tool, photos, tmp_path, arguments, mes
     assert not (tmp_path / "t").exists()
 
 
-def test_killed_and_started_again(call_tool, tool_env, repo, photos, tmp_path):
+def test_killed_and_started_again(call_tool, warm_env, repo, photos, tmp_path):
     # Blurs are slow, and glass_blur is compiled first.
     chosen = ["--corruptions", "noise", "contrast", "pixelate", "jpeg_compression"]
     arguments = ["--dataset", "imagenet-c", "--size", 128, "--workers", 1, *chosen]
@@ -70,13 +69,16 @@ def test_killed_and_started_again(call_tool, tool_env, repo, photos, tmp_path):
         files = (tmp_path / name).rglob("*.JPEG")
         return {str(path.relative_to(tmp_path / name)): path.read_bytes() for path in files}
 
-    command = [sys.executable, "tools/make_corruptions.py", photos, tmp_path / "killed", *arguments]
-    process = subprocess.Popen(list(map(str, command)), cwd=repo, env=tool_env)
+    command = ["tools/make_corruptions.py", photos, tmp_path / "killed", *arguments]
+    process = subprocess.Popen(
+        [warm_env["PYTHON"], *map(str, command)], cwd=repo, env=warm_env, stdout=subprocess.PIPE
+    )
     deadline = time.monotonic() + 120
     while len(made("killed")) < 20 and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.kill()
+    process.communicate()  # which waits for all that could write into the pipe
+    assert process.returncode == -signal.SIGKILL
     survived = made("killed")
     assert 20 <= len(survived) < 6 * 30
     code, out, _ = call_tool("tools/make_corruptions.py", photos, tmp_path / "killed", *arguments)

@@ -91,8 +91,8 @@ def test_machine_without_slurm(run_tool):
     assert "tools/dist_train.sh" in error
 
 
-def test_error_appears_once(run_tool, classifier, tmp_path):
-    process = run_tool(
+def test_error_appears_once(run_warm, classifier, tmp_path):
+    process = run_warm(
         *("bash", "tools/slurm_train.sh", "cpu", "job", classifier),
         *("--cfg-options", "train_dataloader.dataset.data_root=/no/data"),
         GPUS="2",

@@ -128,12 +128,12 @@ torch.save(dict(found, scores=result["pred_scores"].tolist()), "found.pth")
 """
 
 
-def test_models_of_the_wheel_are_known_to_mmpretrain(site, run_tool, shared, tmp_path):
+def test_models_of_the_wheel_are_known_to_mmpretrain(site, run_warm, shared, tmp_path):
     mmpretrain = pytest.importorskip("mmpretrain")
     transforms = pytest.importorskip("torchvision.transforms")
     categories = pytest.importorskip("mmpretrain.datasets.categories")
     image = min((shared / "data/imagenette224").rglob("*.JPEG"))
-    process = run_tool(
+    process = run_warm(
         "-c", USE_MODELS.format(name=SMALL), image, cwd=tmp_path, PYTHONPATH=str(site)
     )
     assert process.returncode == 0, process.stderr

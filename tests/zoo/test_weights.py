@@ -158,9 +158,9 @@ CLASSIFIERS = sorted(row.name for row in load_rows() if row.task == "classificat
 
 
 @pytest.mark.parametrize("imports", ["gcp_mm, mmpretrain", "mmpretrain, gcp_mm.registry"])
-def test_order_of_imports_does_not_matter(run_tool, tmp_path, imports):
+def test_order_of_imports_does_not_matter(run_warm, tmp_path, imports):
     code = f"import {imports}; print(*mmpretrain.list_models('*_g[ac]p_lr'))"
-    process = run_tool("-c", code, cwd=tmp_path)
+    process = run_warm("-c", code, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert process.stdout.split() == [name for name in CLASSIFIERS if "dropcov" not in name]
 

@@ -1,7 +1,6 @@
 """Two evaluations never write one file at the same time."""
 
 import subprocess
-import sys
 
 import pytest
 from tiny_runs import only_error
@@ -10,36 +9,39 @@ from gcp_mm.errors import UserError
 from gcp_mm.robustness.evaluation.result import only_writer
 
 HOLD = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from gcp_mm.robustness.evaluation.result import only_writer
 with only_writer(Path(sys.argv[1])):
-    print("held", flush=True)
+    print(os.getpid(), flush=True)
     time.sleep(600)
 """
 
 
 @pytest.fixture
-def holder(tmp_path, tool_env):
-    """Return a process that writes out.json."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path / "out.json"], stdout=subprocess.PIPE, env=tool_env
-    )
-    assert process.stdout.readline() == b"held\n"
-    yield process
-    process.kill()
-    process.wait()
-    process.stdout.close()
+def holder(tmp_path, warm_env):
+    """Return the number of a process that writes out.json, and a function that kills it."""
+    command = [warm_env["PYTHON"], "-c", HOLD, tmp_path / "out.json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=warm_env)
+    number = int(process.stdout.readline())
+
+    def kill():
+        process.kill()
+        process.communicate()
+
+    yield number, kill
+    if process.returncode is None:
+        kill()
 
 
 def test_other_process_is_named_until_it_ends(holder, tool, part_c, tmp_path):
+    number, kill = holder
     error = only_error(*tool("imagenet-c", part_c, "--severities", 1))
-    assert f"{str(tmp_path / 'out.json')!r} is being written by process {holder.pid} on" in error
+    assert f"{str(tmp_path / 'out.json')!r} is being written by process {number} on" in error
     assert error.endswith("): wait for it, or choose another --out")
     assert not (tmp_path / "out.json").exists()
     # Killed, so that the lock is left behind.
-    holder.kill()
-    holder.wait()
+    kill()
     assert (tmp_path / ".out.json.lock").exists()
     code, _, errors = tool("imagenet-c", part_c, "--severities", 1)
     assert code == 0, errors
