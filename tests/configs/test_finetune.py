@@ -49,9 +49,16 @@ TRUNKS = {
         64,
     ),
     "vit_base": (f"dict(arch=dict(_delete_=True, {NARROW}), img_size=32, patch_size=8)", 16),
+    # The name of the config, and which of timm's networks.
+    "timm residual": ("dict(model_name='test_resnet')", 96),
+    "timm transformer": (
+        "dict(model_name='test_vit', img_size=32, patch_size=8, embed_dim=16, num_heads=2, depth=2)",
+        16,
+    ),
 }
 SOURCES = {"convnext_tiny": "convnext_tiny", "swin_tiny": "swin_t", "vit_base": "vit_b_16"}
-BASE_LR = {name: 0.002 if name == "resnet50" else 5e-5 for name in TRUNKS}
+SGD = ("resnet50", "timm residual", "timm transformer")
+BASE_LR = {name: 0.002 if name in SGD else 5e-5 for name in TRUNKS}
 
 
 @pytest.fixture
@@ -59,11 +66,13 @@ def tiny(repo, class_folders, tmp_path):
     """Write a small fine-tune config and its pretrained file: a backbone and another head."""
 
     def write(name):
+        if name.startswith("timm"):
+            pytest.importorskip("timm")
         backbone, channels = TRUNKS[name]
         weights = tmp_path / "pretrained.pth"
         config = write_config(
             *(tmp_path / f"tiny_{name}.py", TINY),
-            **dict(repo=repo, name=name, backbone=backbone, channels=channels),
+            **dict(repo=repo, name=name.partition(" ")[0], backbone=backbone, channels=channels),
             **dict(data=class_folders, weights=weights),
         )
         init_default_scope("mmpretrain")
@@ -107,7 +116,7 @@ def test_backbone_is_the_file_and_the_new_layers_learn_faster(tiny, monkeypatch,
     for key, group in groups.items():
         factor = 1 if key.startswith("backbone.") else 10
         assert group["initial_lr"] == pytest.approx(factor * BASE_LR[name]), key
-        if name != "resnet50":
+        if name not in SGD:
             decays = key.startswith(("neck.", "head.")) or (
                 group["params"][0].dim() > 1
                 and not key.endswith(("cls_token", "pos_embed", "position_bias_table"))
@@ -137,6 +146,49 @@ def test_converted_weights_of_torchvision_are_the_whole_backbone(repo, monkeypat
         converted = MODELS.build(model_config(Architecture(SOURCES[name], 1000))).backbone
     assert backbone.keys() == converted.state_dict().keys()
     assert compare(backbone, converted.state_dict()).complete
+
+
+def test_a_file_of_timm_takes_the_place_of_load_from(tiny, monkeypatch, tmp_path):
+    config, _, _ = tiny("timm residual")
+    import timm
+
+    weights, start = tmp_path / "timm.pth", {}
+    torch.manual_seed(2)
+    source = timm.create_model("test_resnet").state_dict()
+    torch.save(source, weights)
+
+    def keep(hook, runner):
+        start.update(runner.model.backbone.timm_model.state_dict())
+        start.update({name: tensor.clone() for name, tensor in start.items()})
+
+    monkeypatch.setattr(PretrainedRequiredHook, "before_train", keep)
+    options = {
+        "load_from": None,
+        "model.backbone.init_cfg.type": "Pretrained",
+        "model.backbone.init_cfg.checkpoint": str(weights),
+        "train_cfg.max_epochs": 1,
+    }
+    work_dir = tmp_path / "work"
+    train(load_config(str(config), options, work_dir=str(work_dir)))
+    assert start.keys() == source.keys() - {"fc.weight", "fc.bias"}
+    assert all(torch.equal(tensor, source[name]) for name, tensor in start.items())
+    assert "loaded 75 of 75 tensors" in read_log(work_dir)
+
+
+def test_converted_efficientnet_lite_is_the_whole_network_of_its_configs(repo):
+    pytest.importorskip("timm")
+    init_default_scope("mmpretrain")
+    names = ["finetune/timm_gcp_folder", "timm/efficientnet_lite0"]
+    names += [f"imagenette/efficientnet_lite0_{pool}_finetune_imagenette" for pool in ("gap", "gcp")]
+    with torch.device("meta"):
+        whole = MODELS.build(model_config(Architecture("efficientnet_lite0", 1000)))
+        for name in names:
+            cfg = Config.fromfile(repo / f"configs/{name}.py")
+            assert Path(cfg.load_from).name == "efficientnet_lite0.pth"
+            model = MODELS.build(cfg.model)
+            assert not compare(model.backbone.state_dict(), whole.backbone.state_dict()).differences
+            if name.startswith("timm/"):
+                assert repr(model) == repr(whole)
 
 
 REFUSED = {

@@ -5,7 +5,7 @@ Which class folder is which output of the network is decided here, too, by :func
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from gcp_mm.datasets.text_list import check_class_names, read_class_names
 from gcp_mm.engine.config import tested_dataset
 from gcp_mm.engine.preflight import check_data
 from gcp_mm.errors import UserError
-from gcp_mm.files import why_absent
+from gcp_mm.files import abbreviate, why_absent
 from gcp_mm.images.names import list_class_folders
 from gcp_mm.plain_data import digest
 from gcp_mm.robustness.evaluation.options import Options
@@ -70,8 +70,14 @@ class CleanImages:
     sha256: str
 
 
-def clean_images(cfg: Config, options: Options, table: Mapping[str, int]) -> CleanImages | None:
-    """Build the data set of the images without corruption, by the class index of each folder."""
+def clean_images(
+    cfg: Config, options: Options, table: Mapping[str, int], measured: Collection[str] = ()
+) -> CleanImages | None:
+    """Build the data set of the images without corruption, by the class index of each folder.
+
+    ``measured`` are the classes that the corrupted images have. Where they are a part of the
+    table, ``--clean-root`` may be one that has them.
+    """
     if options.clean_source is None:
         return None
     dataset = dict(tested_dataset(cfg))
@@ -90,7 +96,7 @@ def clean_images(cfg: Config, options: Options, table: Mapping[str, int]) -> Cle
             "type": "gcp_mm.ClassFolder",
             "data_root": str(root),
             "classes": list(table),
-            "allow_missing": options.num_samples is not None,
+            "allow_missing": options.num_samples is not None or 0 < len(measured) < len(table),
             "pipeline": dataset["pipeline"],
         }
     if str(dataset["type"]).startswith("gcp_mm."):
@@ -99,6 +105,12 @@ def clean_images(cfg: Config, options: Options, table: Mapping[str, int]) -> Cle
         built = DATASETS.build(dataset)
         built.full_init()
     labels = np.asarray(built.get_gt_labels())
+    present = set(labels.tolist()) if root and options.num_samples is None else table.values()
+    if absent := [name for name in measured if table[name] not in present]:
+        raise UserError(
+            f"--clean-root {str(root)!r} has no image of {abbreviate(absent)}, and "
+            f"{str(options.data_root)!r} has: name the images that the tree was made from"
+        )
     number = min(options.num_samples or len(labels), len(labels))
     chosen = np.arange(number) * len(labels) // number
     names = [_name(built.get_data_info(int(index))) for index in chosen]

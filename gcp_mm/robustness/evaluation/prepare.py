@@ -49,7 +49,7 @@ def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
         raise UserError(
             f"--shard: {options.shard[1]} shards for {tree.num_items} files; ask for fewer"
         )
-    clean = clean_images(cfg, options, tree.class_to_index)
+    clean = clean_images(cfg, options, tree.class_to_index, tree.complete.classes)
     _compare_reading(cfg, tree, clean)
     network = load_alexnet(checkpoint) if cfg.filename is None else load_model(cfg, checkpoint)
     classifier = Classifier(network, device, options.dtype)

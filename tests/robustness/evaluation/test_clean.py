@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
 from gcp_mm.engine.config import load_config
+from gcp_mm.errors import UserError
 from gcp_mm.robustness.evaluation.baselines import alexnet_config
 from gcp_mm.robustness.evaluation.clean import class_table, clean_images
 from gcp_mm.robustness.evaluation.options import Options
@@ -47,6 +48,22 @@ def test_place_does_not_matter_and_all_else_does(sha256, clean, tmp_path):
     (tmp_path / "moved" / CLASSES[2] / "0.png").rename(tmp_path / "moved" / CLASSES[2] / "9.png")
     others.append(sha256(tmp_path / "moved"))
     assert len({expected, *others}) == 5
+
+
+def test_part_of_a_networks_classes_is_accepted_if_the_tree_has_no_more(config, clean, tmp_path):
+    table = {name: index for index, name in enumerate(["0 other", *CLASSES, "zz another"])}
+    cfg = load_config(str(config))
+    asked = Options("imagenet-c", tmp_path, tmp_path / "o.json", "net", clean_root=clean)
+    found = clean_images(cfg, asked, table, CLASSES)
+    assert set(found.labels) == {table[name] for name in CLASSES}
+    with pytest.raises(UserError, match="2 of 8 missing: 0 other, zz another"):
+        clean_images(cfg, asked, table, list(table))
+    shutil.copytree(clean, tmp_path / "less", ignore=shutil.ignore_patterns(CLASSES[1]))
+    asked = Options(
+        "imagenet-c", tmp_path, tmp_path / "o.json", "net", clean_root=tmp_path / "less"
+    )
+    with pytest.raises(UserError, match=f"less' has no image of {CLASSES[1]}, and .* has: name"):
+        clean_images(cfg, asked, table, CLASSES)
 
 
 @pytest.fixture
