@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/timm_gcp.py',
     '../_base_/datasets/imagenette_96px.py',
-    '../_base_/schedules/finetune_sgd_5e.py',
+    '../_base_/schedules/finetune_sgd_5e_gcp.py',
     '../_base_/runtime_finetune.py',
 ]
 
