@@ -40,7 +40,20 @@ napoleon_use_ivar = True
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"gcp_mm {release}"
-html_static_path = ["_static"]
+# The reports of the commands sort their tables by the same script.
+html_static_path = ["_static", "../gcp_mm/pages/page.js"]
 html_css_files = ["site.css"]
 html_copy_source = html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
+
+
+def add_scripts(app, pagename, templatename, context, doctree):
+    """Load the scripts of the zoo's table where it is."""
+    if pagename == "model_zoo":
+        app.add_js_file("zoo.js", loading_method="defer")
+        app.add_js_file("page.js", loading_method="defer")
+
+
+def setup(app):
+    """Connect."""
+    app.connect("html-page-context", add_scripts)

@@ -140,6 +140,30 @@ def coco_section(rows: Iterable[Row]) -> str:
     )
 
 
+def rows_section(rows: Iterable[Row]) -> str:
+    """Render every row, what was published beside what was measured here."""
+    body = [
+        (
+            f"`{row.name}`",
+            row.dataset,
+            row.backbone,
+            row.pooling,
+            row.reduced_channels or "-",
+            row.schedule,
+            row.epochs,
+            f"{row.parameters / 1e6:.2f}",
+            f"{(row.flops + row.pooling_flops) / 1e9:.2f}",
+            row.headline(row.published) or "-",
+            "; ".join(row.headline(entry.metrics) for entry in row.measured) or "-",
+            _link("file", row) if row.release else "-",
+        )
+        for row in rows
+    ]
+    headers = ("row", "data", "backbone", "pooling", "channels", "schedule", "epochs", "params M")
+    headers += ("GFLOPs", "published", "measured here", "released")
+    return _text(headers, body, "pipe")
+
+
 def _ap(row: Row, kind: str) -> tuple[str, ...]:
     first, *others = (f"{row.published[f'{kind} {name}']:.1f}" for name in _AP)
     return _link(first, row), *others
@@ -178,13 +202,16 @@ SECTIONS = {
     "finegrained": finegrained_section,
     "coco": coco_section,
 }
+# One table more, where a page has its markers.
+ON_REQUEST = {"rows": rows_section}
 
 
 def update_readme(path: str | Path, check: bool = False) -> bool:
     """Write the tables of the metafiles into a Markdown file.
 
     A table stands between ``<!-- zoo:NAME -->`` and ``<!-- /zoo:NAME -->``, NAME being one of
-    :data:`SECTIONS`. The rest of the file is left as it is.
+    :data:`SECTIONS`, which all have to be there, or of :data:`ON_REQUEST`. The rest of the file is
+    left as it is.
     """
     path = Path(path)
     if not path.is_file():
@@ -194,7 +221,8 @@ def update_readme(path: str | Path, check: bool = False) -> bool:
         )
     text = updated = path.read_text(encoding="utf-8")
     stale = []
-    for name, render in SECTIONS.items():
+    wanted = {name: one for name, one in ON_REQUEST.items() if f"<!-- zoo:{name} -->" in text}
+    for name, render in {**SECTIONS, **wanted}.items():
         before, updated = updated, _replace(updated, name, render(load_rows()), path)
         if updated != before:
             stale.append(name)

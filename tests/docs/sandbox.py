@@ -30,8 +30,10 @@ default_hooks = dict(logger=dict(interval=1))
 NARROW = """
 _base_ = '{repo}/configs/{name}'
 model = dict(
-    backbone=dict(depth=18, base_channels=16, stem_channels=16),
-    neck=dict(in_channels=128, reduced_channels=16),
+    backbone=dict(
+        depth=18, base_channels=16, stem_channels=16,
+        num_stages=1, strides=[1], dilations=[1], out_indices=[0]),
+    neck=dict(in_channels=16, reduced_channels=16),
     head=dict(num_classes=3, in_channels=136, topk=(1,)))
 data_preprocessor = dict(num_classes=3)
 pipeline = [dict(type='gcp_mm.LoadImage'), dict(type='PackInputs')]
@@ -41,7 +43,9 @@ test_evaluator = val_evaluator
 DETECTOR = """
 _base_ = '{repo}/configs/{name}'
 model = dict(
-    backbone=dict(depth=18, base_channels=16, stem_channels=16),
+    backbone=dict(
+        depth=18, base_channels=16, stem_channels=16,
+        init_cfg=dict(checkpoint='checkpoints/all_stages.pth')),
     neck=dict(in_channels=[16, 32, 64, 128], out_channels=16),
     rpn_head=dict(in_channels=16, feat_channels=16),
     roi_head=dict(
@@ -56,6 +60,14 @@ load = [
     dict(type='Resize', scale=(96, 96), keep_ratio=True)]
 keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 """
+# What a detector starts from has them.
+ALL_STAGES = {
+    "backbone.num_stages": 4,
+    "backbone.strides": (1, 2, 2, 1),
+    "backbone.dilations": (1, 1, 1, 1),
+    "backbone.out_indices": (3,),
+    "neck.in_channels": 128,
+}
 CLASSIFIERS = ("finetune/resnet50_gcp_folder.py",)
 DETECTORS = ("mask_rcnn_r50_gcpm.py",)
 
@@ -76,12 +88,15 @@ def _stand_in(configs: Path, name: str, text: str, train: str, test: str) -> Pat
     return write_config(path, text + loaders, repo=REPO, name=name)
 
 
-def _weights(config: Path, checkpoint: Path, package: str, classes: tuple[str, ...] = ()) -> None:
-    """Write random weights for a config."""
+def _weights(
+    config: Path, checkpoint: Path, package: str, classes: tuple[str, ...] = (), **model: object
+) -> None:
+    """Write random weights for a config, or for its model with other settings."""
     registry = importlib.import_module(f"{package}.registry")
-    model = dict(Config.fromfile(config).model)
-    model["backbone"] = {**model["backbone"], "init_cfg": None}
-    network = randomise(registry.MODELS.build(model))
+    cfg = Config.fromfile(config)
+    settings = {"backbone.init_cfg": None, **model}
+    cfg.merge_from_dict({f"model.{name}": value for name, value in settings.items()})
+    network = randomise(registry.MODELS.build(dict(cfg.model)))
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     meta = {"epoch": 12, "iter": 48, "dataset_meta": {"classes": classes}}
     torch.save({"meta": meta, "state_dict": network.state_dict()}, checkpoint)
@@ -118,6 +133,7 @@ def made_sandbox(tmp_path_factory, class_folders) -> Path:
         for name in CLASSIFIERS:
             config = _stand_in(root / "configs", name, NARROW, data, data)
             _weights(config, root / "checkpoints/resnet50_gcp_lrnorm.pth", "mmpretrain")
+            _weights(config, root / "checkpoints/all_stages.pth", "mmpretrain", **ALL_STAGES)
             run = root / "work_dirs" / config.stem
             names = ("class_0", "class_1", "class_2")
             _weights(config, run / "epoch_20.pth", "mmpretrain", names)

@@ -7,11 +7,11 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from importlib.util import find_spec
 
 import pytest
 from mmengine.registry import Registry
+from tiny_runs import forget_runs
 
 from docs.blocks import ALL, LANGUAGES, NEEDS, blocks_of
 from docs.commands import check, commands, mim_tool, without_settings
@@ -48,8 +48,8 @@ def run(call_tool, capfd, monkeypatch, sandbox):
         program, *rest = words
         if program == "python" and rest[0].startswith("tools/"):
             result = call_tool(*rest, cwd=sandbox)
-        elif program == "python" and rest[:2] == ["-m", "gcp_mm.doctor"]:
-            result = outside([sys.executable, *rest])
+        elif program == "python" and rest == ["-m", "gcp_mm.doctor"]:
+            result = call_tool(str(find_spec("gcp_mm.doctor.__main__").origin), cwd=sandbox)
         elif program == "gcp-mm":
             result = call_tool(str(find_spec("gcp_mm.cli.__main__").origin), *rest, cwd=sandbox)
         elif program == "mim" and rest[0] == "run":
@@ -78,6 +78,7 @@ def given(sandbox):
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
 def test_blocks_run(page, run, given, sandbox, capfd, monkeypatch):
     monkeypatch.chdir(sandbox)
+    forget_runs()
     names = {"__name__": "__page__", **given}
     for block in blocks_of(page):
         if not block.is_run:

@@ -166,8 +166,21 @@ def readme(tmp_path):
     return path
 
 
-def test_readme_of_the_project_is_up_to_date(repo):
-    assert update_readme(repo / "README.md", check=True) is False
+@pytest.mark.parametrize("page", ["README.md", "docs/model_zoo.md"])
+def test_pages_of_the_project_are_up_to_date(repo, page):
+    assert update_readme(repo / page, check=True) is False
+
+
+def test_every_row_has_a_line_in_the_table_of_all(readme):
+    readme.write_text(readme.read_text() + "<!-- zoo:rows --><!-- /zoo:rows -->\n")
+    update_readme(readme)
+    lines = table_lines(readme.read_text().partition("<!-- zoo:rows -->")[2])
+    by_name = {line[0].strip("`"): line for line in lines[2:]}
+    assert list(by_name) == [row.name for row in load_rows()]
+    shown = by_name["resnet50_gcp_lrnorm"]
+    assert shown[1:7] == ["ImageNet-1k", "resnet50", "gcp", "256", "lrnorm", "100"]
+    assert shown[9:] == ["78.56 / 94.09", "-", link("resnet50_gcp_lrnorm", "file")]
+    assert by_name["mask_rcnn_r101_gap"][9:] == ["39.4 / 35.9", "-", "-"]
 
 
 def test_only_the_tables_are_written(readme):
