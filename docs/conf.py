@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_design",
+    "accessible",
     "flow",
     "mathml",
 ]
@@ -43,6 +44,9 @@ html_title = f"gcp_mm {release}"
 # The reports of the commands sort their tables by the same script.
 html_static_path = ["_static", "../gcp_mm/pages/page.js"]
 html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
+# The search would ask a server for the pages that it shows.
+html_show_search_summary = False
 html_copy_source = html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
 

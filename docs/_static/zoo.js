@@ -18,8 +18,11 @@ for (const zoo of document.querySelectorAll("#zoo")) {
 
   const labelled = (name, field) => {
     const label = document.createElement("label");
-    label.append(`${name} `, field);
-    form.append(label);
+    label.textContent = name;
+    label.htmlFor = field.id = `zoo-${name}`;
+    const pair = document.createElement("span");
+    pair.append(label, " ", field);
+    form.append(pair);
     field.addEventListener("input", filter);
     return field;
   };
