@@ -24,7 +24,9 @@ DATASETS = _child(root.DATASETS, "gcp_mm.datasets.register")
 HOOKS = _child(root.HOOKS, "gcp_mm.engine.hooks", "gcp_mm.landscape.hook")
 LOG_PROCESSORS = _child(root.LOG_PROCESSORS, "gcp_mm.engine.hooks.speed")
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, "gcp_mm.engine.amp")
-PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, "gcp_mm.engine.poly_to_end_lr")
+PARAM_SCHEDULERS = _child(
+    root.PARAM_SCHEDULERS, "gcp_mm.engine.poly_to_end_lr", "gcp_mm.engine.tabulated_lr"
+)
 METRICS = _child(root.METRICS, "gcp_mm.robustness.metrics", "gcp_mm.datasets.register")
 RUNNERS = _child(root.RUNNERS, "gcp_mm.engine.output")
 TRANSFORMS = _child(root.TRANSFORMS, "gcp_mm.images.load_image")

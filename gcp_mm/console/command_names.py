@@ -16,6 +16,7 @@ TOOLS = {
     "robustness": "test_robustness",
     "corrupt": "make_corruptions",
     "landscape": "landscape",
+    "reproduce": "reproduce",
     "schedules": "plot_schedules",
     "compare": "compare_runs",
 }

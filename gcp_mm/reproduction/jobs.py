@@ -1,0 +1,337 @@
+"""The runs of a plan: each is a config and commands of this package, in a folder of its own.
+
+A classifier is trained for each arm, schedule and seed; what is measured of it, and the detectors
+that start from it, come after it and belong to the same task, so that tasks need nothing of one
+another but the data. Texts of jobs have ``{work}``, ``{data}`` and ``{configs}`` for folders: two
+jobs are the same if they are equal without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gcp_mm.errors import UserError
+from gcp_mm.files import sha256
+from gcp_mm.plain_data import digest
+from gcp_mm.reproduction.plan import Plan
+from gcp_mm.zoo.rows import zoo_root
+
+GCP_MM, DEMO_DATA = "gcp-mm", "make_demo_data.py"
+"""First words of commands: the program of this package, or a tool of its source tree."""
+
+DATA_TASK = "data"
+"""Task that all others need."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run.
+
+    Attributes:
+        name: Its folder below the work folder.
+        kind: What is done, such as ``train``.
+        commands: Their words, in the order in which they run.
+        task: Name of the jobs that go together.
+        needs: Names of the jobs that have to be done before.
+        config: Text of the config that is written into its folder, empty if it needs none.
+        about: Group, arm, schedule, seed and what else tells it from jobs of the same kind.
+        units: How much work it is among those of its kind.
+        digest: Of all that its numbers depend on.
+    """
+
+    name: str
+    kind: str
+    commands: tuple[tuple[str, ...], ...]
+    task: str
+    needs: tuple[str, ...] = ()
+    config: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    units: float = 1.0
+    digest: str = ""
+
+
+def make_jobs(plan: Plan) -> list[Job]:
+    """Return the jobs of a plan; each comes after those that it needs."""
+    jobs: list[Job] = []
+    digests: dict[str, str] = {}
+    for job in _jobs(plan):
+        parts = (job.kind, job.commands, job.config, [digests[name] for name in job.needs])
+        digests[job.name] = digest([*parts, _bases_of(job)])
+        jobs.append(Job(**{**vars(job), "digest": digests[job.name]}))
+    return jobs
+
+
+def resolve(text: str, work: Path, data: Path) -> str:
+    """Put folders into a text of a job."""
+    for name, folder in (("work", work), ("data", data), ("configs", zoo_root() / "configs")):
+        text = text.replace(f"{{{name}}}", str(folder))
+    return text
+
+
+def _jobs(plan: Plan) -> Iterator[Job]:
+    data: tuple[str, ...] = ()
+    if plan.content.get("make_data"):
+        yield Job("data", "data", ((DEMO_DATA, "--root", "{data}"),), DATA_TASK)
+        data = ("data",)
+    for name, group in plan.groups.items():
+        trees = list(_trees(name, group, data))
+        yield from trees
+        needs = tuple(tree.name for tree in trees)
+        schedules = {
+            schedule: (base, *_schedule(base, group.get("shorten", 1)))
+            for schedule, base in group["schedules"].items()
+        }
+        # A seed after the other, so that an unfinished plan has whole pairs.
+        for seed in plan.seeds:
+            for schedule, (base, epochs, table) in schedules.items():
+                for arm in group["arms"]:
+                    run = _Run(name, group, arm, schedule, base, epochs, table, seed)
+                    yield from run.jobs(data, needs)
+
+
+def _trees(name: str, group: Mapping[str, Any], data: tuple[str, ...]) -> Iterator[Job]:
+    """Make trees like ImageNet-C and -P, unless the released ones are used."""
+    part = group.get("robustness")
+    if not part or "released" in part:
+        return
+    size = ("--size", str(part["size"]), "--workers", "1")
+    limit = part.get("perturbation_limit")
+    trees = {
+        "imagenet-c": ("--corruptions", part["corruptions"], "--severities", part["severities"]),
+        "imagenet-p": ("--perturbations", part["perturbations"], "--limit", [limit] * bool(limit)),
+    }
+    for dataset, options in trees.items():
+        if not part[options[0].removeprefix("--")]:
+            continue
+        words = [GCP_MM, "corrupt", part["images"], f"{{work}}/{name}/{dataset}"]
+        words += ["--dataset", dataset, *size]
+        for option, values in zip(options[::2], options[1::2], strict=True):
+            words += [option, *map(str, values)] if values else []
+        job = f"{name}/make_{dataset.replace('-', '_')}"
+        yield Job(job, "corrupt", (tuple(words),), DATA_TASK, data, about={"group": name})
+
+
+def _schedule(base: str, factor: float) -> tuple[int, list[float] | None]:
+    """Return epochs of a schedule shortened by a factor, and its table if it is not as it was."""
+    from mmengine.config import Config
+
+    from gcp_mm.plots.learning_rates import learning_rates
+
+    cfg = Config.fromfile(zoo_root() / "configs" / base)
+    if factor == 1:
+        return cfg.train_cfg.max_epochs, None
+    epochs = max(1, round(cfg.train_cfg.max_epochs * factor))
+    rates = learning_rates(cfg)[:, 0] / cfg.optim_wrapper.optimizer.lr
+    return epochs, [float(f"{rate:.6g}") for rate in rates]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A classifier that is trained, and what follows from it."""
+
+    group_name: str
+    group: Mapping[str, Any]
+    arm: str
+    schedule: str
+    base: str
+    epochs: int
+    table: list[float] | None
+    seed: int
+
+    @property
+    def task(self) -> str:
+        return f"{self.group_name}/{self.arm}_{self.schedule}_seed{self.seed}"
+
+    @property
+    def about(self) -> dict[str, Any]:
+        names = ("group", "arm", "schedule", "seed", "epochs")
+        values = (self.group_name, self.arm, self.schedule, self.seed, self.epochs)
+        return dict(zip(names, values, strict=True))
+
+    def checkpoint(self, epoch: int) -> str:
+        return f"{{work}}/{self.task}/train/epoch_{epoch}.pth"
+
+    def measured(self, part: str) -> Mapping[str, Any] | None:
+        """Return a part of the group if this run takes part in it."""
+        found = self.group.get(part)
+        if not found or found["schedule"] != self.schedule or self.arm not in found["arms"]:
+            return None
+        return found
+
+    def jobs(self, data: tuple[str, ...], trees: tuple[str, ...]) -> Iterator[Job]:
+        train = f"{self.task}/train"
+        words = (GCP_MM, "train", f"{{work}}/{train}/config.py", "--work-dir", f"{{work}}/{train}")
+        commands = ((*words, "--auto-scale-lr"),)
+        yield self._job("train", commands, data, config=self._config(), units=self.epochs)
+        if landscape := self.measured("landscape"):
+            yield from self._landscape(landscape, train)
+        if robustness := self.measured("robustness"):
+            yield from self._robustness(robustness, (train, *trees))
+        detection = self.group.get("detection")
+        if detection and detection["schedule"] == self.schedule:
+            for name, arm in detection["arms"].items():
+                if arm["classifier"] == self.arm:
+                    yield self._detector(detection, name, arm, (train, *data))
+
+    def _job(
+        self,
+        name: str,
+        commands: tuple[tuple[str, ...], ...],
+        needs: tuple[str, ...],
+        kind: str = "",
+        config: str = "",
+        units: float = 1,
+        **about: Any,
+    ) -> Job:
+        about = {**self.about, **about}
+        full = f"{self.task}/{name}"
+        return Job(full, kind or name, commands, self.task, needs, config, about, units)
+
+    def _config(self) -> str:
+        arm = self.group["arms"][self.arm]
+        bases = [*([arm["base"]] if "base" in arm else []), *self.group["bases"], self.base]
+        lines = list(_settings(self.group, arm))
+        if self.table:
+            scheduler = dict(_delete_=True, type="gcp_mm.TabulatedLR", table=self.table)
+            scheduler |= dict(by_epoch=True, convert_to_iter_based=True)
+            lines.append(("param_scheduler", scheduler))
+        lines.append(("train_cfg", dict(max_epochs=self.epochs)))
+        lines.append(("randomness", dict(seed=self.seed)))
+        # All of them: what is measured of earlier epochs needs them.
+        lines.append(("default_hooks", dict(checkpoint=dict(max_keep_ckpts=-1, save_best=None))))
+        hooks: list[dict] = []
+        if landscape := self.measured("landscape"):
+            hook = dict(type="gcp_mm.LandscapeHook", interval=landscape["interval"], rescale=True)
+            hooks.append({**hook, "etas": dict(landscape["etas"])})
+        return _config_text(bases, lines, hooks)
+
+    def _landscape(self, part: Mapping[str, Any], train: str) -> Iterator[Job]:
+        config, checkpoint = f"{{work}}/{train}/config.py", self.checkpoint(self.epochs)
+        images = ("--batches", "1", "--batch-size", str(part["images"]), "--split", "train")
+        start = (GCP_MM, "landscape")
+        found = part["sharpness"]
+        reach = ("--range", str(-found["radius"]), str(found["radius"]))
+        reach += ("--points", str(found["points"]), "--batch-norm", "batch")
+        for direction in range(found["directions"]):
+            name = f"sharpness{direction}"
+            words = (*start, "surface", config, checkpoint, *images, *reach)
+            words += ("--seed", str(direction), "--out", f"{{work}}/{self.task}/{name}/result.json")
+            radius = {"direction": direction, "radius": found["radius"]}
+            yield self._job(name, (words,), (train,), kind="sharpness", **radius)
+        if found := part.get("curvature"):
+            words = (*start, "curvature", config, checkpoint, *images, "--top", str(found["top"]))
+            words += ("--trace-samples", str(found["trace_samples"]))
+            words += ("--lanczos-steps", str(found["lanczos_steps"]))
+            words += ("--out", f"{{work}}/{self.task}/curvature/result.json")
+            yield self._job("curvature", (words,), (train,))
+
+    def _robustness(self, part: Mapping[str, Any], needs: tuple[str, ...]) -> Iterator[Job]:
+        epochs = [epoch for epoch in part["epochs"] if epoch < self.epochs]
+        for epoch in [*epochs, self.epochs]:
+            yield from self._corruptions(part, needs, epoch)
+        if part["perturbations"]:
+            words = self._robustness_words(part, "imagenet-p", self.epochs, "perturbations")
+            words += ("--perturbations", *part["perturbations"])
+            yield self._job("perturbations", (words,), needs)
+
+    def _corruptions(
+        self, part: Mapping[str, Any], needs: tuple[str, ...], epoch: int
+    ) -> Iterator[Job]:
+        if part["corruptions"]:
+            name = f"corruptions_epoch{epoch}"
+            words = self._robustness_words(part, "imagenet-c", epoch, name)
+            words += ("--corruptions", *part["corruptions"])
+            words += ("--severities", *map(str, part["severities"]))
+            clean = ("--clean",) if "released" in part else ("--clean-root", part["images"])
+            yield self._job(name, ((*words, *clean),), needs, kind="corruptions", epoch=epoch)
+
+    def _robustness_words(
+        self, part: Mapping[str, Any], dataset: str, epoch: int, name: str
+    ) -> tuple[str, ...]:
+        released = part.get("released", {}).get(dataset.replace("-", "_"))
+        tree = released or f"{{work}}/{self.group_name}/{dataset}"
+        config = f"{{work}}/{self.task}/train/config.py"
+        words = (GCP_MM, "robustness", "run", config, self.checkpoint(epoch))
+        words += ("--dataset", dataset, "--data-root", tree, "--name", self.arm)
+        words += ("--out", f"{{work}}/{self.task}/{name}/result.json")
+        if part.get("input_size", 224) != 224:
+            words += ("--input-size", str(part["input_size"]))
+        return words
+
+    def _detector(
+        self, part: Mapping[str, Any], name: str, arm: Mapping[str, Any], needs: tuple[str, ...]
+    ) -> Job:
+        bases = [*part["bases"], *([arm["base"]] if "base" in arm else [])]
+        lines = list(_settings(part, arm))
+        start = dict(type="Pretrained", checkpoint=self.checkpoint(self.epochs), prefix="backbone.")
+        lines.append(("model", dict(backbone=dict(init_cfg=start))))
+        lines.append(("randomness", dict(seed=self.seed)))
+        folder = f"{{work}}/{self.task}/detector_{name}"
+        config = f"{folder}/config.py"
+        commands = (
+            (GCP_MM, "train", config, "--work-dir", folder),
+            (GCP_MM, "test", config, "{latest}", "--work-dir", f"{folder}/test"),
+        )
+        text = _config_text(bases, lines, [])
+        return self._job(
+            f"detector_{name}", commands, needs, kind="detector", config=text, detector=name
+        )
+
+
+def _settings(*tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the settings of tables, in their order."""
+    for table in tables:
+        yield from table.get("settings", {}).items()
+
+
+def _config_text(
+    bases: Sequence[str], settings: Sequence[tuple[str, Any]], hooks: Sequence[Mapping[str, Any]]
+) -> str:
+    """Write a config: literals of plain data over bases, and hooks behind those of the bases."""
+    merged: dict[str, Any] = {}
+    for key, value in settings:
+        merged[key] = _merge(merged[key], value) if key in merged else value
+    lines = ["# Written for a run of a plan; see `gcp-mm reproduce --help`.", "_base_ = ["]
+    lines += [f"    {f'{{configs}}/{base}'!r}," for base in bases]
+    lines += ["]", *(f"{key} = {value!r}" for key, value in merged.items())]
+    if hooks:
+        lines.append(f"custom_hooks = [*_base_.custom_hooks, *{list(map(dict, hooks))!r}]")
+    return "\n".join(lines) + "\n"
+
+
+def _merge(old: Any, new: Any) -> Any:
+    """Merge settings as mmengine merges configs."""
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping) or new.get("_delete_"):
+        return new
+    return {
+        **old,
+        **{key: _merge(old[key], value) if key in old else value for key, value in new.items()},
+    }
+
+
+def _bases_of(job: Job) -> list[str]:
+    """Return the digests of the bases that a config names."""
+    root = zoo_root() / "configs"
+    lines = [line.strip(" ',") for line in job.config.splitlines()]
+    paths = [line.removeprefix("{configs}/") for line in lines if line.startswith("{configs}/")]
+    return [sha256(root / path) for path in paths]
+
+
+def tasks(jobs: Sequence[Job]) -> dict[str, list[Job]]:
+    """Group jobs by task, without the one that makes the data; they can run at the same time."""
+    found: dict[str, list[Job]] = {}
+    for job in jobs:
+        if job.task != DATA_TASK:
+            found.setdefault(job.task, []).append(job)
+    return found
+
+
+def choose_task(jobs: Sequence[Job], number: int) -> list[Job]:
+    """Return the jobs of a task by its number, from 0."""
+    found = list(tasks(jobs).values())
+    if not 0 <= number < len(found):
+        raise UserError(f"there is no task {number}: the plan has 0 to {len(found) - 1}")
+    return found[number]

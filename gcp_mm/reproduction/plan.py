@@ -1,0 +1,243 @@
+"""A plan: which networks are trained how often, what is measured, and when a claim counts as shown.
+
+A plan is a YAML file; those of this project are in ``configs/reproduction``. It is read and never
+executed: it names bases below ``configs`` and gives settings that are merged into them. In a text,
+``{data}`` stands for the folder of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gcp_mm.errors import UserError
+from gcp_mm.files import why_absent
+from gcp_mm.plain_data import (
+    COUNT,
+    NUMBER,
+    OBJECT,
+    POSITIVE,
+    TEXT,
+    Kind,
+    ListOf,
+    TableOf,
+    why_unfit,
+)
+from gcp_mm.robustness.names import ALL_CORRUPTIONS, PERTURBATIONS, SEVERITIES
+from gcp_mm.zoo.rows import zoo_root
+
+CLAIMS = ("convergence", "landscape", "robustness", "detection")
+
+_FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+_FACTOR = Kind("a number above 0", lambda value: NUMBER.fits(value) and value > 0)
+_CONFIDENCE = Kind("a number between 0 and 1", lambda value: NUMBER.fits(value) and 0 < value < 1)
+# What becomes a name of folders and a part of commands.
+_NAME = Kind(
+    "a name of letters, digits and _",
+    lambda value: isinstance(value, str) and value.isidentifier() and value.isascii(),
+)
+
+
+def _one_of(*names: Any) -> Kind:
+    return Kind(f"one of {', '.join(map(str, names))}", lambda value: value in names)
+
+
+_ARM = {"title": TEXT, "base?": TEXT, "settings?": OBJECT}
+_LANDSCAPE = {
+    "schedule": TEXT,
+    "arms": ListOf(TEXT),
+    "interval": POSITIVE,
+    "etas": {"start": _FACTOR, "stop": _FACTOR, "num": POSITIVE},
+    "images": POSITIVE,
+    "sharpness": {"radius": _FACTOR, "points": POSITIVE, "directions": POSITIVE},
+    "curvature?": {"top": POSITIVE, "trace_samples": POSITIVE, "lanczos_steps": POSITIVE},
+}
+_ROBUSTNESS = {
+    "schedule": TEXT,
+    "arms": ListOf(TEXT),
+    "images": TEXT,
+    "size": POSITIVE,
+    "input_size?": POSITIVE,
+    "limit?": POSITIVE,
+    "epochs": ListOf(POSITIVE),
+    "corruptions": ListOf(_one_of(*ALL_CORRUPTIONS)),
+    "severities": ListOf(_one_of(*SEVERITIES)),
+    "perturbations": ListOf(_one_of(*PERTURBATIONS)),
+    "perturbation_limit?": POSITIVE,
+    "released?": {"imagenet_c": TEXT, "imagenet_p": TEXT},
+}
+_DETECTION = {
+    "schedule": TEXT,
+    "bases": ListOf(TEXT),
+    "settings?": OBJECT,
+    "treatments": ListOf(TEXT),
+    "controls": ListOf(TEXT),
+    "arms": TableOf({**_ARM, "classifier": TEXT}),
+}
+_GROUP = {
+    "title": TEXT,
+    "bases": ListOf(TEXT),
+    "settings?": OBJECT,
+    "shorten?": _FACTOR,
+    "schedules": TableOf(TEXT),
+    "arms": TableOf(_ARM),
+    "treatment": TEXT,
+    "controls": ListOf(TEXT),
+    "landscape?": _LANDSCAPE,
+    "robustness?": _ROBUSTNESS,
+    "detection?": _DETECTION,
+}
+_FORM = {
+    "title": TEXT,
+    "text": TEXT,
+    "data_root": TEXT,
+    "make_data?": _FLAG,
+    "seeds": ListOf(COUNT),
+    "gpus_per_run?": POSITIVE,
+    "verdict": {
+        "confidence": _CONFIDENCE,
+        "min_seeds": POSITIVE,
+        "primary": TableOf(ListOf(TEXT), frozenset(CLAIMS)),
+    },
+    "groups": TableOf(_GROUP),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked plan.
+
+    Attributes:
+        name: Stem of its file.
+        content: What it says, with all optional tables that it has.
+        data_root: Folder of the data.
+    """
+
+    name: str
+    content: Mapping[str, Any]
+    data_root: Path
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of every run; the numbers of two arms are paired by them."""
+        return self.content["seeds"]
+
+    @property
+    def groups(self) -> Mapping[str, Mapping[str, Any]]:
+        """Networks that are compared with one another, by name."""
+        return self.content["groups"]
+
+
+def plans() -> dict[str, Path]:
+    """Return the plans of this project by name."""
+    found = (zoo_root() / "configs" / "reproduction").glob("*.yml")
+    return {path.stem: path for path in sorted(found)}
+
+
+def find_plan(name: str) -> Path:
+    """Return the file of a plan: one of this project by its name, or a path."""
+    known = plans()
+    if name in known and not Path(name).is_file():
+        return known[name]
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(
+            f"plan {name!r} {why_absent(path)}; give a file, or one of {', '.join(known)}"
+        )
+    return path
+
+
+def read_plan(path: str | Path, data_root: str | Path | None = None) -> Plan:
+    """Read a plan.
+
+    Args:
+        path: A YAML file, or the name of a plan of this project.
+        data_root: Folder of the data; by default the one that the plan says.
+
+    Raises:
+        UserError: If there is no such file, it is no plan, or it names what it does not have.
+    """
+    path = find_plan(str(path))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"plan {str(path)!r} cannot be read: {error}") from error
+    if wrong := why_unfit(content, _FORM) or _unknown_key(content, _FORM) or _why_wrong(content):
+        raise UserError(f"plan {str(path)!r}: {wrong}; configs/reproduction has examples")
+    return Plan(path.stem, content, Path(data_root or content["data_root"]))
+
+
+def _unknown_key(value: Any, form: Any, where: str = "") -> str | None:
+    """Name a key that nothing reads: it would be a setting without effect."""
+    if isinstance(form, dict):
+        known = {key.removesuffix("?"): part for key, part in form.items()}
+        if unknown := [key for key in value if key not in known]:
+            return f"{where or 'it'} has the unknown key {unknown[0]!r}"
+        parts = [(key, entry, known[key]) for key, entry in value.items()]
+    elif isinstance(form, TableOf):
+        parts = [(key, entry, form.form) for key, entry in value.items()]
+    else:
+        return None
+    prefix = f"{where}/" if where else ""
+    return next(
+        filter(None, (_unknown_key(entry, part, f"{prefix}{key}") for key, entry, part in parts)),
+        None,
+    )
+
+
+def _why_wrong(content: Mapping[str, Any]) -> str | None:
+    """Say what a plan of the right form says wrongly."""
+    seeds = content["seeds"]
+    if not seeds or len(set(seeds)) < len(seeds):
+        return "seeds have to be different numbers, at least one"
+    if not content["groups"]:
+        return "groups: there is none"
+    for name, group in content["groups"].items():
+        if wrong := _why_group_wrong(group):
+            return f"groups/{name}: {wrong}"
+        if not _NAME.fits(name):
+            return f"groups: {name!r} is not {_NAME.name}"
+    return None
+
+
+def _why_group_wrong(group: Mapping[str, Any]) -> str | None:
+    arms, schedules = group["arms"], group["schedules"]
+    for table in (arms, schedules, group.get("detection", {}).get("arms", {})):
+        if unfit := [name for name in table if not _NAME.fits(name)]:
+            return f"{unfit[0]!r} is not {_NAME.name}"
+    named = [("treatment", group["treatment"], arms)]
+    named += [("controls", arm, arms) for arm in group["controls"]]
+    for part in ("landscape", "robustness"):
+        if part in group:
+            named += [(f"{part}/arms", arm, arms) for arm in group[part]["arms"]]
+    if found := group.get("detection"):
+        named += [("detection/arms", arm["classifier"], arms) for arm in found["arms"].values()]
+        for key in ("treatments", "controls"):
+            named += [(f"detection/{key}", arm, found["arms"]) for arm in found[key]]
+    for part in ("landscape", "robustness", "detection"):
+        if part in group:
+            named.append((f"{part}/schedule", group[part]["schedule"], schedules))
+    for where, name, table in named:
+        if name not in table:
+            return f"{where}: {name!r} is none of {', '.join(table)}"
+    if group["treatment"] in group["controls"]:
+        return f"{group['treatment']!r} cannot be its own control"
+    texts = [*group["bases"], *schedules.values()]
+    texts += [arm["base"] for arm in arms.values() if "base" in arm]
+    texts += group.get("detection", {}).get("bases", [])
+    for base in texts:
+        path = zoo_root() / "configs" / base
+        if ".." in Path(base).parts or Path(base).is_absolute() or not path.is_file():
+            return f"there is no base {base!r} below configs"
+    tables = [group, *arms.values(), group.get("detection", {})]
+    tables += group.get("detection", {}).get("arms", {}).values()
+    for table in tables:
+        for key in table.get("settings", {}):
+            if not str(key).isidentifier() or iskeyword(key) or key.startswith("_"):
+                return f"settings: {key!r} is no setting of a config"
+    return None

@@ -1,0 +1,209 @@
+"""The page of a plan: verdicts, figures, tables and all numbers."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gcp_mm.files import atomic_write
+from gcp_mm.pages import Page, literal
+from gcp_mm.reproduction.figures import claim_figures
+from gcp_mm.reproduction.jobs import Job
+from gcp_mm.reproduction.measures import MEASURES
+from gcp_mm.reproduction.plan import CLAIMS, Plan
+from gcp_mm.reproduction.results import read_done
+from gcp_mm.reproduction.statistics import ABSENT
+from gcp_mm.reproduction.verdicts import SENTENCES, ClaimVerdict, arms_of, judge, sentence
+from gcp_mm.version import __version__
+
+_COLUMNS = ("measure", "unit", "arms", "seeds", "treatment", "control", "difference")
+_COLUMNS += ("deviation", "low", "high", "verdict")
+
+
+def read_all(work: Path, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Return what the finished jobs of a plan left."""
+    return [done for job in jobs if (done := read_done(work, job))]
+
+
+def write_report(
+    plan: Plan, jobs: Sequence[Job], work: Path, out: Path, command: str
+) -> tuple[list[Path], list[str]]:
+    """Write the page as HTML and as Markdown, its figures, and all numbers as JSON.
+
+    Args:
+        plan: The plan.
+        jobs: Its jobs.
+        work: Folder with what they left.
+        out: Folder to write to.
+        command: What made it, for the page.
+
+    Returns:
+        The files, and a line for each claim and group.
+    """
+    done = read_all(work, jobs)
+    verdicts = judge(plan, done)
+    lines = [
+        f"{SENTENCES[verdict.claim]} ({plan.groups[verdict.group]['title']}): "
+        f"{sentence(verdict, plan.groups[verdict.group])}"
+        for verdict in verdicts
+    ]
+    page = _page(plan, verdicts, done, len(jobs), command)
+    numbers = _numbers(plan, verdicts, done, len(jobs))
+    page.data("numbers", numbers)
+    text = json.dumps(numbers, indent=1) + "\n"
+    files = [
+        page.write_html(out / "index.html"),
+        page.write_markdown(out / "index.md"),
+        atomic_write(out / "numbers.json", text, "numbers"),
+    ]
+    return files, lines
+
+
+def _page(
+    plan: Plan,
+    verdicts: Sequence[ClaimVerdict],
+    done: Sequence[Mapping[str, Any]],
+    jobs: int,
+    command: str,
+) -> Page:
+    page = Page(plan.content["title"], plan.content["text"])
+    rule = plan.content["verdict"]
+    seconds = sum(entry["seconds"] for entry in done)
+    state = "" if len(done) == jobs else " **The plan is not finished.**"
+    page.text(
+        f"{len(done)} of {jobs} runs, {seconds / 3600:.2f} hours of them together; seeds "
+        f"{', '.join(map(str, plan.seeds))}.{state} Made by:"
+    )
+    page.code(command)
+    page.heading("Verdicts")
+    page.text(
+        "A verdict follows from a rule that stands in the plan and was fixed before the runs: of "
+        f"the primary measures, the interval of the paired difference at {rule['confidence']:.0%} "
+        "(Student) excludes zero in the claimed direction (**shows**), in the other "
+        f"(**opposite**), or not, or the measures disagree, or there are fewer than "
+        f"{rule['min_seeds']} pairs (**undecided**)."
+    )
+    rows = [
+        (
+            SENTENCES[verdict.claim],
+            plan.groups[verdict.group]["title"],
+            sentence(verdict, plan.groups[verdict.group]),
+            ", ".join(rule["primary"].get(verdict.claim, ())),
+        )
+        for verdict in verdicts
+    ]
+    page.table(["claim", "networks", "verdict", "primary measures"], rows, "The claims.")
+    for claim in CLAIMS:
+        found = [verdict for verdict in verdicts if verdict.claim == claim]
+        if found:
+            page.heading(f"{SENTENCES[claim]}")
+        for verdict in found:
+            _claim(page, verdict, plan.groups[verdict.group], done)
+    page.heading("Measures")
+    used = {pair.found.measure.name for verdict in verdicts for pair in verdict.pairs}
+    rows = [
+        (row.title, row.name, row.unit or None, "larger" if row.sign > 0 else "smaller", row.text)
+        for row in MEASURES.values()
+        if row.name in used
+    ]
+    page.table(["measure", "name", "unit", "claimed to be", "what it is"], rows, "Measures.")
+    return page
+
+
+def _claim(
+    page: Page,
+    verdict: ClaimVerdict,
+    group: Mapping[str, Any],
+    done: Sequence[Mapping[str, Any]],
+) -> None:
+    page.heading(group["title"], level=3)
+    page.text(f"Verdict: **{literal(sentence(verdict, group))}**")
+    own = [entry for entry in done if entry["about"].get("group") == verdict.group]
+    for svg, alt, caption, name in claim_figures(verdict, group, own):
+        page.figure(svg, f"{alt}: {group['title']}", caption, name)
+    _, _, arms = arms_of(group, verdict.claim)
+    rows = []
+    for pair in verdict.pairs:
+        found = pair.comparison
+        if found.verdict == ABSENT:
+            continue
+        means = [_mean(pair.found.values[arm]) for arm in (pair.treatment, pair.control)]
+        names = f"{arms[pair.treatment]['title']} - {arms[pair.control]['title']}"
+        measure = f"{pair.found.measure.title}, {pair.found.schedule}"
+        rows.append(
+            (
+                f"{measure} *" if pair.primary else measure,
+                pair.found.measure.unit or None,
+                names,
+                found.pairs,
+                *means,
+                found.mean,
+                found.deviation,
+                found.low,
+                found.high,
+                found.verdict,
+            )
+        )
+    numbers = dict.fromkeys(_COLUMNS[4:10], ".4g")
+    caption = "Means over the seeds, and the paired differences. Stars are primary measures."
+    page.table(list(_COLUMNS), rows, caption, formats=numbers)
+
+
+def _mean(values: Mapping[int, float | None]) -> float | None:
+    known = [value for value in values.values() if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _numbers(
+    plan: Plan,
+    verdicts: Sequence[ClaimVerdict],
+    done: Sequence[Mapping[str, Any]],
+    jobs: int,
+) -> dict[str, Any]:
+    """Collect everything as plain data."""
+    import torch
+
+    return {
+        "plan": {"name": plan.name, **plan.content},
+        "jobs": {"done": len(done), "all": jobs},
+        "seconds": round(sum(entry["seconds"] for entry in done), 1),
+        "versions": {
+            "gcp_mm": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "verdicts": [
+            {
+                "claim": verdict.claim,
+                "group": verdict.group,
+                "sentence": sentence(verdict, plan.groups[verdict.group]),
+                "verdicts": [
+                    {"treatment": treatment, "control": control, "verdict": found}
+                    for (treatment, control), found in verdict.verdicts.items()
+                ],
+                "differences": [
+                    {
+                        "measure": pair.found.name,
+                        "treatment": pair.treatment,
+                        "control": pair.control,
+                        "primary": pair.primary,
+                        **asdict(pair.comparison),
+                    }
+                    for pair in verdict.pairs
+                ],
+                "values": {
+                    found.name: found.values
+                    for found in {pair.found.name: pair.found for pair in verdict.pairs}.values()
+                },
+            }
+            for verdict in verdicts
+        ],
+        "runs": [
+            {key: entry[key] for key in ("name", "kind", "about", "seconds", "numbers")}
+            for entry in done
+        ],
+    }

@@ -1,0 +1,118 @@
+r"""Paired differences over seeds, their intervals, and the verdict that follows from them.
+
+Of a measure with values x_s of one arm and y_s of another for the seeds s that both have, the
+difference is d_s = x_s - y_s. Its mean has the interval
+
+.. math:: \bar d \pm t_{(1 + c) / 2, n - 1} \; \mathrm{sd}(d) / \sqrt n
+
+of Student's distribution at the confidence c. The rule was fixed before the runs: "shows" if the
+interval excludes zero in the claimed direction, "opposite" if in the other, else "undecided".
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gcp_mm.errors import UserError
+
+SHOWS, OPPOSITE, UNDECIDED, ABSENT = "shows", "opposite", "undecided", "not measured"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A paired difference.
+
+    Attributes:
+        pairs: Seeds that both arms have.
+        mean: Mean difference, treatment minus control; None without a pair.
+        deviation: Standard deviation of the differences; None with fewer than two.
+        low: Lower end of the interval; None with fewer than two pairs.
+        high: Upper end.
+        verdict: "shows", "opposite", "undecided" or "not measured".
+    """
+
+    pairs: int
+    mean: float | None = None
+    deviation: float | None = None
+    low: float | None = None
+    high: float | None = None
+    verdict: str = ABSENT
+
+
+def compare(
+    treatment: Mapping[int, float | None],
+    control: Mapping[int, float | None],
+    sign: int,
+    confidence: float = 0.95,
+    min_pairs: int = 3,
+) -> Comparison:
+    """Compare the values of two arms, paired by seed.
+
+    Args:
+        treatment: Value by seed; None or NaN counts as absent.
+        control: The same of the control.
+        sign: 1 if the claim is that the treatment has the larger value, -1 if the smaller.
+        confidence: Of the interval, between 0 and 1.
+        min_pairs: Pairs below which the verdict is "undecided", whatever the interval.
+
+    Returns:
+        The difference, its interval and the verdict.
+
+    Raises:
+        UserError: If the sign or the confidence is out of range.
+    """
+    if sign not in (1, -1) or not 0 < confidence < 1:
+        raise UserError(f"sign {sign} has to be 1 or -1, confidence {confidence} within 0 and 1")
+    pairs = [(treatment[seed], control.get(seed)) for seed in treatment]
+    differences = [x - y for x, y in pairs if _known(x) and _known(y)]  # type: ignore[operator]
+    if not differences:
+        return Comparison(0)
+    mean, number = statistics.fmean(differences), len(differences)
+    if number < 2:
+        return Comparison(number, mean, verdict=UNDECIDED)
+    deviation = statistics.stdev(differences)
+    reach = student_quantile((1 + confidence) / 2, number - 1) * deviation / math.sqrt(number)
+    low, high = mean - reach, mean + reach
+    verdict = UNDECIDED
+    if number >= min_pairs and (low > 0 or high < 0):
+        verdict = SHOWS if sign * mean > 0 else OPPOSITE
+    return Comparison(number, mean, deviation, low, high, verdict)
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def student_quantile(probability: float, degrees: int) -> float:
+    """Return the quantile of Student's distribution."""
+    from scipy.stats import t
+
+    return float(t.ppf(probability, degrees))
+
+
+def combine(verdicts: Sequence[str]) -> str:
+    """Return the verdict of a claim from those of its primary measures: theirs, if all agree."""
+    measured = set(verdicts) - {ABSENT}
+    if not measured:
+        return ABSENT
+    return measured.pop() if len(measured) == 1 else UNDECIDED
+
+
+def first_epoch_at(epochs: Sequence[int], values: Sequence[float], goal: float) -> int:
+    """Return the first epoch whose value reaches a goal; one more than the last if none does."""
+    return next(
+        (epoch for epoch, value in zip(epochs, values, strict=True) if value >= goal),
+        epochs[-1] + 1,
+    )
+
+
+def value_at(points: Sequence[tuple[float, float]], place: float) -> float | None:
+    """Interpolate linearly between points (x, y); None outside of them."""
+    ordered = sorted(points)
+    for (x0, y0), (x1, y1) in zip(ordered, ordered[1:], strict=False):
+        if x0 <= place <= x1:
+            return y0 if x1 == x0 else y0 + (y1 - y0) * (place - x0) / (x1 - x0)
+    return ordered[0][1] if len(ordered) == 1 and ordered[0][0] == place else None

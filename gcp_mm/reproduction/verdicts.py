@@ -1,0 +1,158 @@
+"""The comparisons and verdicts of a plan, from what its runs left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gcp_mm.errors import UserError
+from gcp_mm.reproduction.measures import MEASURES, Found, find_measures
+from gcp_mm.reproduction.plan import CLAIMS, Plan
+from gcp_mm.reproduction.statistics import Comparison, combine, compare
+
+SENTENCES = {
+    "convergence": "GCP learns with fewer epochs",
+    "landscape": "GCP has a smoother loss and more predictive gradients",
+    "robustness": "GCP is more robust to corruptions and perturbations",
+    "detection": "GCP transfers better to detection",
+}
+"""What the paper says."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A measure of two arms.
+
+    Attributes:
+        found: The measure.
+        treatment: Arm that the claim is about.
+        control: Arm that it is compared with.
+        comparison: Their difference.
+        primary: Whether the verdict of the claim depends on it.
+    """
+
+    found: Found
+    treatment: str
+    control: str
+    comparison: Comparison
+    primary: bool
+
+
+@dataclass(frozen=True)
+class ClaimVerdict:
+    """What the runs of a group say of a claim.
+
+    Attributes:
+        group: Name of the group.
+        claim: Name of the claim.
+        pairs: All comparisons.
+        verdicts: By treatment and control: that of the primary measures together.
+    """
+
+    group: str
+    claim: str
+    pairs: Sequence[Pair]
+    verdicts: Mapping[tuple[str, str], str]
+
+
+def arms_of(group: Mapping[str, Any], claim: str) -> tuple[list[str], list[str], Mapping[str, Any]]:
+    """Return the treatments, the controls and the table of arms of a claim."""
+    if claim == "detection" and "detection" in group:
+        found = group["detection"]
+        return found["treatments"], found["controls"], found["arms"]
+    return [group["treatment"]], group["controls"], group["arms"]
+
+
+def check_primary(plan: Plan) -> None:
+    """Refuse a plan whose rule names what no group of it measures."""
+    known = set(MEASURES)
+    schedules = {name for group in plan.groups.values() for name in group["schedules"]}
+    for claim, names in plan.content["verdict"]["primary"].items():
+        for name in names:
+            measure, _, schedule = name.partition("/")
+            fits = measure in known and MEASURES[measure].claim == claim
+            if not fits or schedule not in schedules:
+                named = [row.name for row in MEASURES.values() if row.claim == claim]
+                raise UserError(
+                    f"plan {plan.name!r}: verdict/primary/{claim}: {name!r} is no measure of this "
+                    f"claim with a schedule of the plan: MEASURE/SCHEDULE of {', '.join(named)} "
+                    f"and {', '.join(sorted(schedules))}"
+                )
+
+
+def judge(plan: Plan, done: Sequence[Mapping[str, Any]]) -> list[ClaimVerdict]:
+    """Compare the arms of every group in every claim that it has measures of.
+
+    Args:
+        plan: The plan; its rule was fixed before the runs.
+        done: What the finished jobs left.
+
+    Returns:
+        The verdicts, by group and claim.
+    """
+    rule = plan.content["verdict"]
+    verdicts = []
+    for name, group in plan.groups.items():
+        own = [entry for entry in done if entry["about"].get("group") == name]
+        measures = find_measures(group, own)
+        for claim in CLAIMS:
+            found = [entry for entry in measures if entry.measure.claim == claim]
+            if found:
+                verdicts.append(_judge_claim(name, group, claim, found, rule))
+    return verdicts
+
+
+def _judge_claim(
+    name: str,
+    group: Mapping[str, Any],
+    claim: str,
+    found: Sequence[Found],
+    rule: Mapping[str, Any],
+) -> ClaimVerdict:
+    treatments, controls, _ = arms_of(group, claim)
+    primary = rule["primary"].get(claim, ())
+    pairs = [
+        Pair(
+            entry,
+            treatment,
+            control,
+            compare(
+                entry.values[treatment],
+                entry.values[control],
+                entry.measure.sign,
+                rule["confidence"],
+                rule["min_seeds"],
+            ),
+            entry.name in primary,
+        )
+        for entry in found
+        for treatment in treatments
+        for control in controls
+        if treatment in entry.values and control in entry.values
+    ]
+    together: dict[tuple[str, str], list[str]] = {}
+    for pair in pairs:
+        if pair.primary:
+            together.setdefault((pair.treatment, pair.control), []).append(pair.comparison.verdict)
+    return ClaimVerdict(
+        name, claim, pairs, {arms: combine(all_) for arms, all_ in together.items()}
+    )
+
+
+def sentence(verdict: ClaimVerdict, group: Mapping[str, Any]) -> str:
+    """Put a verdict into words."""
+    _, _, arms = arms_of(group, verdict.claim)
+    if not verdict.verdicts:
+        return "no primary measure yet"
+    several = len({treatment for treatment, _ in verdict.verdicts}) > 1
+    parts = [
+        f"{found} {f'for {_title(arms, treatment)} ' if several else ''}"
+        f"against {_title(arms, control)}"
+        for (treatment, control), found in verdict.verdicts.items()
+    ]
+    return "; ".join(parts)
+
+
+def _title(arms: Mapping[str, Any], name: str) -> str:
+    return str(arms[name]["title"])

@@ -1,0 +1,135 @@
+"""One command of a job in a process of its own: forked where all is imported, or started anew.
+
+On CPUs the processes are forked from a server that has imported OpenMMLab once, which takes longer
+than many of the commands. CUDA does not survive a fork, so that on GPUs each is a program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import IO
+
+from gcp_mm.errors import UserError
+from gcp_mm.reproduction.jobs import DEMO_DATA, GCP_MM
+
+# What the server imports before it forks.
+_PRELOAD = ["torch", "mmdet.apis", "mmpretrain", "gcp_mm.engine.runner", "gcp_mm.registry"]
+_MODULE = "gcp_mm.cli"
+_PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """A command that runs.
+
+    Args:
+        words: The command, without placeholders.
+        log: File that its output is added to.
+        threads: Threads of its arithmetic.
+        devices: GPUs that it sees; None on a machine that computes on CPUs.
+    """
+
+    def __init__(
+        self, words: Sequence[str], log: Path, threads: int, devices: Sequence[int] | None
+    ) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._forked: multiprocessing.process.BaseProcess | None = None
+        self._program: subprocess.Popen | None = None
+        if words[0] == GCP_MM and devices is None:
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(_PRELOAD)
+            # Read by the server when it starts, and by what it imports.
+            os.environ["OMP_NUM_THREADS"] = str(threads)
+            self._forked = context.Process(target=_run, args=(words, str(log), threads))
+            self._forked.start()
+            return
+        variables = {"OMP_NUM_THREADS": str(threads)}
+        if devices is not None:
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, devices))
+        with log.open("ab") as file:
+            self._program = _start(program(words, len(devices or ())), variables, file)
+
+    def code(self) -> int | None:
+        """Return the exit code; None as long as it runs."""
+        if self._program:
+            return self._program.poll()
+        assert self._forked
+        return self._forked.exitcode
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        process = self._program or self._forked
+        assert process
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10) if self._program else self._forked.join(10)  # type: ignore[union-attr]
+        if self.code() is None:
+            process.kill()
+
+
+def program(words: Sequence[str], gpus: int = 1) -> list[str]:
+    """Return a command as a shell would be given it; on several GPUs, a process for each."""
+    if words[0] == DEMO_DATA:
+        tool = Path(__file__).parents[2] / "tools" / DEMO_DATA
+        if not tool.is_file():
+            raise UserError(
+                "this plan makes its data with the source tree of this project, and an installed "
+                "package has none: make them there (tools/make_demo_data.py)"
+            )
+        return [sys.executable, str(tool), *words[1:]]
+    module = ["-m", _MODULE, *words[1:]]
+    # The others measure on one GPU, or read pictures alone.
+    if gpus > 1 and words[1] in ("train", "test"):
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={gpus}"]
+        return [sys.executable, *launcher, *module, "--launcher", "pytorch"]
+    return [sys.executable, *module]
+
+
+def _start(
+    words: Sequence[str], variables: Mapping[str, str], output: IO[bytes]
+) -> subprocess.Popen:
+    """Start a program that ends with this process."""
+    library = ctypes.CDLL(None)
+
+    def end_with_parent() -> None:
+        library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **variables},
+        preexec_fn=end_with_parent if hasattr(library, "prctl") else None,
+    )
+
+
+def _run(words: Sequence[str], log: str, threads: int) -> None:
+    """Run a command of this package in a forked process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    descriptor = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o666)
+    for output in (1, 2):
+        os.dup2(descriptor, output)
+    import torch
+
+    torch.set_num_threads(threads)
+    # The room of the commands is above this one: they are started as a shell would.
+    sys.argv = [_MODULE, *words[1:]]
+    runpy.run_module(_MODULE, run_name="__main__", alter_sys=True)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
