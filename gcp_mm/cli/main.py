@@ -36,7 +36,7 @@ COMMANDS = {
     "robustness": Command("evaluate on ImageNet-C or ImageNet-P, and compare"),
     "corrupt": Command("make a tree like ImageNet-C or -P from your images", "corruptions"),
     "landscape": Command("measure how smooth a loss is", "landscape"),
-    "reproduce": Command("try the paper's claims: a plan of runs, verdicts and a page", "landscape"),
+    "reproduce": Command("try the paper's claims, with seeds and verdicts", "landscape"),
     "schedules": Command("draw the learning rates of configs"),
     "compare": Command("draw the training curves of several runs"),
     "doctor": Command("check the installation", module="gcp_mm.doctor"),

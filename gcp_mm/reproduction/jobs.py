@@ -81,14 +81,14 @@ def _jobs(plan: Plan) -> Iterator[Job]:
         yield from trees
         needs = tuple(tree.name for tree in trees)
         schedules = {
-            schedule: (base, *_schedule(base, group.get("shorten", 1)))
-            for schedule, base in group["schedules"].items()
+            schedule: (bases, *_schedule(bases[-1], group.get("shorten", 1)))
+            for schedule, bases in group["schedules"].items()
         }
         # A seed after the other, so that an unfinished plan has whole pairs.
         for seed in plan.seeds:
-            for schedule, (base, epochs, table) in schedules.items():
+            for schedule, (bases, epochs, table) in schedules.items():
                 for arm in group["arms"]:
-                    run = _Run(name, group, arm, schedule, base, epochs, table, seed)
+                    run = _Run(name, group, arm, schedule, bases, epochs, table, seed)
                     yield from run.jobs(data, needs)
 
 
@@ -136,7 +136,7 @@ class _Run:
     group: Mapping[str, Any]
     arm: str
     schedule: str
-    base: str
+    schedule_bases: Sequence[str]
     epochs: int
     table: list[float] | None
     seed: int
@@ -192,7 +192,8 @@ class _Run:
 
     def _config(self) -> str:
         arm = self.group["arms"][self.arm]
-        bases = [*([arm["base"]] if "base" in arm else []), *self.group["bases"], self.base]
+        bases = [*([arm["base"]] if "base" in arm else []), *self.group["bases"]]
+        bases += self.schedule_bases
         lines = list(_settings(self.group, arm))
         if self.table:
             scheduler = dict(_delete_=True, type="gcp_mm.TabulatedLR", table=self.table)
@@ -259,6 +260,8 @@ class _Run:
         words += ("--out", f"{{work}}/{self.task}/{name}/result.json")
         if part.get("input_size", 224) != 224:
             words += ("--input-size", str(part["input_size"]))
+        if "workers" in part:
+            words += ("--workers", str(part["workers"]))
         return words
 
     def _detector(

@@ -7,6 +7,7 @@ executed: it names bases below ``configs`` and gives settings that are merged in
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from keyword import iskeyword
@@ -63,6 +64,7 @@ _ROBUSTNESS = {
     "images": TEXT,
     "size": POSITIVE,
     "input_size?": POSITIVE,
+    "workers?": COUNT,
     "limit?": POSITIVE,
     "epochs": ListOf(POSITIVE),
     "corruptions": ListOf(_one_of(*ALL_CORRUPTIONS)),
@@ -84,7 +86,7 @@ _GROUP = {
     "bases": ListOf(TEXT),
     "settings?": OBJECT,
     "shorten?": _FACTOR,
-    "schedules": TableOf(TEXT),
+    "schedules": TableOf(ListOf(TEXT)),
     "arms": TableOf(_ARM),
     "treatment": TEXT,
     "controls": ListOf(TEXT),
@@ -227,7 +229,9 @@ def _why_group_wrong(group: Mapping[str, Any]) -> str | None:
             return f"{where}: {name!r} is none of {', '.join(table)}"
     if group["treatment"] in group["controls"]:
         return f"{group['treatment']!r} cannot be its own control"
-    texts = [*group["bases"], *schedules.values()]
+    if empty := [name for name, bases in schedules.items() if not bases]:
+        return f"schedules/{empty[0]}: there is no base; the last one is the schedule"
+    texts = [*group["bases"], *itertools.chain(*schedules.values())]
     texts += [arm["base"] for arm in arms.values() if "base" in arm]
     texts += group.get("detection", {}).get("bases", [])
     for base in texts:
