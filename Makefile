@@ -8,7 +8,7 @@ python := $(venv)/bin/python
 uv = $(shell command -v uv || echo .cache/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bundle demo test test-quick trials lint docs bench gpu-check gpu-bundle lock clean distclean
+.PHONY: help install bundle demo reproduce test test-quick trials lint docs bench gpu-check gpu-bundle lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ bundle: ## fill BUNDLE=folder for make install OFFLINE=folder on a machine witho
 
 demo: install ## train a GCP classifier, then Mask R-CNN from it, on data made here
 	$(python) tools/demo.py
+
+reproduce: install ## try the paper's claims (PLAN=quick: ten minutes; imagenette: hours; or a file)
+	$(python) tools/reproduce.py $(or $(PLAN),quick) $(OPTIONS)
 
 # Idle workers steal tests from the end of the others' queues. See tests/suite.py for their number.
 pytest = $(python) -m pytest -n auto --dist worksteal
