@@ -211,19 +211,19 @@ class _Run:
 
     def _landscape(self, part: Mapping[str, Any], train: str) -> Iterator[Job]:
         config, checkpoint = f"{{work}}/{train}/config.py", self.checkpoint(self.epochs)
-        images = ("--batches", "1", "--batch-size", str(part["images"]), "--split", "train")
         start = (GCP_MM, "landscape")
         found = part["sharpness"]
         reach = ("--range", str(-found["radius"]), str(found["radius"]))
         reach += ("--points", str(found["points"]), "--batch-norm", "batch")
         for direction in range(found["directions"]):
             name = f"sharpness{direction}"
-            words = (*start, "surface", config, checkpoint, *images, *reach)
+            words = (*start, "surface", config, checkpoint, *_images(part), *reach)
             words += ("--seed", str(direction), "--out", f"{{work}}/{self.task}/{name}/result.json")
             radius = {"direction": direction, "radius": found["radius"]}
             yield self._job(name, (words,), (train,), kind="sharpness", **radius)
         if found := part.get("curvature"):
-            words = (*start, "curvature", config, checkpoint, *images, "--top", str(found["top"]))
+            words = (*start, "curvature", config, checkpoint, *_images(found))
+            words += ("--top", str(found["top"]))
             words += ("--trace-samples", str(found["trace_samples"]))
             words += ("--lanczos-steps", str(found["lanczos_steps"]))
             words += ("--out", f"{{work}}/{self.task}/curvature/result.json")
@@ -282,6 +282,11 @@ class _Run:
         return self._job(
             f"detector_{name}", commands, needs, kind="detector", config=text, detector=name
         )
+
+
+def _images(part: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the options that choose the images that are measured."""
+    return ("--batches", "1", "--batch-size", str(part["images"]), "--split", "train")
 
 
 def _settings(*tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -56,7 +56,12 @@ _LANDSCAPE = {
     "etas": {"start": _FACTOR, "stop": _FACTOR, "num": POSITIVE},
     "images": POSITIVE,
     "sharpness": {"radius": _FACTOR, "points": POSITIVE, "directions": POSITIVE},
-    "curvature?": {"top": POSITIVE, "trace_samples": POSITIVE, "lanczos_steps": POSITIVE},
+    "curvature?": {
+        "images": POSITIVE,
+        "top": POSITIVE,
+        "trace_samples": POSITIVE,
+        "lanczos_steps": POSITIVE,
+    },
 }
 _ROBUSTNESS = {
     "schedule": TEXT,
