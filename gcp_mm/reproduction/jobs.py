@@ -201,8 +201,9 @@ class _Run:
             lines.append(("param_scheduler", scheduler))
         lines.append(("train_cfg", dict(max_epochs=self.epochs)))
         lines.append(("randomness", dict(seed=self.seed)))
-        # All of them: what is measured of earlier epochs needs them.
-        lines.append(("default_hooks", dict(checkpoint=dict(max_keep_ckpts=-1, save_best=None))))
+        robustness = self.measured("robustness") or {"epochs": []}
+        checkpoints = dict(max_keep_ckpts=1, save_best=None, keep=robustness["epochs"])
+        lines.append(("default_hooks", dict(checkpoint=checkpoints)))
         hooks: list[dict] = []
         if landscape := self.measured("landscape"):
             hook = dict(type="gcp_mm.LandscapeHook", interval=landscape["interval"], rescale=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -38,7 +39,17 @@ class CheckpointHook(hooks.CheckpointHook):
       removed. A path in the file that a run continues from is never followed: the best checkpoint
       is looked for by its name in this folder, and one elsewhere stays; its score still counts.
     * Weights that are not finite are never written, so that the latest ones are always good.
+    * Numbered checkpoints of chosen steps are kept beside the latest ones.
+
+    Args:
+        *args: Of mmengine's hook.
+        keep: Epochs, or iterations with ``by_epoch=False``, whose checkpoints are never removed.
+        **kwargs: Of mmengine's hook.
     """
+
+    def __init__(self, *args: Any, keep: Sequence[int] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._keep = frozenset(keep)
 
     def before_train(self, runner: Runner) -> None:
         """Take over what is this run's own, and make up for a validation that was cut."""
@@ -234,7 +245,9 @@ class CheckpointHook(hooks.CheckpointHook):
     def _remove_outdated(self) -> None:
         """Remove the oldest numbered checkpoints, of which there are too many."""
         while len(getattr(self, "keep_ckpt_ids", ())) > self.max_keep_ckpts > 0:
-            self._remove(self._numbered(self.keep_ckpt_ids.popleft()))
+            step = self.keep_ckpt_ids.popleft()
+            if step not in self._keep:
+                self._remove(self._numbered(step))
 
     def _remove(self, name: str) -> None:
         """Remove a checkpoint of this folder."""

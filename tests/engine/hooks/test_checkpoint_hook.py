@@ -96,6 +96,11 @@ def test_old_files_are_removed_after_the_new_ones_are_written(tmp_path):
     assert names(tmp_path) == [BEST.format(2), "epoch_2.pth"]
 
 
+def test_checkpoints_of_chosen_epochs_are_kept(tmp_path):
+    train(tmp_path, 4, hook=dict(max_keep_ckpts=1, save_best=None, keep=[2]))
+    assert names(tmp_path) == ["epoch_2.pth", "epoch_4.pth"]
+
+
 def test_copied_run_goes_on_without_its_original(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     train(first, 2)
