@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,6 +85,7 @@ def _print_commands(args: argparse.Namespace, plan: Plan, jobs: Sequence[Job]) -
 
 
 def _run(args: argparse.Namespace, plan: Plan, jobs: Sequence[Job]) -> None:
+    from gcp_mm.locks import hold_folder
     from gcp_mm.reproduction.jobs import DATA_TASK, choose_task
     from gcp_mm.reproduction.results import read_done
     from gcp_mm.reproduction.run import Runs, find_slots
@@ -98,7 +100,10 @@ def _run(args: argparse.Namespace, plan: Plan, jobs: Sequence[Job]) -> None:
         done = [job for job in jobs if job.task == DATA_TASK and read_done(args.work_dir, job)]
         chosen = [*done, *choose_task(jobs, args.task)]
     slots = find_slots(plan.content.get("gpus_per_run", 1), args.jobs)
-    Runs(chosen, args.work_dir, plan.data_root, slots).run()
+    # Tasks have the folder together, and each of their runs is held.
+    alone = hold_folder(args.work_dir, "is being worked in", "wait for it, or stop it")
+    with alone if args.task is None else contextlib.nullcontext():
+        Runs(chosen, args.work_dir, plan.data_root, slots).run()
 
 
 def _report(args: argparse.Namespace, plan: Plan, jobs: Sequence[Job]) -> None:

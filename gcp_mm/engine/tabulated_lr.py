@@ -33,7 +33,7 @@ class TabulatedLR(LRSchedulerMixin, _ParamScheduler):
         **kwargs: Of mmengine's schedulers.
 
     Raises:
-        UserError: If the table is empty, or it ends before it begins.
+        UserError: If the table is empty.
     """
 
     def __init__(self, optimizer: Any, *args: Any, table: Sequence[float], **kwargs: Any) -> None:

@@ -8,6 +8,9 @@ jobs are the same if they are equal without them.
 
 from __future__ import annotations
 
+import ast
+import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,10 +68,32 @@ def make_jobs(plan: Plan) -> list[Job]:
 
 
 def resolve(text: str, work: Path, data: Path) -> str:
-    """Put folders into a text of a job."""
-    for name, folder in (("work", work), ("data", data), ("configs", zoo_root() / "configs")):
-        text = text.replace(f"{{{name}}}", str(folder))
-    return text
+    """Put folders into a word of a command."""
+    return _put_in(text, {"work": str(work), "data": str(data)})
+
+
+def resolve_config(text: str, work: Path, data: Path) -> str:
+    """Put folders into a config, whose texts stay texts whatever the names of the folders."""
+    folders = {"work": work, "data": data, "configs": zoo_root() / "configs"}
+    return _put_in(text, {name: _inside_quotes(str(folder)) for name, folder in folders.items()})
+
+
+def _put_in(text: str, folders: Mapping[str, str]) -> str:
+    # At once: the name of a folder may look like a placeholder.
+    return re.sub("{(%s)}" % "|".join(folders), lambda found: folders[found[1]], text)
+
+
+def _inside_quotes(text: str) -> str:
+    """Escape a text that comes between quotes of either kind in a config."""
+    escaped = text.encode("unicode_escape").decode()
+    for sign in "'\"":
+        escaped = escaped.replace(sign, f"\\{sign}")
+    return _without_substitution(escaped)
+
+
+def _without_substitution(literal: str) -> str:
+    """Keep mmengine from reading ``{{...}}`` in a literal as an instruction, or as code."""
+    return literal.replace("{{", r"{\x7b")
 
 
 def _jobs(plan: Plan) -> Iterator[Job]:
@@ -121,6 +146,12 @@ def _schedule(base: str, factor: float) -> tuple[int, list[float] | None]:
     from gcp_mm.plots.learning_rates import learning_rates
 
     cfg = Config.fromfile(zoo_root() / "configs" / base)
+    wanted = ("train_cfg", "param_scheduler", "optim_wrapper")
+    if not all(key in cfg for key in wanted) or "max_epochs" not in cfg.train_cfg:
+        raise UserError(
+            f"the base {base!r} is no schedule in epochs: the last base of a schedule has "
+            f"{', '.join(wanted)} and the number of epochs"
+        )
     if factor == 1:
         return cfg.train_cfg.max_epochs, None
     epochs = max(1, round(cfg.train_cfg.max_epochs * factor))
@@ -304,11 +335,17 @@ def _config_text(
     for key, value in settings:
         merged[key] = _merge(merged[key], value) if key in merged else value
     lines = ["# Written for a run of a plan; see `gcp-mm reproduce --help`.", "_base_ = ["]
-    lines += [f"    {f'{{configs}}/{base}'!r}," for base in bases]
-    lines += ["]", *(f"{key} = {value!r}" for key, value in merged.items())]
+    lines += [f"    {_literal(f'{{configs}}/{base}')}," for base in bases]
+    lines += ["]", *(f"{key} = {_literal(value)}" for key, value in merged.items())]
     if hooks:
-        lines.append(f"custom_hooks = [*_base_.custom_hooks, *{list(map(dict, hooks))!r}]")
+        # Behind those that the plan sets, or else those of the bases.
+        before = "custom_hooks" if "custom_hooks" in merged else "_base_.custom_hooks"
+        lines.append(f"custom_hooks = [*{before}, *{_literal(list(map(dict, hooks)))}]")
     return "\n".join(lines) + "\n"
+
+
+def _literal(value: Any) -> str:
+    return _without_substitution(repr(value))
 
 
 def _merge(old: Any, new: Any) -> Any:
@@ -322,11 +359,23 @@ def _merge(old: Any, new: Any) -> Any:
 
 
 def _bases_of(job: Job) -> list[str]:
-    """Return the digests of the bases that a config names."""
+    """Return the digests of the bases that a config names, and of their bases."""
     root = zoo_root() / "configs"
     lines = [line.strip(" ',") for line in job.config.splitlines()]
     paths = [line.removeprefix("{configs}/") for line in lines if line.startswith("{configs}/")]
-    return [sha256(root / path) for path in paths]
+    return [found for path in paths for found in _digests(root / path)]
+
+
+@functools.cache
+def _digests(path: Path) -> list[str]:
+    """Return the digest of a config and those of its bases; one of a package is its name."""
+    digests = [sha256(path)]
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "_base_":
+            named = ast.literal_eval(statement.value)
+            for base in [named] if isinstance(named, str) else named:
+                digests += [base] if "::" in base else _digests((path.parent / base).resolve())
+    return digests
 
 
 def tasks(jobs: Sequence[Job]) -> dict[str, list[Job]]:

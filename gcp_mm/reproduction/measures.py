@@ -305,8 +305,10 @@ def at_equal_loss(by_arm: Mapping[str, Mapping[str, list]], column: str) -> dict
     """
     losses = {arm: np.array(columns["loss"], dtype=float) for arm, columns in by_arm.items()}
     logs = {arm: _log10(columns[column]) for arm, columns in by_arm.items()}
-    low = max(np.nanmin(values) for values in losses.values())
-    high = min(np.nanmax(values) for values in losses.values())
+    finite = [values[np.isfinite(values)] for values in losses.values()]
+    if not all(map(len, finite)):
+        return dict.fromkeys(by_arm)
+    low, high = max(map(np.min, finite)), min(map(np.max, finite))
     if not low < high:
         return dict.fromkeys(by_arm)
     edges = np.linspace(low, high, LOSS_PARTS + 1)

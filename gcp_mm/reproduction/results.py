@@ -21,18 +21,27 @@ from gcp_mm.reproduction.jobs import Job
 from gcp_mm.robustness.evaluation.result import read_result
 from gcp_mm.version import __version__
 
-DONE = "done.json"
+DONE, STARTED = "done.json", "job.json"
 
 
 def read_done(work: Path, job: Job) -> dict[str, Any] | None:
     """Return what a finished job left, None if it is not; one of another plan is refused."""
-    found = read_note(work / job.name / DONE)
-    if found and found.get("digest") != job.digest:
-        raise UserError(
-            f"{str(work / job.name)!r} holds a run that was made with other settings, bases or "
-            "data than this plan has. It is kept: choose another --work-dir, or delete the folder"
-        )
-    return found or None
+    done, started = (read_note(work / job.name / name) for name in (DONE, STARTED))
+    # What a training left that was interrupted would go on with other settings.
+    for found in (done, started):
+        if found and found.get("digest") != job.digest:
+            raise UserError(
+                f"{str(work / job.name)!r} holds a run that was made with other settings, bases or "
+                "data than this plan has. It is kept: choose another --work-dir, or delete the "
+                "folder"
+            )
+    return done or None
+
+
+def write_started(work: Path, job: Job) -> None:
+    """Note which job a folder is of."""
+    text = json.dumps({"digest": job.digest, "name": job.name}, indent=1) + "\n"
+    atomic_write(work / job.name / STARTED, text, "note")
 
 
 def write_done(work: Path, job: Job, seconds: float) -> dict[str, Any]:
@@ -41,6 +50,11 @@ def write_done(work: Path, job: Job, seconds: float) -> dict[str, Any]:
 
     folder = work / job.name
     numbers = _READERS.get(job.kind, lambda _: {})(folder)
+    if job.kind == "train" and numbers["epochs"] != list(range(1, job.about["epochs"] + 1)):
+        raise UserError(
+            f"{str(folder)!r} has an accuracy of the epochs {numbers['epochs']}, not of each of "
+            f"{job.about['epochs']}: the config has to validate after every epoch"
+        )
     content = {
         "digest": job.digest,
         "name": job.name,
@@ -73,6 +87,11 @@ def headline(done: Mapping[str, Any]) -> str:
 
 def _train(folder: Path) -> dict[str, Any]:
     curves = read_curves(folder)
+    if "accuracy/top1" not in curves.metrics:
+        raise UserError(
+            f"{str(folder)!r} logged no accuracy/top1: val_evaluator has to be an Accuracy whose "
+            "topk has a 1"
+        )
     numbers = {
         "epochs": curves.epochs,
         "top1": curves.metrics["accuracy/top1"],

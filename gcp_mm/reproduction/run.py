@@ -14,14 +14,16 @@ from gcp_mm.engine.runner import latest_checkpoint
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, atomic_write
 from gcp_mm.locks import hold_file
-from gcp_mm.reproduction.jobs import GCP_MM, Job, resolve
-from gcp_mm.reproduction.results import DONE, headline, read_done, write_done
+from gcp_mm.reproduction.jobs import GCP_MM, Job, resolve, resolve_config
+from gcp_mm.reproduction.results import DONE, headline, read_done, write_done, write_started
 from gcp_mm.reproduction.worker import Worker
 
 # Seconds that a unit of a kind takes, to each other; what is left of the time follows from them.
 _COSTS = {"data": 15, "corrupt": 20, "train": 10, "curvature": 20, "detector": 60}
 _OTHER_COST = 8
 _LOG = "log.txt"
+# Of a line of it that a message repeats.
+_LONGEST = 400
 # Seconds between two looks at what runs.
 _PAUSE = 0.1
 
@@ -70,6 +72,7 @@ class _Running:
     started: float
     lock: Any
     left: list[tuple[str, ...]]
+    logged: int
     worker: Worker | None = None
     shown: int = 0
 
@@ -104,10 +107,10 @@ class Runs:
             try:
                 while waiting or self._running:
                     self._start_ready(waiting, done)
-                    self._look(done)
-                    if waiting and not self._running and not self._can_start(waiting, done):
+                    if not self._running and not self._can_start(waiting, done):
                         break
                     time.sleep(_PAUSE)
+                    self._look(done)
             finally:
                 for entry in self._running:
                     if entry.worker:
@@ -146,11 +149,18 @@ class Runs:
         folder = self._work / job.name
         folder.mkdir(parents=True, exist_ok=True)
         lock = hold_file(folder / DONE, "is being made", "wait for it, or stop it").acquire()
-        if job.config:
-            text = resolve(job.config, self._work.absolute(), self._data.absolute())
-            atomic_write(folder / "config.py", text, "config")
-        running = _Running(job, slot, time.monotonic(), lock, list(job.commands))
-        self._next_command(running)
+        try:
+            write_started(self._work, job)
+            if job.config:
+                text = resolve_config(job.config, self._work.absolute(), self._data.absolute())
+                atomic_write(folder / "config.py", text, "config")
+            log = folder / _LOG
+            logged = log.stat().st_size if log.is_file() else 0
+            running = _Running(job, slot, time.monotonic(), lock, list(job.commands), logged)
+            self._next_command(running)
+        except BaseException:
+            lock.release()
+            raise
         return running
 
     def _next_command(self, running: _Running) -> None:
@@ -176,7 +186,9 @@ class Runs:
                     self._end(entry)
                     done.add(entry.job.name)
                 else:
-                    self._fail(entry, code)
+                    self._fail(entry, f"exit code {code}, {self._last_words(entry)}")
+            except UserError as error:  # what it left is not what it should be
+                self._fail(entry, str(error))
             finally:
                 entry.lock.release()
 
@@ -199,12 +211,16 @@ class Runs:
         self._progress.say(f"{count} {entry.job.name}: {headline(result)}, {seconds:.0f} s")
         self._progress.update(cost(entry.job) - entry.shown)
 
-    def _fail(self, entry: _Running, code: int) -> None:
+    def _last_words(self, entry: _Running) -> str:
+        """Return the last line that a job has printed since it was started."""
         log = self._work / entry.job.name / _LOG
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        told = lines[-1] if lines else "nothing"
+        printed = log.read_bytes()[entry.logged :] if log.is_file() else b""
+        lines = [line for line in printed.decode(errors="replace").splitlines() if line.strip()]
+        return lines[-1].strip()[:_LONGEST] if lines else "without a word"
+
+    def _fail(self, entry: _Running, told: str) -> None:
         self._failed[entry.job.name] = told if told.endswith(".") else f"{told}."
-        self._progress.say(f"failed with exit code {code}: {entry.job.name}: {told}")
+        self._progress.say(f"failed: {entry.job.name}: {told}")
         self._progress.update(cost(entry.job) - entry.shown)
 
 
