@@ -80,7 +80,7 @@ def resolve_config(text: str, work: Path, data: Path) -> str:
 
 def _put_in(text: str, folders: Mapping[str, str]) -> str:
     # At once: the name of a folder may look like a placeholder.
-    return re.sub("{(%s)}" % "|".join(folders), lambda found: folders[found[1]], text)
+    return re.sub(r"\{(\w+)\}", lambda found: folders.get(found[1], found[0]), text)
 
 
 def _inside_quotes(text: str) -> str:
@@ -245,11 +245,11 @@ class _Run:
         config, checkpoint = f"{{work}}/{train}/config.py", self.checkpoint(self.epochs)
         start = (GCP_MM, "landscape")
         found = part["sharpness"]
-        reach = ("--range", str(-found["radius"]), str(found["radius"]))
+        reach: tuple[str, ...] = ("--range", str(-found["radius"]), str(found["radius"]))
         reach += ("--points", str(found["points"]), "--batch-norm", "batch")
         for direction in range(found["directions"]):
             name = f"sharpness{direction}"
-            words = (*start, "surface", config, checkpoint, *_images(part), *reach)
+            words: tuple[str, ...] = (*start, "surface", config, checkpoint, *_images(part), *reach)
             words += ("--seed", str(direction), "--out", f"{{work}}/{self.task}/{name}/result.json")
             radius = {"direction": direction, "radius": found["radius"]}
             yield self._job(name, (words,), (train,), kind="sharpness", **radius)
@@ -287,7 +287,7 @@ class _Run:
         released = part.get("released", {}).get(dataset.replace("-", "_"))
         tree = released or f"{{work}}/{self.group_name}/{dataset}"
         config = f"{{work}}/{self.task}/train/config.py"
-        words = (GCP_MM, "robustness", "run", config, self.checkpoint(epoch))
+        words: tuple[str, ...] = (GCP_MM, "robustness", "run", config, self.checkpoint(epoch))
         words += ("--dataset", dataset, "--data-root", tree, "--name", self.arm)
         words += ("--out", f"{{work}}/{self.task}/{name}/result.json")
         if part.get("input_size", 224) != 224:

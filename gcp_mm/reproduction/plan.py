@@ -81,7 +81,6 @@ _ROBUSTNESS = {
     "size": POSITIVE,
     "input_size?": POSITIVE,
     "workers?": COUNT,
-    "limit?": POSITIVE,
     "epochs": ListOf(POSITIVE),
     "corruptions": ListOf(_one_of(*ALL_CORRUPTIONS)),
     "severities": ListOf(_one_of(*SEVERITIES)),

@@ -20,8 +20,10 @@ from gcp_mm.reproduction.statistics import ABSENT
 from gcp_mm.reproduction.verdicts import SENTENCES, ClaimVerdict, arms_of, judge, sentence
 from gcp_mm.version import __version__
 
-_COLUMNS = ("measure", "unit", "arms", "seeds", "treatment", "control", "difference")
-_COLUMNS += ("deviation", "low", "high", "verdict")
+_COLUMNS = (
+    *("measure", "unit", "arms", "seeds", "treatment", "control"),
+    *("difference", "deviation", "low", "high", "verdict"),
+)
 
 
 def read_all(work: Path, jobs: Sequence[Job]) -> list[dict[str, Any]]:
@@ -80,10 +82,11 @@ def _page(
     )
     page.code(command)
     page.heading("Verdicts")
+    percent = f"{100 * rule['confidence']:g} %"
     page.text(
         "A verdict follows from a rule that stands in the plan and was fixed before the runs: of "
-        f"the primary measures, the interval of the paired difference at {rule['confidence']:.0%} "
-        "(Student) excludes zero in the claimed direction (**shows**), in the other "
+        f"the primary measures, the interval of the paired difference at {percent} (Student) "
+        "excludes zero in the claimed direction (**shows**), in the other "
         f"(**opposite**), or not, or the measures disagree, or there are fewer than "
         f"{rule['min_seeds']} pairs (**undecided**)."
     )
@@ -105,12 +108,12 @@ def _page(
             _claim(page, verdict, plan.groups[verdict.group], done)
     page.heading("Measures")
     used = {pair.found.measure.name for verdict in verdicts for pair in verdict.pairs}
-    rows = [
+    measures = [
         (row.title, row.name, row.unit or None, "larger" if row.sign > 0 else "smaller", row.text)
         for row in MEASURES.values()
         if row.name in used
     ]
-    page.table(["measure", "name", "unit", "claimed to be", "what it is"], rows, "Measures.")
+    page.table(["measure", "name", "unit", "claimed to be", "what it is"], measures, "Measures.")
     return page
 
 
