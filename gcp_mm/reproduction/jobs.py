@@ -93,7 +93,7 @@ def _inside_quotes(text: str) -> str:
 
 def _without_substitution(literal: str) -> str:
     """Keep mmengine from reading ``{{...}}`` in a literal as an instruction, or as code."""
-    return literal.replace("{{", r"{\x7b")
+    return re.sub(r"{(?={)", r"\\x7b", literal)
 
 
 def _jobs(plan: Plan) -> Iterator[Job]:
