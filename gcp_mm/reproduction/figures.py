@@ -41,7 +41,7 @@ def _lines(
     shortest = min(len(x) for x, _ in curves)
     places = np.array(curves[0][0][:shortest], dtype=float)
     values = np.array([y[:shortest] for _, y in curves], dtype=float)
-    axes.plot(places, values.mean(axis=0), color=colour, label=as_text(title))
+    axes.plot(places, values.mean(axis=0), ".-", color=colour, label=as_text(title))
     axes.fill_between(
         places, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0
     )
