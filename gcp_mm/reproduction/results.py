@@ -82,6 +82,8 @@ def headline(done: Mapping[str, Any]) -> str:
         "detector": ("box AP {:.1f} %", "box_AP"),
     }
     form, key = shown.get(done["kind"], ("done", ""))
+    if key and numbers.get(key) is None:
+        return f"no finite {key}"
     return form.format(numbers.get(key))
 
 
