@@ -101,10 +101,20 @@ def _jobs(plan: Plan) -> Iterator[Job]:
     if plan.content.get("make_data"):
         yield Job("data", "data", ((DEMO_DATA, "--root", "{data}"),), DATA_TASK)
         data = ("data",)
+    made: dict[tuple[str, ...], Job] = {}
     for name, group in plan.groups.items():
-        trees = list(_trees(name, group, data))
-        yield from trees
-        needs = tuple(tree.name for tree in trees)
+        trees = {}
+        for dataset, words in _trees(group):
+            # Groups of the same settings share a tree.
+            if words not in made:
+                job, folder = (
+                    f"{name}/make_{dataset.replace('-', '_')}",
+                    f"{{work}}/{name}/{dataset}",
+                )
+                commands = ((*words, folder),)
+                made[words] = Job(job, "corrupt", commands, DATA_TASK, data, about={"group": name})
+                yield made[words]
+            trees[dataset] = made[words]
         schedules = {
             schedule: (bases, *_schedule(bases[-1], group.get("shorten", 1)))
             for schedule, bases in group["schedules"].items()
@@ -113,16 +123,15 @@ def _jobs(plan: Plan) -> Iterator[Job]:
         for seed in plan.seeds:
             for schedule, (bases, epochs, table) in schedules.items():
                 for arm in group["arms"]:
-                    run = _Run(name, group, arm, schedule, bases, epochs, table, seed)
-                    yield from run.jobs(data, needs)
+                    run = _Run(name, group, arm, schedule, bases, epochs, table, seed, trees)
+                    yield from run.jobs(data)
 
 
-def _trees(name: str, group: Mapping[str, Any], data: tuple[str, ...]) -> Iterator[Job]:
-    """Make trees like ImageNet-C and -P, unless the released ones are used."""
+def _trees(group: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what makes trees like ImageNet-C and -P, but for the folder."""
     part = group.get("robustness")
     if not part or "released" in part:
         return
-    size = ("--size", str(part["size"]), "--workers", "1")
     limit = part.get("perturbation_limit")
     trees = {
         "imagenet-c": ("--corruptions", part["corruptions"], "--severities", part["severities"]),
@@ -131,12 +140,11 @@ def _trees(name: str, group: Mapping[str, Any], data: tuple[str, ...]) -> Iterat
     for dataset, options in trees.items():
         if not part[options[0].removeprefix("--")]:
             continue
-        words = [GCP_MM, "corrupt", part["images"], f"{{work}}/{name}/{dataset}"]
-        words += ["--dataset", dataset, *size]
+        words = [GCP_MM, "corrupt", "--dataset", dataset, "--workers", "1"]
+        words += ["--size", str(part["size"])]
         for option, values in zip(options[::2], options[1::2], strict=True):
             words += [option, *map(str, values)] if values else []
-        job = f"{name}/make_{dataset.replace('-', '_')}"
-        yield Job(job, "corrupt", (tuple(words),), DATA_TASK, data, about={"group": name})
+        yield dataset, (*words, "--", part["images"])
 
 
 def _schedule(base: str, factor: float) -> tuple[int, list[float] | None]:
@@ -171,6 +179,7 @@ class _Run:
     epochs: int
     table: list[float] | None
     seed: int
+    trees: Mapping[str, Job]
 
     @property
     def task(self) -> str:
@@ -192,7 +201,7 @@ class _Run:
             return None
         return found
 
-    def jobs(self, data: tuple[str, ...], trees: tuple[str, ...]) -> Iterator[Job]:
+    def jobs(self, data: tuple[str, ...]) -> Iterator[Job]:
         train = f"{self.task}/train"
         words = (GCP_MM, "train", f"{{work}}/{train}/config.py", "--work-dir", f"{{work}}/{train}")
         commands = ((*words, "--auto-scale-lr"),)
@@ -200,7 +209,7 @@ class _Run:
         if landscape := self.measured("landscape"):
             yield from self._landscape(landscape, train)
         if robustness := self.measured("robustness"):
-            yield from self._robustness(robustness, (train, *trees))
+            yield from self._robustness(robustness, train)
         detection = self.group.get("detection")
         if detection and detection["schedule"] == self.schedule:
             for name, arm in detection["arms"].items():
@@ -261,31 +270,29 @@ class _Run:
             words += ("--out", f"{{work}}/{self.task}/curvature/result.json")
             yield self._job("curvature", (words,), (train,))
 
-    def _robustness(self, part: Mapping[str, Any], needs: tuple[str, ...]) -> Iterator[Job]:
+    def _robustness(self, part: Mapping[str, Any], train: str) -> Iterator[Job]:
+        needs = {
+            dataset: (train, *(tree.name for name, tree in self.trees.items() if name == dataset))
+            for dataset in ("imagenet-c", "imagenet-p")
+        }
+        chosen = ("--corruptions", *part["corruptions"])
+        chosen += ("--severities", *map(str, part["severities"]))
+        chosen += ("--clean",) if "released" in part else ("--clean-root", part["images"])
         epochs = [epoch for epoch in part["epochs"] if epoch < self.epochs]
-        for epoch in [*epochs, self.epochs]:
-            yield from self._corruptions(part, needs, epoch)
+        for epoch in [*epochs, self.epochs] if part["corruptions"] else []:
+            name = f"corruptions_epoch{epoch}"
+            words = (*self._robustness_words(part, "imagenet-c", epoch, name), *chosen)
+            yield self._job(name, (words,), needs["imagenet-c"], kind="corruptions", epoch=epoch)
         if part["perturbations"]:
             words = self._robustness_words(part, "imagenet-p", self.epochs, "perturbations")
             words += ("--perturbations", *part["perturbations"])
-            yield self._job("perturbations", (words,), needs)
-
-    def _corruptions(
-        self, part: Mapping[str, Any], needs: tuple[str, ...], epoch: int
-    ) -> Iterator[Job]:
-        if part["corruptions"]:
-            name = f"corruptions_epoch{epoch}"
-            words = self._robustness_words(part, "imagenet-c", epoch, name)
-            words += ("--corruptions", *part["corruptions"])
-            words += ("--severities", *map(str, part["severities"]))
-            clean = ("--clean",) if "released" in part else ("--clean-root", part["images"])
-            yield self._job(name, ((*words, *clean),), needs, kind="corruptions", epoch=epoch)
+            yield self._job("perturbations", (words,), needs["imagenet-p"])
 
     def _robustness_words(
         self, part: Mapping[str, Any], dataset: str, epoch: int, name: str
     ) -> tuple[str, ...]:
         released = part.get("released", {}).get(dataset.replace("-", "_"))
-        tree = released or f"{{work}}/{self.group_name}/{dataset}"
+        tree = released or self.trees[dataset].commands[0][-1]
         config = f"{{work}}/{self.task}/train/config.py"
         words: tuple[str, ...] = (GCP_MM, "robustness", "run", config, self.checkpoint(epoch))
         words += ("--dataset", dataset, "--data-root", tree, "--name", self.arm)
