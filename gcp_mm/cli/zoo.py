@@ -1,4 +1,4 @@
-"""List, describe and download the published models; write their tables into the README."""
+"""List, describe and download the published models; write their tables into a page."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     )
     download.set_defaults(work=_download)
 
-    readme = commands.add_parser("readme", help="write the tables into the README")
-    readme.add_argument("--path", default="README.md", help="default: %(default)s")
+    readme = commands.add_parser("readme", help="write the tables into the page of the zoo")
+    readme.add_argument("--path", default="docs/model_zoo.md", help="default: %(default)s")
     readme.add_argument(
         "--check", action="store_true", help="write nothing; fail if a table is out of date"
     )

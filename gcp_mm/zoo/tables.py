@@ -1,4 +1,4 @@
-"""The model zoo as text: tables for a terminal and for the README, and everything about one row."""
+"""The model zoo as text: tables for a terminal and for pages, and everything about one row."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def update_readme(path: str | Path, check: bool = False) -> bool:
     if not path.is_file():
         raise UserError(
             f"{str(path)!r} {why_absent(path)} (working folder: {Path.cwd()}); run this in the "
-            "source tree, whose README has the tables, or name a file with --path"
+            "source tree, whose docs have the tables, or name a file with --path"
         )
     text = updated = path.read_text(encoding="utf-8")
     stale = []

@@ -15,6 +15,7 @@ from docs.pages import PAGES, name_of, tokens
 
 # Why a block that needs it is not run, and what of it is checked.
 NEEDS = {
+    "time": "takes minutes to hours",
     "imagenet": "ImageNet",
     "coco": "COCO",
     "gpu": "a GPU, or several processes",

@@ -40,13 +40,13 @@ def test_user_error_is_one_message(call_tool, arguments, message):
     assert err.splitlines()[0].startswith(message) and "Traceback" not in err
 
 
-def test_readme_is_up_to_date(call_tool):
+def test_page_is_up_to_date(call_tool):
     assert call_tool(TOOL, "readme", "--check")[:2] == (
-        *(0, "README.md: the tables were up to date\n"),
+        *(0, "docs/model_zoo.md: the tables were up to date\n"),
     )
 
 
-def test_readme_is_written(call_tool, tmp_path):
+def test_page_is_written(call_tool, tmp_path):
     path = tmp_path / "README.md"
     path.write_text("".join(f"<!-- zoo:{n} --><!-- /zoo:{n} -->\n" for n in SECTIONS))
     code, _, err = call_tool(TOOL, "readme", "--check", "--path", path)

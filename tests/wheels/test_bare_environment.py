@@ -80,7 +80,7 @@ def test_zoo_of_the_wheel(bare, tmp_path):
     assert "resnet50_gcp_lradju_128" in bare("gcp-mm", "zoo", "list", cwd=tmp_path).stdout
     process = bare("gcp-mm", "zoo", "readme", cwd=tmp_path)
     error = only_error(process.returncode, process.stdout, process.stderr)
-    assert "'README.md' does not exist" in error and "run this in the source tree" in error
+    assert "'docs/model_zoo.md' does not exist" in error and "run this in the source tree" in error
 
 
 @pytest.mark.parametrize(
