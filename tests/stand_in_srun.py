@@ -23,9 +23,9 @@ exit $code
 """
 
 
-def put_on_path(folder: Path, text: str) -> str:
+def put_on_path(folder: Path, text: str, name: str = "srun") -> str:
     """Write an srun below a folder, and return a PATH that begins with its own."""
-    srun = folder / "slurm" / "srun"
+    srun = folder / "slurm" / name
     srun.parent.mkdir()
     srun.write_text(text)
     srun.chmod(0o755)

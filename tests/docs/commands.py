@@ -27,6 +27,7 @@ LAUNCHERS = {
     "dist_test_robustness": ("robustness", slice(2, 3)),
     "slurm_train": ("train", slice(0, 2)),
     "slurm_test": ("test", slice(0, 2)),
+    "slurm_reproduce": ("reproduce", slice(0, 2)),
 }
 # What stands for the reader's own: CONFIG, X.pth, $variable, {a,b}.
 PLACEHOLDER = re.compile(r"^[A-Z][A-Z0-9_]*(\.\w+)?$|\.\.\.|[${}*]")

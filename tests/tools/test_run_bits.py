@@ -24,9 +24,11 @@ def test_scripts_of_the_documentation_can_be_run(repo):
         assert os.access(repo / name, os.X_OK), f"{name} has no run bit"
 
 
-@pytest.mark.parametrize(
-    "script", ["dist_train", "dist_test", "dist_test_robustness", "slurm_train", "slurm_test"]
-)
+LAUNCHERS = ["dist_train", "dist_test", "dist_test_robustness"]
+LAUNCHERS += ["slurm_train", "slurm_test", "slurm_reproduce"]
+
+
+@pytest.mark.parametrize("script", LAUNCHERS)
 def test_launcher_starts_by_its_name_and_explains_itself(repo, run_tool, script):
     process = run_tool(repo / "tools" / f"{script}.sh")
     assert process.returncode == 2
@@ -35,4 +37,4 @@ def test_launcher_starts_by_its_name_and_explains_itself(repo, run_tool, script)
 
 def test_every_launcher_is_tried(repo):
     found = {path.stem for path in (repo / "tools").glob("[!_]*.sh")}
-    assert found == {"dist_train", "dist_test", "dist_test_robustness", "slurm_train", "slurm_test"}
+    assert found == set(LAUNCHERS)

@@ -1,0 +1,60 @@
+"""A plan under SLURM, with a stand-in for sbatch."""
+
+import shlex
+
+import pytest
+from stand_in_srun import put_on_path
+
+SBATCH = """#!/bin/sh
+printf "%s\\n" "$@" END >> "$SUBMITTED"
+echo "$(grep -c END "$SUBMITTED")1;cluster"
+"""
+
+
+@pytest.fixture
+def submitted(run_tool, tmp_path, monkeypatch):
+    """Submit, and return the arguments of each sbatch and what was printed."""
+    log = tmp_path / "submitted"
+    path = put_on_path(tmp_path, SBATCH, "sbatch")
+
+    def call(*arguments, **env):
+        process = run_tool(
+            *("bash", "tools/slurm_reproduce.sh", *arguments),
+            **{"PATH": path, "SUBMITTED": str(log), **env},
+        )
+        assert process.returncode == 0, process.stderr
+        jobs = [text.splitlines() for text in log.read_text().split("END\n")[:-1]]
+        return jobs, process.stdout
+
+    return call
+
+
+@pytest.mark.process
+def test_data_networks_and_page_are_submitted_in_their_order(submitted, repo):
+    (data, networks, page), printed = submitted(
+        *("gpu", "my job", "quick", "--data-root", "/my data"), GPUS="4", SBATCH_ARGS="--time=1:00"
+    )
+    for job in (data, networks, page):
+        assert {"--parsable", "--partition=gpu", "--time=1:00", "--cpus-per-task=20"} <= set(job)
+    # 12 networks of 3 seeds.
+    assert {"--array=0-35", "--gres=gpu:4", "--dependency=afterok:11"} <= set(networks)
+    assert "--dependency=afterany:21" in page and "36 networks" in printed
+    tool = [str(repo / "tools" / "reproduce.py"), "quick", "--data-root", "/my data"]
+    ends = (["--prepare"], ["--task", "$SLURM_ARRAY_TASK_ID"], ["--report"])
+    for job, end in zip((data, networks, page), ends, strict=True):
+        (wrapped,) = (word for word in job if word.startswith("--wrap="))
+        assert shlex.split(wrapped.removeprefix("--wrap="))[2:] == [*tool, *end]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "wrong"),
+    [
+        (("gpu", "job"), {}, "plan ''"),
+        (("gpu", "job", "--task"), {}, "plan '--task'"),
+        (("gpu", "job", "quick"), {"GPUS": "0"}, "GPUS '0'"),
+        (("gpu", "job", "quick"), {}, "there is no sbatch here"),
+    ],
+)
+def test_what_is_wrong_is_named(run_tool, arguments, env, wrong):
+    process = run_tool("bash", "tools/slurm_reproduce.sh", *arguments, **env)
+    assert process.returncode == 2 and wrong in process.stderr
