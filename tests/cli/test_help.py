@@ -24,6 +24,7 @@ TOOLS = [
     *(f"tools/{name}.py" for name in ("train", "test", "export", "landscape", "test_robustness")),
     *(f"tools/{name}.py" for name in ("compare_runs", "plot_schedules", "demo", "make_demo_data")),
     *(f"tools/{name}.py" for name in ("model_zoo", "convert_checkpoint", "make_corruptions")),
+    "tools/reproduce.py",
 ]
 
 

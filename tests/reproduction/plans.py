@@ -122,3 +122,24 @@ def write_plan(path, content: Any):
     text = content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def runnable(**parts: Any) -> dict[str, Any]:
+    """Return the tiny plan on `class_folders`: a second for each training."""
+    content = tiny(**parts)
+    pipeline = [{"type": "LoadImageFromFile", "imdecode_backend": "pillow"}, {"type": "PackInputs"}]
+    dataset = {"_delete_": True, "type": "CustomDataset", "data_root": "{data}"}
+    loader = {"batch_size": 8, "num_workers": 0, "persistent_workers": False, "pin_memory": False}
+    content["groups"]["tiny"]["settings"] |= {
+        f"{split}_dataloader": {
+            "dataset": {**dataset, "data_prefix": split, "pipeline": pipeline},
+            **loader,
+        }
+        for split in ("train", "val")
+    }
+    content["groups"]["tiny"]["settings"] |= {
+        "val_evaluator": {"topk": [1]},
+        "optim_wrapper": {"optimizer": {"lr": 0.01}},
+        "default_hooks": {"logger": {"interval": 1}},
+    }
+    return content

@@ -1,0 +1,422 @@
+"""Jobs run once, in their order, whatever ends the process that runs them."""
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from processes import is_running, users_of
+
+from gcp_mm.errors import FileHeldError, UserError
+from gcp_mm.locks import hold_file
+from gcp_mm.reproduction import run as room
+from gcp_mm.reproduction.jobs import Job
+from gcp_mm.reproduction.results import DONE, STARTED
+from gcp_mm.reproduction.run import Runs, Slots, command_words, cost, find_slots
+from reproduction.plans import LANDSCAPE, runnable, write_plan
+
+
+class FakeWorker:
+    """A command that ends when a test says so.
+
+    Attributes:
+        started: The words of all, in their order.
+        most: How many were there at once.
+    """
+
+    def __init__(self, words, log, threads, devices):
+        self.words, self.looks = words, 0
+        self.started.append(list(words))
+        self.seen.append((threads, devices))
+        self.alive.add(self)
+        type(self).most = max(self.most, len(self.alive))
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as file:
+            file.write(self.prints.get(words[-1], "") + "\n")
+
+    def code(self):
+        self.looks += 1
+        if self.looks < 3:
+            return None
+        self.alive.discard(self)
+        return self.codes.get(self.words[-1], 0)
+
+    def stop(self):
+        self.stopped.append(self.words[-1])
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    class Fake(FakeWorker):
+        started, seen, stopped, most = [], [], [], 0
+        alive, codes, prints = set(), {}, {}
+
+    monkeypatch.setattr(room, "Worker", Fake)
+    monkeypatch.setattr(room, "_PAUSE", 0.0)
+    return Fake
+
+
+def job(name, *needs, digest="d", commands=None, **given):
+    commands = commands or ((("gcp-mm", "corrupt", name)),)
+    return Job(name, "corrupt", commands, given.pop("task", "t"), needs, digest=digest, **given)
+
+
+def run(jobs, work, number=2):
+    Runs(jobs, work, work / "data", Slots(number, 1)).run()
+
+
+def names(fake):
+    return [words[-1] for words in fake.started]
+
+
+def test_every_job_runs_once_after_what_it_needs(fake, tmp_path, capfd):
+    jobs = [job("a"), job("b", "a"), job("c", "a"), job("d", "b", "c"), job("e")]
+    run(jobs, tmp_path)
+    order = names(fake)
+    assert sorted(order) == ["a", "b", "c", "d", "e"]
+    assert all(order.index(need) < order.index(j.name) for j in jobs for need in j.needs)
+    assert fake.most == 2 and fake.started[0] == ["gcp-mm", "corrupt", "a"]
+    for one in jobs:
+        assert json.loads((tmp_path / one.name / DONE).read_text())["digest"] == "d"
+    printed = capfd.readouterr().out
+    assert "[5/5] d: done" in printed
+    assert not list(tmp_path.rglob(".*.lock"))
+
+
+@pytest.mark.parametrize("number", [1, 3, 9])
+def test_no_more_jobs_at_once_than_slots(fake, tmp_path, number):
+    run([job(f"j{index}") for index in range(7)], tmp_path, number)
+    assert fake.most == min(number, 7) and len(fake.started) == 7
+
+
+def test_gpus_are_shared_by_slots(fake, tmp_path):
+    Runs([job(f"j{n}") for n in range(6)], tmp_path, tmp_path, Slots(3, 4, gpus=2)).run()
+    assert {threads for threads, _ in fake.seen} == {4}
+    assert {tuple(devices) for _, devices in fake.seen} == {(0, 1), (2, 3), (4, 5)}
+
+
+def test_what_is_done_is_not_done_again(fake, tmp_path, capfd):
+    jobs = [job("a"), job("b", "a")]
+    run(jobs[:1], tmp_path)
+    run(jobs, tmp_path)
+    assert names(fake) == ["a", "b"]
+    assert "1 of 2 runs are done already" in capfd.readouterr().out
+    run(jobs, tmp_path)
+    assert names(fake) == ["a", "b"]
+
+
+def test_commands_of_a_job_run_one_after_the_other(fake, tmp_path):
+    commands = (("gcp-mm", "corrupt", "one"), ("gcp-mm", "corrupt", "two"))
+    run([job("a", commands=commands)], tmp_path)
+    assert names(fake) == ["one", "two"] and fake.most == 1
+
+
+def test_second_command_is_left_out_if_the_first_fails(fake, tmp_path):
+    fake.codes["one"] = 3
+    commands = (("gcp-mm", "corrupt", "one"), ("gcp-mm", "corrupt", "two"))
+    with pytest.raises(UserError, match="exit code 3"):
+        run([job("a", commands=commands)], tmp_path)
+    assert names(fake) == ["one"]
+
+
+def test_failure_of_one_job_lets_the_others_finish(fake, tmp_path, capfd):
+    fake.codes["a"] = 2
+    fake.prints["a"] = "INFO - loaded\nerror: the image 'x.png' is damaged"
+    jobs = [job("a"), job("b"), job("c", "a"), job("d", "c"), job("e", "b")]
+    with pytest.raises(UserError) as error:
+        run(jobs, tmp_path)
+    text = str(error.value)
+    assert sorted(names(fake)) == ["a", "b", "e"] and len(text.splitlines()) == 1
+    assert "1 of 5 runs failed (a; 2 that need failed ones were not started)" in text
+    assert "exit code 2, error: the image 'x.png' is damaged. " in text
+    assert f"Its output is in {tmp_path}/a/log.txt" in text and "the plan goes on" in text
+    assert "failed: a: exit code 2" in capfd.readouterr().out
+    assert not (tmp_path / "a" / DONE).exists() and (tmp_path / "e" / DONE).exists()
+    # Started again when it is mended.
+    fake.codes.clear()
+    fake.started.clear()
+    run(jobs, tmp_path)
+    assert names(fake) == ["a", "c", "d"]
+
+
+def test_last_words_are_those_of_this_start(fake, tmp_path):
+    fake.codes["a"] = -9
+    fake.prints["a"] = "of the first start"
+    with pytest.raises(UserError, match="exit code -9, of the first start"):
+        run([job("a")], tmp_path)
+    fake.prints["a"] = "  \n \n"
+    with pytest.raises(UserError, match="exit code -9, without a word"):
+        run([job("a")], tmp_path)
+    fake.prints["a"] = "x" * 10_000
+    with pytest.raises(UserError) as error:
+        run([job("a")], tmp_path)
+    assert len(str(error.value)) < 1000
+
+
+def test_a_job_that_left_no_result_fails_and_the_others_finish(fake, tmp_path):
+    bad = Job("bad", "train", (("gcp-mm", "train", "x.py"),), "t", about={"epochs": 2}, digest="d")
+    with pytest.raises(UserError, match=r"1 of 2 runs failed \(bad\).* not a work folder"):
+        run([bad, job("good")], tmp_path)
+    assert (tmp_path / "good" / DONE).exists() and not (tmp_path / "bad" / DONE).exists()
+
+
+def test_what_is_needed_and_nowhere_done_is_named(fake, tmp_path):
+    with pytest.raises(UserError, match=r"b needs x, y, which is not done here: .*--prepare"):
+        run([job("a"), job("b", "a", "x", "y")], tmp_path)
+    assert names(fake) == ["a"]
+
+
+def test_a_folder_of_another_plan_is_refused_before_anything_starts(fake, tmp_path):
+    run([job("b")], tmp_path)
+    fake.started.clear()
+    with pytest.raises(UserError, match="other settings, bases or data"):
+        run([job("a"), job("b", digest="other")], tmp_path)
+    assert fake.started == []
+
+
+def test_an_unfinished_run_of_another_plan_is_refused(fake, tmp_path):
+    fake.codes["a"] = 1
+    with pytest.raises(UserError, match="failed"):
+        run([job("a")], tmp_path)
+    assert json.loads((tmp_path / "a" / STARTED).read_text())["digest"] == "d"
+    fake.codes.clear()
+    with pytest.raises(UserError, match="other settings, bases or data"):
+        run([job("a", digest="other")], tmp_path)
+    run([job("a")], tmp_path)
+
+
+def test_a_job_of_another_process_is_not_touched(fake, tmp_path):
+    (tmp_path / "a").mkdir()
+    # Another holder, as the system sees it.
+    with hold_file(tmp_path / "a" / DONE, "is being made", "wait"), pytest.raises(FileHeldError):
+        run([job("a")], tmp_path)
+    assert fake.started == []
+    run([job("a")], tmp_path)
+    assert names(fake) == ["a"]
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, RuntimeError])
+def test_workers_are_stopped_and_locks_given_back_when_it_ends(fake, tmp_path, monkeypatch, end):
+    sleeps = itertools.count()
+
+    def sleep(_):
+        if next(sleeps) == 1:
+            raise end
+
+    monkeypatch.setattr(room.time, "sleep", sleep)
+    with pytest.raises(end):
+        run([job("a"), job("b"), job("c")], tmp_path)
+    assert fake.stopped == ["a", "b"]
+    assert not list(tmp_path.rglob(".*.lock")) and not list(tmp_path.rglob(DONE))
+
+
+def test_config_is_written_with_the_folders_whole_paths(fake, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = "a = '{work}'\nb = \"{data}\"\n"
+    Runs([job("a", config=config)], Path("w"), Path("d"), Slots(1, 1)).run()
+    text = (tmp_path / "w/a/config.py").read_text()
+    assert text == f"a = '{tmp_path}/w'\nb = \"{tmp_path}/d\"\n"
+
+
+def test_training_goes_on_where_it_was(tmp_path):
+    words = ("gcp-mm", "train", "{work}/c.py", "--work-dir", "{work}")
+    found = ["gcp-mm", "train", "w/c.py", "--work-dir", "w"]
+    assert command_words(words, Path("w"), Path("d"), tmp_path) == found
+    (tmp_path / "epoch_3.pth").touch()
+    (tmp_path / "epoch_12.pth").touch()
+    assert command_words(words, Path("w"), Path("d"), tmp_path) == [*found, "--resume"]
+    test = ("gcp-mm", "test", "{data}/c.py", "{latest}")
+    expected = ["gcp-mm", "test", "d/c.py", str(tmp_path / "epoch_12.pth")]
+    assert command_words(test, Path("w"), Path("d"), tmp_path) == expected
+
+
+def test_cores_are_shared(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    slots = [find_slots(8, number) for number in (None, 1, 2, 4, 100)]
+    assert [(slot.number, slot.threads) for slot in slots] == [
+        (6, 1),
+        (1, 6),
+        (2, 3),
+        (4, 1),
+        (6, 1),
+    ]
+    assert {slot.gpus for slot in slots} == {0}
+
+
+def test_gpus_are_shared(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
+    slots = [find_slots(*of) for of in ((1, None), (8, None), (3, None), (2, 1))]
+    assert [(s.number, s.threads, s.gpus) for s in slots] == [
+        (8, 2, 1),
+        (1, 16, 8),
+        (2, 8, 3),
+        (1, 16, 2),
+    ]
+    with pytest.raises(UserError, match="takes 9 GPUs, and this machine has 8"):
+        find_slots(9)
+
+
+def test_work_of_a_job_is_at_least_a_step():
+    assert cost(job("a", units=0.0)) == 1
+    assert cost(job("a", units=3.0)) == 3 * cost(job("a"))
+
+
+# From here on with real processes.
+
+
+@pytest.fixture(scope="module")
+def parents(repo, tool_env, tmp_path_factory):
+    """Return a function that starts `gcp-mm reproduce`, without its imports."""
+    program = [sys.executable, Path(__file__).with_name("parents.py")]
+    env = {**tool_env, "PYTHONPATH": str(repo)}
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    cwd = tmp_path_factory.mktemp("cwd")
+    with subprocess.Popen(program, env=env, cwd=cwd, start_new_session=True, **pipes) as process:
+
+        def ask(**question):
+            process.stdin.write(json.dumps(question) + "\n")
+            return json.loads(process.stdout.readline())
+
+        assert json.loads(process.stdout.readline()) == process.pid
+
+        class Parent:
+            """A process that runs a plan."""
+
+            def __init__(self, work, *words):
+                self.work, self.output = work, work.with_name(f"{work.name}.out")
+                words = [*words, "--work-dir", str(work), "--jobs", "2"]
+                self.pid = ask(words=list(map(str, words)), output=str(self.output))
+
+            def wait(self):
+                return ask(wait=self.pid), self.output.read_text()
+
+            def end(self, number):
+                """Send it a signal, and see that nobody goes on."""
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, number)
+                code, text = self.wait()
+                deadline = time.monotonic() + 2
+                while (left := users_of(self.work)) and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                assert not left, left
+                return code, text
+
+        try:
+            yield Parent
+        finally:
+            process.stdin.close()
+            process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def tiny_plan(class_folders, tmp_path_factory):
+    """Return two trainings of two epochs and a line through the loss of each."""
+    content = runnable(landscape={**LANDSCAPE, "interval": 2}, shorten=0.06)
+    return write_plan(tmp_path_factory.mktemp("plan") / "tiny.yml", content), class_folders
+
+
+def pages(work):
+    """Return what the page says, without how long it took."""
+    numbers = json.loads((work / "report/numbers.json").read_text())
+    numbers.pop("seconds")
+    for entry in numbers["runs"]:
+        assert entry.pop("seconds") > 0
+    markdown = (work / "report/index.md").read_text()
+    text, number = re.subn(r"[\d.]+ hours", "", markdown)
+    assert number == 1
+    drawings = {path.name: path.read_text() for path in work.glob("report/*.svg")}
+    assert len(drawings) == 4
+    return numbers, text, drawings
+
+
+def finished(work):
+    """Return when each job was done, and how long its log is."""
+    return {
+        path.parent: (path.stat().st_mtime_ns, (path.parent / "log.txt").stat().st_size)
+        for path in work.rglob(DONE)
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_plan_that_is_killed_ten_times_ends_with_the_same_page(parents, tiny_plan, tmp_path):
+    plan, data = tiny_plan
+    begun = time.monotonic()
+    straight = parents(tmp_path / "straight", plan, "--data-root", data)
+    assert straight.wait()[0] == 0, straight.output.read_text()
+    duration = time.monotonic() - begun
+    assert len(finished(straight.work)) == 4
+
+    moments, work, done = random.Random(), tmp_path / "killed", {}
+    seed = random.randrange(10**6)
+    moments.seed(seed)
+    for _ in range(10):
+        parent = parents(work, plan, "--data-root", data)
+        time.sleep(moments.uniform(0.02, 0.4) * duration)
+        code, _ = parent.end(signal.SIGKILL)
+        assert code in (-signal.SIGKILL, 0), seed
+        for path, state in done.items():
+            assert finished(work)[path] == state, (path, seed)
+        done = finished(work)
+    parent = parents(work, plan, "--data-root", data)
+    code, text = parent.wait()
+    assert code == 0, (seed, text)
+    for path, state in done.items():
+        assert finished(work)[path] == state, (path, seed)
+    for found, expected in zip(pages(work), pages(straight.work), strict=True):
+        assert found == expected, seed
+    # Once more, and nothing runs.
+    state = finished(work)
+    code, text = parents(work, plan, "--data-root", data).wait()
+    assert code == 0 and "4 of 4 runs are done already" in text and finished(work) == state
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_a_failing_run_is_named_and_the_plan_goes_on(parents, class_folders, tmp_path):
+    content = runnable()
+    content["groups"]["tiny"]["arms"]["gcp"]["settings"]["load_from"] = "no_such.pth"
+    plan, work = write_plan(tmp_path / "p.yml", content), tmp_path / "work"
+    for again in (False, True):
+        code, text = parents(work, plan, "--data-root", class_folders).wait()
+        (line,) = [line for line in text.splitlines() if line.startswith("error: ")]
+        assert code == 2 and "Traceback" not in text
+        assert "1 of 2 runs failed (tiny/gcp_lrfast_seed0/train)" in line
+        assert "no_such.pth" in line and f"{work}/tiny/gcp_lrfast_seed0/train/log.txt" in line
+        assert ("1 of 2 runs are done already" in text) == again
+        assert [path.parent.parent.name for path in work.rglob(DONE)] == ["gap_lrfast_seed0"]
+    code, text = parents(work, plan, "--data-root", class_folders, "--report").wait()
+    assert code == 0 and "The plan is not finished" in (work / "report/index.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_ctrl_c_ends_all_and_a_second_process_is_refused(parents, tiny_plan, tmp_path):
+    plan, data = tiny_plan
+    work = tmp_path / "work"
+    first = parents(work, plan, "--data-root", data)
+    deadline = time.monotonic() + 60
+    while not list(work.rglob("log.txt")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    code, text = parents(work, plan, "--data-root", data).wait()
+    (line,) = [line for line in text.splitlines() if line.strip()]
+    assert code == 2 and line.startswith("error: ")
+    assert f"is being worked in by process {first.pid}" in line and is_running(first.pid)
+    code, text = first.end(signal.SIGINT)
+    assert code == 130 and "interrupted" in text and "Traceback" not in text
+    assert not list(work.rglob(".*.lock")) and not (work / ".lock").exists()
+    # One task of it alone, as on a cluster.
+    code, text = parents(work, plan, "--data-root", data, "--task", 1).wait()
+    assert code == 0, text
+    assert {path.parent.parent.name for path in work.rglob(DONE)} == {"gcp_lrfast_seed0"}
+    assert not (work / "report").exists()
