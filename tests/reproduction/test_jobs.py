@@ -388,7 +388,7 @@ def changed(tmp_path, change):
         (lambda g: g["landscape"]["etas"].update(num=3), {"gap_", "gcp_"}),
         (lambda g: g["landscape"]["sharpness"].update(points=5), {"sharpness"}),
         (lambda g: g["landscape"].update(images=5), {"sharpness"}),
-        (lambda g: g["robustness"].update(severities=[1]), {"make_imagenet_c", "corr", "pert"}),
+        (lambda g: g["robustness"].update(severities=[1]), {"make_imagenet_c", "corruptions"}),
         (lambda g: g["robustness"].update(input_size=48), {"corruptions", "perturbations"}),
         (lambda g: g["detection"].update(settings={"anything": 1}), {"detector_"}),
         (lambda g: g["detection"]["arms"]["gcpm"].update(settings={"a": 1}), {"detector_gcpm"}),
@@ -531,7 +531,32 @@ def test_trees_are_made_unless_there_are_released_ones(tmp_path, released):
         tree = words[words.index("--data-root") + 1]
         letter = "c" if job.kind == "corruptions" else "p"
         assert tree == (f"{{data}}/{letter}" if released else f"{{work}}/tiny/imagenet-{letter}")
-        assert set(job.needs) == {f"{job.task}/train", *made}
+        trees = [] if released else [f"tiny/make_imagenet_{letter}"]
+        assert job.needs == (f"{job.task}/train", *trees)
+
+
+def test_groups_of_equal_settings_share_a_tree(tmp_path):
+    content = tiny(robustness=ROBUSTNESS)
+    for name, other in (("same", {}), ("rarer", {"severities": [5]}), ("larger", {"size": 64})):
+        group = tiny(robustness={**ROBUSTNESS, **other})["groups"]["tiny"]
+        content["groups"][name] = group
+    jobs = make(tmp_path, content)
+    made = {job.name: job for job in jobs if job.kind == "corrupt"}
+    assert list(made) == [
+        *("tiny/make_imagenet_c", "tiny/make_imagenet_p", "rarer/make_imagenet_c"),
+        *("larger/make_imagenet_c", "larger/make_imagenet_p"),
+    ]
+    for job in jobs:
+        if job.kind in ("corruptions", "perturbations"):
+            (words,) = job.commands
+            tree = words[words.index("--data-root") + 1]
+            (need,) = [name for name in job.needs if name in made]
+            assert made[need].commands[0][-1] == tree
+            group = {"same": "tiny"}.get(job.about["group"], job.about["group"])
+            if job.kind == "corruptions" or group == "larger":
+                assert need.startswith(f"{group}/")
+            else:
+                assert need == "tiny/make_imagenet_p"
 
 
 def test_parts_without_names_are_left_out(tmp_path):
