@@ -30,6 +30,7 @@ def test_wheel_holds_the_package_the_configs_and_the_tools(wheel, repo):
     extra = {f"gcp_mm/.mim/{name}" for name in below(repo, "configs", "tools")}
     assert {
         "gcp_mm/.mim/configs/mask_rcnn_r50_gcpm.py",
+        "gcp_mm/.mim/configs/reproduction/quick.yml",
         "gcp_mm/.mim/tools/train.py",
         "gcp_mm/.mim/tools/dist_train.sh",
     } <= extra
