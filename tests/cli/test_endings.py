@@ -102,6 +102,7 @@ ENDINGS = {
         "bands.png",
         None,
     ),
+    "reproduce": ("quick --report --work-dir q", (), "q/report/index.html", None),
     "schedules": ("rates.png --configs {classifier}", (), "rates.png", None),
     "compare": ("run --figure curves.png --json curves.json", ("train",), "curves.png", None),
 }
