@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the network inside of a wrapper for several processes."""
-    return model.get_submodule("module") if is_model_wrapper(model) else model
+    """Return the network inside of a wrapper for several processes, or of one for augmentations."""
+    if is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        return unwrapped(model.get_submodule("module"))
+    return model
 
 
 def is_training(runner: Runner) -> bool:

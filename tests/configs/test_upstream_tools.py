@@ -1,5 +1,6 @@
 """Tools of mmpretrain and mmdet on configs of this project, as ``mim run`` starts them."""
 
+import mmengine.utils.progressbar  # noqa: F401  (its bars write to the output of this moment)
 import pytest
 from mim_packages import upstream_tool
 from tiny_runs import DETECTOR, write_config
@@ -88,3 +89,28 @@ def test_weights_alone_can_be_published(use, call_tool, trained, tmp_path):
     use("mmpretrain", "model_converters/publish_model.py", plain, tmp_path / "out.pth")
     (published,) = tmp_path.glob("out_*.pth")
     assert published.stat().st_size > 0
+
+
+def test_flops_of_a_detector(use, detector):
+    said = use("mmdet", "analysis_tools/get_flops.py", detector, "--num-images", "1")
+    assert "Flops" in said
+
+
+def test_curves_of_a_training(use, trained, tmp_path):
+    (scalars,) = trained[0].glob("*/vis_data/scalars.json")
+    figure = tmp_path / "loss.png"
+    arguments = ("plot_curve", scalars, "--keys", "loss", "--out", figure)
+    use("mmpretrain", "analysis_tools/analyze_logs.py", *arguments)
+    assert figure.stat().st_size > 0
+
+
+def test_flipped_images_are_averaged(use, classifier, trained, tmp_path):
+    arguments = (classifier, trained[0] / "epoch_3.pth", "--tta", "--work-dir", tmp_path)
+    assert "accuracy/top1" in use("mmpretrain", "test.py", *arguments)
+
+
+@pytest.mark.training
+def test_a_fold_is_trained(use, classifier, tmp_path):
+    arguments = ("--num-splits", "2", "--fold", "0", "--work-dir", tmp_path, "--cfg-options")
+    use("mmpretrain", "kfold-cross-valid.py", classifier, *arguments, "train_cfg.max_epochs=1")
+    assert list(tmp_path.rglob("epoch_1.pth"))
