@@ -159,8 +159,10 @@ def rows_section(rows: Iterable[Row]) -> str:
         )
         for row in rows
     ]
-    headers = ("row", "data", "backbone", "pooling", "channels", "schedule", "epochs", "params M")
-    headers += ("GFLOPs", "published", "measured here", "released")
+    headers = (
+        *("row", "data", "backbone", "pooling", "channels", "schedule", "epochs", "params M"),
+        *("GFLOPs", "published", "measured here", "released"),
+    )
     return _text(headers, body, "pipe")
 
 
