@@ -29,6 +29,7 @@ WORKER_BYTES = 3 * 2**30
 TRAINING = (("gcp_mm.engine.runner", "train"), ("mmengine.runner.runner", "Runner"))
 TRAINING_TOOL = "tools/train.py"
 STARTING = ("subprocess", "multiprocessing", "torch.multiprocessing")
+LONG = ("process", "training", "slow")
 NO_GPU = "it needs an NVIDIA GPU"
 FOREIGN = ("gcp_mm", "torch", "mm", "numpy", "_pytest", "pytest", "builtins")
 # What libraries ask for versions (mmengine's environment, torch's compiler): no part of a test.
@@ -121,6 +122,26 @@ def one_case(items: list[pytest.Item]) -> list[pytest.Item]:
     return list(found.values())
 
 
+def long_files_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Begin the share of each worker with files of long tests, in the order in which they come.
+
+    A worker that begins with them last keeps the others waiting at the end. Each gets a part of
+    equal length first (``--dist worksteal``), and files stay whole for what their tests share.
+    """
+
+    def file(item: pytest.Item) -> str:
+        return item.nodeid.partition("::")[0]
+
+    long = {file(item) for item in items if any(map(item.get_closest_marker, LONG))}
+    groups = [[item for item in items if (file(item) in long) == first] for first in (True, False)]
+    return [
+        item
+        for part in range(workers)
+        for group in groups
+        for item in group[len(group) * part // workers : len(group) * (part + 1) // workers]
+    ]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that start processes and those that train; skip those that have no GPU."""
@@ -135,6 +156,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = set(items).difference(kept)
         config.hook.pytest_deselected(items=list(others))
         items[:] = kept
+    items[:] = long_files_first(items, getattr(config, "workerinput", {}).get("workercount", 1))
 
 
 def pytest_collection_finish() -> None:

@@ -54,6 +54,7 @@ def test_without_a_gpu_its_tests_are_skipped_with_the_reason(monkeypatch, availa
     added = {"gpu": [], "": []}
     items = [
         SimpleNamespace(
+            nodeid=f"a.py::test_{mark}",
             get_closest_marker=lambda name, mark=mark: name == mark or None,
             add_marker=marks.append,
         )
@@ -70,6 +71,30 @@ def test_one_case_of_each_test_is_left():
     items = [SimpleNamespace(nodeid=name) for name in names]
     found = [item.nodeid for item in suite.one_case(items)]
     assert found == ["a.py::one[2]", "a.py::two", "b.py::one[x[0]]"]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_files_of_long_tests_come_first_in_each_share(workers):
+    marks = {"a.py::x": "slow", "c.py::y[1]": "process", "c.py::y[2]": "process", "e.py::x": "gpu"}
+    names = [f"{file}.py::{name}" for file in "fabcde" for name in ("z", "x", "y[1]", "y[2]")]
+    items = [
+        SimpleNamespace(
+            nodeid=name,
+            get_closest_marker=lambda mark, name=name: marks.get(name) == mark or None,
+        )
+        for name in names
+    ]
+    found = [item.nodeid for item in suite.long_files_first(items, workers)]
+    long = [name for name in names if name[0] in "ac"]
+    short = [name for name in names if name not in long]
+    # Whole files, for one worker and for two; both groups keep their order, that of the seed.
+    if workers == 1:
+        assert found == long + short
+    if workers == 2:
+        assert found == long[:4] + short[:8] + long[4:] + short[8:]
+    assert sorted(found) == sorted(names)
+    assert [name for name in found if name in long] == long
+    assert [name for name in found if name in short] == short
 
 
 def test_marks_follow_from_what_a_test_and_its_fixtures_name():

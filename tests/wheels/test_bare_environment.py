@@ -17,16 +17,23 @@ print(ops.explain(x))
 print(*ops.global_covariance_pool(x).flatten().tolist())
 """
 
-# All in one process: each would import OpenMMLab.
-EVERY_HELP_AND_SCHEDULES = """
+# All in one process: each would import OpenMMLab. A command that fails ends its process.
+EVERY_HELP_SCHEDULES_AND_CONFIGS = """
+import os, sys
 from gcp_mm.cli.main import COMMANDS, main
 for name in COMMANDS:
     try:
         main([name, "--help"])
     except SystemExit as end:
         print(f"{name} ended with {end.code}")
-print("schedules returned", main(["schedules", "rates.svg"]))
+print("schedules returned", main(["schedules", "rates.svg"]), flush=True)
+import gcp_mm.engine.runner, mmdet.models
+for config in sys.argv[1:]:
+    if os.fork() == 0:
+        os._exit(main(["train", config]) or 0)
+    os.wait()
 """
+CONFIGS = ["gcp_mm::mask_rcnn_r50_gcpm.py", "gcp_mm::imagenet/resnet18_gcp_lrnorm.py"]
 
 
 def test_layer_of_the_wheel(bare):
@@ -49,15 +56,20 @@ def test_help_is_immediate(bare):
     assert imported & {"torch", "numpy", "mmengine", "mmcv", "mmdet", "mmpretrain"} == set()
 
 
-def test_every_command_explains_itself_and_schedules_are_drawn(bare, tmp_path):
-    pytest.importorskip("mmpretrain")
-    process = bare("python", "-c", EVERY_HELP_AND_SCHEDULES, cwd=tmp_path)
+def test_commands_explain_themselves_draw_schedules_and_find_configs(bare, tmp_path):
+    pytest.importorskip("mmdet")
+    process = bare("python", "-c", EVERY_HELP_SCHEDULES_AND_CONFIGS, *CONFIGS, cwd=tmp_path)
     for name in COMMANDS:
         assert f"usage: gcp-mm {name} " in process.stdout, process.stderr
         assert f"{name} ended with 0" in process.stdout
     drawn = process.stdout.rpartition("ended with")[2]
     assert drawn.count(" epochs, ") == 9 and drawn.endswith("schedules returned None\n")
     assert (tmp_path / "rates.svg").read_text().count("lradju, 150 epochs") == 1
+    # Both configs were read; there are no data here.
+    errors = [line for line in process.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == len(CONFIGS), process.stderr
+    assert all("does not exist (train_dataloader.dataset." in error for error in errors)
+    assert "Traceback" not in process.stderr
 
 
 def test_doctor(bare):
@@ -81,17 +93,6 @@ def test_zoo_of_the_wheel(bare, tmp_path):
     process = bare("gcp-mm", "zoo", "readme", cwd=tmp_path)
     error = only_error(process.returncode, process.stdout, process.stderr)
     assert "'docs/model_zoo.md' does not exist" in error and "run this in the source tree" in error
-
-
-@pytest.mark.parametrize(
-    "config", ["gcp_mm::mask_rcnn_r50_gcpm.py", "gcp_mm::imagenet/resnet18_gcp_lrnorm.py"]
-)
-def test_config_of_the_wheel_is_found_by_name(bare, tmp_path, config):
-    pytest.importorskip("mmdet")
-    process = bare("gcp-mm", "train", config, cwd=tmp_path)
-    # The config was read; there are no data here.
-    error = only_error(process.returncode, process.stdout, process.stderr)
-    assert "does not exist (train_dataloader.dataset." in error
 
 
 def test_mim_trains_a_config_by_name(bare, tmp_path, finds_wheels):

@@ -92,9 +92,11 @@ def test_the_bounds_of_half_precision_are_kept(draw, errors, case):
 
 
 # Several samples of one program; several blocks, the last of them cut; hardly anything.
-@pytest.mark.parametrize("shape", [(2, 37, 20), (1, 69, 66), (1, 5, 2)], ids=str)
-def test_odd_sizes(draw, errors, shape):
-    ours, theirs, _ = errors(draw(*shape).relu() + 0.1 * draw(*shape, seed=2))
+@pytest.mark.parametrize(
+    ("shape", "steps"), [((2, 37, 20), 5), ((1, 69, 66), STEPS), ((1, 5, 2), 5)], ids=str
+)
+def test_odd_sizes(draw, errors, shape, steps):
+    ours, theirs, _ = errors(draw(*shape).relu() + 0.1 * draw(*shape, seed=2), steps)
     assert all(error < bound for error, bound in zip(ours, (1e-3, 1.5e-3), strict=True)), ours
     assert all(a < 1.5 * b + 1e-4 for a, b in zip(ours, theirs, strict=True)), (ours, theirs)
 
@@ -113,12 +115,12 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_layouts(draw, errors, layout):
+def test_layouts(draw, errors):
     x = draw(2, 17, 9).relu()
     _, _, expected = errors(x, STEPS)
-    _, _, found = errors(x, STEPS, layout=layout)
-    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+    for name, layout in LAYOUTS.items():
+        _, _, found = errors(x, STEPS, layout=layout)
+        assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True)), name
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1e30])
@@ -163,7 +165,7 @@ def test_what_is_not_finite_stays_in_its_sample(draw, bad):
 
 
 def test_how_many_programs_share_the_samples_does_not_matter(draw, monkeypatch):
-    x, g = draw(3, 17, 9).half(), draw(3, 153, seed=1)
+    x, g = draw(2, 17, 9).half(), draw(2, 153, seed=1)
 
     def both():
         return fused.fused_forward(x, STEPS), fused.fused_backward(x, g, STEPS)

@@ -9,32 +9,28 @@ import pytest
 from packaging.version import Version
 
 pytest.importorskip("triton", reason="Triton is not installed")
-# Two processes, which workers can share.
-FILES = {
-    "products": [
-        "../gram/test_arithmetic.py::test_fused_products_give_the_same",
-        "test_products.py",
-    ],
-    "fused": ["test_fused.py"],
-}
+FILES = [
+    "../gram/test_arithmetic.py::test_fused_products_give_the_same",
+    *("test_products.py", "test_fused.py"),
+]
 
 
 @pytest.mark.skipif(
     Version(version("triton")) < Version("3.7") and Version(np.__version__) >= Version("2.4"),
     reason="the interpreter of Triton 3.6 needs numpy < 2.4",
 )
-@pytest.mark.parametrize("files", FILES.values(), ids=FILES)
-def test_kernels_in_the_interpreter(run_tool, files):
+def test_kernels_in_the_interpreter(run_tool):
     # Triton looks at the variable once, when it is imported: another process.
     result = run_tool(
         "-m",
         "pytest",
         *("-q", "-p", "no:cacheprovider", "-k", "not test_error", "-m", "not gpu"),
-        *(Path(__file__).parent / name for name in files),
+        *(Path(__file__).parent / name for name in FILES),
         TRITON_INTERPRET="1",
         # Workers of its own would be asked for too, and would not say what was deselected.
         PYTEST_ADDOPTS="",
         GCP_MM_TRITON="1",
+        timeout=550,
     )
     assert result.returncode == 0, result.stdout
     # Nothing skipped.
