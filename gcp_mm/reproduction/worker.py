@@ -23,8 +23,15 @@ from typing import IO
 from gcp_mm.errors import UserError
 from gcp_mm.reproduction.jobs import DEMO_DATA, GCP_MM
 
-# What the server imports before it forks.
-_PRELOAD = ["torch", "mmdet.apis", "mmpretrain", "gcp_mm.engine.runner", "gcp_mm.registry"]
+# What the server imports before it forks: registries import these when something is built, which
+# takes longer than training a small network for an epoch.
+_PRELOAD = [
+    *("gcp_mm", "torch", "mmpretrain.models", "mmpretrain.engine", "mmpretrain.datasets"),
+    *("mmpretrain.evaluation", "mmpretrain.visualization", "mmdet.models", "mmdet.engine"),
+    *("mmdet.datasets", "mmdet.evaluation", "mmdet.visualization", "mmdet.apis"),
+    *("gcp_mm.registry", "gcp_mm.engine.runner", "gcp_mm.landscape.hook"),
+    *("gcp_mm.landscape.surface", "gcp_mm.robustness.evaluation.evaluate"),
+]
 _MODULE = "gcp_mm.cli"
 _PR_SET_PDEATHSIG = 1
 
