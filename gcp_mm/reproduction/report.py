@@ -152,7 +152,10 @@ def _claim(
             )
         )
     numbers = dict.fromkeys(_COLUMNS[4:10], ".4g")
-    caption = "Means over the seeds, and the paired differences. Stars are primary measures."
+    caption = (
+        f"{literal(group['title'])}, {verdict.claim}: means over the seeds, and the paired "
+        "differences. Stars are primary measures."
+    )
     page.table(list(_COLUMNS), rows, caption, formats=numbers)
 
 

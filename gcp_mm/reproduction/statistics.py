@@ -94,11 +94,12 @@ def student_quantile(probability: float, degrees: int) -> float:
 
 
 def combine(verdicts: Sequence[str]) -> str:
-    """Return the verdict of a claim from those of its primary measures: theirs, if all agree."""
-    measured = set(verdicts) - {ABSENT}
-    if not measured:
-        return ABSENT
-    return measured.pop() if len(measured) == 1 else UNDECIDED
+    """Return the verdict of a claim from those of its primary measures: theirs, if all agree.
+
+    One that is not measured yet leaves the claim undecided, whatever the others say.
+    """
+    found = set(verdicts) or {ABSENT}
+    return found.pop() if len(found) == 1 else UNDECIDED
 
 
 def first_epoch_at(epochs: Sequence[int], values: Sequence[float], goal: float) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from gcp_mm.errors import UserError
 from gcp_mm.reproduction.measures import MEASURES, Found, find_measures
 from gcp_mm.reproduction.plan import CLAIMS, Plan
-from gcp_mm.reproduction.statistics import Comparison, combine, compare
+from gcp_mm.reproduction.statistics import ABSENT, Comparison, combine, compare
 
 SENTENCES = {
     "convergence": "GCP learns with fewer epochs",
@@ -135,6 +135,10 @@ def _judge_claim(
     for pair in pairs:
         if pair.primary:
             together.setdefault((pair.treatment, pair.control), []).append(pair.comparison.verdict)
+    expected = [name for name in primary if name.partition("/")[2] in group["schedules"]]
+    for arms, found_of_arms in together.items():
+        there = {pair.found.name for pair in pairs if (pair.treatment, pair.control) == arms}
+        found_of_arms += [ABSENT for name in expected if name not in there]
     return ClaimVerdict(
         name, claim, pairs, {arms: combine(all_) for arms, all_ in together.items()}
     )

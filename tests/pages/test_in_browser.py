@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from in_browser import fits, violations
+from reproduction.test_report import everything as whole_plan
+from reproduction.test_report import write_all as write_claims
 from robustness.report.conftest import clips, constant, result  # noqa: F401
 
 from gcp_mm.landscape.bands import mean_widths, run_bands
@@ -69,8 +71,13 @@ def landscape(folder, **_) -> Path:
     return page.write_html(folder / "landscape.html")
 
 
+def claims(folder, **_) -> Path:
+    """The page of a plan in which everything is measured."""
+    return write_claims(folder, whole_plan())[2] / "index.html"
+
+
 # Each writes a page into a folder and returns its path; fixtures that it needs come by their names.
-PAGES = [everything, robustness, landscape]
+PAGES = [everything, robustness, landscape, claims]
 
 
 @pytest.mark.parametrize("write", PAGES, ids=lambda write: write.__name__)

@@ -122,7 +122,7 @@ def test_refuses_what_has_no_meaning(wrong):
         ([SHOWS, OPPOSITE], UNDECIDED),
         ([SHOWS, UNDECIDED], UNDECIDED),
         ([UNDECIDED, OPPOSITE], UNDECIDED),
-        ([SHOWS, ABSENT], SHOWS),
+        ([SHOWS, ABSENT], UNDECIDED),
     ],
 )
 def test_verdicts_together(verdicts, together):

@@ -5,7 +5,7 @@ from gcp_mm.reproduction.measures import find_measures
 from gcp_mm.reproduction.plan import Plan, read_plan
 from gcp_mm.reproduction.statistics import ABSENT, OPPOSITE, SHOWS, UNDECIDED
 from gcp_mm.reproduction.verdicts import SENTENCES, check_primary, judge, sentence
-from reproduction.finished import entry, train
+from reproduction.finished import corruptions, entry, train
 from reproduction.plans import full, tiny, write_plan
 
 # Of three seeds: a difference of 10 that a seed hardly changes, and one that it drowns.
@@ -71,6 +71,17 @@ def test_measures_that_disagree_are_undecided(make_plan):
     (found,) = judge(plan, done)
     by_name = {pair.found.name: pair.comparison.verdict for pair in found.pairs if pair.primary}
     assert by_name == {"top1/lrfast": SHOWS, "epochs_to_reference/lrfast": UNDECIDED}
+    assert found.verdicts == {("gcp", "gap"): UNDECIDED}
+
+
+def test_primary_measure_that_is_not_there_yet_leaves_it_undecided(make_plan):
+    part = []
+    names = ["corruption_error/lrfast", "flip_probability/lrfast"]
+    plan = make_plan(full(), robustness=names)
+    for arm, error in (("gap", 50.0), ("gcp", 40.0)):
+        part += [corruptions(arm, 20.0, error + seed, seed) for seed in range(3)]
+    (found,) = judge(plan, part)
+    assert {pair.comparison.verdict for pair in found.pairs if pair.primary} == {SHOWS}
     assert found.verdicts == {("gcp", "gap"): UNDECIDED}
 
 
