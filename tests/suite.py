@@ -65,6 +65,8 @@ def folder_of_session(factory: pytest.TempPathFactory) -> Path:
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[], Made]) -> Made:
     """Return what a function makes, usually files: the first worker of a session calls it."""
     folder = folder_of_session(factory)
+    # Fixtures of two rooms may have one name.
+    name = f"{make.__module__}.{name}"
     result = folder / f"{name}.pickle"
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

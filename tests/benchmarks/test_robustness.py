@@ -1,14 +1,15 @@
 """Both ways that are timed count the same, of a network that takes images for several classes."""
 
-import importlib
 import json
 from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from shared_folder import REPO
 from torch import nn
 
 CLASSES = ("disk", "square", "star")
@@ -46,7 +47,10 @@ def tree_p(tmp_path):
 
 
 def run(monkeypatch, dataset, tree, out):
-    robustness, option = importlib.import_module("robustness"), f"--{dataset[-1]}"
+    # By its file: tests/robustness has the same name.
+    spec = spec_from_file_location("benchmark_of_robustness", REPO / "benchmarks" / "robustness.py")
+    robustness, option = module_from_spec(spec), f"--{dataset[-1]}"
+    spec.loader.exec_module(robustness)
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
     words = [option, str(tree), "--network", "tiny", "--workers", "0", "--repetitions", "1"]
     words += ["--corruptions", "fog", "--perturbations", "brightness", "--memory-clips"]

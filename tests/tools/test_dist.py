@@ -10,7 +10,7 @@ from tiny_runs import only_error, read_scalars
 SCRIPTS = [
     *("_common.sh", "_dist.sh", "_slurm.sh"),
     *("dist_train.sh", "dist_test.sh", "dist_test_robustness.sh"),
-    *("slurm_train.sh", "slurm_test.sh"),
+    *("slurm_train.sh", "slurm_test.sh", "slurm_reproduce.sh"),
 ]
 CONFIG = "configs/mask_rcnn_r50_gcpm.py"
 
