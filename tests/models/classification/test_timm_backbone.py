@@ -43,6 +43,50 @@ def test_every_network_gives_a_map_of_its_features(timm, name):
     assert torch.equal(found, features)
 
 
+def test_maps_of_the_stages_come_channels_first(timm):
+    options, _ = MAPS["swin_s3_tiny_224"]
+    backbone = TIMMBackbone("swin_s3_tiny_224", features_only=True, **options).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        found, theirs = backbone(images), backbone.timm_model(images)
+    assert [tuple(features.shape) for features in found] == [(2, 8, 16, 16), (2, 16, 8, 8)]
+    assert all(torch.equal(a, b.permute(0, 3, 1, 2)) for a, b in zip(found, theirs, strict=True))
+
+
+@pytest.mark.parametrize("name", ["volo_d1_224", "pit_ti_224"])
+def test_class_token_at_an_unknown_place_is_refused(timm, name):
+    with torch.device("meta"), pytest.raises(UserError, match=f"'{name}' has a class token.*only"):
+        TIMMBackbone(name)
+
+
+def test_stages_of_a_network_with_such_a_class_token_serve(timm):
+    backbone = TIMMBackbone("pit_ti_224", features_only=True).eval()
+    with torch.no_grad():
+        assert backbone(torch.randn(1, 3, 224, 224))[-1].shape == (1, 256, 7, 7)
+
+
+@pytest.mark.parametrize("shape", [(2, 64), (2, 2, 64)])  # pooled; one position
+def test_features_of_one_position_are_refused(timm, monkeypatch, shape):
+    backbone = TIMMBackbone("test_vit", img_size=64)
+    monkeypatch.setattr(backbone.timm_model, "forward", lambda images: torch.zeros(shape))
+    with pytest.raises(UserError, match=r"are no map of several positions; set model\.backbone"):
+        backbone(torch.zeros(2, 3, 64, 64))
+
+
+UNBUILT = {
+    "coat_tiny": ({}, "'coat_tiny' .*AssertionError: .*features_only=True"),
+    "test_resnet": ({"frozen_stages": 4}, "TypeError: .*frozen_stages.*custom_keys.backbone"),
+    "test_vit": ({"widht": 8}, "'test_vit' .*widht=8: TypeError: .*'widht'$"),
+}
+
+
+@pytest.mark.parametrize("name", UNBUILT)
+def test_network_that_timm_cannot_build_is_one_line(timm, name):
+    options, message = UNBUILT[name]
+    with torch.device("meta"), pytest.raises(UserError, match=message):
+        TIMMBackbone(name, **options)
+
+
 @pytest.fixture
 def files(timm, tmp_path):
     """Return weights of timm's smallest residual network in its own file and in mmpretrain's."""
