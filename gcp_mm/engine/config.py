@@ -14,6 +14,7 @@ import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,18 @@ if TYPE_CHECKING:
 # Settings that a config has to have.
 TRAINING = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 EVALUATION = ("model", "test_dataloader", "test_evaluator")
+# Settings that mmengine's Runners, mmpretrain, mmdet and this package read, and a config may lack.
+_MAY_BE_NEW = frozenset(
+    f"{mode}_{part}"
+    for mode in ("train", "val", "test")
+    for part in ("dataloader", "cfg", "evaluator")
+) | frozenset(
+    "activation_checkpointing auto_scale_lr compile custom_hooks custom_imports data_preprocessor "
+    "default_hooks default_scope efficient_conv_bn_eval env_cfg experiment_name "
+    "find_unused_parameters launcher load_from log_level log_processor model model_wrapper_cfg "
+    "optim_wrapper param_scheduler randomness resume runner_type strategy sync_bn tta_model "
+    "tta_pipeline vis_backends visualizer work_dir".split()
+)
 AMP_DTYPES = ("float16", "bfloat16")
 # Last part of the keys that hold one path, in mmengine, mmpretrain and mmdet.
 _PATH_KEY = re.compile(r"(^|_)(root|file|filename|path|dir|folder|prefix|from|checkpoint)$")
@@ -191,6 +204,7 @@ def load_config(
             f"config {path!r} cannot be read: {type(error).__name__}: {error}"
         ) from error
     _leave_scope(cfg._cfg_dict)
+    _warn_of_new_keys(options, cfg._cfg_dict, launcher)
     try:
         cfg.merge_from_dict(read_options(options, cfg._cfg_dict))
     except (TypeError, KeyError, IndexError, AttributeError) as error:
@@ -211,6 +225,35 @@ def load_config(
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(path).stem)
     return cfg
+
+
+def _warn_of_new_keys(options: Mapping[str, object], cfg: Mapping, launcher: str) -> None:
+    """Warn of options that nothing reads, as their first part is no setting; once for all ranks."""
+    if not is_first_rank(launcher):
+        return
+    model = cfg.get("model")
+    for option in options:
+        first, dot, rest = option.partition(".")
+        if first in cfg or first in _MAY_BE_NEW:
+            continue
+        if isinstance(model, Mapping) and first in model:
+            near = [f"model.{first}"]
+        else:
+            near = get_close_matches(first, sorted({*cfg, *_MAY_BE_NEW}), n=1)
+        hint = f"; did you mean {near[0]}{dot}{rest}?" if near else ""
+        # It takes a second to import, and --help should not.
+        from gcp_mm.first_process import warn
+
+        warn(
+            f"--cfg-options {option}: this config has no setting {first!r} and nothing is known to "
+            f"read one: it has no effect{hint}"
+        )
+
+
+def is_first_rank(launcher: str) -> bool:
+    """Say whether this is the first of the processes of a launcher, before they are connected."""
+    variable = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
+    return os.environ.get(variable.get(launcher, ""), "0") == "0"
 
 
 def read_options(options: Mapping[str, object], cfg: Mapping) -> dict[str, object]:

@@ -5,7 +5,6 @@ A run that an error or Ctrl-C cuts short closes its visualizer first and says wh
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from torch.distributed import DistNetworkError, DistStoreError
 from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.engine import preflight
 from gcp_mm.engine.amp import check_amp_device, enable_amp
+from gcp_mm.engine.config import is_first_rank
 from gcp_mm.engine.distributed import explain_failure, prepare_distributed
 from gcp_mm.engine.hooks.work_folder_hook import only_training
 from gcp_mm.engine.output import QuietRunner
@@ -164,10 +164,7 @@ def train(
 
 def _only_training(cfg: Config) -> AbstractContextManager:
     """Hold the work folder; of the processes of a launcher the first one does."""
-    variable = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
-    if os.environ.get(variable.get(cfg.launcher, ""), "0") != "0":
-        return nullcontext()
-    return only_training(cfg.work_dir)
+    return only_training(cfg.work_dir) if is_first_rank(cfg.launcher) else nullcontext()
 
 
 def _check_dtypes(cfg: Config) -> None:

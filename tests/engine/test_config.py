@@ -1,14 +1,18 @@
 """From the command line to a config: paths as typed, other values as mmengine reads them."""
 
 import argparse
+import inspect
 import math
+import re
 import subprocess
 import sys
 
 import pytest
 from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
+from mmengine.runner import FlexibleRunner, Runner
 
+from gcp_mm import first_process
 from gcp_mm.engine.config import add_common_arguments, load_config, read_options
 from gcp_mm.errors import UserError
 
@@ -99,6 +103,44 @@ def test_option_that_does_not_fit_is_named(write):
     path = write("depth = 50")
     with pytest.raises(UserError, match="depth.stages.*--cfg-options|--cfg-options.*depth.stages"):
         load_config(path, {"depth.stages": 3})
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    found = []
+    monkeypatch.setattr(first_process, "warn", found.append)
+    return found
+
+
+NEW = {
+    "neck.method": "no setting 'neck' .*; did you mean model.neck.method\\?$",
+    "train_dataloder.batch_size": "; did you mean train_dataloader.batch_size\\?$",
+    "zzz": "no setting 'zzz' and nothing is known to read one: it has no effect$",
+}
+
+
+@pytest.mark.parametrize("option", NEW)
+def test_option_that_nothing_reads_is_warned_of(write, lines, option):
+    cfg = load_config(write("model = dict(neck=dict(d=2))"), {option: 1})
+    (line,) = lines
+    assert line.startswith(f"--cfg-options {option}: ") and re.search(NEW[option], line)
+    assert option.partition(".")[0] in cfg
+
+
+def test_option_that_nothing_reads_is_warned_of_by_the_first_process(write, lines, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    load_config(write(""), {"zzz": 1}, launcher="pytorch")
+    assert lines == []
+    load_config(write(""), {"zzz": 1})
+    assert len(lines) == 1
+
+
+def test_settings_that_a_runner_reads_may_be_new(write, lines):
+    arguments = set(inspect.signature(FlexibleRunner.__init__).parameters)
+    arguments |= set(inspect.signature(Runner.__init__).parameters)
+    extras = ("compile", "find_unused_parameters", "tta_model.type", "runner_type", "lr.x")
+    load_config(write("lr = dict(y=1)"), dict.fromkeys([*arguments - {"self", "cfg"}, *extras], 1))
+    assert lines == []
 
 
 @pytest.fixture
