@@ -6,5 +6,6 @@ _base_ = [
 ]
 
 model = dict(head=dict(num_classes=10))
+# The factor 10 of the schedule is untested for a new covariance neck.
 # torchvision's: tools/convert_checkpoint.py convnext_tiny-983f1562.pth DST
 load_from = 'checkpoints/convnext_tiny.pth'

@@ -6,5 +6,6 @@ _base_ = [
 ]
 
 model = dict(head=dict(num_classes=10))
+# The factor 10 of the schedule is untested for a new covariance neck.
 # torchvision's: tools/convert_checkpoint.py swin_t-704ceda3.pth DST
 load_from = 'checkpoints/swin_t.pth'
