@@ -1,3 +1,6 @@
 _base_ = './runtime_classification.py'
 
-custom_hooks = [*_base_.custom_hooks, dict(type='gcp_mm.PretrainedRequiredHook')]
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='gcp_mm.PixelCheckHook'),
+    dict(type='gcp_mm.PretrainedRequiredHook')]

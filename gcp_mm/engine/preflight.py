@@ -248,6 +248,7 @@ _EVERY_RUN = (
 _TRAINING = (
     # Networks that are not this project's are often initialised in part on purpose.
     dict(type="gcp_mm.PretrainedCoverageHook", strict=False),
+    dict(type="gcp_mm.PixelCheckHook"),
     dict(type="gcp_mm.ResumeCheckHook"),
 )
 

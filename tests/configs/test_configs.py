@@ -244,6 +244,8 @@ def test_config_depends_on_no_dead_host_and_installs_the_loader(name):
     expected |= {"gcp_mm.PretrainedCoverageHook", "gcp_mm.LogIntervalHook"}
     expected.add("gcp_mm.LoaderWorkersHook")
     expected.update(hook for part, hook in further.items() if part in name)
+    if further["finetune"] in expected:
+        expected.add("gcp_mm.PixelCheckHook")
     if cfg.default_scope == "mmdet":
         expected.add("gcp_mm.CocoCheckHook")
     else:

@@ -7,6 +7,7 @@ from gcp_mm.engine.hooks.model_checks import (
     BatchSizeCheckHook,
     FeatureMapCheckHook,
     NumClassesCheckHook,
+    PixelCheckHook,
 )
 from gcp_mm.engine.hooks.show_dir_hook import ShowDirHook
 from gcp_mm.engine.hooks.speed import ChannelsLastHook, LogIntervalHook
@@ -30,6 +31,7 @@ __all__ = [
     "LoaderWorkersHook",
     "LogIntervalHook",
     "NumClassesCheckHook",
+    "PixelCheckHook",
     "PretrainedCoverageHook",
     "PretrainedRequiredHook",
     "ResumeCheckHook",

@@ -1,7 +1,8 @@
 """Hooks that compare the model with its data and its schedule, at the first batch or before it.
 
-Images so small that the covariance of their features is zero, classes of the data that are not
-those of the model, and a batch size that the learning rate was not made for.
+Images so small that the covariance of their features is zero, pixels that a pretrained network of
+timm does not expect, classes of the data that are not those of the model, and a batch size that the
+learning rate was not made for.
 """
 
 from __future__ import annotations
@@ -97,6 +98,42 @@ def _warn_of_one_position(shape: Sequence[int], data_batch: dict | None) -> None
         "pipelines (twice the size gives 2 x 2 positions, 224 pixels 7 x 7), or take a "
         "backbone of smaller stride"
     )
+
+
+@HOOKS.register_module()
+class PixelCheckHook(Hook):
+    """Compare mean and std of the pixels with those that timm says its pretrained network had.
+
+    A config names another network by one option, and keeps the pixels of the first. Differences of
+    less than one of 255 are let through: EfficientNet-Lite0's files have 127 and 128 for 127.5.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Warn once if they differ in a training that starts from weights."""
+        model = unwrapped(runner.model)
+        backbone = getattr(model, "backbone", None)
+        meant = getattr(getattr(backbone, "timm_model", None), "pretrained_cfg", None)
+        if not meant or getattr(runner, "_resume", False):
+            return
+        settings = runner.cfg.model.backbone
+        # The last: by timm itself.
+        if not (runner._load_from or backbone.init_cfg or settings.get("pretrained")):
+            return
+        options = []
+        for name, neutral in (("mean", 0.0), ("std", 1.0)):
+            values = [round(255 * value, 3) for value in meant.get(name) or ()]
+            found = getattr(getattr(model, "data_preprocessor", None), name, None)
+            found = [neutral] * len(values) if found is None else found.flatten().tolist()
+            if len(found) != len(values):
+                continue
+            if any(abs(a - b) >= 1 for a, b in zip(found, values, strict=True)):
+                shown = ",".join(f"{value:g}" for value in values)
+                options.append(f'data_preprocessor.{name}="[{shown}]"')
+        if options:
+            warn(
+                f"the pixels of this config are not those that {settings.model_name} was "
+                f"pretrained with, as timm says: pass --cfg-options {' '.join(options)}"
+            )
 
 
 @HOOKS.register_module()

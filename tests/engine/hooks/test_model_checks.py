@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmpretrain.models import ClsDataPreprocessor
 from tiny_runs import only_error
 from torch import nn
 from torch.optim import SGD
@@ -15,6 +16,7 @@ from gcp_mm.engine.hooks import (
     BatchSizeCheckHook,
     FeatureMapCheckHook,
     NumClassesCheckHook,
+    PixelCheckHook,
     model_checks,
 )
 from gcp_mm.errors import UserError
@@ -161,6 +163,56 @@ def test_network_without_pooling_passes(lines):
     hook = FeatureMapCheckHook()
     hook.before_train_iter(runner, 0, {})
     hook.after_train_iter(runner, 0, {}, {})
+    assert lines == []
+
+
+IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+
+
+def start(mean, std, network, load_from="x.pth", **backbone):
+    """Give the hook a network of timm and the pixels of a config."""
+    cfg = Config({"model": {"backbone": {"model_name": "net", **backbone}}})
+    model = nn.Module()
+    model.data_preprocessor = ClsDataPreprocessor(mean=mean, std=std)
+    model.backbone = SimpleNamespace(timm_model=network, init_cfg=backbone.get("init_cfg"))
+    PixelCheckHook().before_train(SimpleNamespace(cfg=cfg, model=model, _load_from=load_from))
+
+
+def network(**settings):
+    return SimpleNamespace(pretrained_cfg=settings)
+
+
+def test_pixels_of_another_network_are_warned_of_with_the_cure(lines):
+    timm = pytest.importorskip("timm")
+    start([127] * 3, [128] * 3, timm.create_model("test_resnet", num_classes=0))
+    start(None, None, network(mean=(0.5,) * 3, std=(1 / 255,) * 3))
+    start([127] * 3, [128] * 3, network(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
+    unnormalised, other = lines
+    assert unnormalised.endswith('--cfg-options data_preprocessor.mean="[127.5,127.5,127.5]"')
+    assert other.endswith(
+        "net was pretrained with, as timm says: pass --cfg-options "
+        'data_preprocessor.mean="[123.675,116.28,103.53]" '
+        'data_preprocessor.std="[58.395,57.12,57.375]"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [
+        ({"load_from": None}, 0),
+        ({"load_from": None, "pretrained": True}, 1),
+        ({"load_from": None, "init_cfg": {"type": "Pretrained"}}, 1),
+    ],
+)
+def test_pixels_matter_where_weights_are_pretrained(lines, settings, count):
+    start(*IMAGENET, network(**HALF), **settings)
+    assert len(lines) == count
+
+
+@pytest.mark.parametrize("known", [network(), network(mean=(0.5,)), SimpleNamespace(), None])
+def test_pixels_of_what_timm_does_not_know_pass(lines, known):
+    start(*IMAGENET, known)
     assert lines == []
 
 
