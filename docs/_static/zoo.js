@@ -5,11 +5,6 @@ for (const zoo of document.querySelectorAll("#zoo")) {
   const table = zoo.querySelector("table");
   const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
   const rows = [...table.tBodies[0].rows];
-  for (const row of rows) {
-    for (const cell of row.cells) {
-      if (cell.textContent.trim() === "-") cell.dataset.missing = "";
-    }
-  }
 
   const form = document.createElement("form");
   form.className = "filters";

@@ -21,13 +21,21 @@ for (const table of document.querySelectorAll("table")) {
   });
 }
 
+function isGap(cell) {
+  return "missing" in cell.dataset || ["", "-"].includes(cell.textContent.trim());
+}
+
+// What a cell says it is worth, or the number that its text begins with; NaN without one.
+function valueOf(cell) {
+  return Number(cell.dataset.value ?? parseFloat(cell.textContent.replaceAll(",", "")));
+}
+
 function compare(a, b, sign) {
-  const gaps = ("missing" in a.dataset) - ("missing" in b.dataset);
-  if (gaps || "missing" in a.dataset) return gaps;
-  if ("value" in a.dataset && "value" in b.dataset) {
-    const [x, y] = [Number(a.dataset.value), Number(b.dataset.value)];
-    return sign * ((x > y) - (x < y));
-  }
+  const gaps = isGap(a) - isGap(b);
+  if (gaps || isGap(a)) return gaps;
+  const [x, y] = [valueOf(a), valueOf(b)];
+  if (x !== y && !Number.isNaN(x) && !Number.isNaN(y)) return sign * (x > y ? 1 : -1);
+  if ("value" in a.dataset && "value" in b.dataset) return 0;
   return sign * a.textContent.localeCompare(b.textContent, "en", { numeric: true });
 }
 

@@ -64,6 +64,49 @@ def test_zoo_is_filtered_and_sorted(show, site):
         assert shown.all_inner_texts() == order
 
 
+def test_boxes_that_move_have_names_of_their_own(show, site):
+    window = show(site / "training.html", WIDTHS[0])
+    boxes = window.locator("[role=region][tabindex='0']")
+    names = boxes.evaluate_all("boxes => boxes.map((box) => box.getAttribute('aria-label'))")
+    assert len(set(names)) == len(names) > 3
+    assert "Table 1: Options" in names
+
+
+def test_box_in_a_tab_is_reachable_when_the_tab_opens(show, site):
+    window = show(site / "install.html", WIDTHS[0])
+    boxes = window.locator(".sd-tab-content pre")
+    box = boxes.first
+    for index in range(boxes.count()):
+        if not boxes.nth(index).is_visible():
+            box = boxes.nth(index)
+            break
+    box.evaluate("(box) => { box.firstElementChild.textContent = 'wide '.repeat(200); }")
+    assert box.get_attribute("tabindex") is None
+    box.evaluate("(box) => { box.closest('.sd-tab-content').style.display = 'block'; }")
+    window.wait_for_function("(box) => box.tabIndex === 0", arg=box.element_handle())
+    assert not window.said
+
+
+def test_numbers_are_sorted_as_numbers_and_gaps_come_last(show, site):
+    window = show(site / "model_zoo.html")
+    head = window.locator("#zoo th", has_text="published")
+    values = ["4.1", "-", "4.09", "10", "4.1 x"]
+    window.locator("#zoo tbody").evaluate(
+        """(body, [values, column]) => {
+            [...body.rows].slice(values.length).forEach((row) => row.remove());
+            [...body.rows].forEach((row, i) => { row.cells[column].textContent = values[i]; });
+        }""",
+        [values, head.evaluate("(head) => head.cellIndex")],
+    )
+    for expected in (["4.09", "4.1", "4.1 x", "10", "-"], ["10", "4.1 x", "4.1", "4.09", "-"]):
+        head.get_by_role("button").press("Enter")
+        cells = window.locator("#zoo tbody tr").evaluate_all(
+            "(rows, column) => rows.map((row) => row.cells[column].textContent)",
+            head.evaluate("(head) => head.cellIndex"),
+        )
+        assert cells == expected
+
+
 def test_tabs_open_by_keyboard(show, site):
     window = show(site / "install.html")
     shown = window.locator(".sd-tab-content:visible")
