@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 import gcp_mm.registry  # noqa: F401  (its hooks)
+from gcp_mm.reproduction.worker import _PRELOAD
 
 ITERATIONS = 2  # of an epoch
 SCORES = (0.0, 0.3, 0.6, 0.5, 0.8, 0.7)  # after each epoch; the first is before training
@@ -90,7 +91,9 @@ def run_killed(run: Callable[[], object], event: int, kind: str = "") -> bool:
     # From a server that has run nothing: a fork of this process cannot train once any test before
     # has let autograd start threads.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["engine.counting"])
+    # The same as the worker of a plan has: a process has one server. It knows no module of the
+    # tests, whose folder is not on its path, and would tell nobody.
+    context.set_forkserver_preload(_PRELOAD)
     process = context.Process(target=_run_until, args=(run, event, kind))
     process.start()
     process.join()
