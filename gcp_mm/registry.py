@@ -21,7 +21,10 @@ def _child(parent: Registry, *locations: str) -> Registry:
 
 MODELS = _child(root.MODELS, "gcp_mm.models")
 DATASETS = _child(root.DATASETS, "gcp_mm.datasets.register")
-HOOKS = _child(root.HOOKS, "gcp_mm.engine.hooks", "gcp_mm.landscape.hook")
+HOOKS = _child(
+    root.HOOKS, "gcp_mm.engine.hooks", "gcp_mm.engine.epoch_seed", "gcp_mm.landscape.hook"
+)
+FUNCTIONS = _child(root.FUNCTIONS, "gcp_mm.engine.epoch_seed")
 LOG_PROCESSORS = _child(root.LOG_PROCESSORS, "gcp_mm.engine.hooks.speed")
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, "gcp_mm.engine.amp")
 PARAM_SCHEDULERS = _child(

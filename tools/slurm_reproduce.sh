@@ -25,11 +25,14 @@ if ! command -v sbatch >/dev/null; then
 fi
 words=("$(project_python)" -u "$tools/reproduce.py" "$plan" "${@:4}")
 count=$("${words[@]}" --count-tasks)
-# sbatch takes a script.
-command=$(printf '%q ' "${words[@]}")
+# sbatch takes a script of sh, which knows no other quotes than these.
+command=
+for word in "${words[@]}"; do
+    command+="'${word//\'/\'\\\'\'}' "
+done
 read -ra more <<<"${SBATCH_ARGS:-}"
 submit() {
-    sbatch --parsable --partition="$partition" --cpus-per-task="$cpus" --ntasks=1 \
+    sbatch --parsable --kill-on-invalid-dep=yes --partition="$partition" --cpus-per-task="$cpus" --ntasks=1 \
         ${more[@]+"${more[@]}"} "$@"
 }
 prepare=$(submit --job-name="$job-data" --wrap="${command}--prepare")

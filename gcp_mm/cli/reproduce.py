@@ -41,7 +41,11 @@ def parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     part.add_argument("--prepare", action="store_true", help="only make the data")
     part.add_argument("--task", type=int, metavar="I", help="only one network and what follows it")
     part.add_argument("--count-tasks", action="store_true", help="print the number of tasks")
-    part.add_argument("--commands", action="store_true", help="print the commands, and run nothing")
+    part.add_argument(
+        "--commands",
+        action="store_true",
+        help="print the commands and write their configs; run nothing",
+    )
     part.add_argument("--report", action="store_true", help="only write the page of what is there")
     return parser.parse_args(argv)
 
@@ -73,10 +77,14 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
 
 def _print_commands(args: argparse.Namespace, plan: Plan, jobs: Sequence[Job]) -> None:
-    from gcp_mm.reproduction.jobs import resolve
+    from gcp_mm.files import atomic_write
+    from gcp_mm.reproduction.jobs import resolve, resolve_config
     from gcp_mm.reproduction.worker import program
 
     for job in jobs:
+        if job.config:
+            text = resolve_config(job.config, args.work_dir.absolute(), plan.data_root.absolute())
+            atomic_write(args.work_dir / job.name / "config.py", text, "config")
         print(f"# {job.name}" + (f", after {', '.join(job.needs)}" if job.needs else ""))
         for words in job.commands:
             found = [resolve(word, args.work_dir, plan.data_root) for word in words]
@@ -86,6 +94,7 @@ def _print_commands(args: argparse.Namespace, plan: Plan, jobs: Sequence[Job]) -
 
 def _run(args: argparse.Namespace, plan: Plan, jobs: Sequence[Job]) -> None:
     from gcp_mm.locks import hold_folder
+    from gcp_mm.reproduction.first_start import check_inputs, record_start
     from gcp_mm.reproduction.jobs import DATA_TASK, choose_task
     from gcp_mm.reproduction.results import read_done
     from gcp_mm.reproduction.run import Runs, find_slots
@@ -99,7 +108,10 @@ def _run(args: argparse.Namespace, plan: Plan, jobs: Sequence[Job]) -> None:
         # What the task needs is done, or the first of its runs says that it is not.
         done = [job for job in jobs if job.task == DATA_TASK and read_done(args.work_dir, job)]
         chosen = [*done, *choose_task(jobs, args.task)]
-    slots = find_slots(plan.content.get("gpus_per_run", 1), args.jobs)
+    slots = find_slots(plan.content.get("gpus_per_run", 1), args.jobs, data_only=args.prepare)
+    check_inputs(plan)
+    record_start(plan, args.work_dir)
+    print(f"{len(chosen)} runs, {len(slots.devices)} at once", flush=True)
     # Tasks have the folder together, and each of their runs is held.
     alone = hold_folder(args.work_dir, "is being worked in", "wait for it, or stop it")
     with alone if args.task is None else contextlib.nullcontext():

@@ -29,6 +29,14 @@ DATA_TASK = "data"
 """Task that all others need."""
 
 
+# A training that was resumed draws the crops of one that was not: else arms are no pairs.
+_SEEDS = dict(type="gcp_mm.EpochSeedHook")
+_SEEDED = dict(worker_init_fn=dict(type="gcp_mm.seed_worker"), persistent_workers=False)
+
+# Of a table of a schedule that changes within epochs.
+_FACTORS = 200
+
+
 @dataclass(frozen=True)
 class Job:
     """A run.
@@ -163,7 +171,13 @@ def _schedule(base: str, factor: float) -> tuple[int, list[float] | None]:
     if factor == 1:
         return cfg.train_cfg.max_epochs, None
     epochs = max(1, round(cfg.train_cfg.max_epochs * factor))
-    rates = learning_rates(cfg)[:, 0] / cfg.optim_wrapper.optimizer.lr
+    schedulers = (
+        cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
+    )
+    by_iteration = any(entry.get("convert_to_iter_based") for entry in schedulers)
+    # A warm-up within an epoch is lost on a grid of epochs.
+    steps = max(1, round(_FACTORS / cfg.train_cfg.max_epochs)) if by_iteration else 1
+    rates = learning_rates(cfg, steps).ravel() / cfg.optim_wrapper.optimizer.lr
     return epochs, [float(f"{rate:.6g}") for rate in rates]
 
 
@@ -244,7 +258,8 @@ class _Run:
         robustness = self.measured("robustness") or {"epochs": []}
         checkpoints = dict(max_keep_ckpts=1, save_best=None, keep=robustness["epochs"])
         lines.append(("default_hooks", dict(checkpoint=checkpoints)))
-        hooks: list[dict] = []
+        lines.append(("train_dataloader", _SEEDED))
+        hooks: list[dict] = [_SEEDS]
         if landscape := self.measured("landscape"):
             hook = dict(type="gcp_mm.LandscapeHook", interval=landscape["interval"], rescale=True)
             hooks.append({**hook, "etas": dict(landscape["etas"])})
@@ -314,10 +329,11 @@ class _Run:
         folder = f"{{work}}/{self.task}/detector_{name}"
         config = f"{folder}/config.py"
         commands = (
-            (GCP_MM, "train", config, "--work-dir", folder),
+            (GCP_MM, "train", config, "--work-dir", folder, "--auto-scale-lr"),
             (GCP_MM, "test", config, "{latest}", "--work-dir", f"{folder}/test"),
         )
-        text = _config_text(bases, lines, [])
+        lines.append(("train_dataloader", _SEEDED))
+        text = _config_text(bases, lines, [_SEEDS])
         return self._job(
             f"detector_{name}", commands, needs, kind="detector", config=text, detector=name
         )
@@ -363,6 +379,15 @@ def _merge(old: Any, new: Any) -> Any:
         **old,
         **{key: _merge(old[key], value) if key in old else value for key, value in new.items()},
     }
+
+
+def weights_of(job: Job, data: Path) -> Path | None:
+    """Return the file that a training starts from; None without one, or if it is elsewhere."""
+    for line in job.config.splitlines():
+        if line.startswith("load_from = "):
+            text = ast.literal_eval(line.removeprefix("load_from = "))
+            return Path(_put_in(text, {"data": str(data)})) if text and "://" not in text else None
+    return None
 
 
 def _bases_of(job: Job) -> list[str]:

@@ -22,6 +22,9 @@ from gcp_mm.reproduction.statistics import first_epoch_at, value_at
 LOSS_PARTS = 8
 """Parts of the common range of losses."""
 
+LEAST_KEPT = 0.95
+"""Share of the steps at which all arms have to have finite probes."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -54,8 +57,8 @@ MEASURES = {
             "epochs to the control's accuracy",
             "",
             -1,
-            "The first epoch with the last accuracy of the first control of the same seed and "
-            "schedule; one more than the epochs of the training if there is none.",
+            "When the accuracy, a line between validations, first is the last one of the first "
+            "control of the same seed and schedule; one more than the epochs if it never is.",
         ),
         Measure(
             "convergence",
@@ -263,16 +266,20 @@ def _landscape(group: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> I
         if "probes" in numbers:
             at = probes.setdefault((about["schedule"], about["seed"]), {})
             at[about["arm"]] = numbers["probes"]
+    named = (("loss_band", "loss_width"), ("gradient_band", "gradient_width"))
     for (schedule, seed), by_arm in probes.items():
-        for arm, columns in by_arm.items():
-            named = (("loss_band", "loss_width"), ("gradient_band", "gradient_width"))
-            for name, column in (*named, ("beta", "beta")):
-                yield name, schedule, arm, seed, _mean(_log10(columns[column]))
-        # Without one of the arms, another range would be common to the others.
-        if set(by_arm) >= set(group["landscape"]["arms"]):
-            for name, column in named:
-                for arm, value in at_equal_loss(by_arm, column).items():
-                    yield f"{name}_equal_loss", schedule, arm, seed, value
+        # Without one of the arms, other steps and another range would be common to the others.
+        if not set(by_arm) >= set(group["landscape"]["arms"]):
+            continue
+        common = common_probes(by_arm)
+        for name, column in (*named, ("beta", "beta")):
+            for arm in by_arm:
+                value = _mean(_log10(common[arm][column])) if common else None
+                yield name, schedule, arm, seed, value
+        for name, column in named:
+            found = at_equal_loss(common, column) if common else dict.fromkeys(by_arm)
+            for arm, value in found.items():
+                yield f"{name}_equal_loss", schedule, arm, seed, value
     rises: dict[tuple[str, str, int], list[float | None]] = {}
     for about, numbers in of_kind(done, "sharpness"):
         key = (about["schedule"], about["arm"], about["seed"])
@@ -288,6 +295,38 @@ def _landscape(group: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> I
             value = numbers[name]
             log = math.log10(value) if value > 0 else None
             yield name, about["schedule"], about["arm"], about["seed"], log
+
+
+def common_probes(by_arm: Mapping[str, Mapping[str, list]]) -> dict[str, dict[str, list]] | None:
+    """Keep the steps at which the probes of all arms are finite.
+
+    A probe whose loss rises beyond all numbers is of the roughest place: left out of one arm alone,
+    that arm would look the smoother.
+
+    Args:
+        by_arm: Columns of the probes by arm, of one seed.
+
+    Returns:
+        The same at these steps; None if more than one in twenty is lost.
+    """
+    finite = []
+    for columns in by_arm.values():
+        rows = np.array([columns[name] for name in columns if name != "step"], dtype=float)
+        kept = np.isfinite(rows).all(axis=0) & (rows > 0).all(axis=0)
+        finite.append({step for step, good in zip(columns["step"], kept, strict=True) if good})
+    every = set().union(*(columns["step"] for columns in by_arm.values()))
+    common = set.intersection(*finite)
+    if not common or len(common) < LEAST_KEPT * len(every):
+        return None
+    return {
+        arm: {
+            name: [
+                value for step, value in zip(columns["step"], values, strict=True) if step in common
+            ]
+            for name, values in columns.items()
+        }
+        for arm, columns in by_arm.items()
+    }
 
 
 def at_equal_loss(by_arm: Mapping[str, Mapping[str, list]], column: str) -> dict[str, float | None]:

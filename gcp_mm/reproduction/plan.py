@@ -8,6 +8,7 @@ them. In a text, ``{data}`` stands for the folder of the data.
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,6 +38,10 @@ CLAIMS = ("convergence", "landscape", "robustness", "detection")
 _FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 _FACTOR = Kind("a number above 0", lambda value: NUMBER.fits(value) and value > 0)
 _CONFIDENCE = Kind("a number between 0 and 1", lambda value: NUMBER.fits(value) and 0 < value < 1)
+# mmengine imports what stands before a dot, whatever it is.
+_TYPE = re.compile(r"((gcp_mm|mmpretrain|mmdet|mmcv|mmengine)\.)?[A-Za-z]\w*", re.ASCII)
+# Settings by which a config says what is imported and where is written.
+_COMMANDING = ("custom_imports", "launcher", "runner_type", "work_dir")
 # What becomes a name of folders and a part of commands.
 _NAME = Kind(
     "a name of letters, digits and _",
@@ -221,6 +226,8 @@ def _why_wrong(content: Mapping[str, Any]) -> str | None:
 
 def _why_group_wrong(group: Mapping[str, Any]) -> str | None:
     arms, schedules = group["arms"], group["schedules"]
+    if not arms or not schedules:
+        return f"{'schedules' if arms else 'arms'}: there is none"
     for table in (arms, schedules, group.get("detection", {}).get("arms", {})):
         if unfit := [name for name in table if not _NAME.fits(name)]:
             return f"{unfit[0]!r} is not {_NAME.name}"
@@ -310,6 +317,8 @@ def _why_settings_wrong(group: Mapping[str, Any]) -> str | None:
             # A detector has no other schedule than that of its config and these.
             if key in _OWN and (key == "randomness" or not where.startswith("detection/")):
                 return f"{where}settings: {key} follows from {_OWN[key]}"
+            if key in _COMMANDING:
+                return f"{where}settings: {key} is not taken out of a plan"
             if wrong := _why_not_plain(value, f"{where}settings/{key}"):
                 return wrong
     return None
@@ -320,6 +329,9 @@ def _why_not_plain(value: Any, where: str) -> str | None:
     if isinstance(value, dict):
         if unfit := [key for key in value if not isinstance(key, str)]:
             return f"{where}: the key {unfit[0]!r} is not a text"
+        kind = value.get("type")
+        if isinstance(kind, str) and not _TYPE.fullmatch(kind):
+            return f"{where}/type: {kind!r} is no name of a class of OpenMMLab or of this package"
         parts = [(key, entry) for key, entry in value.items()]
     elif isinstance(value, list):
         parts = [(str(index), entry) for index, entry in enumerate(value)]

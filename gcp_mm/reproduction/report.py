@@ -12,6 +12,7 @@ from typing import Any
 from gcp_mm.files import atomic_write
 from gcp_mm.pages import Page, literal
 from gcp_mm.reproduction.figures import claim_figures
+from gcp_mm.reproduction.first_start import changed_since
 from gcp_mm.reproduction.jobs import Job
 from gcp_mm.reproduction.measures import MEASURES
 from gcp_mm.reproduction.plan import CLAIMS, Plan
@@ -53,7 +54,7 @@ def write_report(
         f"{sentence(verdict, plan.groups[verdict.group])}"
         for verdict in verdicts
     ]
-    page = _page(plan, verdicts, done, len(jobs), command)
+    page = _page(plan, verdicts, done, len(jobs), command, changed_since(plan, work))
     numbers = _numbers(plan, verdicts, done, len(jobs))
     page.data("numbers", numbers)
     text = json.dumps(numbers, indent=1) + "\n"
@@ -71,25 +72,31 @@ def _page(
     done: Sequence[Mapping[str, Any]],
     jobs: int,
     command: str,
+    changed: str,
 ) -> Page:
     page = Page(plan.content["title"], plan.content["text"])
     rule = plan.content["verdict"]
     seconds = sum(entry["seconds"] for entry in done)
     state = "" if len(done) == jobs else " **The plan is not finished.**"
     page.text(
-        f"{len(done)} of {jobs} runs, {seconds / 3600:.2f} hours of them together; seeds "
-        f"{', '.join(map(str, plan.seeds))}.{state} Made by:"
+        f"{len(done)} of {jobs} runs, which took {seconds / 3600:.2f} hours together since each "
+        f"was last started; seeds {', '.join(map(str, plan.seeds))}.{state} "
+        f"{_versions(done)}Made by:"
     )
     page.code(command)
     page.heading("Verdicts")
     percent = f"{100 * rule['confidence']:g} %"
     page.text(
-        "A verdict follows from a rule that stands in the plan and was fixed before the runs: of "
+        "A verdict follows from a rule that stands in the plan, before anything is run: of "
         f"the primary measures, the interval of the paired difference at {percent} (Student) "
         "excludes zero in the claimed direction (**shows**), in the other "
         f"(**opposite**), or not, or the measures disagree, or there are fewer than "
-        f"{rule['min_seeds']} pairs (**undecided**)."
+        f"{rule['min_seeds']} pairs, or all differences are equal (**undecided**)."
     )
+    if changed:
+        page.text(
+            f"**{literal(changed)}** Verdicts of a rule that was chosen after its runs say less."
+        )
     rows = [
         (
             SENTENCES[verdict.claim],
@@ -125,6 +132,8 @@ def _claim(
 ) -> None:
     page.heading(group["title"], level=3)
     page.text(f"Verdict: **{literal(sentence(verdict, group))}**")
+    if verdict.claim == "convergence":
+        page.text(f"Epochs of the schedules: {_epochs(group, done, verdict.group)}.")
     own = [entry for entry in done if entry["about"].get("group") == verdict.group]
     for svg, alt, caption, name in claim_figures(verdict, group, own):
         page.figure(svg, f"{alt}: {group['title']}", caption, name)
@@ -134,7 +143,7 @@ def _claim(
         found = pair.comparison
         if found.verdict == ABSENT:
             continue
-        means = [_mean(pair.found.values[arm]) for arm in (pair.treatment, pair.control)]
+        means = _means(*(pair.found.values[arm] for arm in (pair.treatment, pair.control)))
         names = f"{arms[pair.treatment]['title']} - {arms[pair.control]['title']}"
         measure = f"{pair.found.measure.title}, {pair.found.schedule}"
         rows.append(
@@ -159,9 +168,31 @@ def _claim(
     page.table(list(_COLUMNS), rows, caption, formats=numbers)
 
 
-def _mean(values: Mapping[int, float | None]) -> float | None:
-    known = [value for value in values.values() if value is not None]
-    return sum(known) / len(known) if known else None
+def _means(*arms: Mapping[int, float | None]) -> list[float]:
+    """Return the means over the seeds that both have: their difference is the paired one."""
+    seeds = [seed for seed in arms[0] if all(values.get(seed) is not None for values in arms)]
+    return [sum(values[seed] or 0.0 for seed in seeds) / len(seeds) for values in arms]
+
+
+def _epochs(group: Mapping[str, Any], done: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Say how long the schedules are, of which there is a training."""
+    trained = [
+        entry["about"]
+        for entry in done
+        if entry["kind"] == "train" and entry["about"]["group"] == name
+    ]
+    epochs = {about["schedule"]: about["epochs"] for about in trained}
+    factor = group.get("shorten", 1)
+    shortened = f", those of the paper times {factor:g}, to whole epochs" if factor != 1 else ""
+    return literal(", ".join(f"{name} {number}" for name, number in epochs.items())) + shortened
+
+
+def _versions(done: Sequence[Mapping[str, Any]]) -> str:
+    """Warn of runs that were made with different versions."""
+    found = {json.dumps(entry["versions"], sort_keys=True) for entry in done}
+    if len(found) < 2:
+        return ""
+    return f"**The runs were made with {len(found)} sets of versions**, see the numbers. "
 
 
 def _numbers(
@@ -209,7 +240,7 @@ def _numbers(
             for verdict in verdicts
         ],
         "runs": [
-            {key: entry[key] for key in ("name", "kind", "about", "seconds", "numbers")}
+            {key: entry[key] for key in ("name", "kind", "about", "seconds", "versions", "numbers")}
             for entry in done
         ],
     }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gcp_mm.errors import UserError
-from gcp_mm.files import atomic_write
+from gcp_mm.files import atomic_write, sha256
 from gcp_mm.landscape.bands import run_bands
 from gcp_mm.landscape.records import FILENAME as RECORDS
 from gcp_mm.landscape.records import read_records, read_results
@@ -26,7 +26,7 @@ DONE, STARTED = "done.json", "job.json"
 
 def read_done(work: Path, job: Job) -> dict[str, Any] | None:
     """Return what a finished job left, None if it is not; one of another plan is refused."""
-    done, started = (read_note(work / job.name / name) for name in (DONE, STARTED))
+    done, started = (_note(work / job.name / name) for name in (DONE, STARTED))
     # What a training left that was interrupted would go on with other settings.
     for found in (done, started):
         if found and found.get("digest") != job.digest:
@@ -38,10 +38,33 @@ def read_done(work: Path, job: Job) -> dict[str, Any] | None:
     return done or None
 
 
-def write_started(work: Path, job: Job) -> None:
-    """Note which job a folder is of."""
-    text = json.dumps({"digest": job.digest, "name": job.name}, indent=1) + "\n"
-    atomic_write(work / job.name / STARTED, text, "note")
+def _note(path: Path) -> dict[str, Any]:
+    """Read what we noted; empty if there is nothing, or what was cut."""
+    try:
+        path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise UserError(
+            f"{str(path)!r} cannot be read ({error.strerror}), so that nobody knows which run is "
+            "there: mend that, or choose another --work-dir"
+        ) from error
+    return read_note(path)
+
+
+def write_started(work: Path, job: Job, weights: Path | None) -> None:
+    """Note which job a folder is of, and the weights that it starts from; refuse other weights."""
+    path = work / job.name / STARTED
+    digest = sha256(weights) if weights and weights.is_file() else None
+    before = _note(path).get("weights")
+    if before and digest and before != digest:
+        raise UserError(
+            f"{str(path.parent)!r} holds a run that started from another {str(weights)!r} (sha256 "
+            f"{before[:8]}..., now {digest[:8]}...). It is kept: choose another --work-dir, or "
+            "delete the folder"
+        )
+    content = {"digest": job.digest, "name": job.name, "weights": digest}
+    atomic_write(path, json.dumps(content, indent=1) + "\n", "note")
 
 
 def write_done(work: Path, job: Job, seconds: float) -> dict[str, Any]:
@@ -97,7 +120,7 @@ def _train(folder: Path) -> dict[str, Any]:
     numbers = {
         "epochs": curves.epochs,
         "top1": curves.metrics["accuracy/top1"],
-        "train_loss": curves.train_loss,
+        "train_loss": _finite(np.array(curves.train_loss)),
     }
     if (folder / RECORDS).is_file():
         header, records = read_records(folder / RECORDS)

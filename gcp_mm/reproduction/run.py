@@ -11,12 +11,12 @@ from typing import Any
 
 from gcp_mm.console.progress import Progress
 from gcp_mm.engine.runner import latest_checkpoint
-from gcp_mm.errors import UserError
+from gcp_mm.errors import UserError, first_line
 from gcp_mm.files import abbreviate, atomic_write
 from gcp_mm.locks import hold_file
-from gcp_mm.reproduction.jobs import GCP_MM, Job, resolve, resolve_config
+from gcp_mm.reproduction.jobs import GCP_MM, Job, resolve, resolve_config, weights_of
 from gcp_mm.reproduction.results import DONE, headline, read_done, write_done, write_started
-from gcp_mm.reproduction.worker import Worker
+from gcp_mm.reproduction.worker import Worker, stop
 
 # Seconds that a unit of a kind takes, to each other; what is left of the time follows from them.
 _COSTS = {"data": 15, "corrupt": 20, "train": 10, "curvature": 20, "detector": 60}
@@ -38,29 +38,46 @@ class Slots:
     """How many jobs run at once, and on what.
 
     Attributes:
-        number: Jobs that run at once.
+        devices: The GPUs of each job that runs at once, by the names that CUDA_VISIBLE_DEVICES
+            takes; None for one that computes on CPUs.
         threads: Threads of each.
-        gpus: GPUs of each; 0 on a machine that computes on CPUs.
     """
 
-    number: int
+    devices: list[list[str] | None]
     threads: int
-    gpus: int = 0
 
 
-def find_slots(gpus_per_run: int = 1, number: int | None = None) -> Slots:
-    """Share this machine: its GPUs, or else its cores."""
+def find_slots(gpus_per_run: int = 1, number: int | None = None, data_only: bool = False) -> Slots:
+    """Share this machine: its GPUs, or else its cores.
+
+    Args:
+        gpus_per_run: GPUs that a run takes.
+        number: Most jobs at once.
+        data_only: Whether nothing is computed that a GPU is for.
+
+    Raises:
+        UserError: If a run takes more GPUs than there are.
+    """
     import torch
 
     cores = len(os.sched_getaffinity(0))
-    gpus = torch.cuda.device_count()
-    if gpus and gpus < gpus_per_run:
+    gpus = [] if data_only else visible_devices(torch.cuda.device_count())
+    if not data_only and (gpus or gpus_per_run > 1) and len(gpus) < gpus_per_run:
         raise UserError(
-            f"a run of this plan takes {gpus_per_run} GPUs, and this machine has {gpus}"
+            f"a run of this plan takes {gpus_per_run} GPUs, and this machine has {len(gpus)}"
         )
-    most = gpus // gpus_per_run if gpus else cores
-    number = min(number or most, most)
-    return Slots(number, max(1, cores // number), gpus_per_run if gpus else 0)
+    devices: list[list[str] | None] = [None] * cores
+    if gpus:
+        starts = range(0, len(gpus) - gpus_per_run + 1, gpus_per_run)
+        devices = [gpus[start : start + gpus_per_run] for start in starts]
+    devices = devices[:number]
+    return Slots(devices, max(1, cores // len(devices)))
+
+
+def visible_devices(count: int) -> list[str]:
+    """Name the GPUs that this process sees, as the variable that hides others does."""
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    return named[:count] if any(named) else [str(index) for index in range(count)]
 
 
 @dataclass
@@ -112,9 +129,8 @@ class Runs:
                     time.sleep(_PAUSE)
                     self._look(done)
             finally:
+                stop([entry.worker for entry in self._running if entry.worker])
                 for entry in self._running:
-                    if entry.worker:
-                        entry.worker.stop()
                     entry.lock.release()
         if self._failed:
             name = next(iter(self._failed))
@@ -137,20 +153,31 @@ class Runs:
 
     def _start_ready(self, waiting: list[Job], done: set[str]) -> None:
         taken = {entry.slot for entry in self._running}
-        for slot in range(self._slots.number):
-            job = next((job for job in waiting if done.issuperset(job.needs)), None)
-            if job is None:
-                return
-            if slot not in taken:
-                waiting.remove(job)
-                self._running.append(self._start(job, slot))
+        free = [slot for slot in range(len(self._slots.devices)) if slot not in taken]
+        while free and (job := next((j for j in waiting if done.issuperset(j.needs)), None)):
+            waiting.remove(job)
+            try:
+                running = self._start(job, free[0])
+            except UserError as error:  # such as another process that is at work on it
+                self._fail(job, str(error))
+                continue
+            if running is None:
+                done.add(job.name)
+                self._count(job, 0)
+            else:
+                self._running.append(running)
+                free.pop(0)
 
-    def _start(self, job: Job, slot: int) -> _Running:
+    def _start(self, job: Job, slot: int) -> _Running | None:
+        """Start a job; None if another process has finished it meanwhile."""
         folder = self._work / job.name
         folder.mkdir(parents=True, exist_ok=True)
         lock = hold_file(folder / DONE, "is being made", "wait for it, or stop it").acquire()
         try:
-            write_started(self._work, job)
+            if read_done(self._work, job):
+                lock.release()
+                return None
+            write_started(self._work, job, weights_of(job, self._data))
             if job.config:
                 text = resolve_config(job.config, self._work.absolute(), self._data.absolute())
                 atomic_write(folder / "config.py", text, "config")
@@ -166,8 +193,7 @@ class Runs:
     def _next_command(self, running: _Running) -> None:
         folder = self._work / running.job.name
         words = command_words(running.left.pop(0), self._work, self._data, folder)
-        gpus = self._slots.gpus
-        devices = list(range(running.slot * gpus, (running.slot + 1) * gpus)) if gpus else None
+        devices = self._slots.devices[running.slot]
         running.worker = Worker(words, folder / _LOG, self._slots.threads, devices)
 
     def _look(self, done: set[str]) -> None:
@@ -186,9 +212,13 @@ class Runs:
                     self._end(entry)
                     done.add(entry.job.name)
                 else:
-                    self._fail(entry, f"exit code {code}, {self._last_words(entry)}")
+                    words = self._last_words(entry)
+                    self._fail(entry.job, f"exit code {code}, {words}", entry.shown)
             except UserError as error:  # what it left is not what it should be
-                self._fail(entry, str(error))
+                self._fail(entry.job, str(error), entry.shown)
+            except Exception as error:
+                told = f"{type(error).__name__}: {first_line(error)}"
+                self._fail(entry.job, f"what it left cannot be read ({told})", entry.shown)
             finally:
                 entry.lock.release()
 
@@ -211,6 +241,11 @@ class Runs:
         self._progress.say(f"{count} {entry.job.name}: {headline(result)}, {seconds:.0f} s")
         self._progress.update(cost(entry.job) - entry.shown)
 
+    def _count(self, job: Job, shown: int) -> None:
+        """Count a job that another process has finished."""
+        self._finished += 1
+        self._progress.update(cost(job) - shown)
+
     def _last_words(self, entry: _Running) -> str:
         """Return the last line that a job has printed since it was started."""
         log = self._work / entry.job.name / _LOG
@@ -218,10 +253,10 @@ class Runs:
         lines = [line for line in printed.decode(errors="replace").splitlines() if line.strip()]
         return lines[-1].strip()[:_LONGEST] if lines else "without a word"
 
-    def _fail(self, entry: _Running, told: str) -> None:
-        self._failed[entry.job.name] = told if told.endswith(".") else f"{told}."
-        self._progress.say(f"failed: {entry.job.name}: {told}")
-        self._progress.update(cost(entry.job) - entry.shown)
+    def _fail(self, job: Job, told: str, shown: int = 0) -> None:
+        self._failed[job.name] = told if told.endswith(".") else f"{told}."
+        self._progress.say(f"failed: {job.name}: {told}")
+        self._progress.update(cost(job) - shown)
 
 
 def command_words(words: Sequence[str], work: Path, data: Path, folder: Path) -> list[str]:

@@ -6,7 +6,8 @@ difference is d_s = x_s - y_s. Its mean has the interval
 .. math:: \bar d \pm t_{(1 + c) / 2, n - 1} \; \mathrm{sd}(d) / \sqrt n
 
 of Student's distribution at the confidence c. The rule was fixed before the runs: "shows" if the
-interval excludes zero in the claimed direction, "opposite" if in the other, else "undecided".
+interval excludes zero in the claimed direction, "opposite" if in the other, else "undecided". Equal
+differences of all seeds, as of counts, have no spread that an interval could be made of: undecided.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def compare(
     reach = student_quantile((1 + confidence) / 2, number - 1) * deviation / math.sqrt(number)
     low, high = mean - reach, mean + reach
     verdict = UNDECIDED
-    if number >= min_pairs and (low > 0 or high < 0):
+    if number >= min_pairs and deviation > 0 and (low > 0 or high < 0):
         verdict = SHOWS if sign * mean > 0 else OPPOSITE
     return Comparison(number, mean, deviation, low, high, verdict)
 
@@ -102,12 +103,20 @@ def combine(verdicts: Sequence[str]) -> str:
     return found.pop() if len(found) == 1 else UNDECIDED
 
 
-def first_epoch_at(epochs: Sequence[int], values: Sequence[float], goal: float) -> int:
-    """Return the first epoch whose value reaches a goal; one more than the last if none does."""
-    return next(
-        (epoch for epoch, value in zip(epochs, values, strict=True) if value >= goal),
-        epochs[-1] + 1,
-    )
+def first_epoch_at(epochs: Sequence[int], values: Sequence[float], goal: float) -> float:
+    """Return when a curve first reaches a goal, in epochs.
+
+    Between two validations the curve is a line; before the first one nothing is known, and the
+    first epoch counts. One more than the last epoch if the goal is not reached.
+    """
+    before: tuple[int, float] | None = None
+    for epoch, value in zip(epochs, values, strict=True):
+        if value >= goal:
+            if before is None:
+                return float(epoch)
+            return before[0] + (epoch - before[0]) * (goal - before[1]) / (value - before[1])
+        before = epoch, value
+    return float(epochs[-1] + 1)
 
 
 def value_at(points: Sequence[tuple[float, float]], place: float) -> float | None:

@@ -64,11 +64,18 @@ def arms_of(group: Mapping[str, Any], claim: str) -> tuple[list[str], list[str],
     return [group["treatment"]], group["controls"], group["arms"]
 
 
+def measured_at(group: Mapping[str, Any], claim: str) -> list[str]:
+    """Return the schedules at which a group measures a claim."""
+    if claim == "convergence":
+        return list(group["schedules"])
+    return [group[claim]["schedule"]] if claim in group else []
+
+
 def check_primary(plan: Plan) -> None:
     """Refuse a plan whose rule names what no group of it measures."""
     known = set(MEASURES)
-    schedules = {name for group in plan.groups.values() for name in group["schedules"]}
     for claim, names in plan.content["verdict"]["primary"].items():
+        schedules = {name for group in plan.groups.values() for name in measured_at(group, claim)}
         for name in names:
             measure, _, schedule = name.partition("/")
             fits = measure in known and MEASURES[measure].claim == claim
@@ -76,8 +83,8 @@ def check_primary(plan: Plan) -> None:
                 named = [row.name for row in MEASURES.values() if row.claim == claim]
                 raise UserError(
                     f"plan {plan.name!r}: verdict/primary/{claim}: {name!r} is no measure of this "
-                    f"claim with a schedule of the plan: MEASURE/SCHEDULE of {', '.join(named)} "
-                    f"and {', '.join(sorted(schedules))}"
+                    f"claim at a schedule of it: MEASURE/SCHEDULE of {', '.join(named)} "
+                    f"and {', '.join(sorted(schedules)) or 'none'}"
                 )
 
 
@@ -135,7 +142,7 @@ def _judge_claim(
     for pair in pairs:
         if pair.primary:
             together.setdefault((pair.treatment, pair.control), []).append(pair.comparison.verdict)
-    expected = [name for name in primary if name.partition("/")[2] in group["schedules"]]
+    expected = [name for name in primary if name.partition("/")[2] in measured_at(group, claim)]
     for arms, found_of_arms in together.items():
         there = {pair.found.name for pair in pairs if (pair.treatment, pair.control) == arms}
         found_of_arms += [ABSENT for name in expected if name not in there]

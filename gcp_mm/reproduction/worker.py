@@ -34,6 +34,8 @@ _PRELOAD = [
 ]
 _MODULE = "gcp_mm.cli"
 _PR_SET_PDEATHSIG = 1
+# Seconds that commands have to end in.
+_PATIENCE = 10
 
 
 class Worker:
@@ -47,7 +49,7 @@ class Worker:
     """
 
     def __init__(
-        self, words: Sequence[str], log: Path, threads: int, devices: Sequence[int] | None
+        self, words: Sequence[str], log: Path, threads: int, devices: Sequence[str] | None
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._forked: multiprocessing.process.BaseProcess | None = None
@@ -62,7 +64,7 @@ class Worker:
             return
         variables = {"OMP_NUM_THREADS": str(threads)}
         if devices is not None:
-            variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, devices))
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
         with log.open("ab") as file:
             self._program = _start(program(words, len(devices or ())), variables, file)
 
@@ -73,15 +75,31 @@ class Worker:
         assert self._forked
         return self._forked.exitcode
 
-    def stop(self) -> None:
-        """End it, and wait until it has ended."""
+    def terminate(self) -> None:
+        """Ask it to end."""
         process = self._program or self._forked
         assert process
         process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10) if self._program else self._forked.join(10)  # type: ignore[union-attr]
-        if self.code() is None:
-            process.kill()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended; it is killed if that takes longer."""
+        if self._program:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._program.wait(seconds)
+            self._program.kill()
+            self._program.wait()
+        elif self._forked:
+            self._forked.join(seconds)
+            self._forked.kill()
+            self._forked.join()
+
+
+def stop(workers: Sequence[Worker]) -> None:
+    """End commands together, and wait until they have ended."""
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.wait(_PATIENCE)
 
 
 def program(words: Sequence[str], gpus: int = 1) -> list[str]:

@@ -9,4 +9,6 @@ model = dict(
         num_classes=1000,
         in_channels=1280,
         loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
-        topk=(1, 5)))
+        topk=(1, 5),
+        # PyTorch's own initialisation, as that of the classifier behind covariance pooling.
+        init_cfg=None))
