@@ -83,7 +83,9 @@ def _named(content: Any) -> Iterator[str]:
     if isinstance(content, Mapping):
         for key, value in content.items():
             if key in _INPUTS and isinstance(value, str):
-                yield value
+                # mmdet joins what is relative to the folder of its dataset, which a base may name.
+                if key != "ann_file" or value.startswith("{data}") or Path(value).is_absolute():
+                    yield value
             else:
                 yield from _named(value)
     elif isinstance(content, list):

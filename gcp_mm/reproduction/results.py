@@ -63,7 +63,7 @@ def write_started(work: Path, job: Job, weights: Path | None) -> None:
             f"{before[:8]}..., now {digest[:8]}...). It is kept: choose another --work-dir, or "
             "delete the folder"
         )
-    content = {"digest": job.digest, "name": job.name, "weights": digest}
+    content = {"digest": job.digest, "name": job.name, "weights": digest or before}
     atomic_write(path, json.dumps(content, indent=1) + "\n", "note")
 
 

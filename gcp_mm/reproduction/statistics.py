@@ -19,6 +19,9 @@ from dataclasses import dataclass
 
 from gcp_mm.errors import UserError
 
+# Differences of accuracies that are counts are equal but for rounding: they are kept as float32.
+_ROUNDING = 1e-6
+
 SHOWS, OPPOSITE, UNDECIDED, ABSENT = "shows", "opposite", "undecided", "not measured"
 
 
@@ -78,7 +81,9 @@ def compare(
     reach = student_quantile((1 + confidence) / 2, number - 1) * deviation / math.sqrt(number)
     low, high = mean - reach, mean + reach
     verdict = UNDECIDED
-    if number >= min_pairs and deviation > 0 and (low > 0 or high < 0):
+    largest = max(abs(value) for pair in pairs for value in pair if _known(value))  # type: ignore[arg-type]
+    varied = max(differences) - min(differences) > _ROUNDING * largest
+    if number >= min_pairs and varied and (low > 0 or high < 0):
         verdict = SHOWS if sign * mean > 0 else OPPOSITE
     return Comparison(number, mean, deviation, low, high, verdict)
 

@@ -109,6 +109,8 @@ def tiny(**parts: Any) -> dict[str, Any]:
     """Return a copy of the tiny plan, with parts of its group."""
     content = copy.deepcopy(TINY)
     content["groups"]["tiny"].update(copy.deepcopy(parts))
+    if "landscape" not in parts:
+        del content["verdict"]["primary"]["landscape"]
     return content
 
 

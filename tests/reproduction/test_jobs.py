@@ -5,6 +5,7 @@ import copy
 import functools
 import importlib
 import itertools
+import math
 import runpy
 import shutil
 import sys
@@ -21,11 +22,13 @@ from gcp_mm.plots.learning_rates import learning_rates
 from gcp_mm.reproduction import jobs as room
 from gcp_mm.reproduction.jobs import (
     DATA_TASK,
+    Job,
     choose_task,
     make_jobs,
     resolve,
     resolve_config,
     tasks,
+    weights_of,
 )
 from gcp_mm.reproduction.plan import plans, read_plan
 from reproduction.plans import HOSTILE, ROBUSTNESS, full, tiny, write_plan
@@ -200,12 +203,15 @@ def test_schedule_has_its_epochs_and_the_published_curve(repo, configs, plan):
         assert cfg.train_cfg.max_epochs == max(1, round(epochs * factor))
         assert cfg.train_cfg.val_interval == 1
         assert cfg.optim_wrapper == published.optim_wrapper
-        # As many iterations as the published schedule has epochs: each has the rate of one.
+        # As many iterations as the table has factors, twice: each has the rate of one.
         if factor == 1:
             assert cfg.param_scheduler == published.param_scheduler
             continue
-        rates = learning_rates(cfg, epoch_length=2 * epochs).ravel()
-        wanted = learning_rates(published)[:, 0].repeat(2 * cfg.train_cfg.max_epochs)
+        number = len(cfg.param_scheduler.table)
+        assert number == (200 if "finetune" in base else epochs)
+        rates = learning_rates(cfg, epoch_length=2 * number).ravel()
+        wanted = learning_rates(published, number // epochs).ravel()
+        wanted = wanted.repeat(2 * cfg.train_cfg.max_epochs)
         assert rates == pytest.approx(wanted, rel=1e-5)
     assert len(seen) >= 3
 
@@ -227,11 +233,56 @@ def test_what_every_config_says(configs, plan):
         wanted = group.get("landscape") and "_lrnorm_" in name and "/train" in name
         assert len(probes) == bool(wanted)
         # Those of the bases are still there.
-        assert "gcp_mm.FiniteCheckHook" in [hook.type for hook in cfg.custom_hooks]
+        hooks = [hook.type for hook in cfg.custom_hooks]
+        assert "gcp_mm.FiniteCheckHook" in hooks and hooks.count("gcp_mm.EpochSeedHook") == 1
+        assert cfg.train_dataloader.worker_init_fn == {"type": "gcp_mm.seed_worker"}
+        assert cfg.train_dataloader.persistent_workers is False
         if "/detector_" in name:
             start = cfg.model.backbone.init_cfg
             assert start.prefix == "backbone." and start.checkpoint.startswith("work/")
             assert Path(start.checkpoint).parent.name == "train"
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_every_training_scales_its_learning_rate_to_the_batch(plan):
+    words = [words for job in jobs_of(plan) for words in job.commands if words[1] == "train"]
+    kinds = [job.kind for job in jobs_of(plan)]
+    assert len(words) == kinds.count("train") + kinds.count("detector")
+    assert all(command[-1] == "--auto-scale-lr" for command in words)
+
+
+def test_a_warm_up_within_an_epoch_is_kept_when_a_schedule_is_shortened(tmp_path):
+    content = tiny(shorten=0.4, schedules={"lrfast": ["_base_/schedules/finetune_sgd_5e.py"]})
+    cfg = read_config(make(tmp_path, content)[0].config, tmp_path)
+    table = cfg.param_scheduler.table
+    assert (cfg.train_cfg.max_epochs, len(table)) == (2, 200)
+    # From a hundredth up within a fifth, and down a cosine that has begun with it.
+    assert table[0] == pytest.approx(0.01, rel=1e-3) and table[-1] < 0.01
+    top = table.index(max(table))
+    assert abs(top - 39) <= 1
+    assert max(table) == pytest.approx((1 + math.cos(math.pi * top / 200)) / 2, abs=0.01)
+    assert max(table) > 0.9
+    # One that changes with the epochs has a factor for each.
+    cfg = read_config(make(tmp_path, tiny(shorten=0.4))[0].config, tmp_path)
+    table = cfg.param_scheduler.table
+    assert len(table) == round(cfg.train_cfg.max_epochs / 0.4)
+    assert table[0] == 1
+
+
+def test_weights_that_a_training_starts_from(tmp_path):
+    content = tiny()
+    group = content["groups"]["tiny"]
+    assert [weights_of(job, tmp_path) for job in make(tmp_path, content)] == [None, None]
+    group["settings"]["load_from"] = "{data}/it's/{work}.pth"
+    group["arms"]["gcp"]["settings"]["load_from"] = "https://a.b/c.pth"
+    gap, gcp = make(tmp_path, content)
+    assert weights_of(gap, Path("/d")) == Path("/d/it's/{work}.pth")
+    assert weights_of(gcp, tmp_path) is None
+    group["settings"]["load_from"] = "weights.pth"
+    group["arms"]["gcp"]["settings"]["load_from"] = None
+    gap, gcp = make(tmp_path, content)
+    assert weights_of(gap, tmp_path) == Path("weights.pth") and weights_of(gcp, tmp_path) is None
+    assert weights_of(Job("a", "corrupt", ((),), "t"), tmp_path) is None
 
 
 def walk(value):
@@ -312,15 +363,25 @@ def plain(value):
     return [plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
+def pop_seeds(cfg):
+    """Take out what seeds each epoch; it is there."""
+    assert cfg["custom_hooks"].pop() == {"type": "gcp_mm.EpochSeedHook"}
+    assert cfg["train_dataloader"].pop("worker_init_fn") == {"type": "gcp_mm.seed_worker"}
+    assert cfg["train_dataloader"].pop("persistent_workers") is False
+
+
 def test_networks_of_the_imagenet_plan_are_the_published_ones(repo, configs):
     compared = set()
     for name, cfg in of_kind(configs("imagenet"), detectors=False).items():
         group, task, _ = name.split("/")
         arm, schedule = task.removesuffix("_seed0").rsplit("_", 1)
-        cfg = plain({key: cfg.to_dict().get(key) for key in OF_A_ROW})
+        hooks = [hook for hook in cfg.custom_hooks if hook.type != "gcp_mm.LandscapeHook"]
+        cfg = plain({key: cfg.to_dict().get(key) for key in OF_A_ROW} | {"custom_hooks": hooks})
+        pop_seeds(cfg)
         published = f"{group}_{'gcp' if arm == 'gcp' else 'gap'}_{schedule}"
         row = Config.fromfile(repo / f"configs/imagenet/{published}.py").to_dict()
-        row = plain({key: row.get(key) for key in OF_A_ROW})
+        row = plain({key: row.get(key) for key in (*OF_A_ROW, "custom_hooks")})
+        row["train_dataloader"].pop("persistent_workers")
         if arm == "gap_stride1":
             assert cfg["model"]["backbone"].pop("strides") == [1, 2, 2, 1]
         if arm == "gap_large":
@@ -338,6 +399,8 @@ def test_detectors_of_the_imagenet_plan_are_the_published_ones(repo, configs):
     for name, cfg in found.items():
         row = Config.fromfile(repo / f"configs/mask_rcnn_r50_{name.rpartition('_')[2]}.py")
         cfg, row = plain(cfg.to_dict()), plain(row.to_dict())
+        pop_seeds(cfg)
+        row["train_dataloader"].pop("persistent_workers")
         for content in (cfg, row):
             content["model"]["backbone"].pop("init_cfg")
             for key in ("randomness", "work_dir"):
@@ -506,11 +569,12 @@ def test_settings_are_merged_as_mmengine_does(tmp_path):
     assert (optimizer.lr, optimizer.momentum, optimizer.type) == (0.25, 0.5, "SGD")
     assert gcp.default_hooks.logger.interval == 3
     assert gcp.default_hooks.checkpoint.type == "gcp_mm.CheckpointHook"
-    assert [hook.type for hook in gcp.custom_hooks] == ["EMAHook"]
+    assert [hook.type for hook in gcp.custom_hooks] == ["EMAHook", "gcp_mm.EpochSeedHook"]
     group["landscape"] = full()["groups"]["tiny"]["landscape"]
     (train, *_) = make(tmp_path, content)
     hooks = read_config(train.config, tmp_path).custom_hooks
-    assert [hook.type for hook in hooks] == ["EMAHook", "gcp_mm.LandscapeHook"]
+    expected = ["EMAHook", "gcp_mm.EpochSeedHook", "gcp_mm.LandscapeHook"]
+    assert [hook.type for hook in hooks] == expected
 
 
 @pytest.mark.parametrize("released", [False, True])

@@ -4,7 +4,13 @@ import re
 import numpy as np
 import pytest
 
-from gcp_mm.reproduction.measures import LOSS_PARTS, MEASURES, at_equal_loss, find_measures
+from gcp_mm.reproduction.measures import (
+    LOSS_PARTS,
+    MEASURES,
+    at_equal_loss,
+    common_probes,
+    find_measures,
+)
 from gcp_mm.reproduction.plan import CLAIMS
 from reproduction.finished import corruptions, entry, probes, train
 from reproduction.plans import full, tiny
@@ -43,7 +49,9 @@ def test_convergence():
     found = values(done)
     assert found["top1/lrfast"] == {"gap": {0: 40.0, 1: 50.0}, "gcp": {0: 50.0, 1: 49.0}}
     # GAP itself may have been there earlier; 5 is one more than the epochs.
-    assert found["epochs_to_reference/lrfast"] == {"gap": {0: 4, 1: 3}, "gcp": {0: 2, 1: 5}}
+    # Between: 15 of the 16 from 25 to 41, and 30 of the 40 from 20 to 60.
+    expected = {"gap": {0: 4, 1: 2.75}, "gcp": {0: 1.9375, 1: 5}}
+    assert found["epochs_to_reference/lrfast"] == expected
     assert found["early_top1/lrfast"] == {"gap": {0: 15.0, 1: 15.0}, "gcp": {0: 33.0, 1: 25.0}}
     assert len(found) == 3
 
@@ -68,21 +76,62 @@ def test_half_of_an_odd_number_of_epochs_is_rounded_down_and_of_one_there_is_non
 
 
 def test_bands_are_means_of_logarithms_over_the_training():
-    columns = probes([3, 2, 1], [1.0, 10.0, 1000.0], [0.1, 0.1, 0.1], [100, None, 1e4])
-    found = values([train("gap", [1.0], probes=columns)])
-    expected = {"loss_band": 4 / 3, "gradient_band": -1.0, "beta": 3.0}
-    for name, value in expected.items():
-        assert found[f"{name}/lrfast"]["gap"][0] == pytest.approx(value)
-    # Of the arms one is not done.
-    assert not [name for name in found if "equal_loss" in name]
+    gap = probes([3, 2, 1], [1.0, 10.0, 1000.0], [0.1, 0.1, 0.1], [100, 1e3, 1e4])
+    gcp = probes([2, 2, 1], [1.0, 1.0, 10.0], [10.0, 1.0, 1.0], [10, 10, 10])
+    found = values([train("gap", [1.0], probes=gap), train("gcp", [1.0], probes=gcp)])
+    expected = {"loss_band": (4 / 3, 1 / 3), "gradient_band": (-1.0, 1 / 3), "beta": (3.0, 1.0)}
+    for name, (of_gap, of_gcp) in expected.items():
+        (gap, gcp) = (found[f"{name}/lrfast"][arm][0] for arm in ("gap", "gcp"))
+        assert (gap, gcp) == pytest.approx((of_gap, of_gcp))
 
 
-def test_widths_without_a_logarithm_are_left_out():
-    columns = probes([3, 2, 1, 0], [0.0, -1.0, None, 100.0], [None] * 4, [math.inf, 10, 10, 10])
-    found = values([train("gap", [1.0], probes=columns)])
-    assert found["loss_band/lrfast"] == {"gap": {0: 2.0}}
-    assert found["gradient_band/lrfast"] == {"gap": {0: None}}
-    assert found["beta/lrfast"] == {"gap": {0: 1.0}}
+def test_bands_are_of_seeds_that_all_arms_have():
+    columns = probes([3, 2, 1], [1.0, 10.0, 100.0])
+    done = [train("gap", [1.0], probes=columns), train("gcp", [1.0], seed=1, probes=columns)]
+    assert not [name for name in values(done) if "band" in name or "beta" in name]
+    done.append(train("gcp", [1.0], probes=columns))
+    found = values(done)
+    for name in ("loss_band", "gradient_band", "beta"):
+        assert found[f"{name}/lrfast"] == {"gap": {0: 1.0}, "gcp": {0: 1.0}}
+
+
+def test_a_step_that_one_arm_lost_counts_for_none_of_them():
+    """The roughest place of one arm, where its loss left all numbers."""
+    loss, smooth = np.linspace(3, 1, 20).tolist(), [1.0] * 20
+    rough = [10.0] * 19 + [1e9]
+    for lost in (None, math.inf, 0.0, -1.0):
+        gap = probes(loss, [*smooth[:19], lost], smooth, smooth)
+        by_arm = {"gap": gap, "gcp": probes(loss, rough, smooth, smooth)}
+        common = common_probes(by_arm)
+        for arm in by_arm:
+            assert common[arm]["step"] == list(range(19))
+            assert {name: column[:19] for name, column in by_arm[arm].items()} == common[arm]
+        found = values([train(arm, [1.0], probes=columns) for arm, columns in by_arm.items()])
+        assert found["loss_band/lrfast"]["gap"][0] == pytest.approx(0.0)
+        # Without that step in which it is 10^9 wide.
+        assert found["loss_band/lrfast"]["gcp"][0] == pytest.approx(1.0)
+
+
+def test_steps_that_one_arm_has_alone_are_not_common():
+    long, short = probes(np.ones(40), np.ones(40)), probes(np.ones(39), np.ones(39))
+    common = common_probes({"gap": long, "gcp": short})
+    assert common["gap"]["step"] == common["gcp"]["step"] == list(range(39))
+
+
+def test_a_seed_that_lost_more_than_a_twentieth_has_no_bands():
+    whole = probes(np.linspace(3, 1, 20), np.ones(20))
+    for widths in ([None, None, *np.ones(18)], [math.nan] * 20):
+        cut = probes(np.linspace(3, 1, 20), widths)
+        assert common_probes({"gap": whole, "gcp": cut}) is None
+        done = [train("gap", [1.0], probes=whole), train("gcp", [1.0], probes=cut)]
+        found = values(done)
+        names = [name for name in found if "band" in name or "beta" in name]
+        assert len(names) == 5
+        assert all(found[name] == {"gap": {0: None}, "gcp": {0: None}} for name in names)
+    # Of few steps each is more than that.
+    few = {"gap": probes([3, 2], [1, 1]), "gcp": probes([3, 2], [1, None])}
+    assert common_probes(few) is None
+    assert common_probes({"gap": probes([], [])}) is None
 
 
 def test_at_equal_loss_a_power_law_is_integrated():
@@ -139,8 +188,8 @@ def test_at_equal_loss_without_common_parts(recwarn, gap, gcp):
 
 def test_at_equal_loss_every_arm_of_the_plan_counts():
     done = [
-        train("gap", [1.0], probes=probes([8, 4, 0], [1, 1, 1])),
-        train("gcp", [1.0], probes=probes([8, 4, 0], [10, 10, 10])),
+        train("gap", [1.0], probes=probes([9, 5, 1], [1, 1, 1])),
+        train("gcp", [1.0], probes=probes([9, 5, 1], [10, 10, 10])),
     ]
     found = values(done)
     for name in ("loss_band_equal_loss/lrfast", "gradient_band_equal_loss/lrfast"):
@@ -234,7 +283,7 @@ def test_they_come_in_the_order_of_the_claims():
     done = [
         entry("detector", "gcp", detector="gcpm", numbers={"box_AP": 1.0}),
         corruptions("gap", 1.0, 2.0),
-        train("gap", [1.0, 2.0], probes=probes([1, 0], [1, 1])),
+        *(train(arm, [1.0, 2.0], probes=probes([2, 1], [1, 1])) for arm in ("gap", "gcp")),
     ]
     claims = [found.measure.claim for found in find_measures(GROUP, done)]
     assert claims == sorted(claims, key=CLAIMS.index)

@@ -138,6 +138,8 @@ def test_value_of_another_kind_is_named_with_its_place(refused, where, value):
         ("seeds", [1, 2, 1], "different numbers"),
         ("seeds", [2**32], "below 2^32"),
         ("groups", {}, "groups: there is none"),
+        ("groups/tiny/arms", {}, "groups/tiny: arms: there is none"),
+        ("groups/tiny/schedules", {}, "groups/tiny: schedules: there is none"),
         ("groups/tiny/treatment", "gpc", "treatment: 'gpc' is none of gap, gcp"),
         ("groups/tiny/controls", ["gap", "g"], "controls: 'g' is none of gap, gcp"),
         ("groups/tiny/controls", [], "controls: there is none"),
@@ -230,6 +232,38 @@ def test_setting_that_the_plan_makes_itself_is_refused(refused, tmp_path, where,
         read_plan(write_plan(tmp_path / "p.yml", content))
     else:
         assert f"{where}settings: {key} follows from" in refused(content)
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("key", ["custom_imports", "work_dir", "launcher", "runner_type"])
+def test_setting_that_commands_is_refused(refused, where, key):
+    content = full()
+    set_at(content, f"groups/tiny/{where}settings", {key: "x"})
+    assert f"{where}settings: {key} is not taken out of a plan" in refused(content)
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("os.system", "subprocess.Popen", "gcp_mm.files.atomic_write", "mmengine.utils.x"),
+        *("builtins.eval", ".system", "gcp_mm.", "", "a b", "mmdetx.A", "os:system", "A\n", "Ä"),
+    ],
+)
+def test_type_is_a_class_of_openmmlab_or_of_this_package(refused, where, name):
+    for value in ({"type": name}, {"x": [{"y": {"type": name}}]}):
+        content = full()
+        set_at(content, f"groups/tiny/{where}settings", {"model": value})
+        text = refused(content)
+        assert f"type: {name!r} is no name of a class of OpenMMLab" in text
+        assert f"{where}settings/model" in text
+
+
+@pytest.mark.parametrize("name", ["ResNet", "gcp_mm.GCPDResNet", "mmdet.ResNet", "BN1d"])
+def test_type_by_its_name_or_with_the_package_before_it(tmp_path, name):
+    content = full()
+    content["groups"]["tiny"]["settings"] = {"model": {"type": name, "x": {"type": 3}}}
+    assert read_plan(write_plan(tmp_path / "p.yml", content)).content == content
 
 
 @pytest.mark.parametrize("name", ["a b", "../x", "", "ä", "a-b", "a/b", 1, "1a", "a\n"])

@@ -3,12 +3,14 @@
 import copy
 import functools
 import json
+import math
 import re
 
 import pytest
 from pages.reading import all_of, numbers_of, read_markdown, read_page
 
 from gcp_mm.errors import UserError
+from gcp_mm.reproduction.first_start import record_start
 from gcp_mm.reproduction.jobs import make_jobs
 from gcp_mm.reproduction.plan import read_plan
 from gcp_mm.reproduction.report import read_all, write_report
@@ -20,9 +22,9 @@ BETTER = {"gap": 10.0, "gcp": 20.0}
 
 
 def value(job, of=BETTER):
-    """GCP twice as large as GAP, in everything, with a little of the seed."""
+    """GCP twice as large as GAP, in everything, and a little of the seed more."""
     arm = {"gap": "gap", "gcpm": "gcp"}.get(job.about.get("detector"), job.about.get("arm"))
-    return of.get(arm, 1.0) + 0.1 * job.about.get("seed", 0) ** 2
+    return of.get(arm, 1.0) + 0.1 * (arm == "gcp") * job.about.get("seed", 0) ** 2
 
 
 def write_all(folder, content, value=value, command="gcp-mm reproduce plan.yml"):
@@ -94,9 +96,12 @@ def test_differences_are_those_of_the_seeds(whole):
     numbers = json.loads((out / "numbers.json").read_text())
     rows = {row["measure"]: row for claim in numbers["verdicts"] for row in claim["differences"]}
     top1 = rows["top1/lrfast"]
-    # 20 and 10, and the same of each seed.
-    assert (top1["mean"], top1["pairs"], top1["primary"]) == (pytest.approx(10), 3, True)
-    assert top1["verdict"] == "shows" and top1["low"] == pytest.approx(10, abs=1e-6)
+    # 20 and 10, and 0, 0.1 and 0.4 of the seeds, whose variance is 0.13 / 3.
+    mean, deviation = 10 + 0.5 / 3, math.sqrt(0.13 / 3)
+    assert (top1["mean"], top1["pairs"], top1["primary"]) == (pytest.approx(mean), 3, True)
+    assert top1["deviation"] == pytest.approx(deviation)
+    low = mean - 4.302652729911275 * deviation / math.sqrt(3)
+    assert top1["verdict"] == "shows" and top1["low"] == pytest.approx(low)
     values = {name: row for claim in numbers["verdicts"] for name, row in claim["values"].items()}
     assert values["top1/lrfast"]["gcp"] == pytest.approx({"0": 20.0, "1": 20.1, "2": 20.4})
     table = read_page(out / "index.html")
@@ -162,6 +167,71 @@ def test_numbers_of_a_measure_that_only_some_have(report):
     (found,) = [row for row in numbers["verdicts"] if row["claim"] == "detection"]
     assert {row["pairs"] for row in found["differences"]} == {2}
     assert lines[-1].endswith(": undecided against GAP")
+
+
+def rows_of(out):
+    """Return the cells of the rows of all tables."""
+    rows = []
+    for element in all_of(read_page(out / "index.html"), "tr", "td", "th"):
+        if element.tag == "tr":
+            rows.append([])
+        else:
+            rows[-1].append(element.text.strip())
+    return rows
+
+
+def test_means_are_over_the_seeds_that_both_arms_have(report):
+    def some(job):
+        about = job.about
+        if (about.get("arm"), about.get("seed")) == ("gap", 2):
+            return None
+        return {"gap": 10.0, "gcp": 20.0}[about["arm"]] + 5 * about["seed"] ** 2
+
+    _, _, out, _ = report(small(), some)
+    (row,) = [row for row in rows_of(out) if row[:1] == ["accuracy, lrfast *"]]
+    # (20 + 25) / 2 and (10 + 15) / 2; with the third seed of GCP it would be 85 / 3.
+    assert row[2:7] == ["GCP - GAP", "2", "22.5", "12.5", "10"]
+    assert row[-1] == "undecided"
+
+
+def test_page_says_how_long_the_schedules_are(report):
+    content = small()
+    group = content["groups"]["tiny"]
+    group["schedules"]["lrnorm"] = ["_base_/schedules/resnet_lrnorm.py"]
+    _, jobs, out, _ = report(content)
+    epochs = {job.about["schedule"]: job.about["epochs"] for job in jobs}
+    told = f"lrfast {epochs['lrfast']}, lrnorm {epochs['lrnorm']}, those of the paper times 0.04"
+    for name in ("index.html", "index.md"):
+        assert f"Epochs of the schedules: {told}, to whole epochs." in (out / name).read_text()
+
+
+def test_page_warns_of_runs_of_different_versions(report):
+    plan, jobs, out, _ = report(small())
+    warning = "The runs were made with 2 sets of versions"
+    assert warning not in (out / "index.md").read_text()
+    path = out.with_name("work") / jobs[0].name / "done.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "versions": {"torch": "1.0"}}))
+    write_report(plan, jobs, out.with_name("work"), out, "x")
+    assert f"**{warning}**" in (out / "index.md").read_text()
+    numbers = json.loads((out / "numbers.json").read_text())
+    assert [run["versions"] for run in numbers["runs"]][:2] == [{"torch": "1.0"}, {}]
+
+
+def test_page_says_that_the_rule_was_changed_after_the_first_start(report):
+    content = small()
+    plan, jobs, out, _ = report(content)
+    work = out.with_name("work")
+    record_start(plan, work)
+    write_report(plan, jobs, work, out, "x")
+    assert "Changed since" not in (out / "index.md").read_text()
+    content["verdict"]["confidence"] = 0.5
+    other = read_plan(write_plan(out.with_name("p.yml"), content))
+    write_report(other, jobs, work, out, "x")
+    for name in ("index.html", "index.md"):
+        text = (out / name).read_text()
+        assert "Changed since the first start on 20" in text and "0.5" in text
+        assert "a rule that was chosen after its runs say less" in text
 
 
 def test_plan_without_anything_but_trainings(report):

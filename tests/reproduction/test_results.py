@@ -208,7 +208,7 @@ def test_kinds_without_numbers(tmp_path, folder, kind):
 def test_a_job_that_is_not_done(tmp_path, folder):
     assert read_done(tmp_path, job("data")) is None
     assert read_done(tmp_path / "nowhere", job("data")) is None
-    write_started(tmp_path, job("data"))
+    write_started(tmp_path, job("data"), None)
     assert read_done(tmp_path, job("data")) is None
 
 
@@ -224,8 +224,33 @@ def test_a_run_of_another_plan_is_refused_and_kept(tmp_path, folder, note):
     if note == DONE:
         write_done(tmp_path, job("data"), 1.0)
     else:
-        write_started(tmp_path, job("data"))
+        write_started(tmp_path, job("data"), None)
     before = (folder / note).read_text()
     with pytest.raises(UserError, match="other settings, bases or data .* It is kept"):
         read_done(tmp_path, job("data", digest="d2"))
     assert (folder / note).read_text() == before
+
+
+@pytest.mark.parametrize("note", [DONE, STARTED])
+def test_a_note_that_cannot_be_read_is_none_that_is_absent(tmp_path, folder, note):
+    (folder / note).mkdir()
+    with pytest.raises(UserError, match=rf"{note}' cannot be read \(Is a directory\)"):
+        read_done(tmp_path, job("data"))
+
+
+def test_a_run_goes_on_with_the_weights_that_it_began_with(tmp_path, folder):
+    weights = tmp_path / "start.pth"
+    weights.write_bytes(b"abc")
+    write_started(tmp_path, job("train"), weights)
+    # FIPS 180-2 has the digest of these three letters.
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert json.loads((folder / STARTED).read_text())["weights"] == digest
+    moved = weights.rename(tmp_path / "moved.pth")
+    for path in (moved, weights, None):  # of an absent one nothing is known
+        write_started(tmp_path, job("train"), path)
+        assert json.loads((folder / STARTED).read_text())["weights"] == digest
+    weights.write_bytes(b"abd")
+    before = (folder / STARTED).read_text()
+    with pytest.raises(UserError, match=r"started from another .*start\.pth.*ba7816bf\.\.\., now"):
+        write_started(tmp_path, job("train"), weights)
+    assert (folder / STARTED).read_text() == before

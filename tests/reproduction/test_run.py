@@ -15,12 +15,19 @@ from pathlib import Path
 import pytest
 from processes import is_running, users_of
 
-from gcp_mm.errors import FileHeldError, UserError
+from gcp_mm.errors import UserError
 from gcp_mm.locks import hold_file
 from gcp_mm.reproduction import run as room
 from gcp_mm.reproduction.jobs import Job
-from gcp_mm.reproduction.results import DONE, STARTED
-from gcp_mm.reproduction.run import Runs, Slots, command_words, cost, find_slots
+from gcp_mm.reproduction.results import DONE, STARTED, write_done
+from gcp_mm.reproduction.run import (
+    Runs,
+    Slots,
+    command_words,
+    cost,
+    find_slots,
+    visible_devices,
+)
 from reproduction.plans import LANDSCAPE, runnable, write_plan
 
 
@@ -49,14 +56,17 @@ class FakeWorker:
         self.alive.discard(self)
         return self.codes.get(self.words[-1], 0)
 
-    def stop(self):
+    def terminate(self):
         self.stopped.append(self.words[-1])
+
+    def wait(self, seconds):
+        self.waited.append((self.words[-1], seconds > 0))
 
 
 @pytest.fixture
 def fake(monkeypatch):
     class Fake(FakeWorker):
-        started, seen, stopped, most = [], [], [], 0
+        started, seen, stopped, waited, most = [], [], [], [], 0
         alive, codes, prints = set(), {}, {}
 
     monkeypatch.setattr(room, "Worker", Fake)
@@ -70,7 +80,7 @@ def job(name, *needs, digest="d", commands=None, **given):
 
 
 def run(jobs, work, number=2):
-    Runs(jobs, work, work / "data", Slots(number, 1)).run()
+    Runs(jobs, work, work / "data", Slots([None] * number, 1)).run()
 
 
 def names(fake):
@@ -98,9 +108,10 @@ def test_no_more_jobs_at_once_than_slots(fake, tmp_path, number):
 
 
 def test_gpus_are_shared_by_slots(fake, tmp_path):
-    Runs([job(f"j{n}") for n in range(6)], tmp_path, tmp_path, Slots(3, 4, gpus=2)).run()
+    devices = [["0", "1"], ["GPU-3f", "5"], ["6", "7"]]
+    Runs([job(f"j{n}") for n in range(6)], tmp_path, tmp_path, Slots(devices, 4)).run()
     assert {threads for threads, _ in fake.seen} == {4}
-    assert {tuple(devices) for _, devices in fake.seen} == {(0, 1), (2, 3), (4, 5)}
+    assert {tuple(seen) for _, seen in fake.seen} == set(map(tuple, devices))
 
 
 def test_what_is_done_is_not_done_again(fake, tmp_path, capfd):
@@ -168,6 +179,19 @@ def test_a_job_that_left_no_result_fails_and_the_others_finish(fake, tmp_path):
     assert (tmp_path / "good" / DONE).exists() and not (tmp_path / "bad" / DONE).exists()
 
 
+def test_whatever_is_wrong_with_what_a_job_left_is_the_failure_of_that_job(fake, tmp_path):
+    folder = tmp_path / "bad"
+    (folder / "test/1").mkdir(parents=True)
+    (folder / "test/1/1.json").touch()  # metrics that were cut
+    bad = Job("bad", "detector", (("gcp-mm", "test", "bad"),), "t", digest="d")
+    told = r"1 of 3 runs failed \(bad; 1 .*what it left cannot be read \(IndexError: list .*\)\."
+    with pytest.raises(UserError, match=told):
+        run([bad, job("good"), job("after", "bad")], tmp_path)
+    assert sorted(names(fake)) == ["bad", "good"]
+    assert (tmp_path / "good" / DONE).exists() and not (folder / DONE).exists()
+    assert not list(tmp_path.rglob(".*.lock"))
+
+
 def test_what_is_needed_and_nowhere_done_is_named(fake, tmp_path):
     with pytest.raises(UserError, match=r"b needs x, y, which is not done here: .*--prepare"):
         run([job("a"), job("b", "a", "x", "y")], tmp_path)
@@ -193,14 +217,35 @@ def test_an_unfinished_run_of_another_plan_is_refused(fake, tmp_path):
     run([job("a")], tmp_path)
 
 
-def test_a_job_of_another_process_is_not_touched(fake, tmp_path):
+def test_a_job_of_another_process_is_not_touched_and_the_others_go_on(fake, tmp_path):
     (tmp_path / "a").mkdir()
+    jobs = [job("a"), job("b", "a"), job("c")]
     # Another holder, as the system sees it.
-    with hold_file(tmp_path / "a" / DONE, "is being made", "wait"), pytest.raises(FileHeldError):
-        run([job("a")], tmp_path)
-    assert fake.started == []
-    run([job("a")], tmp_path)
-    assert names(fake) == ["a"]
+    held = hold_file(tmp_path / "a" / DONE, "is being made", "wait")
+    with held, pytest.raises(UserError, match=r"1 of 3 runs failed \(a; 1 .* is being made"):
+        run(jobs, tmp_path)
+    assert names(fake) == ["c"] and not (tmp_path / "a" / STARTED).exists()
+    run(jobs, tmp_path)
+    assert names(fake) == ["c", "a", "b"]
+
+
+def test_a_job_that_another_process_has_finished_meanwhile_is_counted(fake, tmp_path, capfd):
+    jobs = [job("a"), job("b", "a"), job("c", "b")]
+    work = tmp_path / "work"
+
+    class Meanwhile(fake):
+        def __init__(self, words, *more):
+            super().__init__(words, *more)
+            if words[-1] == "a":  # and so did the other process, with the next one
+                write_done(work, jobs[1], 1.0)
+
+    (work / "b").mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room, "Worker", Meanwhile)
+        run(jobs, work)
+    assert names(fake) == ["a", "c"]
+    assert "[3/3] c: done" in capfd.readouterr().out
+    assert not list(work.rglob(".*.lock"))
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, RuntimeError])
@@ -214,14 +259,14 @@ def test_workers_are_stopped_and_locks_given_back_when_it_ends(fake, tmp_path, m
     monkeypatch.setattr(room.time, "sleep", sleep)
     with pytest.raises(end):
         run([job("a"), job("b"), job("c")], tmp_path)
-    assert fake.stopped == ["a", "b"]
+    assert fake.stopped == ["a", "b"] and fake.waited == [("a", True), ("b", True)]
     assert not list(tmp_path.rglob(".*.lock")) and not list(tmp_path.rglob(DONE))
 
 
 def test_config_is_written_with_the_folders_whole_paths(fake, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = "a = '{work}'\nb = \"{data}\"\n"
-    Runs([job("a", config=config)], Path("w"), Path("d"), Slots(1, 1)).run()
+    Runs([job("a", config=config)], Path("w"), Path("d"), Slots([None], 1)).run()
     text = (tmp_path / "w/a/config.py").read_text()
     assert text == f"a = '{tmp_path}/w'\nb = \"{tmp_path}/d\"\n"
 
@@ -241,29 +286,64 @@ def test_training_goes_on_where_it_was(tmp_path):
 def test_cores_are_shared(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    slots = [find_slots(8, number) for number in (None, 1, 2, 4, 100)]
-    assert [(slot.number, slot.threads) for slot in slots] == [
+    slots = [find_slots(1, number) for number in (None, 1, 2, 4, 100)]
+    assert [(len(slot.devices), slot.threads) for slot in slots] == [
         (6, 1),
         (1, 6),
         (2, 3),
         (4, 1),
         (6, 1),
     ]
-    assert {slot.gpus for slot in slots} == {0}
+    assert all(slot.devices == [None] * len(slot.devices) for slot in slots)
 
 
 def test_gpus_are_shared(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
     monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     slots = [find_slots(*of) for of in ((1, None), (8, None), (3, None), (2, 1))]
-    assert [(s.number, s.threads, s.gpus) for s in slots] == [
-        (8, 2, 1),
-        (1, 16, 8),
-        (2, 8, 3),
-        (1, 16, 2),
+    assert [(s.devices, s.threads) for s in slots] == [
+        ([[str(index)] for index in range(8)], 2),
+        ([list("01234567")], 16),
+        ([list("012"), list("345")], 8),
+        ([list("01")], 16),
     ]
     with pytest.raises(UserError, match="takes 9 GPUs, and this machine has 8"):
         find_slots(9)
+
+
+def test_several_gpus_are_asked_for_only_where_something_is_computed(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(UserError, match="takes 2 GPUs, and this machine has 0"):
+        find_slots(2)
+    assert find_slots(2, data_only=True) == Slots([None] * 4, 1)
+    # Also where there are some: pictures are made on the cores.
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    with pytest.raises(UserError, match="takes 2 GPUs, and this machine has 1"):
+        find_slots(2)
+    assert find_slots(2, 3, data_only=True) == Slots([None] * 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "count", "names"),
+    [
+        (None, 3, ["0", "1", "2"]),
+        ("", 0, []),
+        ("4,6", 2, ["4", "6"]),
+        (" 7 , 2", 2, ["7", "2"]),
+        ("GPU-8932f937-d72c,GPU-0a1b", 2, ["GPU-8932f937-d72c", "GPU-0a1b"]),
+        ("3,-1,5", 1, ["3"]),  # what stands behind an unknown one is not seen
+    ],
+)
+def test_gpus_of_others_are_left_to_them(monkeypatch, variable, count, names):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+    assert visible_devices(count) == names
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    if count:
+        assert find_slots(1).devices == [[name] for name in names]
 
 
 def test_work_of_a_job_is_at_least_a_step():

@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
 
+from gcp_mm.errors import UserError
 from gcp_mm.reproduction.measures import find_measures
 from gcp_mm.reproduction.plan import Plan, read_plan
 from gcp_mm.reproduction.statistics import ABSENT, OPPOSITE, SHOWS, UNDECIDED
-from gcp_mm.reproduction.verdicts import SENTENCES, check_primary, judge, sentence
+from gcp_mm.reproduction.verdicts import (
+    SENTENCES,
+    check_primary,
+    judge,
+    measured_at,
+    sentence,
+)
 from reproduction.finished import corruptions, entry, train
 from reproduction.plans import full, tiny, write_plan
 
@@ -54,10 +61,17 @@ def test_fewer_epochs_are_what_is_claimed(make_plan):
     slow = [train("gap", [1, 2, 3, 4, 5, 50 + seed], seed=seed) for seed in range(3)]
     fast = [train("gcp", [1, 60, 3, 4, 5, 6], seed=seed) for seed in range(3)]
     assert judge(plan, slow + fast)[0].verdicts == {("gcp", "gap"): SHOWS}
-    # GCP never reaches it: seven, one more than the epochs.
+    # GCP never reaches it: seven, one more than the epochs. GAP was there between 1 and 2.
     never = [train("gcp", [1, 2, 3, 4, 5, 6], seed=seed) for seed in range(3)]
-    (found,) = judge(plan, slow + never)
+    early = [train("gap", [1, 61 + 10 * seed, 3, 4, 5, 51], seed=seed) for seed in range(3)]
+    (found,) = judge(plan, early + never)
     assert found.verdicts == {("gcp", "gap"): OPPOSITE}
+    (pair,) = [pair for pair in found.pairs if pair.primary]
+    assert pair.comparison.mean == pytest.approx(6 - (5 / 6 + 5 / 7 + 5 / 8) / 3)
+    # Seven and six in every seed: counts, of which nobody knows how sure they are.
+    same = [train("gap", [1, 2, 3, 4, 5, 50], seed=seed) for seed in range(3)]
+    (found,) = judge(plan, same + never)
+    assert found.verdicts == {("gcp", "gap"): UNDECIDED}
     (pair,) = [pair for pair in found.pairs if pair.primary]
     assert (pair.comparison.mean, pair.comparison.deviation) == (1, 0)
 
@@ -65,9 +79,9 @@ def test_fewer_epochs_are_what_is_claimed(make_plan):
 def test_measures_that_disagree_are_undecided(make_plan):
     names = ["top1/lrfast", "epochs_to_reference/lrfast"]
     plan = make_plan(tiny(), convergence=names)
-    done = [train("gap", [1.0, 2.0, 40.0 + seed], seed=seed) for seed in range(3)]
+    done = [train("gap", [1, 2, 40.0 + seed, 40.0 + seed], seed=seed) for seed in range(3)]
     # In the end better, and no earlier: the same epoch in every seed.
-    done += [train("gcp", [1.0, 2.0, 50.0 + seed], seed=seed) for seed in range(3)]
+    done += [train("gcp", [1, 2, 40.0 + seed, 50.0 + 2 * seed], seed=seed) for seed in range(3)]
     (found,) = judge(plan, done)
     by_name = {pair.found.name: pair.comparison.verdict for pair in found.pairs if pair.primary}
     assert by_name == {"top1/lrfast": SHOWS, "epochs_to_reference/lrfast": UNDECIDED}
@@ -79,7 +93,8 @@ def test_primary_measure_that_is_not_there_yet_leaves_it_undecided(make_plan):
     names = ["corruption_error/lrfast", "flip_probability/lrfast"]
     plan = make_plan(full(), robustness=names)
     for arm, error in (("gap", 50.0), ("gcp", 40.0)):
-        part += [corruptions(arm, 20.0, error + seed, seed) for seed in range(3)]
+        step = 1 if arm == "gap" else 2
+        part += [corruptions(arm, 20.0, error + step * seed, seed) for seed in range(3)]
     (found,) = judge(plan, part)
     assert {pair.comparison.verdict for pair in found.pairs if pair.primary} == {SHOWS}
     assert found.verdicts == {("gcp", "gap"): UNDECIDED}
@@ -87,10 +102,39 @@ def test_primary_measure_that_is_not_there_yet_leaves_it_undecided(make_plan):
 
 def test_only_primary_measures_decide(make_plan):
     done = trained(CLEAR)
-    plan = make_plan(tiny(), landscape=["beta/lrfast"])
+    plan = make_plan(full(), landscape=["beta/lrfast"])
     (found,) = judge(plan, done)
     assert found.verdicts == {} and not any(pair.primary for pair in found.pairs)
     assert sentence(found, plan.groups["tiny"]) == "no primary measure yet"
+
+
+def test_a_claim_is_measured_at_schedules_of_its_own():
+    content = full()
+    group = content["groups"]["tiny"]
+    group["schedules"]["lrnorm"] = group["schedules"]["lrfast"]
+    group["robustness"]["schedule"] = "lrnorm"
+    assert measured_at(group, "convergence") == ["lrfast", "lrnorm"]
+    assert measured_at(group, "landscape") == measured_at(group, "detection") == ["lrfast"]
+    assert measured_at(group, "robustness") == ["lrnorm"]
+    for claim in ("landscape", "robustness", "detection"):
+        assert measured_at(tiny()["groups"]["tiny"], claim) == []
+
+
+def test_measure_at_a_schedule_at_which_nobody_measures_it_is_refused(make_plan):
+    content = full()
+    group = content["groups"]["tiny"]
+    group["schedules"]["lrnorm"] = group["schedules"]["lrfast"]
+    make_plan(content, convergence=["top1/lrnorm"], landscape=["loss_band/lrfast"])
+    with pytest.raises(UserError, match="'loss_band/lrnorm' is no measure .* trace and lrfast$"):
+        make_plan(content, landscape=["loss_band/lrnorm"])
+    with pytest.raises(UserError, match="'box_AP/lrfast' is no measure .* and none$"):
+        make_plan(tiny(), detection=["box_AP/lrfast"])
+    # It is enough that one group does: of another one the measure is not expected.
+    content["groups"]["other"] = tiny()["groups"]["tiny"]
+    content["groups"]["other"]["schedules"] = {"lradju": group["schedules"]["lrfast"]}
+    plan = make_plan(content, convergence=["top1/lrfast", "top1/lradju"])
+    (found,) = judge(plan, trained(CLEAR))
+    assert found.verdicts == {("gcp", "gap"): SHOWS}
 
 
 def test_every_control_has_its_verdict(make_plan):

@@ -12,7 +12,7 @@ from processes import is_running
 
 from gcp_mm.errors import UserError
 from gcp_mm.reproduction import worker as room
-from gcp_mm.reproduction.worker import Worker, program
+from gcp_mm.reproduction.worker import Worker, program, stop
 
 HERE = [sys.executable, "-m", "gcp_mm.cli"]
 
@@ -55,7 +55,7 @@ def start(monkeypatch, tmp_path):
     yield begin
     for worker in started:
         if worker.code() is None:
-            worker.stop()
+            stop([worker])
 
 
 def wait_for(condition, seconds=20):
@@ -74,18 +74,32 @@ def test_exit_code_output_and_variables(start, tmp_path, code):
     text += f"; print('to err', file=sys.stderr); sys.stdin.read(); sys.exit({code})"
     (tmp_path / "a").mkdir()
     (tmp_path / "a/log.txt").write_text("before\n")
-    worker = start(text, threads=5, devices=(2, 3))
+    worker = start(text, threads=5, devices=("2", "GPU-3"))
     assert wait_for(lambda: worker.code() is not None) and worker.code() == code
     lines = (tmp_path / "a/log.txt").read_text().splitlines()
-    assert lines[0] == "before" and sorted(lines[1:]) == ["5 2,3", "to err"]
+    assert lines[0] == "before" and sorted(lines[1:]) == ["5 2,GPU-3", "to err"]
 
 
 @pytest.mark.process
-def test_stop_ends_it(start):
-    worker = start("import time; time.sleep(300)")
+def test_stop_ends_all_together(start):
+    workers = [start("import time; time.sleep(300)") for _ in range(2)]
+    assert [worker.code() for worker in workers] == [None, None]
+    stop(workers)
+    assert [worker.code() for worker in workers] == [-signal.SIGTERM] * 2
+    # One that has ended is left as it is.
+    stop(workers)
+    stop([])
+
+
+@pytest.mark.process
+def test_one_that_will_not_end_is_killed(start, tmp_path):
+    text = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    worker = start(f"{text}; print('deaf', flush=True); time.sleep(300)")
+    assert wait_for(lambda: "deaf" in (tmp_path / "a/log.txt").read_text())
+    worker.terminate()
     assert worker.code() is None
-    worker.stop()
-    assert worker.code() == -signal.SIGTERM
+    worker.wait(0.1)
+    assert worker.code() == -signal.SIGKILL
 
 
 PARENT = """
@@ -96,7 +110,7 @@ from gcp_mm.reproduction import worker
 child = f"import os, time; open({sys.argv[1] + '/pid'!r}, 'w').write(str(os.getpid()))"
 child += "; time.sleep(300)"
 worker.program = lambda words, gpus: [sys.executable, "-c", child]
-worker.Worker(["gcp-mm", "train"], Path(sys.argv[1], "log.txt"), 1, [0])
+worker.Worker(["gcp-mm", "train"], Path(sys.argv[1], "log.txt"), 1, ["0"])
 time.sleep(300)
 """
 

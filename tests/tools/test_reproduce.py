@@ -8,7 +8,7 @@ from reproduction.finished import finish
 from reproduction.plans import full, runnable, tiny, write_plan
 from tiny_runs import only_error
 
-from gcp_mm.reproduction.jobs import make_jobs, tasks
+from gcp_mm.reproduction.jobs import make_jobs, resolve_config, tasks
 from gcp_mm.reproduction.plan import read_plan
 
 TOOL = "tools/reproduce.py"
@@ -45,7 +45,11 @@ def test_prints_commands_that_a_shell_understands(call_tool, plan, tmp_path):
         assert len(found) == len(words)
     assert str(work / "tiny/imagenet-c") in shlex.split(commands[0])
     assert str(data / "val") in shlex.split(commands[0])
-    assert not work.exists()
+    # The configs that they name, and nothing else.
+    files = {path: path.read_text() for path in work.rglob("*") if path.is_file()}
+    configs = {work / job.name / "config.py": job.config for job in jobs if job.config}
+    assert files == {path: resolve_config(text, work, data) for path, text in configs.items()}
+    assert len(files) == 4
 
 
 def test_report_of_what_is_there(call_tool, plan, tmp_path):
@@ -136,8 +140,31 @@ def test_work_folder_that_cannot_be_written(call_tool, plan, tmp_path):
     (tmp_path / "w").write_text("a file")
     line = only_error(*call_tool(TOOL, plan, "--report", "--work-dir", tmp_path / "w"))
     assert str(tmp_path / "w") in line
-    line = only_error(*call_tool(TOOL, plan, "--work-dir", tmp_path / "w"))
+    (tmp_path / "data/val").mkdir(parents=True)
+    arguments = (plan, "--work-dir", tmp_path / "w", "--data-root", tmp_path / "data")
+    line = only_error(*call_tool(TOOL, *arguments))
     assert str(tmp_path / "w") in line
+
+
+def test_data_that_are_absent_are_named_before_anything_is_written(call_tool, plan, tmp_path):
+    result = call_tool(TOOL, plan, "--work-dir", tmp_path / "w", "--data-root", tmp_path / "no")
+    line = only_error(*result)
+    assert f"reads {tmp_path}/no/val, which is not there" in line and "--data-root" in line
+    assert not (tmp_path / "w").exists()
+
+
+def test_first_start_is_noted_and_other_data_are_refused(call_tool, tmp_path):
+    content = tiny()
+    content["make_data"] = True
+    plan, work = write_plan(tmp_path / "q.yml", content), tmp_path / "w"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        arguments = (plan, "--task", 0, "--work-dir", work, "--data-root", tmp_path / name)
+        line = only_error(*call_tool(TOOL, *arguments))
+        told = "needs data, which is not done here" if name == "one" else "were made with the data"
+        assert told in line
+        note = json.loads((work / "plan.json").read_text())
+        assert note["data_root"] == str(tmp_path / "one") and note["seeds"] == [0]
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ def test_data_networks_and_page_are_submitted_in_their_order(submitted, repo):
         *("gpu", "my job", "quick", "--data-root", "/my data"), GPUS="4", SBATCH_ARGS="--time=1:00"
     )
     for job in (data, networks, page):
+        assert "--kill-on-invalid-dep=yes" in job
         assert {"--parsable", "--partition=gpu", "--time=1:00", "--cpus-per-task=20"} <= set(job)
     # 12 networks of 3 seeds.
     assert {"--array=0-35", "--gres=gpu:4", "--dependency=afterok:11"} <= set(networks)
@@ -44,6 +45,26 @@ def test_data_networks_and_page_are_submitted_in_their_order(submitted, repo):
     for job, end in zip((data, networks, page), ends, strict=True):
         (wrapped,) = (word for word in job if word.startswith("--wrap="))
         assert shlex.split(wrapped.removeprefix("--wrap="))[2:] == [*tool, *end]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("root", ["/it's d\u00e9j\u00e0 $HOME `x`", "a\\b \"c\" ''", "-x;y&z*"])
+def test_words_arrive_whole_through_sh(submitted, run_tool, tmp_path, root):
+    # A stand-in for Python, which prints what it is given.
+    python = tmp_path / "it's a python"
+    python.write_text('#!/bin/sh\n[ "$5" = --count-tasks ] && echo 2 || printf "<%s>\\n" "$@"\n')
+    python.chmod(0o755)
+    words = ["quick", f"--data-root={root}"]
+    jobs, _ = submitted("gpu", "job", *words, PYTHON=str(python))
+    ends = (["--prepare"], ["--task", "7"], ["--report"])
+    for job, end in zip(jobs, ends, strict=True):
+        (wrapped,) = (word for word in job if word.startswith("--wrap="))
+        text = wrapped.removeprefix("--wrap=")
+        process = run_tool("sh", "-c", text, SLURM_ARRAY_TASK_ID="7")
+        assert process.returncode == 0, process.stderr
+        found = process.stdout.splitlines()
+        assert found[0] == "<-u>" and found[1].endswith("/tools/reproduce.py>")
+        assert found[2:] == [f"<{word}>" for word in [*words, *end]]
 
 
 @pytest.mark.parametrize(
