@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
@@ -10,6 +11,7 @@ from mmpretrain.registry import TRANSFORMS
 from tiny_runs import forget_runs, read_checkpoint, write_config
 
 from gcp_mm.engine.config import load_config
+from gcp_mm.engine.epoch_seed import seed_worker
 from gcp_mm.engine.runner import train
 
 # The crops are drawn by NumPy.
@@ -113,3 +115,21 @@ def test_another_seed_has_other_images(see):
     one, _ = see("one")
     other, _ = see("other", **{"randomness.seed": 1})
     assert not same(one[0], other[0])
+
+
+def test_a_worker_follows_what_the_main_process_drew_for_it():
+    """Not the seed of the run, which is the same in every epoch."""
+
+    def draw(drawn, worker):
+        torch.manual_seed(drawn)
+        seed_worker(worker, num_workers=2, rank=0, seed=0)
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    first = draw(5, 0)
+    assert draw(5, 0) == first
+    for other in (draw(6, 0), draw(5, 1)):
+        assert not set(other) & set(first)
+    random.setstate(state[0])
+    np.random.set_state(state[1])
+    torch.set_rng_state(state[2])

@@ -460,14 +460,16 @@ def test_plan_that_is_killed_ten_times_ends_with_the_same_page(parents, tiny_pla
 @pytest.mark.process
 def test_a_failing_run_is_named_and_the_plan_goes_on(parents, class_folders, tmp_path):
     content = runnable()
-    content["groups"]["tiny"]["arms"]["gcp"]["settings"]["load_from"] = "no_such.pth"
+    weights = tmp_path / "damaged.pth"
+    weights.write_text("no weights")
+    content["groups"]["tiny"]["arms"]["gcp"]["settings"]["load_from"] = str(weights)
     plan, work = write_plan(tmp_path / "p.yml", content), tmp_path / "work"
     for again in (False, True):
         code, text = parents(work, plan, "--data-root", class_folders).wait()
         (line,) = [line for line in text.splitlines() if line.startswith("error: ")]
         assert code == 2 and "Traceback" not in text
         assert "1 of 2 runs failed (tiny/gcp_lrfast_seed0/train)" in line
-        assert "no_such.pth" in line and f"{work}/tiny/gcp_lrfast_seed0/train/log.txt" in line
+        assert "damaged.pth" in line and f"{work}/tiny/gcp_lrfast_seed0/train/log.txt" in line
         assert ("1 of 2 runs are done already" in text) == again
         assert [path.parent.parent.name for path in work.rglob(DONE)] == ["gap_lrfast_seed0"]
     code, text = parents(work, plan, "--data-root", class_folders, "--report").wait()
@@ -484,8 +486,8 @@ def test_ctrl_c_ends_all_and_a_second_process_is_refused(parents, tiny_plan, tmp
     while not list(work.rglob("log.txt")) and time.monotonic() < deadline:
         time.sleep(0.02)
     code, text = parents(work, plan, "--data-root", data).wait()
-    (line,) = [line for line in text.splitlines() if line.strip()]
-    assert code == 2 and line.startswith("error: ")
+    said, line = [line for line in text.splitlines() if line.strip()]
+    assert code == 2 and said.startswith("4 runs, ") and line.startswith("error: ")
     assert f"is being worked in by process {first.pid}" in line and is_running(first.pid)
     code, text = first.end(signal.SIGINT)
     assert code == 130 and "interrupted" in text and "Traceback" not in text
