@@ -58,7 +58,8 @@ def test_registered_classes_are_documented(objects):
         one.import_from_location()
     classes = {kind for one in registries for kind in one.module_dict.values()}
     assert len(classes) > 30
-    assert not classes.difference(kind for kind in objects if isinstance(kind, type))
+    # Of functions there are registered ones too.
+    assert not classes.difference(kind for kind in objects if callable(kind))
 
 
 def test_nothing_is_documented_that_is_not_there(documented):
