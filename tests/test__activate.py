@@ -31,10 +31,10 @@ CHANGED = ["gcp_mm", "AtomicLocalBackend", LOADER, LOADER, LOADER, "gcp_mm.zoo.w
         "import gcp_mm.engine.fileio",
     ],
 )
-def test_changes_are_there(request, tmp_path, first):
+def test_changes_are_there(run_tool, run_warm, tmp_path, first):
     pytest.importorskip("mmengine")
     # The first is to import next to nothing itself.
-    run = request.getfixturevalue("run_tool" if first == "import gcp_mm" else "run_warm")
+    run = run_tool if first == "import gcp_mm" else run_warm
     process = run("-c", REPORT.format(first=first), cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     before, *changed = process.stdout.splitlines()
