@@ -79,8 +79,10 @@ def test_program_ends_as_it_would(python, text, code, said):
 
 
 # Says when it can be interrupted, and starts a program that outlives it if nothing is done.
+# A shell may have started the tests with SIGINT ignored, which programs inherit.
 WAITING = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 subprocess.Popen(["sleep", "60"])
 try:
     print("waiting", flush=True)

@@ -136,7 +136,9 @@ def _claim(
         page.text(f"Epochs of the schedules: {_epochs(group, done, verdict.group)}.")
     own = [entry for entry in done if entry["about"].get("group") == verdict.group]
     for svg, alt, caption, name in claim_figures(verdict, group, own):
-        page.figure(svg, f"{alt}: {group['title']}", caption, name)
+        # Each box of a page has a name of its own, for those who hear it.
+        named = f"{literal(group['title'])}, {verdict.claim}: {caption[0].lower()}{caption[1:]}"
+        page.figure(svg, f"{alt}: {group['title']}", named, name)
     _, _, arms = arms_of(group, verdict.claim)
     rows = []
     for pair in verdict.pairs:

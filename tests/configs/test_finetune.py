@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+import re
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,9 @@ def test_converted_efficientnet_lite_is_the_whole_network_of_its_configs(repo):
     pytest.importorskip("timm")
     init_default_scope("mmpretrain")
     names = ["finetune/timm_gcp_folder", "timm/efficientnet_lite0"]
-    names += [f"imagenette/efficientnet_lite0_{pool}_finetune_imagenette" for pool in ("gap", "gcp")]
+    names += [
+        f"imagenette/efficientnet_lite0_{pool}_finetune_imagenette" for pool in ("gap", "gcp")
+    ]
     with torch.device("meta"):
         whole = MODELS.build(model_config(Architecture("efficientnet_lite0", 1000)))
         for name in names:
@@ -188,7 +191,9 @@ def test_converted_efficientnet_lite_is_the_whole_network_of_its_configs(repo):
             model = MODELS.build(cfg.model)
             assert not compare(model.backbone.state_dict(), whole.backbone.state_dict()).differences
             if name.startswith("timm/"):
-                assert repr(model) == repr(whole)
+                # But for how a classifier without weights would start.
+                layers = [re.sub(r"\n *init_cfg=.*", "", repr(one)) for one in (model, whole)]
+                assert layers[0] == layers[1]
 
 
 REFUSED = {
