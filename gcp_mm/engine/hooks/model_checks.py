@@ -117,7 +117,8 @@ class PixelCheckHook(Hook):
             return
         settings = runner.cfg.model.backbone
         # The last: by timm itself.
-        if not (runner._load_from or backbone.init_cfg or settings.get("pretrained")):
+        own = getattr(backbone, "init_cfg", None)
+        if not (runner._load_from or own or settings.get("pretrained")):
             return
         options = []
         for name, neutral in (("mean", 0.0), ("std", 1.0)):
