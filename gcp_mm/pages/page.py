@@ -89,7 +89,7 @@ class Code:
     def markdown(self) -> str:
         """Write them between fences that are longer than any in them."""
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", self.text)), default=0))
-        return f"{fence}\n{self.text}\n{fence}"
+        return f"{fence}text\n{self.text}\n{fence}"
 
 
 class Page:
