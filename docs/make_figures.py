@@ -1,7 +1,7 @@
 """Draws the figures of the pages: ``python docs/make_figures.py [FOLDER]``.
 
-Everything is computed here, by the layer itself; the photograph is scikit-learn's. The picture of
-the demo is the one that `make demo` writes.
+Everything is computed here, by the layer itself; features are those of a photograph of
+scikit-learn, which is not shown. The picture of the demo is the one that `make demo` writes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES = Path(__file__).resolve().parent / "figures"
+# The demo lies beside this folder, and is no part of the package.
+sys.path.append(str(FIGURES.parents[1]))
 # The first colours of Okabe and Ito, which people with any colour vision tell apart.
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#777777"
 CORRUPTIONS = ("gaussian_noise", "defocus_blur", "fog", "contrast", "jpeg_compression")
@@ -164,12 +166,13 @@ def spectra() -> Figure:
 
 
 def corruptions() -> str:
-    """Draw five corruptions of the photograph at five severities."""
+    """Draw five corruptions of a scene of the demo at five severities; no photograph is kept here."""
+    from demo.scene import render_scene
     from gcp_mm.robustness.corrupt.images import corrupt_image
 
     side, gap, label = 116, 6, 118
     width, height = label + 6 * (side + gap), 22 + len(CORRUPTIONS) * (side + gap)
-    image = photograph(2 * side)
+    image = render_scene((2 * side, 2 * side), seed=0, split="val", index=1).image
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="Helvetica, Arial, sans-serif" font-size="12">',
