@@ -166,7 +166,7 @@ def spectra() -> Figure:
 
 
 def corruptions() -> str:
-    """Draw five corruptions of a scene of the demo at five severities; no photograph is kept here."""
+    """Draw five corruptions of a scene of the demo at five severities, instead of a photograph."""
     from demo.scene import render_scene
     from gcp_mm.robustness.corrupt.images import corrupt_image
 

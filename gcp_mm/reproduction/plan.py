@@ -71,7 +71,7 @@ _LANDSCAPE = {
     "interval": POSITIVE,
     "etas": {"start": _FACTOR, "stop": _FACTOR, "num": POSITIVE},
     "images": POSITIVE,
-    "sharpness": {"radius": _FACTOR, "points": POSITIVE, "directions": POSITIVE},
+    "sharpness": {"radius": _FACTOR, "directions": POSITIVE},
     "curvature?": {
         "images": POSITIVE,
         "top": POSITIVE,

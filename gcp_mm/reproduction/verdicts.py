@@ -92,7 +92,7 @@ def judge(plan: Plan, done: Sequence[Mapping[str, Any]]) -> list[ClaimVerdict]:
     """Compare the arms of every group in every claim that it has measures of.
 
     Args:
-        plan: The plan; its rule was fixed before the runs.
+        plan: The plan, which has the rule.
         done: What the finished jobs left.
 
     Returns:

@@ -60,7 +60,7 @@ LANDSCAPE = {
     "interval": 1,
     "etas": {"start": 0.1, "stop": 1.0, "num": 2},
     "images": 4,
-    "sharpness": {"radius": 0.5, "points": 3, "directions": 1},
+    "sharpness": {"radius": 0.5, "directions": 1},
 }
 ROBUSTNESS = {
     "schedule": "lrfast",

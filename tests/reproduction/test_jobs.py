@@ -449,7 +449,7 @@ def changed(tmp_path, change):
         (lambda g: g["arms"]["gap"]["settings"].update(anything=1), {"gap_"}),
         (lambda g: g["landscape"].update(interval=2), {"gap_", "gcp_"}),
         (lambda g: g["landscape"]["etas"].update(num=3), {"gap_", "gcp_"}),
-        (lambda g: g["landscape"]["sharpness"].update(points=5), {"sharpness"}),
+        (lambda g: g["landscape"]["sharpness"].update(radius=0.7), {"sharpness"}),
         (lambda g: g["landscape"].update(images=5), {"sharpness"}),
         (lambda g: g["robustness"].update(severities=[1]), {"make_imagenet_c", "corruptions"}),
         (lambda g: g["robustness"].update(input_size=48), {"corruptions", "perturbations"}),
