@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from fine_grained_trees import fine_grained
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from PIL import Image
-from fine_grained_trees import fine_grained
 from tiny_runs import forget_runs, read_log, read_scalars, write_config
 
 from gcp_mm.engine.config import load_config

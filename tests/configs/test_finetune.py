@@ -1,8 +1,8 @@
 """The fine-tune configs: whole backbone from a file, new layers at ten times its learning rate."""
 
 import math
-from functools import partial
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,7 +53,8 @@ TRUNKS = {
     # The name of the config, and which of timm's networks.
     "timm residual": ("dict(model_name='test_resnet')", 96),
     "timm transformer": (
-        "dict(model_name='test_vit', img_size=32, patch_size=8, embed_dim=16, num_heads=2, depth=2)",
+        "dict(model_name='test_vit', img_size=32, patch_size=8, embed_dim=16, "
+        "num_heads=2, depth=2)",
         16,
     ),
 }
