@@ -1,13 +1,25 @@
 """Tools of mmpretrain and mmdet on configs of this project, as ``mim run`` starts them."""
 
+from importlib import metadata
+
 import mmengine.utils.progressbar  # noqa: F401  (its bars write to the output of this moment)
+import numpy as np
 import pytest
-from mim_packages import upstream_tool
+import torch
+from coco_files import CLASSES
+from mim_packages import mim_package, upstream_tool
+from mmengine.config import Config
+from packaging.version import Version
+from random_weights import randomise
 from tiny_runs import DETECTOR, write_config
 
 from gcp_mm.zoo.rows import zoo_root
 
 CONFIGS = zoo_root() / "configs"
+
+
+def version(package):
+    return Version(metadata.version(package))
 
 
 @pytest.fixture
@@ -22,10 +34,44 @@ def use(call_tool):
     return run
 
 
+@pytest.fixture
+def run_mim(run_warm):
+    """Run a tool as a user does; return what it says."""
+
+    def run(project, tool, *arguments):
+        process = run_warm("-m", "mim", "run", mim_package(project), tool, *arguments)
+        assert process.returncode == 0, process.stderr
+        return process.stdout + process.stderr
+
+    return run
+
+
 @pytest.fixture(scope="module")
 def detector(scenes, repo):
     path = scenes.parent / "tools_mask_rcnn.py"
     return write_config(path, DETECTOR, repo=repo, data=scenes, pretrained="absent.pth")
+
+
+@pytest.fixture
+def box_detector(detector, tmp_path):
+    """Return the config of a detector without masks, and a checkpoint of random weights."""
+    from mmdet.registry import MODELS
+
+    cfg = Config.fromfile(detector)
+    without = dict(mask_head=None, mask_roi_extractor=None)
+    cfg.merge_from_dict(
+        {
+            "model.backbone.init_cfg": None,
+            **{f"model.roi_head.{name}": value for name, value in without.items()},
+            "test_evaluator.metric": "bbox",
+        }
+    )
+    config, checkpoint = tmp_path / "box_detector.py", tmp_path / "box_detector.pth"
+    cfg.dump(config)
+    network = randomise(MODELS.build(cfg.model))
+    meta = {"dataset_meta": {"classes": CLASSES}}
+    torch.save({"meta": meta, "state_dict": network.state_dict()}, checkpoint)
+    return config, checkpoint
 
 
 @pytest.mark.parametrize(
@@ -43,10 +89,12 @@ def test_print_config(use, package, config):
 
 
 @pytest.mark.slow
-def test_browse_classification(use, classifier, tmp_path):
-    """The other modes need an older matplotlib, see docs/openmmlab_tools.md."""
+@pytest.mark.parametrize("mode", ["original", "pipeline"])
+def test_browse_classification(use, classifier, tmp_path, mode):
+    if mode != "original" and version("matplotlib") >= Version("3.10"):
+        pytest.skip("mmpretrain calls a function of an older matplotlib")
     tool = "visualization/browse_dataset.py"
-    use("mmpretrain", tool, classifier, "-o", tmp_path, "-m", "original", "-n", "3")
+    use("mmpretrain", tool, classifier, "-o", tmp_path, "-m", mode, "-n", "3")
     assert len(list(tmp_path.rglob("*.png"))) == 3
 
 
@@ -107,6 +155,36 @@ def test_curves_of_a_training(use, trained, tmp_path):
 def test_flipped_images_are_averaged(use, classifier, trained, tmp_path):
     arguments = (classifier, trained[0] / "epoch_3.pth", "--tta", "--work-dir", tmp_path)
     assert "accuracy/top1" in use("mmpretrain", "test.py", *arguments)
+
+
+def test_features_are_embedded(run_mim, classifier, trained, tmp_path):
+    if version("scikit-learn") >= Version("1.7"):
+        pytest.skip("mmpretrain passes a setting that a later scikit-learn has not")
+    arguments = ("--checkpoint", trained[0] / "epoch_3.pth", "--perplexity", "2", "--n-iter", "250")
+    run_mim("mmpretrain", "vis_tsne", classifier, *arguments, "--work-dir", tmp_path)
+    (features,) = tmp_path.rglob("*.npy")
+    assert np.load(features).shape == (7, 136)
+    assert features.with_suffix(".png").stat().st_size > 0
+
+
+def test_boxes_of_flipped_images_are_joined(run_mim, box_detector, tmp_path):
+    arguments = (*box_detector, "--tta", "--work-dir", tmp_path)
+    assert "coco/bbox_mAP" in run_mim("mmdetection", "test", *arguments)
+
+
+def test_places_of_a_class_are_shown(use, classifier, trained, class_folders, tmp_path):
+    pytest.importorskip("pytorch_grad_cam", reason='it takes pip install "grad-cam<1.5"')
+    image = next(class_folders.glob("val/*/*.png"))
+    arguments = (image, classifier, trained[0] / "epoch_3.pth", "--target-layers")
+    layer, shown = "backbone.layer4", tmp_path / "cam.png"
+    use("mmpretrain", "visualization/vis_cam.py", *arguments, layer, "--save-path", shown)
+    assert shown.stat().st_size > 0
+
+
+def test_loading_of_a_detector_is_timed(use, detector, tmp_path):
+    arguments = (detector, "--task", "dataset", "--max-iter", "2", "--num-warmup", "0")
+    said = use("mmdet", "analysis_tools/benchmark.py", *arguments, "--work-dir", tmp_path)
+    assert "Overall fps" in said
 
 
 @pytest.mark.training
