@@ -96,19 +96,25 @@ def _mentioned(function: FunctionType, seen: set) -> Iterator[object]:
                 yield from _mentioned(helper, seen)
 
 
-def _kinds(item: pytest.Function) -> Iterator[str]:
-    """Generate the marks of a test, from what it and the fixtures in its closure mention."""
+@functools.cache
+def _kinds_of(function: FunctionType) -> frozenset[str]:
+    """Return the marks of what a test or a fixture mentions."""
+    found = set()
+    for value in _mentioned(function, set()):
+        if inspect.ismodule(value) and value.__name__ in STARTING:
+            found.add("process")
+        elif isinstance(value, str) and value == TRAINING_TOOL:
+            found.add("training")
+        elif (getattr(value, "__module__", ""), getattr(value, "__name__", "")) in TRAINING:
+            found.add("training")
+    return frozenset(found)
+
+
+def _kinds(item: pytest.Function) -> set[str]:
+    """Return the marks of a test, of its own and those of the fixtures in its closure."""
     fixtures = item._fixtureinfo.name2fixturedefs.values()
     functions = [item.function, *(fixture.func for found in fixtures for fixture in found)]
-    seen: set = set()
-    for function in filter(inspect.isfunction, functions):
-        for value in _mentioned(function, seen):
-            if inspect.ismodule(value) and value.__name__ in STARTING:
-                yield "process"
-            elif isinstance(value, str) and value == TRAINING_TOOL:
-                yield "training"
-            elif (getattr(value, "__module__", ""), getattr(value, "__name__", "")) in TRAINING:
-                yield "training"
+    return set().union(*map(_kinds_of, filter(inspect.isfunction, functions)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -151,7 +157,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason=NO_GPU))
         if isinstance(item, pytest.Function):
-            for kind in set(_kinds(item)):
+            for kind in _kinds(item):
                 item.add_marker(kind)
     if config.getoption("one_case"):
         kept = one_case(items)
