@@ -168,9 +168,13 @@ def draw(args: argparse.Namespace) -> None:
     if args.out.suffix[1:] in args.formats:
         args.out = args.out.with_suffix("")
     kinds = {_kind(path) for path in paths}
-    unknown = kinds - {"run", "surface", "curvature"}
-    if unknown:
-        raise UserError(f"no figure is made of files of the kind {sorted(unknown)[0]!r}")
+    figures = ("run", "surface", "curvature")
+    for path in paths:
+        if _kind(path) not in figures:
+            raise UserError(
+                f"{str(path)!r}: no figure is made of files of the kind {_kind(path)!r}; give "
+                "records of `run` or `probe`, or what `surface` or `curvature` wrote"
+            )
     if len(kinds) > 1:
         raise UserError(f"files of different kinds do not go into one figure: {sorted(kinds)}")
     written = {"run": _runs, "surface": _surfaces, "curvature": _spectra}[kinds.pop()](args, paths)

@@ -129,7 +129,10 @@ def convert(
     for name, tensor in weights.items():
         spelling = family.spell(name)
         if spelling in source:
-            raise UserError(f"the file has {spelling!r} twice, also as {name!r}")
+            raise UserError(
+                f"the file has {spelling!r} twice, also as {name!r}: save the state_dict of one "
+                "network alone"
+            )
         if spelling != name:
             layout.spellings[spelling] = name
         source[spelling] = tensor
@@ -186,7 +189,10 @@ def restore(checkpoint: Any) -> dict:
     }
     found = recognise(source)
     if found != architecture:
-        raise UserError(f"meta.conversion says {architecture}, but the weights are {found}")
+        raise UserError(
+            f"meta.conversion says {architecture}, but the weights are {found}: the file was "
+            "changed after it was converted, convert the original again"
+        )
     classifier = f"{family.classifier}.weight"
     _reorder(source, classifier if classifier in source else None, architecture, order, True)
     source = {layout.spellings.get(name, name): tensor for name, tensor in source.items()}

@@ -137,7 +137,10 @@ class ClassFolder(SkipUnreadable, CustomDataset):
         found.left_out.log(self.img_prefix, self.extensions)
         if not self.with_label:
             if not found.files:
-                raise UserError(f"{self.img_prefix!r} holds no image")
+                raise UserError(
+                    f"{self.img_prefix!r} holds no image ({', '.join(self.extensions)}): set "
+                    "data_root and data_prefix of the data set to the folder of the images"
+                )
             return found.files
         table = self._table_of(found.folders)
         samples = [(file, table[file.partition("/")[0]]) for file in found.files]

@@ -87,7 +87,7 @@ def _page(
     page.heading("Verdicts")
     percent = f"{100 * rule['confidence']:g} %"
     page.text(
-        "A verdict follows from a rule that stands in the plan, before anything is run: of "
+        "A verdict follows from a rule that stands in the plan: of "
         f"the primary measures, the interval of the paired difference at {percent} (Student) "
         "excludes zero in the claimed direction (**shows**), in the other "
         f"(**opposite**), or not, or the measures disagree, or there are fewer than "

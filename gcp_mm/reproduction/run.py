@@ -64,7 +64,8 @@ def find_slots(gpus_per_run: int = 1, number: int | None = None, data_only: bool
     gpus = [] if data_only else visible_devices(torch.cuda.device_count())
     if not data_only and (gpus or gpus_per_run > 1) and len(gpus) < gpus_per_run:
         raise UserError(
-            f"a run of this plan takes {gpus_per_run} GPUs, and this machine has {len(gpus)}"
+            f"a run of this plan takes {gpus_per_run} GPUs, and this machine has {len(gpus)}: "
+            "submit it with tools/slurm_reproduce.sh, or lower gpus_per_run in the plan"
         )
     devices: list[list[str] | None] = [None] * cores
     if gpus:

@@ -126,7 +126,9 @@ class Row:
         """The authors' file; a UserError says that they released none."""
         if self.release is None:
             raise UserError(
-                f"the authors released no file for {self.name}: their table has no link in this row"
+                f"the authors released no file for {self.name}: their table has no link in this "
+                "row. `gcp-mm zoo list` shows which rows have one; to train this one: "
+                f"tools/dist_train.sh {self.config} 8"
             )
         return self.release
 

@@ -128,8 +128,8 @@ def coco_section(rows: Iterable[Row]) -> str:
     masks = [(row.name, *_ap(row, "mask")) for row in rows if "mask AP" in row.published]
     return "\n\n".join(
         (
-            "COCO val2017. **Published by the authors** with mmdet v1; AP links to their files. "
-            "Box AP in %:",
+            "COCO val2017. **Published by the authors**, who name mmdetection without a version; "
+            "AP links to their files. Box AP in %:",
             _text(("row", "params M", "GFLOPs", *_AP), boxes, "pipe"),
             "Mask AP in %:",
             _text(("row", *_AP), masks, "pipe"),

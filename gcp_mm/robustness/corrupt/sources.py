@@ -87,7 +87,10 @@ def digest(sources: Iterable[SourceImage]) -> str:
             continue
         total.update(f"{source.file} {content}\n".encode())
     if unreadable:
-        raise UserError(f"{len(unreadable)} images cannot be read: {abbreviate(unreadable)}")
+        raise UserError(
+            f"{len(unreadable)} images cannot be read: {abbreviate(unreadable)}: mend or "
+            "remove them"
+        )
     return total.hexdigest()
 
 

@@ -122,4 +122,7 @@ def _check_classes(classifier: Classifier, tree: RobustnessTree, options: Option
             "classes, or set test_dataloader.dataset.classes to the model's class folders"
         )
     if options.dataset == "imagenet-p" and found < 5:
-        raise UserError(f"top-5 distances need 5 classes, and the model has {found}")
+        raise UserError(
+            f"top-5 distances need 5 classes, and the model has {found}: ImageNet-P cannot be "
+            "measured with it, ImageNet-C can (--dataset imagenet-c)"
+        )
