@@ -5,17 +5,22 @@ Which class folder is which output of the network is decided here, too, by :func
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
+from mmpretrain.datasets import CustomDataset
+from mmpretrain.datasets import ImageNet as MMPretrainImageNet
 from torch.utils.data import Dataset, Subset
 
+from gcp_mm.datasets.class_folder import ClassFolder
+from gcp_mm.datasets.imagenet import ImageNet
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
-from gcp_mm.datasets.text_list import check_class_names, read_class_names
+from gcp_mm.datasets.text_list import check_class_names, read_class_names, read_lines
 from gcp_mm.engine.config import tested_dataset
 from gcp_mm.engine.preflight import check_data
 from gcp_mm.errors import UserError
@@ -30,29 +35,104 @@ def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[s
 
     Never from the folders of a cell: where one is missing, all labels behind it would shift. In
     this order: ``classes`` of the config's test data, ImageNet's table if these are ImageNet, the
-    class folders that they have, those of the clean images. None leaves it to the tree.
+    class folders that they have, those of the clean images. None leaves it to the tree. Where
+    mmpretrain takes the labels from the sorted folders, ``classes`` are only what these are called.
     """
     dataset = tested_dataset(cfg)
-    kind = str(dataset.get("type")).rpartition(".")[2]
-    classes = dataset.get("classes")
-    if kind == "ClassFolder" and not classes:
-        classes = (dataset.get("metainfo") or {}).get("classes")
-    if classes:
-        if isinstance(classes, str):
-            return read_class_names(classes)
-        return check_class_names(classes, "classes of the data set")
-    if kind == "ImageNet":
+    kind, classes = _kind(cfg, dataset), _stated_classes(cfg, dataset)
+    if issubclass(kind, ImageNet) or (classes is None and issubclass(kind, MMPretrainImageNet)):
         return imagenet_wnids()
+    sorts = issubclass(kind, CustomDataset) and not issubclass(kind, ClassFolder)
+    sorts = sorts and not dataset.get("ann_file")
+    if classes is not None and not sorts:
+        return classes
+    folders = _first_folders(_own_folder(dataset, kind), clean_root)
+    if classes is None:
+        return folders
+    if classes == sorted(classes) and {*(folders or ())} <= {*classes}:
+        return classes
+    if folders and {*folders}.isdisjoint(classes):
+        return folders
+    there = f" ({abbreviate(folders)})" if folders else ""
+    raise UserError(
+        f"classes of the config's test data ({abbreviate(classes)}) are not the sorted class "
+        f"folders{there}, from which {kind.__name__} takes its labels whatever classes says: leave "
+        "classes out, or use type='gcp_mm.ClassFolder' if they are the order of the network's "
+        "outputs"
+    )
+
+
+def _kind(cfg: Config, dataset: Mapping) -> type:
+    """Find the class of a data set of a config; that of all objects if there is none."""
+    kind = dataset.get("type")
+    with DATASETS.switch_scope_and_registry(cfg.get("default_scope", "mmpretrain")) as registry:
+        found = registry.get(kind) if isinstance(kind, str) else kind
+    return found if isinstance(found, type) else object
+
+
+def _stated_classes(cfg: Config, dataset: Mapping) -> list[str] | None:
+    """Read the names that a config gives its classes."""
+    stated = [dataset.get("classes"), (dataset.get("metainfo") or {}).get("classes")]
+    if not issubclass(_kind(cfg, dataset), ClassFolder):
+        # With both, mmpretrain takes that of metainfo.
+        stated.reverse()
+    classes = stated[0] or stated[1]
+    if not classes:
+        return None
+    if isinstance(classes, str):
+        return read_class_names(classes)
+    return check_class_names(classes, "classes of the data set")
+
+
+def _own_folder(dataset: Mapping, kind: type) -> Path | None:
+    """Return where a data set of class folders has them."""
     prefix = dataset.get("data_prefix") or ""
     if isinstance(prefix, Mapping):
         prefix = prefix.get("img_path") or ""
+    if issubclass(kind, MMPretrainImageNet):
+        prefix = prefix or dataset.get("split") or ""
     own = Path(dataset.get("data_root") or "", prefix)
-    has_folder = dataset.get("data_root") and not dataset.get("ann_file")
-    for folder in (own if has_folder else None, clean_root):
-        if folder is not None and Path(folder).is_dir():
-            if names := list_class_folders(folder):
-                return names
+    return None if own == Path() or dataset.get("ann_file") else own
+
+
+def _first_folders(*roots: str | Path | None) -> list[str] | None:
+    """List the class folders of the first place that has some."""
+    for root in roots:
+        if root is not None and Path(root).is_dir() and (names := list_class_folders(root)):
+            return names
     return None
+
+
+def check_list(cfg: Config, table: Mapping[str, int]) -> None:
+    """Require of a list of the config's test data that its labels are those of a class table.
+
+    A ClassFolder that knows its classes compares them itself.
+    """
+    dataset = tested_dataset(cfg)
+    kind = _kind(cfg, dataset)
+    path = Path(dataset.get("data_root") or "", dataset.get("ann_file") or "")
+    if not issubclass(kind, CustomDataset) or not path.is_file() or issubclass(kind, ImageNet):
+        return
+    if issubclass(kind, ClassFolder) and _stated_classes(cfg, dataset) is not None:
+        return
+    pairs = [line.rsplit(maxsplit=1) for line in read_lines(str(path))]
+    samples = ((Path(pair[0]), int(pair[1])) for pair in pairs if pair[1:] and pair[1].isdecimal())
+    _check_labels(samples, table, repr(str(path)))
+
+
+def _check_labels(
+    samples: Iterable[tuple[Path, int]], table: Mapping[str, int], source: str
+) -> None:
+    """Require of images, from the folder of the data, the label of the outermost class folder."""
+    for path, label in samples:
+        name = next((name for name in path.parts[:-1] if name in table), None)
+        if name is not None and table[name] != label:
+            raise UserError(
+                f"{source} gives images of the class folder {name!r} the label {label}, and "
+                f"corrupted ones would have {table[name]}: name the class folders in the order of "
+                "the network's outputs, as classes=[...] of test_dataloader.dataset, which is a "
+                "gcp_mm.ClassFolder or has an ann_file"
+            )
 
 
 @dataclass(frozen=True)
@@ -105,6 +185,11 @@ def clean_images(
         built = DATASETS.build(dataset)
         built.full_init()
     labels = np.asarray(built.get_gt_labels())
+    if root is None:
+        # As the config's own data set has labelled them.
+        infos = (built.get_data_info(index) for index in range(len(labels)))
+        samples = ((_below(built, info), info["gt_label"]) for info in infos)
+        _check_labels(samples, table, "test_dataloader.dataset")
     present = set(labels.tolist()) if root and options.num_samples is None else table.values()
     if absent := [name for name in measured if table[name] not in present]:
         raise UserError(
@@ -116,6 +201,12 @@ def clean_images(
     names = [_name(built.get_data_info(int(index))) for index in chosen]
     sha256 = digest([dataset["pipeline"], names, labels[chosen].tolist()])
     return CleanImages(Subset(built, chosen.tolist()), labels[chosen], sha256)
+
+
+def _below(built: Any, info: Mapping) -> Path:
+    """Return the path of an image from the folder of its data set."""
+    path, folder = Path(info.get("img_path", "")), Path(built.data_prefix.get("img_path") or "")
+    return path.relative_to(folder) if path.is_relative_to(folder) else Path(*path.parts[-2:])
 
 
 def _name(info: Mapping) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.dist import init_dist, is_distributed
+from mmengine.registry import DefaultScope
+from PIL import Image
 
 from gcp_mm.checkpoints.pretrained import classifier_scope, load_model
 from gcp_mm.engine.config import tested_dataset
@@ -18,13 +22,19 @@ from gcp_mm.engine.torch_backends import check_gpu_driver, find_device
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.first_process import on_first_process, warn
+from gcp_mm.robustness.data.fixed_size import RELEASED_SIZE
 from gcp_mm.robustness.data.imagenet_c import ImageNetC
 from gcp_mm.robustness.data.imagenet_p import ImageNetP
 from gcp_mm.robustness.data.listing import Listing
 from gcp_mm.robustness.data.tree import RobustnessTree
 from gcp_mm.robustness.evaluation.baselines import load_alexnet
 from gcp_mm.robustness.evaluation.classifier import Classifier
-from gcp_mm.robustness.evaluation.clean import CleanImages, class_table, clean_images
+from gcp_mm.robustness.evaluation.clean import (
+    CleanImages,
+    check_list,
+    class_table,
+    clean_images,
+)
 from gcp_mm.robustness.evaluation.options import Options
 
 
@@ -45,12 +55,14 @@ def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
     # Listed by one process: on a network file system this takes a while.
     listing = on_first_process(lambda: _tree(options, table, None).complete)
     tree = _tree(options, table, listing)
+    check_list(cfg, tree.class_to_index)
     if options.shard and options.shard[1] > tree.num_items:
         raise UserError(
             f"--shard: {options.shard[1]} shards for {tree.num_items} files; ask for fewer"
         )
     clean = clean_images(cfg, options, tree.class_to_index, tree.complete.classes)
     _compare_reading(cfg, tree, clean)
+    _compare_pixels(cfg, options, clean)
     network = load_alexnet(checkpoint) if cfg.filename is None else load_model(cfg, checkpoint)
     classifier = Classifier(network, device, options.dtype)
     _check_classes(classifier, tree, options)
@@ -104,6 +116,57 @@ def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | Non
             f"the tree {'with' if ignores else 'without'} --ignore-orientation, or change "
             "ignore_orientation of the pipeline's gcp_mm.LoadImage"
         )
+
+
+# A colour, and a side that no pipeline would make of it: RGB, pixels.
+_COLOUR, _SIDE = (200, 120, 40), 331
+
+
+def _compare_pixels(cfg: Config, options: Options, clean: CleanImages | None) -> None:
+    """Refuse a test pipeline that changes colours; warn of one that gives images another size.
+
+    Images of a tree do not pass it: the data preprocessor gets them as they were decoded.
+    """
+    image = _of_one_colour(cfg)
+    if image is None:
+        return
+    middle = image[:, image.shape[1] // 2, image.shape[2] // 2].double()
+    expected = torch.tensor(_COLOUR[::-1], dtype=torch.double)
+    if not torch.allclose(middle, expected, rtol=0, atol=2):
+        raise UserError(
+            f"the config's test pipeline turns the pixel {_COLOUR[::-1]} (blue, green, red) into "
+            f"{tuple(round(value, 2) for value in middle.tolist())}, and images of "
+            f"{str(options.data_root)!r}, which are final, do not pass it: leave normalisation and "
+            "the order of the channels to data_preprocessor (mean, std, to_rgb)"
+        )
+    height, width = image.shape[1:]
+    if height == width == _SIDE:
+        # Images keep their size.
+        if clean is None:
+            return
+        height, width = clean.data[0]["inputs"].shape[-2:]
+    size = options.input_size or RELEASED_SIZE
+    if (height, width) != (size, size):
+        warn(
+            f"the config's test images are {width} x {height}, and those of "
+            f"{str(options.data_root)!r} are used at {size} x {size}, which changes their error "
+            f"too: --input-size {width} makes them alike"
+        )
+
+
+def _of_one_colour(cfg: Config) -> torch.Tensor | None:
+    """Prepare an image of one colour by the test pipeline; None if it does not take one."""
+    scope = DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmpretrain"))
+    try:
+        with scope, TemporaryDirectory() as folder:
+            path = Path(folder, "image.png")
+            Image.new("RGB", (_SIDE, _SIDE), _COLOUR).save(path)
+            found = Compose(tested_dataset(cfg).get("pipeline"))({"img_path": str(path)})
+            image = found["inputs"]
+    except Exception:  # a transform of a config can raise anything; nothing else here needs it
+        return None
+    fits = isinstance(image, torch.Tensor) and image.dim() == 3 and len(image) == len(_COLOUR)
+    return image if fits else None
 
 
 def _tree(options: Options, table: Sequence[str] | None, listing: Listing | None) -> RobustnessTree:

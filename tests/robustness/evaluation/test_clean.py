@@ -13,7 +13,7 @@ from gcp_mm.datasets.imagenet_classes import imagenet_wnids
 from gcp_mm.engine.config import load_config
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.evaluation.baselines import alexnet_config
-from gcp_mm.robustness.evaluation.clean import class_table, clean_images
+from gcp_mm.robustness.evaluation.clean import check_list, class_table, clean_images
 from gcp_mm.robustness.evaluation.options import Options
 from robustness.conftest import CLASSES
 
@@ -75,11 +75,26 @@ def folders(tmp_path):
     return tmp_path
 
 
+OWN, LIST = (
+    dict(type="CustomDataset", **more) for more in (dict(data_root="{own}"), dict(ann_file="l.txt"))
+)
+
+
 @pytest.mark.parametrize(
     ("dataset", "clean", "expected"),
     [
-        (dict(classes=["z", "y"], data_root="{own}"), True, ["z", "y"]),
-        (dict(classes="{names.txt}"), True, ["h", "g"]),
+        (dict(type="gcp_mm.ClassFolder", classes=["z", "y"], data_root="{own}"), 1, ["z", "y"]),
+        (dict(type="gcp_mm.ClassFolder", classes="{names.txt}"), True, ["h", "g"]),
+        (dict(type="gcp_mm.ClassFolder", metainfo=dict(classes=["z", "y"])), 0, ["z", "y"]),
+        # The list decides, and the classes are the names of its labels.
+        (dict(LIST, metainfo=dict(classes=["d", "c"])), True, ["d", "c"]),
+        (dict(LIST, classes=["y"], metainfo=dict(classes=["d", "c"])), True, ["d", "c"]),
+        # The sorted folders decide, and the classes are only what they are called.
+        (dict(OWN, classes=["a", "b", "c"]), True, ["a", "b", "c"]),
+        (dict(OWN, classes=["dog", "cat"]), True, ["a", "b"]),
+        (dict(type="CustomDataset", classes=["c", "d", "e"], data_root="/absent"), 1, list("cde")),
+        (dict(type="ImageNet", split="own", data_root="{}", classes=["z", "y"]), 1, ["a", "b"]),
+        (dict(type="gcp_mm.ImageNet", classes=["z", "y"]), True, list(imagenet_wnids())),
         (dict(type="gcp_mm.ImageNet", data_root="{own}"), True, list(imagenet_wnids())),
         (dict(type="ImageNet"), False, list(imagenet_wnids())),
         (dict(type="gcp_mm.ClassFolder", data_root="{own}"), True, ["a", "b"]),
@@ -101,6 +116,38 @@ def test_table_is_that_of_the_config_before_that_of_the_data(folders, dataset, c
     cfg = Config(dict(test_dataloader=dict(dataset=json.loads(text))))
     found = class_table(cfg, folders / "clean" if clean else None)
     assert list(found) == expected
+
+
+@pytest.mark.parametrize(("classes", "root"), [("ba", "own"), ("az", "own"), ("ba", "absent")])
+def test_classes_in_another_order_than_the_sorted_folders_are_refused(folders, classes, root):
+    """There mmpretrain's labels are not what the config seems to say."""
+    dataset = dict(type="CustomDataset", classes=[*classes], data_root=str(folders / root))
+    with pytest.raises(UserError, match="are not the sorted class folders.*CustomDataset takes"):
+        class_table(Config(dict(test_dataloader=dict(dataset=dataset))))
+
+
+def test_labels_of_a_list_are_compared_with_the_table(tmp_path):
+    (tmp_path / "list.txt").write_text("val/cat/1.png 1\nval/dog/2.png 0\nflat.png 0\n")
+    dataset = dict(type="CustomDataset", data_root=str(tmp_path), ann_file="list.txt")
+    cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
+    check_list(cfg, {"dog": 0, "cat": 1})
+    with pytest.raises(UserError, match=r"list\.txt' gives images of .*'cat' the label 1.* have 0"):
+        check_list(cfg, {"cat": 0, "dog": 1})
+
+
+@pytest.mark.parametrize("labels", ["12", "21"])
+def test_labels_of_the_configs_own_clean_images_are_compared(config, clean, tmp_path, labels):
+    lines = [f"class_{name}/0.png {label}" for name, label in zip("12", labels, strict=True)]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    cfg = load_config(str(config))
+    dataset = dict(type="CustomDataset", data_prefix=str(clean), ann_file=f"{tmp_path}/list.txt")
+    cfg.test_dataloader.dataset = dict(**dataset, pipeline=cfg.pipeline)
+    asked = Options("imagenet-c", tmp_path, tmp_path / "o.json", "net", clean=True)
+    if labels == "12":
+        assert clean_images(cfg, asked, TABLE).labels.tolist() == [1, 2]
+        return
+    with pytest.raises(UserError, match=r"^test_dataloader\.dataset gives .*'class_1' the label 2"):
+        clean_images(cfg, asked, TABLE)
 
 
 def test_alexnet_has_the_classes_of_imagenet():
