@@ -7,6 +7,7 @@ may be stands here as in the modules that take them, which need seconds to impor
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,7 +90,7 @@ def measuring(
         "config": Path(args.config).stem,
         "model": digest(cfg.model.to_dict()),
         "checkpoint": sha256(checkpoint)[:16],
-        "images": digest_of(inputs for inputs, _ in batches)[:16],
+        "images": digest_of(itertools.chain.from_iterable(batches))[:16],
     }
     common = ("split", "batches", "batch_size", "data_seed", "seed")
     settings |= {name: getattr(args, name) for name in (*common, *options)}

@@ -102,6 +102,8 @@ def probe_files(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options, args.work_dir, needs=["model"])
     etas = None
     if args.etas:
+        if not args.etas[2].is_integer():
+            raise UserError(f"--etas: the number of steps is {args.etas[2]}, not a whole number")
         etas = dict(start=args.etas[0], stop=args.etas[1], num=int(args.etas[2]))
     out = Path(args.out or Path(cfg.work_dir) / "landscape" / "probe.jsonl")
     records = probe_checkpoints(
@@ -195,6 +197,17 @@ def _kind(path: Path) -> str:
         return "run"
 
 
+def _distinct(args: argparse.Namespace, names: Sequence[str]) -> Sequence[str]:
+    """Return the names in the figure, those that were given or else those of the files."""
+    names = args.names or names
+    twice = [name for name in names if list(names).count(name) > 1]
+    if twice:
+        raise UserError(
+            f"{len(twice)} of {len(names)} are called {twice[0]!r}: give --names, one for each file"
+        )
+    return names
+
+
 def _beside(args: argparse.Namespace, suffix: str) -> Path:
     return args.out.with_name(f"{args.out.name}.{suffix}")
 
@@ -213,17 +226,17 @@ def _runs(args: argparse.Namespace, paths: Sequence[Path]) -> list[Path]:
     from gcp_mm.plots.figure import svg_text
 
     read = [read_records(path) for path in paths]
-    names = args.names or [header["run"] for header, _ in read]
+    names = _distinct(args, [header["run"] for header, _ in read])
     runs = [
         run_bands(name, header["settings"], records)
         for name, (header, records) in zip(names, read, strict=True)
     ]
     for sentence in incomparable(runs):
         print(f"warning: {sentence}. Their widths mean different things", file=sys.stderr)
+    widths = [mean_widths(run, runs[0]) for run in runs]
     figure = draw_bands(runs, args.smooth, args.log, args.zoom)
     written = _save(args, figure)
     written.append(write_csv(runs, _beside(args, "csv")))
-    widths = [mean_widths(run, runs[0]) for run in runs]
     page = page_of_runs(runs, widths, svg_text(figure))
     for found in widths:
         print(_said_of(found, runs[0].name if found is not widths[0] else None))
@@ -238,9 +251,9 @@ def _said_of(found: Mapping[str, Any], first: str | None) -> str:
     )
     if found["gaps"]:
         text += f" ({found['gaps']} left out, not finite)"
-    if first is not None:
-        ratios = f"{found['loss_ratio']:.3f} and {found['grad_ratio']:.3f}"
-        text += f"; {ratios} times those of {first} at the same steps"
+    ratios = [found["loss_ratio"], found["grad_ratio"]]
+    if first is not None and None not in ratios:
+        text += f"; {ratios[0]:.3f} and {ratios[1]:.3f} times those of {first} at the same steps"
     return text
 
 
@@ -255,10 +268,11 @@ def _results(
         if not results.keys() >= set(measured):
             told = f"has no {measured[0]} yet; start `{kind}` again to finish"
             raise UserError(f"{str(path)!r} {told}")
-    names = args.names or [
+    configs = [
         str(settings.get("config", path.stem))
         for path, (settings, _) in zip(paths, read, strict=True)
     ]
+    names = _distinct(args, configs)
     return [{**results, "name": name} for name, (_, results) in zip(names, read, strict=True)]
 
 

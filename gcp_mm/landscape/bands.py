@@ -86,9 +86,24 @@ def run_bands(
     Records of several batches at the same step have a ``batch`` each, and the edges of their bands
     and their scalars are averaged. Of two for the same step and batch the later one counts.
     """
-    unique = {(probe["step"], probe.get("batch", 0)): probe for probe in probes}
+    unique: dict[tuple[int, int], Mapping[str, Any]] = {}
+    for probe in probes:
+        earlier = unique.setdefault((probe["step"], probe.get("batch", 0)), probe)
+        if earlier.get("sha256") != probe.get("sha256"):
+            names = " and ".join(repr(record.get("checkpoint")) for record in (earlier, probe))
+            raise UserError(
+                f"run {name!r} has the checkpoints {names} at step {probe['step']}: probe "
+                "what does not belong to one training into files of their own (--out)"
+            )
+        unique[probe["step"], probe.get("batch", 0)] = probe
     if not unique:
         raise UserError(f"run {name!r} has no probe yet")
+    counted = [probe.get("checkpoint") for probe in probes if probe.get("epoch") is None]
+    if any(counted) and len(counted) < len(probes):
+        raise UserError(
+            f"run {name!r}: {counted[0]!r} does not say its iteration and was counted, others say "
+            "theirs: probe them into files of their own (--out)"
+        )
     steps = np.unique([step for step, _ in unique])
     ordered = sorted(unique.items(), key=lambda item: item[0])
     by_step = itertools.groupby(ordered, key=lambda item: item[0][0])
@@ -119,10 +134,16 @@ CSV_COLUMNS = (
 )
 
 
+def _ratio(width: float, of: float) -> float | None:
+    """Return how many times as wide a band is; a band of one step has no width."""
+    return float(width / of) if of > 0 else None
+
+
 def mean_widths(run: RunBands, reference: RunBands) -> dict[str, Any]:
     """Compare the widths of two runs over the steps that both have.
 
-    ``probes`` counts those at which all values are finite, ``gaps`` the others; widths are means.
+    ``probes`` counts those at which all values are finite, ``gaps`` the others; widths are means,
+    and their ratios None where the reference has no width.
     """
     _, own, other = np.intersect1d(run.loss.steps, reference.loss.steps, return_indices=True)
     bands = ((run.loss, reference.loss), (run.gradient, reference.gradient))
@@ -140,8 +161,8 @@ def mean_widths(run: RunBands, reference: RunBands) -> dict[str, Any]:
         "gaps": int((~finite).sum()),
         "loss_width": float(loss),
         "grad_width": float(gradient),
-        "loss_ratio": float(loss / loss_of_reference),
-        "grad_ratio": float(gradient / gradient_of_reference),
+        "loss_ratio": _ratio(loss, loss_of_reference),
+        "grad_ratio": _ratio(gradient, gradient_of_reference),
     }
 
 

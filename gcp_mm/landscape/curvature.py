@@ -31,12 +31,15 @@ _POINTS, _KAPPA, _MARGIN = 1024, 3.0, 0.05
 _CHUNK = 32
 
 
+_NOT_FINITE = (
+    "a product with the Hessian is not finite: the network's loss has no second derivative at "
+    "these weights and images, or overflows there"
+)
+
+
 def _require_finite(values: Tensor | np.ndarray) -> None:
     if not torch.as_tensor(values).isfinite().all():
-        raise UserError(
-            "a product with the Hessian is not finite: the network's loss has no second "
-            "derivative at these weights and images, or overflows there"
-        )
+        raise UserError(_NOT_FINITE)
 
 
 def _ends(low: float, high: float) -> tuple[float, float]:
@@ -107,13 +110,22 @@ class EstimatedSpectrum:
 
     def eigenvalues(self, top: int) -> dict[str, float | list[float]]:
         """Find the eigenvalues to a relative accuracy of 1e-4."""
-        from scipy.sparse.linalg import eigsh
+        from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigsh
 
         start = np.random.default_rng(self.seed).standard_normal(self.hessian.shape[0])
         operator = self.hessian.to_scipy()
         common = dict(v0=start, tol=1e-4, return_eigenvectors=False)
-        largest = eigsh(operator, k=top, which="LA", **common)
-        smallest = eigsh(operator, k=1, which="SA", **common)
+        try:
+            largest = eigsh(operator, k=top, which="LA", **common)
+            smallest = eigsh(operator, k=1, which="SA", **common)
+        except ArpackNoConvergence as error:
+            raise UserError(
+                f"the {top} largest eigenvalues and the smallest have not converged ({error}): ask "
+                "for others (--top), or take more images (--batches)"
+            ) from error
+        except ArpackError as error:
+            # What it says of a starting vector without a finite product.
+            raise UserError(f"{_NOT_FINITE} ({error})") from error
         _require_finite(np.append(largest, smallest))
         return {
             "eigenvalues": np.sort(largest)[::-1].tolist(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -87,12 +87,19 @@ class LandscapeHook(Hook):
                 raise UserError("LandscapeHook: no default interval for this network; set one")
         on_first_process(lambda: self._open(runner))
 
-    def _open(self, runner: Runner) -> None:
+    def _described(self, runner: Runner) -> dict[str, Any]:
+        """Return the settings that bands depend on, and a resumed run keeps."""
         settings = {
             **self._settings.as_dict(),
             "interval": self._interval,
             "batch_size": (runner.train_dataloader.batch_size or 0) * runner.world_size,
         }
+        if runner.world_size > 1 and self._settings.batch_norm == "batch":
+            # Batch norms of each process take the statistics of its share of the batch.
+            settings["processes"] = runner.world_size
+        return settings
+
+    def _open(self, runner: Runner) -> None:
         path = Path(runner.work_dir) / self._filename
         earlier = self._held.get(path.absolute())
         others = (getattr(hook, "_lock", None) for hook in runner.hooks if hook is not self)
@@ -101,7 +108,7 @@ class LandscapeHook(Hook):
         advice = "wait for it, stop it, or choose another folder (--work-dir)"
         self._lock = hold_file(path, "is being written", advice)
         self._held[path.absolute()] = self._lock.acquire()
-        self._records = RecordFile(path, make_header(runner.cfg, settings))
+        self._records = RecordFile(path, make_header(runner.cfg, self._described(runner)))
         if runner.iter:
             self._records.keep_before(runner.iter)
         elif aside := self._records.set_aside():

@@ -74,10 +74,12 @@ def _probe_missing(
         for index in range(len(batches))
         if (path.name, digest, index) not in done
     ]
+    # Files that do not say when they were written are counted, after those that are there.
+    earlier = len({record["sha256"] for record in file.records} - {sha256(path) for path in paths})
     by_file = itertools.groupby(missing, key=lambda item: item[:3])
     with Progress(len(missing)) as progress:
         for (position, path, digest), group in by_file:
-            model, when = load_model(cfg, path).to(device), _when(path, position)
+            model, when = load_model(cfg, path).to(device), _when(path, earlier + position)
             for *_, index in group:
                 try:
                     found = measure(model, *batches[index], settings)

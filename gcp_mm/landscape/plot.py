@@ -13,6 +13,7 @@ from gcp_mm.plots.figure import as_text, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.contour import QuadContourSet
     from matplotlib.figure import Figure
 
     from gcp_mm.landscape.bands import Band, RunBands
@@ -104,22 +105,24 @@ def draw_surfaces(surfaces: Sequence[dict[str, Any]]) -> Figure:
         figure = new_figure(width=4.6 * len(surfaces), height=3.8)
         panels = figure.subplots(1, len(surfaces), squeeze=False)[0]
         for axes, surface in zip(panels, surfaces, strict=True):
-            _draw_contours(axes, surface)
+            figure.colorbar(_draw_contours(axes, surface), ax=axes, format="%.3g")
     return figure
 
 
-def _draw_contours(axes: Axes, surface: dict[str, Any]) -> None:
+def _draw_contours(axes: Axes, surface: dict[str, Any]) -> QuadContourSet:
     losses = np.ma.masked_invalid(surface["losses"])
     if losses.count() == 0:
         raise UserError(f"surface {surface['name']!r} has no finite value to draw")
     low, high = float(losses.min()), float(losses.max())
     # A loss grows over orders of magnitude away from the minimum; a flat one has one level.
     spaced = np.geomspace(low, high, 24) if low > 0 else np.linspace(low, high, 24)
-    levels = spaced if high > low else [low - 0.5, low + 0.5]
+    # Of a nearly flat one, some of them are one number.
+    spaced = np.unique(spaced)
+    levels = spaced if len(spaced) > 1 else [low - 0.5, low + 0.5]
     # Rows are alphas, and contourf takes rows for the vertical axis.
     filled = axes.contourf(surface["alphas"], surface["betas"], losses.T, levels=levels)
-    axes.figure.colorbar(filled, ax=axes, format="%.3g")
     axes.set(title=as_text(surface["name"]), xlabel="alpha", ylabel="beta", aspect="equal")
+    return filled
 
 
 def draw_spectra(spectra: Sequence[dict[str, Any]]) -> Figure:

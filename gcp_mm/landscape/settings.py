@@ -180,7 +180,7 @@ def _steps(
         arguments: dict[str, Any] = dict(etas)
         try:
             steps = np.asarray(np.linspace(**arguments), dtype=float)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise UserError(
                 f"etas={arguments!r} are no arguments of numpy.linspace ({error}); give start, "
                 "stop and num"

@@ -35,6 +35,22 @@ def test_later_record_of_a_step_counts():
     assert run.loss.upper.tolist() == [7, 9] and run.scalars["lr"][0] == 0.1
 
 
+def of_file(name, step, epoch=None):
+    return probe(step, [1, 2], checkpoint=name, sha256=f"digest of {name}", epoch=epoch)
+
+
+@pytest.mark.parametrize(
+    ("probes", "told"),
+    [
+        ([of_file("a.pth", 0), of_file("b.pth", 0)], "'a.pth' and 'b.pth' at step 0"),
+        ([of_file("a.pth", 4, 1), of_file("b.pth", 1)], "'b.pth' does not say its iteration"),
+    ],
+)
+def test_checkpoints_that_are_no_series_are_refused(probes, told):
+    with pytest.raises(UserError, match=f"run 'r'.*{told}.*--out"):
+        run_bands("r", {}, probes)
+
+
 def test_batches_of_a_step_are_averaged():
     probes = [
         probe(5, [1, 2], batch=0, loss=1.0, beta=[1.0, 5.0]),
@@ -99,6 +115,11 @@ def test_mean_widths_over_common_steps():
     keys = ("loss_width", "grad_width", "loss_ratio", "grad_ratio")
     assert [found[key] for key in keys] == pytest.approx(expected, rel=1e-12)
     assert mean_widths(gap, gap)["loss_width"] == pytest.approx(118 / 4)
+
+
+def test_reference_without_width_has_no_ratio():
+    found = mean_widths(run("a", [0], [2.0], [1.0]), run("b", [0], [0.0], [4.0]))
+    assert found["loss_ratio"] is None and found["grad_ratio"] == 0.25
 
 
 def test_gap_of_either_run_is_left_out_for_both():

@@ -243,15 +243,18 @@ def test_diverged_network_is_refused(network, batches):
 class Root(nn.Module):
     """Its second derivative at 0 is not finite."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+        self.weight = nn.Parameter(torch.zeros(size, dtype=torch.float64))
 
     def forward(self, inputs):
-        logit = torch.sign(self.weight) * self.weight.abs().pow(1.5)
+        logit = (torch.sign(self.weight) * self.weight.abs().pow(1.5)).sum()
         return torch.stack([logit.expand(len(inputs)), torch.zeros(len(inputs))], dim=1)
 
 
-def test_hessian_that_is_not_finite_is_refused(batches):
+@pytest.mark.parametrize(("size", "exact_below"), [(1, 1000), (8, 0)])
+def test_hessian_that_is_not_finite_is_refused(batches, size, exact_below):
+    images, classes = batches[0][0], batches[0][1] % 2
+    options = dict(top=1, lanczos_steps=2, exact_below=exact_below)
     with pytest.raises(UserError, match="not finite|not a number"):
-        curvature(Root(), [(batches[0][0], batches[0][1] % 2)], top=1)
+        curvature(Root(size), [(images, classes)], **options)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from tiny_runs import ITERATIONS, forget_runs, read_checkpoint, read_scalars, write_config
+from torch import nn
 
 from gcp_mm.engine.config import load_config
 from gcp_mm.engine.runner import train
@@ -18,6 +20,7 @@ from gcp_mm.errors import FileHeldError, UserError
 from gcp_mm.landscape.hook import LandscapeHook
 from gcp_mm.landscape.offline import probe_checkpoints
 from gcp_mm.landscape.records import RecordFile, read_records
+from gcp_mm.landscape.settings import resolve
 from gcp_mm.locks import hold_file
 
 # Batch norms that learn, dropout, and augmentation that draws random numbers.
@@ -304,3 +307,18 @@ def test_mistake_is_named_before_training(run, tmp_path, options, named):
 def test_interval_has_to_be_positive():
     with pytest.raises(UserError, match=re.escape("interval=0")):
         LandscapeHook(interval=0)
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "processes", "said"),
+    [("batch", 4, {"processes": 4}), ("batch", 1, {}), ("eval", 4, {})],
+)
+def test_share_of_a_process_is_written_down_where_it_matters(batch_norm, processes, said):
+    """Batch norms of four processes with 64 images are not those of one with 256."""
+    hook = LandscapeHook(interval=1)
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    hook._settings = resolve(network, "0", [1.0], "ascent", batch_norm)
+    loader = SimpleNamespace(batch_size=256 // processes)
+    described = hook._described(SimpleNamespace(train_dataloader=loader, world_size=processes))
+    assert described["batch_size"] == 256
+    assert {name: described[name] for name in described.keys() & {"processes"}} == said

@@ -59,6 +59,21 @@ def test_records_are_what_the_probe_gives(run, cfg, checkpoint, later):
 
 
 @pytest.mark.slow
+def test_weights_alone_are_counted_after_those_that_are_there(run, checkpoint, later, tmp_path):
+    bare = []
+    for name, path in (("a.pth", checkpoint), ("b.pth", later)):
+        content = torch.load(path, weights_only=True)
+        torch.save({"state_dict": content["state_dict"]}, tmp_path / name)
+        bare.append(tmp_path / name)
+    run(bare[0])
+    records, _ = run(bare[1])
+    assert [(r["step"], r["epoch"], r["checkpoint"]) for r in records[::2]] == [
+        (0, None, "a.pth"),
+        (1, None, "b.pth"),
+    ]
+
+
+@pytest.mark.slow
 def test_two_networks_see_the_same_images_and_another_seed_does_not(run, checkpoint, tmp_path):
     headers = []
     for seed in (0, 0, 1):

@@ -93,7 +93,10 @@ def test_planes_are_drawn_with_alpha_to_the_right():
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("alpha", "beta")
 
 
-@pytest.mark.parametrize("losses", [np.full((5, 3), 2.0), np.full((5, 3), 0.0)])
+NEARLY_FLAT = np.where(np.eye(5, 3) == 1, np.nextafter(2.0, 3.0), 2.0)
+
+
+@pytest.mark.parametrize("losses", [np.full((5, 3), 2.0), np.full((5, 3), 0.0), NEARLY_FLAT])
 def test_flat_plane_is_drawn(losses):
     flat = {**surface("flat", (-1.0, 0.0, 1.0)), "losses": losses}
     assert ">flat<" in svg_text(draw_surfaces([flat]))

@@ -65,6 +65,8 @@ def test_probe_measures_each_checkpoint(call_tool, classifier, trained, tmp_path
         (["--device", "gpu"], "--device gpu"),
         (["--launcher", "pytorch"], "--launcher pytorch"),
         (["--etas", "1", "2", "0"], "at least one"),
+        (["--etas", "1", "2", "2.5"], "2.5, not a whole number"),
+        (["--etas", "1", "2", "nan"], "nan, not a whole number"),
     ],
 )
 def test_mistake_is_named(call_tool, classifier, trained, tmp_path, arguments, named):

@@ -101,6 +101,24 @@ def test_mistakes_are_named(call_tool, runs, tmp_path):
     assert not list(tmp_path.glob("figure*"))
 
 
+def test_nothing_is_written_of_runs_that_cannot_be_compared(call_tool, runs, tmp_path):
+    lines = (runs[1] / "landscape.jsonl").read_text().splitlines()
+    later = [json.dumps({**json.loads(line), "step": 7}) for line in lines[1:2]]
+    (runs[1] / "landscape.jsonl").write_text("\n".join([lines[0], *later]) + "\n")
+    said = only_error(*call_tool(TOOL, "plot", *runs, "--out", tmp_path / "a.png"))
+    assert "no probe at the same step" in said
+    assert not list(tmp_path.glob("a.*"))
+
+
+def test_files_of_one_name_are_told_apart(call_tool, runs, tmp_path):
+    write_run(runs[1], "gap", 1.0)
+    out = ["--out", tmp_path / "a.png"]
+    for names in ([], ["--names", "x", "x"]):
+        said = only_error(*call_tool(TOOL, "plot", *runs, *out, *names))
+        called = "x" if names else "gap"
+        assert f"2 of 2 are called '{called}': give --names" in said
+
+
 def test_pipe_is_not_waited_for(call_tool, tmp_path):
     os.mkfifo(tmp_path / "probe.jsonl")
     result = call_tool(TOOL, "plot", tmp_path / "probe.jsonl", "--out", tmp_path / "bands")
