@@ -74,7 +74,7 @@ lock: ## compile requirements/{lock,onedl}.in into lock.txt and onedl.txt, uv.in
 
 # Data, work_dirs and .venv cost hours or gigabytes to get back: clean leaves them alone.
 clean: ## remove build outputs and caches, but no data, results, bundle or .venv
-	rm -rf .cache .pytest_cache .ruff_cache build dist *.egg-info gcp_mm/.mim
+	rm -rf .cache .pytest_cache .ruff_cache build dist docs/examples *.egg-info gcp_mm/.mim
 	find . \( -name .git -o -name '.venv*' -o -name data -o -name work_dirs \) -prune -o \
 		-name __pycache__ -type d -exec rm -rf {} +
 

@@ -18,11 +18,14 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
     "accessible",
     "flow",
+    "gallery",
     "mathml",
 ]
-exclude_patterns = ["_*"]
+# Of docs/gallery sphinx-gallery makes the pages in docs/examples.
+exclude_patterns = ["_*", "gallery"]
 # Indented text and layouts of folders are no Python.
 highlight_language = "none"
 
@@ -37,6 +40,25 @@ autodoc_typehints_description_target = "documented"
 autodoc_inherit_docstrings = False
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "examples",
+    "filename_pattern": r"\.py$",
+    "ignore_pattern": "small_networks",
+    # What the examples import, for the page of all of them to offer; it has no notebook.
+    "copyfile_regex": r"small_networks\.py",
+    "within_subsection_order": "gallery.order",
+    "image_scrapers": ("gallery.figures",),
+    "image_srcset": ["2x"],
+    "download_all_examples": False,
+    "first_notebook_cell": "# small_networks.py belongs beside this notebook.\n%matplotlib inline",
+    "abort_on_example_error": True,
+    # The same pages each time: no times.
+    "min_reported_time": float("inf"),
+    "write_computation_times": False,
+    "show_signature": False,
+}
 
 html_math_renderer = "mathml"
 html_theme = "furo"

@@ -1,5 +1,6 @@
 """The site of docs/, built once for all workers."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +17,16 @@ def site(tmp_path_factory, tool_env) -> Path:
 
     def build():
         folder = tmp_path_factory.mktemp("docs")
+        # Links to the tree, and a copy of docs/ in which no example has been executed.
+        for entry in REPO.iterdir():
+            if not entry.name.startswith(".") and entry.name != "docs":
+                (folder / entry.name).symlink_to(entry)
+        made = shutil.ignore_patterns("examples", "__pycache__")
+        shutil.copytree(REPO / "docs", folder / "docs", ignore=made)
         builder = [sys.executable, "-W", "ignore", "-m", "sphinx", "-b", "html", "-W", "-q"]
         process = subprocess.run(
-            [*builder, "--keep-going", "-d", folder / "trees", REPO / "docs", folder / "site"],
-            cwd=REPO,
+            [*builder, "--keep-going", "-d", folder / "trees", folder / "docs", folder / "site"],
+            cwd=folder,
             env=tool_env,
             capture_output=True,
             text=True,

@@ -9,6 +9,7 @@ pytestmark = pytest.mark.process
 WIDTHS = (390, 1440)
 # Each has something of its own: pictures, tabs, formulas, long code, generated names.
 PAGES = ("index", "install", "the_layer", "coming_from", "faq", "api/errors")
+PAGES += ("examples/index", "examples/what_the_layer_looks_at")
 
 
 @pytest.mark.parametrize("name", PAGES)
