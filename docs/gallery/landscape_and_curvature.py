@@ -136,12 +136,9 @@ for pooling, network in networks.items():
     count = sum(parameter.numel() for parameter in network.parameters())
     found = curvature(network, [(some, their_labels)], top=count)
     values = found["eigenvalues"]
-    print(
-        f"{pooling}: {count} eigenvalues, the largest {values[0]:.1f}, {values[1]:.1f} and ", end=""
-    )
-    print(
-        f"{values[2]:.1f}; {np.sum(np.array(values) > 0.5)} above 0.5; trace {found['trace']:.1f}"
-    )
+    largest = ", ".join(f"{value:.1f}" for value in values[:3])
+    many = sum(value > 0.5 for value in values)
+    print(f"{pooling}: {count} eigenvalues, the largest {largest}; {many} above 0.5")
     axis.plot(range(1, count + 1), values, color=COLOURS[pooling], linewidth=2, label=pooling)
 axis.set(title="spectrum of the Hessian", xlabel="eigenvalue, the largest first", ylabel="value")
 axis.set_yscale("symlog", linthresh=0.1)
