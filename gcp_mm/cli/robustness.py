@@ -133,16 +133,18 @@ def measure_baseline(args: argparse.Namespace) -> None:
     """Measure, or take a result, and write the baseline."""
     from mmengine.dist import get_rank
 
-    from gcp_mm.robustness.evaluation.baselines import check_options, write_baseline
+    from gcp_mm.robustness.evaluation.baselines import check_options, check_target, write_baseline
     from gcp_mm.robustness.evaluation.evaluate import evaluate
     from gcp_mm.robustness.evaluation.result import read_result
 
     if args.config.endswith(".json"):
+        check_target(args.out, Path(args.config))
         content = read_result(args.config)
     elif args.checkpoint is None:
         raise UserError("baseline needs CONFIG and CHECKPOINT, or one result file (.json)")
     else:
         result = args.result or args.out.with_name(f"{args.out.stem}_result.json")
+        check_target(args.out, result)
         cfg, options = read_arguments(args, result)
         check_options(options)
         content = evaluate(cfg, args.checkpoint, options)

@@ -14,8 +14,9 @@ from mmengine.config import Config
 from torch import nn
 
 from gcp_mm.checkpoints.pretrained import load_model
-from gcp_mm.errors import UserError
+from gcp_mm.errors import FolderExistsError, UserError
 from gcp_mm.files import atomic_write
+from gcp_mm.plain_data import read_json
 from gcp_mm.robustness.data.cells import choose_corruptions, choose_perturbations
 from gcp_mm.robustness.evaluation.comparability import measured_data, severity_errors
 from gcp_mm.robustness.evaluation.options import Options
@@ -31,6 +32,24 @@ def check_options(options: Options) -> None:
         return
     _require_cells(BENCHMARK_CORRUPTIONS, choose_corruptions(options.names))
     _require_cells(SEVERITIES, options.severities, "severity ")
+
+
+def check_target(path: Path, result: Path | None = None) -> None:
+    """Refuse to write a baseline over a result file, this one or any, or over anything else."""
+    if result is not None and path.expanduser().resolve() == result.expanduser().resolve():
+        raise FolderExistsError(
+            f"--out {str(path)!r} is the result file, whose counts would be lost; choose another"
+        )
+    if not path.exists():
+        return
+    try:
+        content = read_json(path)
+    except (OSError, UserError):
+        content = None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise FolderExistsError(
+            f"--out {str(path)!r} exists and is no baseline; choose another, or delete it"
+        )
 
 
 def write_baseline(content: Mapping[str, Any], path: Path) -> None:
@@ -50,6 +69,7 @@ def write_baseline(content: Mapping[str, Any], path: Path) -> None:
     text = json.dumps(baseline, indent=1, allow_nan=False) + "\n"
     # A network without any error cannot be divided by.
     parse_baseline(text, str(path), dataset)
+    check_target(path)
     atomic_write(path, text, "baseline")
 
 

@@ -15,7 +15,7 @@ from random_weights import randomise
 from tiny_runs import only_error
 
 from gcp_mm.errors import CheckpointMismatchError, UserError
-from gcp_mm.robustness.evaluation.baselines import load_alexnet, write_baseline
+from gcp_mm.robustness.evaluation.baselines import check_target, load_alexnet, write_baseline
 from gcp_mm.robustness.evaluation.classifier import Classifier
 from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, SEVERITIES
 from robustness.conftest import SIZE
@@ -199,6 +199,39 @@ def test_result_of_a_part_is_no_baseline(perfect, tmp_path):
     with pytest.raises(UserError, match="no --num-samples"):
         write_baseline(perfect, tmp_path / "baseline.json")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("command", "out", "named"),
+    [
+        (["result.json"], "result.json", "is the result file, whose counts would be lost"),
+        (["result.json"], "other/../result.json", "is the result file"),
+        (["result.json"], "link.json", "is the result file"),
+        (["result.json"], "other.json", "exists and is no baseline"),
+        (["result.json"], "other", "exists and is no baseline"),
+        (["net.py", "x.pth", "--result", "{}/result.json"], "result.json", "is the result file"),
+        (["net.py", "x.pth"], "result.json", "exists and is no baseline"),
+    ],
+)
+def test_nothing_but_a_baseline_is_replaced(call_tool, tmp_path, command, out, named):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link.json").symlink_to("result.json")
+    for name in ("result.json", "other.json"):
+        (tmp_path / name).write_text('{"format": "gcp_mm robustness", "counts": "of days"}')
+    first, *rest = command
+    words = (tmp_path / first, *(word.format(tmp_path) for word in rest), "--out", tmp_path / out)
+    assert named in only_error(*call_tool("tools/test_robustness.py", "baseline", *words))
+    assert "of days" in (tmp_path / "result.json").read_text()
+
+
+def test_a_baseline_may_be_written_again(tmp_path):
+    path = tmp_path / "baseline.json"
+    shutil.copy(files("gcp_mm.robustness.measures") / "baselines/alexnet_imagenet_c.json", path)
+    check_target(path, tmp_path / "result.json")
+    check_target(tmp_path / "absent.json", tmp_path / "result.json")
+    path.write_text("notes")
+    with pytest.raises(UserError, match="exists and is no baseline"):
+        check_target(path)
 
 
 def test_copy_of_the_published_numbers_is_refused_like_them(tool, part_c, tmp_path):
