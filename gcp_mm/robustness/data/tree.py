@@ -141,7 +141,8 @@ class RobustnessTree(Dataset):
             "classes": tuple(self.class_to_index),
             "cells": self.cells,
             "files_per_cell": self.num_items,
-            "settings": self.settings,
+            # Result files say it in their transform.
+            "settings": {**self.settings, "resized": self.resizes},
         }
 
     @cached_property

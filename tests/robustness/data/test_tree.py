@@ -90,7 +90,8 @@ def test_without_a_manifest_the_classes_are_those_of_imagenet(tree):
 def test_resizing_is_told_from_using_as_it_is(tree, size, resizes, known):
     if known:
         write_manifest(tree / "blur", sorted(WNIDS))
-    assert build(tree, input_size=size, num_samples=2).resizes == resizes
+    found = build(tree, input_size=size, num_samples=2)
+    assert found.resizes == found.metainfo["settings"]["resized"] == resizes
 
 
 def test_images_of_several_sizes_are_resized(tree):

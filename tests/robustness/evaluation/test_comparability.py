@@ -11,6 +11,7 @@ from gcp_mm.robustness.evaluation.comparability import (
     corruption_measures,
     measured_data,
     perturbation_measures,
+    severity_errors,
 )
 from gcp_mm.robustness.measures import load_baseline
 from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, PERTURBATIONS, SEVERITIES
@@ -76,6 +77,12 @@ def test_partial_run_states_no_mce(cells, cell):
         ({"shard": [0, 2]}, None, False),
         ({"classes_sha256": "c1"}, "other classes than those of ImageNet", False),
         ({"input_size": 64}, "images of 64 x 64", True),
+        (
+            {"transform": ["decode (pillow)", "resize to 224 x 224 (pillow, bilinear)"]},
+            "images that were resized to 224 x 224",
+            True,
+        ),
+        ({"resized": True}, "images that were resized to 224 x 224", True),
     ],
 )
 def test_other_data_are_marked(cells, changed, reason, states):
@@ -110,8 +117,14 @@ def test_sequences_of_another_difficulty_have_no_rate():
     cells = {**SEQUENCES, "gaussian_noise_2": SEQUENCES["tilt"]}
     found = perturbation_measures(cells, {**RELEASED, "difficulty": 2})
     assert found["mFR"] is None and "difficulty" in found["mFR_reason"]
+    assert found["not_comparable"] == ["difficulty 2"]
     # shot_noise_2 was not measured.
     assert set(PERTURBATIONS) - found["flip_probability"].keys() == {"shot_noise"}
+    # A baseline of the same difficulty divides, but nothing published is of it.
+    twice = replace(load_baseline("alexnet", "imagenet-p"), difficulty=2)
+    cells["shot_noise_2"] = SEQUENCES["tilt"]
+    found = perturbation_measures(cells, {**RELEASED, "difficulty": 2}, twice)
+    assert found["mFR"] > 0 and found["not_comparable"] == ["difficulty 2"]
 
 
 # What the settings say of the 50,000 files, and of a tree of one's own.
@@ -143,6 +156,34 @@ def test_baseline_of_the_whole_released_data_is_comparable(cells):
         )
     found = perturbation_measures(SEQUENCES, WHOLE, mine(WHOLE, "imagenet-p"))
     assert found["mFR"] > 0 and found["not_comparable"] == []
+
+
+def test_another_network_on_the_released_data_is_no_alexnet(cells):
+    errors = severity_errors(cells)
+    other = replace(mine(WHOLE), error={name: tuple(row) for name, row in errors.items()})
+    found = corruption_measures(cells, WHOLE, other)
+    assert found["mCE"] == pytest.approx(100)
+    reason = "baseline mine, whose numbers are not those of AlexNet"
+    assert found["not_comparable"] == [reason]
+    assert reason in text(found)
+    clean = replace(mine(WHOLE), clean_error=0.2387)
+    assert corruption_measures(cells, WHOLE, clean)["not_comparable"] == [reason]
+    sequences = mine(WHOLE, "imagenet-p")
+    flips = {name: 0.58 * rate for name, rate in sequences.flip_probability.items()}
+    for others in (flips, None):
+        other = replace(sequences, flip_probability=others)
+        assert perturbation_measures(SEQUENCES, WHOLE, other)["not_comparable"] == [reason]
+
+
+def test_alexnet_measured_otherwise_is_alexnet(cells):
+    """RobustBench's errors of AlexNet, on 5000 images."""
+    means = (
+        *(0.8816, 0.8883, 0.9172, 0.8220, 0.8308, 0.7872, 0.7957, 0.8680, 0.8315, 0.8236),
+        *(0.5585, 0.8543, 0.6480, 0.7186, 0.6068),
+    )
+    table = zip(BENCHMARK_CORRUPTIONS, means, strict=True)
+    measured = replace(mine(WHOLE), error={name: (mean,) * 5 for name, mean in table})
+    assert corruption_measures(cells, WHOLE, measured)["not_comparable"] == []
 
 
 def test_baseline_of_the_same_data_divides(cells):
