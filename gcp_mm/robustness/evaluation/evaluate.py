@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class Evaluation:
                 "files": number,
             }
             wanted = {CLEAN: number, **wanted}
-            if not self._clean.items() <= file.cells.get(CLEAN, {}).items():
+            if not _same_images(self._clean, file.cells.get(CLEAN, {})):
                 done.discard(CLEAN)
         self.sizes = wanted
         self.is_clips = options.dataset == "imagenet-p"
@@ -130,6 +131,15 @@ class Evaluation:
     def _save(self) -> None:
         if get_rank() == 0:
             self.file.save(load_baseline(self.options.baseline, self.options.dataset))
+
+
+def _same_images(asked: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Tell whether images without corruption are those of a cell: the same names at one place.
+
+    A path may be spelled otherwise; at another place files of these names may be others.
+    """
+    places = {os.path.realpath(str(cell.get("source", ""))) for cell in (asked, found)}
+    return len(places) == 1 and all(asked[key] == found.get(key) for key in ("sha256", "files"))
 
 
 def describe_clips(cell: str, top5: Top5) -> dict[str, Any]:

@@ -56,11 +56,8 @@ def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
     listing = on_first_process(lambda: _tree(options, table, None).complete)
     tree = _tree(options, table, listing)
     check_list(cfg, tree.class_to_index)
-    if options.shard and options.shard[1] > tree.num_items:
-        raise UserError(
-            f"--shard: {options.shard[1]} shards for {tree.num_items} files; ask for fewer"
-        )
     clean = clean_images(cfg, options, tree.class_to_index, tree.complete.classes)
+    _check_shards(options, tree, clean)
     _compare_reading(cfg, tree, clean)
     _compare_pixels(cfg, options, clean)
     network = load_alexnet(checkpoint) if cfg.filename is None else load_model(cfg, checkpoint)
@@ -85,6 +82,17 @@ def set_up(cfg: Config, device: str | None) -> torch.device:
             return torch.device("cpu")
         return torch.device("cuda", torch.cuda.current_device())
     return find_device(device)
+
+
+def _check_shards(options: Options, tree: RobustnessTree, clean: CleanImages | None) -> None:
+    """Require that no shard is without a file of a cell."""
+    cells = {"files": tree.num_items}
+    if clean is not None:
+        cells["images without corruption"] = len(clean.labels)
+    shards = options.shard[1] if options.shard else 1
+    for what, number in cells.items():
+        if shards > number:
+            raise UserError(f"--shard: {shards} shards for {number} {what}; ask for fewer")
 
 
 def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | None) -> None:

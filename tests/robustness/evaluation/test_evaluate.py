@@ -1,6 +1,7 @@
 """Evaluations against a plain loop, their measures, and what they may not state."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -82,6 +83,26 @@ def test_finished_cells_are_kept_and_others_added(measure, part_c):
     assert list(second["cells"]) == ["fog/1", "snow/1"]
     # Its time would differ if it had been measured again.
     assert second["cells"]["fog/1"] == first["cells"]["fog/1"]
+
+
+def test_clean_images_of_another_place_are_measured_again(measure, part_c, clean, tmp_path):
+    def source(root):
+        content = measure("imagenet-c", part_c, names=["fog"], severities=[1], clean_root=root)
+        return content["cells"]["clean"]["source"]
+
+    shutil.copytree(clean, tmp_path / "moved")
+    assert source(clean) == source(clean / "class_0/..") == str(clean)
+    assert source(tmp_path / "moved") == str(tmp_path / "moved")
+
+
+def test_no_shard_is_without_clean_images(measure, part_c, clean, tmp_path):
+    for path in clean.glob("*/0.png"):
+        (tmp_path / "few" / path.parent.name).mkdir(parents=True)
+        shutil.copy(path, tmp_path / "few" / path.parent.name)
+    few = dict(names=["fog"], severities=[1], clean_root=tmp_path / "few")
+    with pytest.raises(UserError, match="--shard: 7 shards for 6 images without corruption; ask"):
+        measure("imagenet-c", part_c, shard=(6, 7), **few)
+    assert measure("imagenet-c", part_c, shard=(5, 6), **few)["cells"]["clean"]["total"] == 1
 
 
 def test_sample_is_spread_over_the_classes_and_marked(measure, part_c):

@@ -75,16 +75,16 @@ def test_counts_are_added(merge, impatient, tmp_path):
         ),
         ([([0, 2], {"difficulty": 1}, {}), ([1, 2], {"difficulty": 2}, {})], "difficulty is 1"),
         (
-            [([0, 2], {}, {"clean": CLEAN}), ([1, 2], {}, {"clean": {**CLEAN, "source": "b"}})],
-            "clean: source is 'a' there and 'b' here",
-        ),
-        (
             [([0, 2], {}, {"clean": CLEAN}), ([1, 2], {}, {"clean": {**CLEAN, "sha256": "c1"}})],
             "clean: sha256 is 'c0' there and 'c1' here",
         ),
         (
             [([0, 2], {}, {"fog/1": CELL}), ([1, 2], {}, {"fog/1": {**CELL, "total": 2}})],
             "1.json': fog/1 has 2 images, and this shard has 3",
+        ),
+        (
+            [([0, 2], {}, {"clean": CLEAN}), ([1, 2], {}, {"clean": {**CLEAN, "files": 7}})],
+            "clean: files is 6 there and 7 here",
         ),
         (
             [([0, 2], {}, {"clean": CLEAN}), ([1, 2], {}, {"clean": {**CLEAN, "total": 4}})],
@@ -111,6 +111,14 @@ def test_counts_are_added(merge, impatient, tmp_path):
 def test_mistake_is_named(merge, tmp_path, shards, named):
     assert named in only_error(*merge(*shards))
     assert not (tmp_path / "merged.json").exists()
+
+
+def test_clean_images_may_lie_elsewhere_on_each_machine(merge, tmp_path):
+    other = {**CLEAN, "source": "/mnt/other"}
+    code, _, errors = merge(([0, 2], {}, {"clean": CLEAN}), ([1, 2], {}, {"clean": other}))
+    assert code == 0, errors
+    merged = json.loads((tmp_path / "merged.json").read_text())["cells"]["clean"]
+    assert merged == {**CLEAN, "correct": 2, "total": 6, "seconds": 1.0}
 
 
 def test_what_shards_were_measured_with_is_kept(merge, tmp_path):
