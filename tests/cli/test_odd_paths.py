@@ -101,7 +101,8 @@ def test_landscape(call_tool, net, repo):
         (hessian, "hessian"),
     ):
         before = set(folder.rglob("*"))
-        output = held(*call_tool(tool, "plot", file, "--out", folder / name))
+        arguments = (file, "--out", folder / name, "--formats", "svg")
+        output = held(*call_tool(tool, "plot", *arguments))
         written = set(folder.rglob("*")) - before
         assert written and all(str(path) in output for path in written if path.is_file())
 
