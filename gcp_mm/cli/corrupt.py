@@ -59,6 +59,22 @@ def parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _found_in(args: argparse.Namespace) -> list[object]:
+    """Return the options by which the cells that were made are evaluated."""
+    from gcp_mm.robustness.data.fixed_size import RELEASED_SIZE
+
+    found = ["--dataset", args.dataset, "--data-root", args.out]
+    if args.keep_size or args.size != RELEASED_SIZE:
+        # Of images that kept their sizes, the only one that a network is known to take.
+        found += ["--input-size", RELEASED_SIZE if args.keep_size else args.size]
+    for option in ("corruptions", "severities", "perturbations"):
+        if (chosen := getattr(args, option)) is not None:
+            found += [f"--{option}", *chosen]
+    if args.dataset == "imagenet-c" and args.limit is None:
+        found += ["--clean-root", args.source]
+    return found
+
+
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Make the tree."""
     args = parse(argv, prog)
@@ -85,7 +101,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             f"results: {args.out}: {len(cells)} cells of {(written + kept) // len(cells)} images, "
             f"{written} files written and {kept} kept"
         )
-        found = ("--dataset", args.dataset, "--data-root", args.out)
-        print(next_command("robustness", "CONFIG", "CHECKPOINT", *found))
+        print(next_command("robustness", "CONFIG", "CHECKPOINT", *_found_in(args)))
 
     run_command(command)

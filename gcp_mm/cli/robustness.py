@@ -151,7 +151,12 @@ def measure_baseline(args: argparse.Namespace) -> None:
     if get_rank() == 0:
         write_baseline(content, args.out)
         print(f"results: {args.out}")
-        data = ("--dataset", content["dataset"], "--baseline", args.out)
+        settings = content["settings"]
+        data = ["--dataset", content["dataset"], "--baseline", args.out]
+        if args.data_root:
+            data += ["--data-root", args.data_root]
+        if settings.get("input_size") and not settings["transform"][1].startswith("require"):
+            data += ["--input-size", settings["input_size"]]
         print(next_command("robustness", "CONFIG", "CHECKPOINT", *data))
 
 

@@ -2,10 +2,13 @@ import json
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from gcp_mm.cli.corrupt import _found_in, parse
 
 pytest.importorskip("imagecorruptions")
 
@@ -31,6 +34,7 @@ def test_trees_are_made_and_continued(call_tool, photos, tmp_path):
     code, out, _ = call_tool(*tool, *options, "--corruptions", "weather", "--severities", 5)
     assert code == 0 and "4 cells of 2 images, 6 files written and 2 kept" in out
     found = f"CONFIG CHECKPOINT --dataset imagenet-c --data-root {tmp_path / 'c'}"
+    found += " --input-size 32 --corruptions weather --severities 5"
     assert out.endswith(f"\nnext: python tools/test_robustness.py {found}\n")
     manifest = json.loads((tmp_path / "c" / "manifest.json").read_text())
     assert list(manifest["cells"]) == ["fog/1", "fog/5", "snow/5", "frost/5", "brightness/5"]
@@ -43,7 +47,16 @@ def test_sequences_are_made(call_tool, photos, tmp_path):
         *tool, "--keep-size", "--workers", 1, "--limit", 1, "--perturbations", "tilt"
     )
     assert code == 0 and "1 cells of 2 images" in out
+    assert out.endswith(f" --data-root {tmp_path / 'p'} --input-size 224 --perturbations tilt\n")
     assert sorted(path.name for path in (tmp_path / "p").rglob("*.mp4")) == ["0.mp4", "0.mp4"]
+
+
+def test_all_images_at_the_released_size_come_with_the_clean_ones():
+    args = parse(["mine", "my c", "--dataset", "imagenet-c"], None)
+    data = ["--dataset", "imagenet-c", "--data-root", Path("my c")]
+    assert _found_in(args) == [*data, "--clean-root", Path("mine")]
+    args = parse(["mine", "my p", "--dataset", "imagenet-p"], None)
+    assert _found_in(args) == ["--dataset", "imagenet-p", "--data-root", Path("my p")]
 
 
 @pytest.mark.parametrize(

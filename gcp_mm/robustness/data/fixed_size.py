@@ -28,10 +28,11 @@ def fit(image: np.ndarray, size: int | None, path: str | Path) -> np.ndarray:
         return image
     if size is None:
         height, width = image.shape[:2]
+        as_it_is = f"--input-size {width} uses it as it is, " if height == width else ""
         raise UserError(
             f"{str(path)!r} is {width} x {height}, and the released images are {wanted} x {wanted} "
-            "and used without any resizing. Check the data, or resize on purpose: --input-size "
-            f"{wanted} (input_size={wanted} of the data set)"
+            f"and used without any resizing. Check the data, or name a size: {as_it_is}"
+            f"--input-size {wanted} resizes it (input_size of the data set)"
         )
     return mmcv.imresize(image, (size, size), interpolation="bilinear", backend="pillow")
 

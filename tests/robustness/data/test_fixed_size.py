@@ -41,7 +41,8 @@ def test_other_size_is_refused(saved, shape):
     with pytest.raises(UserError) as error:
         read_fixed(path)
     assert f"{str(path)!r} is {shape[1]} x {shape[0]}" in str(error.value)
-    assert "--input-size 224" in str(error.value)
+    assert "--input-size 224 resizes it" in str(error.value)
+    assert ("--input-size 96 uses it as it is" in str(error.value)) == (shape == (96, 96))
 
 
 @pytest.mark.parametrize(("shape", "size"), [((96, 96), 224), ((224, 224), 64), ((50, 70), 48)])

@@ -126,7 +126,7 @@ def test_network_is_100_of_itself(request, call_tool, config, checkpoint, tmp_pa
         tool, "baseline", config, checkpoint, *options, "--out", baseline, "--name", "mine"
     )
     assert code == 0, errors
-    assert f"--baseline {baseline}" in output
+    assert f"--baseline {baseline} --data-root {tree} --input-size {SIZE}\n" in output
     # The finished cells serve again, relative to another baseline.
     command = (tool, config, checkpoint, *options, "--out", measured, "--baseline", baseline)
     code, output, errors = call_tool(*command)
