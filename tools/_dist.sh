@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # The launcher behind dist_train.sh and dist_test.sh: _dist.sh train|test CONFIG NUM_PROCESSES ...
+# A task may be two words, the tool and its command: 'test_robustness baseline'.
 set -euo pipefail
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$tools/_common.sh"
 
-task=$1 config=${2:-} processes=${3:-}
-if [[ ! -f $config ]] || ! is_positive "$processes"; then
+read -r task command <<<"$1"
+config=${2:-} processes=${3:-}
+if [[ ! -f $config && "$task $config" != "test_robustness alexnet" ]] || ! is_positive "$processes"; then
     fail_with_usage "dist_$task.sh" "config '$config' must be a file and the number of processes" \
         "'$processes' a positive integer"
 fi
@@ -22,4 +24,4 @@ else
 fi
 
 exec "$(project_python)" -m gcp_mm.engine.launch "${meeting[@]}" --nproc_per_node="$processes" \
-    "$tools/$task.py" "$config" "${@:4}" --launcher pytorch
+    "$tools/$task.py" ${command:+"$command"} "$config" "${@:4}" --launcher pytorch

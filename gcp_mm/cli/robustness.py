@@ -143,7 +143,8 @@ def measure_baseline(args: argparse.Namespace) -> None:
     elif args.checkpoint is None:
         raise UserError("baseline needs CONFIG and CHECKPOINT, or one result file (.json)")
     else:
-        result = args.result or args.out.with_name(f"{args.out.stem}_result.json")
+        name = args.out.name.removesuffix(".json")
+        result = args.result or args.out.with_name(f"{name}_result.json")
         check_target(args.out, result)
         cfg, options = read_arguments(args, result)
         check_options(options)

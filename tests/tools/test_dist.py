@@ -37,7 +37,11 @@ def test_every_script_is_checked(repo):
         ("dist_test.sh", []),
         ("dist_test.sh", ["{config}", "x.pth"]),
         ("dist_test.sh", ["{config}", "2", "x.pth"]),
+        ("dist_test.sh", ["alexnet", "x.pth", "2"]),
         ("dist_test_robustness.sh", ["{config}", "x.pth", "--dataset"]),
+        ("dist_test_robustness.sh", ["alexnet", "x.pth"]),
+        ("dist_test_robustness.sh", ["baseline", "{config}", "x.pth"]),
+        ("dist_test_robustness.sh", ["baseline", "absent.py", "x.pth", "2"]),
     ],
 )
 def test_wrong_arguments_are_answered_with_the_usage(run_tool, script, arguments):
@@ -96,6 +100,16 @@ def test_a_given_port_and_several_nodes_meet_there(launch_arguments, env, expect
     meeting = [f"--{name}={value}" for name, value in zip(names, expected, strict=True)]
     assert words[2:7] == [*meeting, "--nproc_per_node=8"]
     assert words[8:] == [CONFIG, "a.pth", "--launcher", "pytorch"]
+
+
+@pytest.mark.parametrize("command", [[], ["baseline"]])
+@pytest.mark.parametrize("config", ["alexnet", CONFIG])
+def test_robustness_takes_alexnet_and_measures_baselines(launch_arguments, command, config):
+    words = launch_arguments(
+        "dist_test_robustness.sh", *command, config, "a.pth", 2, "--out", "o p"
+    )
+    assert words[4] == "--nproc_per_node=2" and words[5].endswith("tools/test_robustness.py")
+    assert words[6:] == [*command, config, "a.pth", "--out", "o p", "--launcher", "pytorch"]
 
 
 def test_port_in_use_is_one_line(run_tool, classifier):

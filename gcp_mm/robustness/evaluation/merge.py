@@ -15,7 +15,14 @@ from gcp_mm.plain_data import differences
 from gcp_mm.robustness.evaluation.evaluate import describe_clips
 from gcp_mm.robustness.evaluation.loader import share
 from gcp_mm.robustness.evaluation.result import ResultFile, only_writer, read_result
-from gcp_mm.robustness.evaluation.top5_file import Top5, join, read_top5, top5_path, write_top5
+from gcp_mm.robustness.evaluation.top5_file import (
+    Top5,
+    find_top5,
+    join,
+    read_top5,
+    top5_path,
+    write_top5,
+)
 from gcp_mm.robustness.measures.baseline import Baseline, load_baseline
 
 # Names of files say nothing, and each shard has its own number.
@@ -154,7 +161,7 @@ def _baseline(content: Mapping[str, Any], baseline: str | None) -> Baseline:
 def _add(shards: Sequence[Shard], cell: str, out: Path) -> dict[str, Any]:
     parts = [content["cells"][cell] for _, content in shards]
     if "clips" in parts[0]:
-        found = [read_top5(top5_path(path, cell)) for path, _ in shards]
+        found = [read_top5(find_top5(path, cell)) for path, _ in shards]
         check_top5(shards, cell, found)
         top5 = join(found)
         write_top5(top5_path(out, cell), top5)

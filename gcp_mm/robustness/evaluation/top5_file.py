@@ -52,8 +52,19 @@ def join(parts: Iterable[Top5]) -> Top5:
 
 
 def top5_path(results: Path, cell: str) -> Path:
-    """Return where the top-5 of a cell lies, beside the file of results."""
-    return path_below(results.with_name(f"{results.stem}_top5"), f"{cell}.npz", repr(str(results)))
+    """Return where the top-5 of a cell is written, beside the file of results."""
+    # In a name such as resnet50_0.1 the point begins no ending.
+    return _beside(results, results.name.removesuffix(".json"), cell)
+
+
+def find_top5(results: Path, cell: str) -> Path:
+    """Return where the top-5 of a cell lies: maybe where earlier versions wrote it."""
+    path, earlier = top5_path(results, cell), _beside(results, results.stem, cell)
+    return path if path.exists() or not earlier.exists() else earlier
+
+
+def _beside(results: Path, name: str, cell: str) -> Path:
+    return path_below(results.with_name(f"{name}_top5"), f"{cell}.npz", repr(str(results)))
 
 
 def write_top5(path: Path, top5: Top5) -> None:

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.evaluation.top5_file import Top5, join, read_top5, top5_path, write_top5
+from gcp_mm.robustness.evaluation.top5_file import (
+    Top5,
+    find_top5,
+    join,
+    read_top5,
+    top5_path,
+    write_top5,
+)
 
 
 def some(clips: list[int]) -> Top5:
@@ -27,6 +34,22 @@ def test_file_gives_back_what_was_written(tmp_path):
     assert path == tmp_path / "run_top5/tilt.npz"
     assert same(read_top5(path), some([0, 1, 2]))
     assert [len(clip) for clip in read_top5(path).split()] == [2, 3, 4]
+
+
+def test_results_whose_names_end_alike_have_their_own_files(tmp_path):
+    names = ("net_0.1", "net_0.2", "net_0.2.json", "net.v2.json")
+    folders = [top5_path(tmp_path / name, "tilt").parent.name for name in names]
+    assert folders == ["net_0.1_top5", "net_0.2_top5", "net_0.2_top5", "net.v2_top5"]
+
+
+def test_files_of_earlier_versions_are_found(tmp_path):
+    results = tmp_path / "net_0.1"
+    path, earlier = top5_path(results, "tilt"), tmp_path / "net_0_top5/tilt.npz"
+    assert find_top5(results, "tilt") == path
+    write_top5(earlier, some([0]))
+    assert find_top5(results, "tilt") == earlier
+    write_top5(path, some([1]))
+    assert find_top5(results, "tilt") == path
 
 
 @pytest.mark.parametrize("parts", [[[0, 2, 4], [1, 3]], [[1], [], [0, 2, 3, 4]]])
