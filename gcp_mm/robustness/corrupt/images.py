@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,9 @@ def require_imagecorruptions() -> None:
     """Make sure that the package is there, and is the one that runs."""
     try:
         import imagecorruptions  # noqa: F401
+
+        # The older package has the same name to import.
+        metadata.version("imagecorruptions-imaug")
     except ImportError as error:
         raise UserError(
             f"the corruptions need the package imagecorruptions-imaug ({error}): "

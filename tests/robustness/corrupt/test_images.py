@@ -1,4 +1,6 @@
 import sys
+from importlib import metadata
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -72,6 +74,16 @@ def test_sides_that_differ_print_nothing(capsys):
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "imagecorruptions", None)
     with pytest.raises(UserError, match="pip install imagecorruptions-imaug"):
+        require_imagecorruptions()
+
+
+def test_the_older_package_of_the_same_name_is_told_apart(monkeypatch):
+    def version(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setitem(sys.modules, "imagecorruptions", ModuleType("imagecorruptions"))
+    monkeypatch.setattr(metadata, "version", version)
+    with pytest.raises(UserError, match="No package metadata.*pip install imagecorruptions-imaug"):
         require_imagecorruptions()
 
 
