@@ -23,21 +23,38 @@ if ! command -v sbatch >/dev/null; then
         "tools/reproduce.py on a machine without SLURM" >&2
     exit 2
 fi
-words=("$(project_python)" -u "$tools/reproduce.py" "$plan" "${@:4}")
+words=("$(project_python)" -u "$tools/reproduce.py" "$plan")
+# Options that not all of the calls read.
+runs=() page=()
+shift 3
+while (($#)); do
+    case $1 in
+        --jobs) runs+=("${@:1:2}") && shift ;;
+        --jobs=*) runs+=("$1") ;;
+        --out) page+=("${@:1:2}") && shift ;;
+        --out=*) page+=("$1") ;;
+        *) words+=("$1") ;;
+    esac
+    shift || break
+done
 count=$("${words[@]}" --count-tasks)
 # sbatch takes a script of sh, which knows no other quotes than these.
-command=
-for word in "${words[@]}"; do
-    command+="'${word//\'/\'\\\'\'}' "
-done
+quoted() {
+    local word
+    for word in "$@"; do
+        printf "'%s' " "${word//\'/\'\\\'\'}"
+    done
+}
+command=$(quoted "${words[@]}")
+run=$command$(quoted ${runs[@]+"${runs[@]}"})
 read -ra more <<<"${SBATCH_ARGS:-}"
 submit() {
     sbatch --parsable --kill-on-invalid-dep=yes --partition="$partition" --cpus-per-task="$cpus" --ntasks=1 \
         ${more[@]+"${more[@]}"} "$@"
 }
-prepare=$(submit --job-name="$job-data" --wrap="${command}--prepare")
+prepare=$(submit --job-name="$job-data" --wrap="${run}--prepare")
 array=$(submit --job-name="$job" --gres="gpu:$gpus" --array="0-$((count - 1))" \
-    --dependency="afterok:${prepare%%;*}" --wrap="${command}--task \$SLURM_ARRAY_TASK_ID")
+    --dependency="afterok:${prepare%%;*}" --wrap="${run}--task \$SLURM_ARRAY_TASK_ID")
 report=$(submit --job-name="$job-page" --dependency="afterany:${array%%;*}" \
-    --wrap="${command}--report")
+    --wrap="$command$(quoted ${page[@]+"${page[@]}"})--report")
 echo "submitted: data $prepare, $count networks $array, page $report"

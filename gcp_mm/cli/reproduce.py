@@ -35,7 +35,7 @@ def parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, help="folder of the page (default: WORK_DIR/report)")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs at once (default: one a core, or by the GPUs)"
+        "--jobs", type=int, metavar="N", help="runs at once (default: one a core, or one a GPU)"
     )
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--prepare", action="store_true", help="only make the data")
@@ -44,7 +44,7 @@ def parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     part.add_argument(
         "--commands",
         action="store_true",
-        help="print the commands and write their configs; run nothing",
+        help="print the commands and write their configs into WORK_DIR/commands; run nothing",
     )
     part.add_argument("--report", action="store_true", help="only write the page of what is there")
     return parser.parse_args(argv)
@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parse(argv, prog)
 
     def command() -> None:
+        _check_options(args)
         from gcp_mm.reproduction.jobs import make_jobs, tasks
         from gcp_mm.reproduction.plan import read_plan
         from gcp_mm.reproduction.verdicts import check_primary
@@ -76,31 +77,61 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     run_command(command)
 
 
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse an option that what is asked for does not read."""
+    if args.jobs is not None and args.jobs < 1:
+        raise UserError(f"--jobs {args.jobs}: at least one run at once")
+    parts = {
+        "--prepare": args.prepare,
+        "--task": args.task is not None,
+        "--count-tasks": args.count_tasks,
+        "--commands": args.commands,
+        "--report": args.report,
+    }
+    asked = next((name for name, value in parts.items() if value), "")
+    if args.out is not None and asked not in ("", "--report"):
+        raise UserError(f"--out has no effect with {asked}, which writes no page; leave it out")
+    if args.jobs is not None and asked in ("--count-tasks", "--commands", "--report"):
+        raise UserError(f"--jobs has no effect with {asked}, which runs nothing; leave it out")
+
+
 def _print_commands(args: argparse.Namespace, plan: Plan, jobs: Sequence[Job]) -> None:
     from gcp_mm.files import atomic_write
-    from gcp_mm.reproduction.jobs import resolve, resolve_config
+    from gcp_mm.reproduction.configs import resolve, resolve_config
+    from gcp_mm.reproduction.first_start import check_data
+    from gcp_mm.reproduction.results import check_starts, read_done
     from gcp_mm.reproduction.worker import program
 
+    # The commands would go on with what is there.
+    check_data(plan, args.work_dir)
+    for job in jobs:
+        read_done(args.work_dir, job)
+    check_starts(args.work_dir, jobs, plan.data_root)
+    # Those of the runs stay as they are.
+    own = "{work}/commands/"
     for job in jobs:
         if job.config:
             text = resolve_config(job.config, args.work_dir.absolute(), plan.data_root.absolute())
-            atomic_write(args.work_dir / job.name / "config.py", text, "config")
+            atomic_write(args.work_dir / "commands" / job.name / "config.py", text, "config")
         print(f"# {job.name}" + (f", after {', '.join(job.needs)}" if job.needs else ""))
         for words in job.commands:
-            found = [resolve(word, args.work_dir, plan.data_root) for word in words]
+            found = [
+                word.replace("{work}/", own, 1) if word.endswith("/config.py") else word
+                for word in words
+            ]
+            found = [resolve(word, args.work_dir, plan.data_root) for word in found]
             found = [word.replace("{latest}", "LATEST_CHECKPOINT") for word in found]
-            print(shlex.join(program(found, plan.content.get("gpus_per_run", 1))))
+            print(shlex.join(program(found, plan.gpus_per_run)))
 
 
 def _run(args: argparse.Namespace, plan: Plan, jobs: Sequence[Job]) -> None:
     from gcp_mm.locks import hold_folder
     from gcp_mm.reproduction.first_start import check_inputs, record_start
     from gcp_mm.reproduction.jobs import DATA_TASK, choose_task
-    from gcp_mm.reproduction.results import read_done
-    from gcp_mm.reproduction.run import Runs, find_slots
+    from gcp_mm.reproduction.results import check_starts, read_done
+    from gcp_mm.reproduction.run import Runs
+    from gcp_mm.reproduction.slots import find_slots
 
-    if args.jobs is not None and args.jobs < 1:
-        raise UserError(f"--jobs {args.jobs}: at least one run at once")
     chosen = list(jobs)
     if args.prepare:
         chosen = [job for job in jobs if job.task == DATA_TASK]
@@ -108,10 +139,12 @@ def _run(args: argparse.Namespace, plan: Plan, jobs: Sequence[Job]) -> None:
         # What the task needs is done, or the first of its runs says that it is not.
         done = [job for job in jobs if job.task == DATA_TASK and read_done(args.work_dir, job)]
         chosen = [*done, *choose_task(jobs, args.task)]
-    slots = find_slots(plan.content.get("gpus_per_run", 1), args.jobs, data_only=args.prepare)
-    check_inputs(plan)
+    slots = find_slots(plan.gpus_per_run, args.jobs, data_only=args.prepare)
+    check_inputs(plan, jobs)
     record_start(plan, args.work_dir)
-    print(f"{len(chosen)} runs, {len(slots.devices)} at once", flush=True)
+    # Those of other tasks too: their runs and these are pairs.
+    check_starts(args.work_dir, jobs, plan.data_root)
+    print(f"{len(chosen)} runs, {slots.most} at once", flush=True)
     # Tasks have the folder together, and each of their runs is held.
     alone = hold_folder(args.work_dir, "is being worked in", "wait for it, or stop it")
     with alone if args.task is None else contextlib.nullcontext():

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, atomic_write
 from gcp_mm.plain_data import differences, read_note
+from gcp_mm.reproduction.configs import start_files
+from gcp_mm.reproduction.jobs import Job
 from gcp_mm.reproduction.plan import Plan
 
 NOTE = "plan.json"
 
 # Keys of plans and configs that name what is read.
-_INPUTS = {"data_root", "ann_file", "load_from", "images", "imagenet_c", "imagenet_p"}
+_INPUTS = {"data_root", "ann_file", "images", "imagenet_c", "imagenet_p"}
 
 
 def record_start(plan: Plan, work: Path) -> None:
-    """Note rule, seeds and data at the first start, and refuse other data at later ones.
+    """Note at the first start what later ones must not change, and refuse other data at these.
 
     Raises:
         UserError: If the runs of the folder were made with data in another place, which is there.
     """
-    found = read_note(work / NOTE)
-    if not found:
-        content = {**_fixed(plan), "date": time.strftime("%Y-%m-%d %H:%M:%S")}
-        content["data_root"] = str(plan.data_root.absolute())
-        atomic_write(work / NOTE, json.dumps(content, indent=1) + "\n", "note")
+    if read_note(work / NOTE):
+        check_data(plan, work)
         return
-    before = Path(str(found.get("data_root", plan.data_root)))
+    content = {**_fixed(plan), "date": time.strftime("%Y-%m-%d %H:%M:%S")}
+    content["data_root"] = str(plan.data_root.absolute())
+    atomic_write(work / NOTE, json.dumps(content, indent=1) + "\n", "note")
+
+
+def check_data(plan: Plan, work: Path) -> None:
+    """Refuse other data than those of the first start, if there was one."""
+    before = Path(str(read_note(work / NOTE).get("data_root", plan.data_root)))
     # One that is gone was moved, as far as anybody can know.
     if before.exists() and not (plan.data_root.exists() and before.samefile(plan.data_root)):
         raise UserError(
@@ -41,33 +47,45 @@ def record_start(plan: Plan, work: Path) -> None:
 
 
 def changed_since(plan: Plan, work: Path) -> str:
-    """Say what of rule and seeds is another than at the first start; empty if nothing is."""
-    found = read_note(work / NOTE)
-    if not found:
-        return ""
-    before = {key: found.get(key) for key in _fixed(plan)}
-    changed = differences(before, json.loads(json.dumps(_fixed(plan))))
+    """Say what decides a verdict and is another than at the first start; empty if nothing is."""
+    found, now = read_note(work / NOTE), json.loads(json.dumps(_fixed(plan)))
+    # Earlier versions noted less.
+    changed = differences(found, now, only=found.keys() & now.keys())
     if not changed:
         return ""
     return f"Changed since the first start on {found.get('date')}: {'; '.join(changed)}."
 
 
 def _fixed(plan: Plan) -> dict[str, Any]:
-    rule = plan.content["verdict"]
-    controls = {name: group["controls"] for name, group in plan.groups.items()}
-    return {"rule": rule, "seeds": plan.seeds, "controls": controls}
+    """Return what decides a verdict and is in no digest."""
+    fixed = {"rule": plan.content["verdict"], "seeds": plan.seeds}
+    fixed |= {
+        key: {name: group[key] for name, group in plan.groups.items()}
+        for key in ("controls", "treatment")
+    }
+    wanted = {
+        "landscape": ["arms"],
+        "robustness": ["arms"],
+        "detection": ["treatments", "controls"],
+    }
+    for part, keys in wanted.items():
+        parts = {name: group[part] for name, group in plan.groups.items() if part in group}
+        fixed[part] = {name: {key: found[key] for key in keys} for name, found in parts.items()}
+    return fixed
 
 
-def check_inputs(plan: Plan) -> None:
-    """Refuse to start without what the plan reads.
+def check_inputs(plan: Plan, jobs: Sequence[Job]) -> None:
+    """Refuse to start without what the plan reads, and its jobs start from.
 
     Raises:
         UserError: Names all that is not there.
     """
     made = plan.data_root if plan.content.get("make_data") else None
     absent = []
-    for text in dict.fromkeys(_named(plan.content["groups"])):
-        path = Path(text.replace("{data}", str(plan.data_root)))
+    named = [*_named(plan.content["groups"])]
+    named += [name for job in jobs for name in start_files(job.config)]
+    for text in dict.fromkeys(named):
+        path = Path(text.replace("{data}", str(plan.data_root))).expanduser()
         inside = made is not None and path.is_relative_to(made)
         if "://" not in text and not inside and not path.exists():
             absent.append(str(path))

@@ -8,19 +8,14 @@ jobs are the same if they are equal without them.
 
 from __future__ import annotations
 
-import ast
-import functools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from gcp_mm.errors import UserError
-from gcp_mm.files import sha256
 from gcp_mm.plain_data import digest
+from gcp_mm.reproduction.configs import base_digests, config_text, shortened
 from gcp_mm.reproduction.plan import Plan
-from gcp_mm.zoo.rows import zoo_root
 
 GCP_MM, DEMO_DATA = "gcp-mm", "make_demo_data.py"
 """First words of commands: the program of this package, or a tool of its source tree."""
@@ -28,13 +23,12 @@ GCP_MM, DEMO_DATA = "gcp-mm", "make_demo_data.py"
 DATA_TASK = "data"
 """Task that all others need."""
 
+SHARING = ("train", "detector")
+"""Kinds of jobs that share their batch among the GPUs of a run."""
 
 # A training that was resumed draws the crops of one that was not: else arms are no pairs.
 _SEEDS = dict(type="gcp_mm.EpochSeedHook")
 _SEEDED = dict(worker_init_fn=dict(type="gcp_mm.seed_worker"), persistent_workers=False)
-
-# Of a table of a schedule that changes within epochs.
-_FACTORS = 200
 
 
 @dataclass(frozen=True)
@@ -69,39 +63,13 @@ def make_jobs(plan: Plan) -> list[Job]:
     jobs: list[Job] = []
     digests: dict[str, str] = {}
     for job in _jobs(plan):
-        parts = (job.kind, job.commands, job.config, [digests[name] for name in job.needs])
-        digests[job.name] = digest([*parts, _bases_of(job)])
+        parts = [job.kind, job.commands, job.config, [digests[name] for name in job.needs]]
+        parts.append(base_digests(job.config))
+        if job.kind in SHARING and plan.gpus_per_run > 1:
+            parts.append({"gpus_per_run": plan.gpus_per_run})
+        digests[job.name] = digest(parts)
         jobs.append(Job(**{**vars(job), "digest": digests[job.name]}))
     return jobs
-
-
-def resolve(text: str, work: Path, data: Path) -> str:
-    """Put folders into a word of a command."""
-    return _put_in(text, {"work": str(work), "data": str(data)})
-
-
-def resolve_config(text: str, work: Path, data: Path) -> str:
-    """Put folders into a config, whose texts stay texts whatever the names of the folders."""
-    folders = {"work": work, "data": data, "configs": zoo_root() / "configs"}
-    return _put_in(text, {name: _inside_quotes(str(folder)) for name, folder in folders.items()})
-
-
-def _put_in(text: str, folders: Mapping[str, str]) -> str:
-    # At once: the name of a folder may look like a placeholder.
-    return re.sub(r"\{(\w+)\}", lambda found: folders.get(found[1], found[0]), text)
-
-
-def _inside_quotes(text: str) -> str:
-    """Escape a text that comes between quotes of either kind in a config."""
-    escaped = text.encode("unicode_escape").decode()
-    for sign in "'\"":
-        escaped = escaped.replace(sign, f"\\{sign}")
-    return _without_substitution(escaped)
-
-
-def _without_substitution(literal: str) -> str:
-    """Keep mmengine from reading ``{{...}}`` in a literal as an instruction, or as code."""
-    return re.sub(r"{(?={)", r"\\x7b", literal)
 
 
 def _jobs(plan: Plan) -> Iterator[Job]:
@@ -124,14 +92,14 @@ def _jobs(plan: Plan) -> Iterator[Job]:
                 yield made[words]
             trees[dataset] = made[words]
         schedules = {
-            schedule: (bases, *_schedule(bases[-1], group.get("shorten", 1)))
+            schedule: (bases, *shortened(bases[-1], group.get("shorten", 1)))
             for schedule, bases in group["schedules"].items()
         }
         # A seed after the other, so that an unfinished plan has whole pairs.
         for seed in plan.seeds:
-            for schedule, (bases, epochs, table) in schedules.items():
+            for schedule, (bases, loop, table) in schedules.items():
                 for arm in group["arms"]:
-                    run = _Run(name, group, arm, schedule, bases, epochs, table, seed, trees)
+                    run = _Run(name, group, arm, schedule, bases, loop, table, seed, trees)
                     yield from run.jobs(data)
 
 
@@ -155,32 +123,6 @@ def _trees(group: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield dataset, (*words, "--", part["images"])
 
 
-def _schedule(base: str, factor: float) -> tuple[int, list[float] | None]:
-    """Return epochs of a schedule shortened by a factor, and its table if it is not as it was."""
-    from mmengine.config import Config
-
-    from gcp_mm.plots.learning_rates import learning_rates
-
-    cfg = Config.fromfile(zoo_root() / "configs" / base)
-    wanted = ("train_cfg", "param_scheduler", "optim_wrapper")
-    if not all(key in cfg for key in wanted) or "max_epochs" not in cfg.train_cfg:
-        raise UserError(
-            f"the base {base!r} is no schedule in epochs: the last base of a schedule has "
-            f"{', '.join(wanted)} and the number of epochs"
-        )
-    if factor == 1:
-        return cfg.train_cfg.max_epochs, None
-    epochs = max(1, round(cfg.train_cfg.max_epochs * factor))
-    schedulers = (
-        cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
-    )
-    by_iteration = any(entry.get("convert_to_iter_based") for entry in schedulers)
-    # A warm-up within an epoch is lost on a grid of epochs.
-    steps = max(1, round(_FACTORS / cfg.train_cfg.max_epochs)) if by_iteration else 1
-    rates = learning_rates(cfg, steps).ravel() / cfg.optim_wrapper.optimizer.lr
-    return epochs, [float(f"{rate:.6g}") for rate in rates]
-
-
 @dataclass(frozen=True)
 class _Run:
     """A classifier that is trained, and what follows from it."""
@@ -190,10 +132,14 @@ class _Run:
     arm: str
     schedule: str
     schedule_bases: Sequence[str]
-    epochs: int
+    loop: Mapping[str, Any]
     table: list[float] | None
     seed: int
     trees: Mapping[str, Job]
+
+    @property
+    def epochs(self) -> int:
+        return self.loop["max_epochs"]
 
     @property
     def task(self) -> str:
@@ -253,7 +199,7 @@ class _Run:
             scheduler = dict(_delete_=True, type="gcp_mm.TabulatedLR", table=self.table)
             scheduler |= dict(by_epoch=True, convert_to_iter_based=True)
             lines.append(("param_scheduler", scheduler))
-        lines.append(("train_cfg", dict(max_epochs=self.epochs)))
+        lines.append(("train_cfg", dict(self.loop)))
         lines.append(("randomness", dict(seed=self.seed)))
         robustness = self.measured("robustness") or {"epochs": []}
         checkpoints = dict(max_keep_ckpts=1, save_best=None, keep=robustness["epochs"])
@@ -263,7 +209,7 @@ class _Run:
         if landscape := self.measured("landscape"):
             hook = dict(type="gcp_mm.LandscapeHook", interval=landscape["interval"], rescale=True)
             hooks.append({**hook, "etas": dict(landscape["etas"])})
-        return _config_text(bases, lines, hooks)
+        return config_text(bases, lines, hooks)
 
     def _landscape(self, part: Mapping[str, Any], train: str) -> Iterator[Job]:
         config, checkpoint = f"{{work}}/{train}/config.py", self.checkpoint(self.epochs)
@@ -334,7 +280,7 @@ class _Run:
             (GCP_MM, "test", config, "{latest}", "--work-dir", f"{folder}/test"),
         )
         lines.append(("train_dataloader", _SEEDED))
-        text = _config_text(bases, lines, [_SEEDS])
+        text = config_text(bases, lines, [_SEEDS])
         return self._job(
             f"detector_{name}", commands, needs, kind="detector", config=text, detector=name
         )
@@ -349,66 +295,6 @@ def _settings(*tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the settings of tables, in their order."""
     for table in tables:
         yield from table.get("settings", {}).items()
-
-
-def _config_text(
-    bases: Sequence[str], settings: Sequence[tuple[str, Any]], hooks: Sequence[Mapping[str, Any]]
-) -> str:
-    """Write a config: literals of plain data over bases, and hooks behind those of the bases."""
-    merged: dict[str, Any] = {}
-    for key, value in settings:
-        merged[key] = _merge(merged[key], value) if key in merged else value
-    lines = ["# Written for a run of a plan; see `gcp-mm reproduce --help`.", "_base_ = ["]
-    lines += [f"    {_literal(f'{{configs}}/{base}')}," for base in bases]
-    lines += ["]", *(f"{key} = {_literal(value)}" for key, value in merged.items())]
-    if hooks:
-        # Behind those that the plan sets, or else those of the bases.
-        before = "custom_hooks" if "custom_hooks" in merged else "_base_.custom_hooks"
-        lines.append(f"custom_hooks = [*{before}, *{_literal(list(map(dict, hooks)))}]")
-    return "\n".join(lines) + "\n"
-
-
-def _literal(value: Any) -> str:
-    return _without_substitution(repr(value))
-
-
-def _merge(old: Any, new: Any) -> Any:
-    """Merge settings as mmengine merges configs."""
-    if not isinstance(old, Mapping) or not isinstance(new, Mapping) or new.get("_delete_"):
-        return new
-    return {
-        **old,
-        **{key: _merge(old[key], value) if key in old else value for key, value in new.items()},
-    }
-
-
-def weights_of(job: Job, data: Path) -> Path | None:
-    """Return the file that a training starts from; None without one, or if it is elsewhere."""
-    for line in job.config.splitlines():
-        if line.startswith("load_from = "):
-            text = ast.literal_eval(line.removeprefix("load_from = "))
-            return Path(_put_in(text, {"data": str(data)})) if text and "://" not in text else None
-    return None
-
-
-def _bases_of(job: Job) -> list[str]:
-    """Return the digests of the bases that a config names, and of their bases."""
-    root = zoo_root() / "configs"
-    lines = [line.strip(" ',") for line in job.config.splitlines()]
-    paths = [line.removeprefix("{configs}/") for line in lines if line.startswith("{configs}/")]
-    return [found for path in paths for found in _digests(root / path)]
-
-
-@functools.cache
-def _digests(path: Path) -> list[str]:
-    """Return the digest of a config and those of its bases; one of a package is its name."""
-    digests = [sha256(path)]
-    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "_base_":
-            named = ast.literal_eval(statement.value)
-            for base in [named] if isinstance(named, str) else named:
-                digests += [base] if "::" in base else _digests((path.parent / base).resolve())
-    return digests
 
 
 def tasks(jobs: Sequence[Job]) -> dict[str, list[Job]]:

@@ -262,7 +262,8 @@ def _convergence(group: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) ->
 
 def _landscape(group: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> Iterator[_Line]:
     probes: dict[tuple[str, int], dict[str, Mapping[str, list]]] = {}
-    for about, numbers in of_kind(done, "train"):
+    # Without the part, a hook of somebody else has measured at steps of its own.
+    for about, numbers in of_kind(done, "train") if "landscape" in group else ():
         if "probes" in numbers:
             at = probes.setdefault((about["schedule"], about["seed"]), {})
             at[about["arm"]] = numbers["probes"]

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
 from gcp_mm.pages import Page, literal
 from gcp_mm.reproduction.figures import claim_figures
@@ -45,11 +46,20 @@ def write_report(
         command: What made it, for the page.
 
     Returns:
-        The files, and a line for each claim and group.
+        The files, and lines: how many runs there are, and the verdict of each claim and group.
+
+    Raises:
+        UserError: If no run of the plan is done in the folder.
     """
     done = read_all(work, jobs)
+    if not done:
+        raise UserError(
+            f"no run of the plan {plan.name!r} is done in {str(work)!r}, so that there is nothing "
+            "to write: name the folder of the runs with --work-dir"
+        )
     verdicts = judge(plan, done)
-    lines = [
+    lines = [f"{len(done)} of {len(jobs)} runs"]
+    lines += [
         f"{SENTENCES[verdict.claim]} ({plan.groups[verdict.group]['title']}): "
         f"{sentence(verdict, plan.groups[verdict.group])}"
         for verdict in verdicts

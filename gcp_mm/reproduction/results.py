@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from gcp_mm.landscape.records import FILENAME as RECORDS
 from gcp_mm.landscape.records import read_records, read_results
 from gcp_mm.plain_data import read_note
 from gcp_mm.plots.training_curves import read_curves
+from gcp_mm.reproduction.configs import resolve, start_files
 from gcp_mm.reproduction.jobs import Job
 from gcp_mm.robustness.evaluation.result import read_result
 from gcp_mm.version import __version__
@@ -32,8 +34,8 @@ def read_done(work: Path, job: Job) -> dict[str, Any] | None:
         if found and found.get("digest") != job.digest:
             raise UserError(
                 f"{str(work / job.name)!r} holds a run that was made with other settings, bases or "
-                "data than this plan has. It is kept: choose another --work-dir, or delete the "
-                "folder"
+                "data than this plan has (also gpus_per_run), or by another version of this "
+                "package. It is kept: choose another --work-dir, or delete the folder"
             )
     return done or None
 
@@ -52,19 +54,55 @@ def _note(path: Path) -> dict[str, Any]:
     return read_note(path)
 
 
-def write_started(work: Path, job: Job, weights: Path | None) -> None:
-    """Note which job a folder is of, and the weights that it starts from; refuse other weights."""
-    path = work / job.name / STARTED
-    digest = sha256(weights) if weights and weights.is_file() else None
-    before = _note(path).get("weights")
-    if before and digest and before != digest:
-        raise UserError(
-            f"{str(path.parent)!r} holds a run that started from another {str(weights)!r} (sha256 "
-            f"{before[:8]}..., now {digest[:8]}...). It is kept: choose another --work-dir, or "
-            "delete the folder"
-        )
-    content = {"digest": job.digest, "name": job.name, "weights": digest or before}
-    atomic_write(path, json.dumps(content, indent=1) + "\n", "note")
+def check_starts(work: Path, jobs: Sequence[Job], data: Path) -> None:
+    """Refuse files to start from that are others than those that runs have started from.
+
+    Raises:
+        UserError: Names the run and the file; finished ones count, else arms would be no pairs.
+    """
+    for job in jobs:
+        before = _noted_starts(work, job)
+        for name, digest in _starts(job, data).items() if before else ():
+            if before.get(name, digest) != digest:
+                file = resolve(name, work, data)
+                raise UserError(
+                    f"{str(work / job.name)!r} holds a run that started from another {file!r} "
+                    f"(sha256 {before[name][:8]}..., now {digest[:8]}...). It is kept: choose "
+                    "another --work-dir, or delete the folder"
+                )
+
+
+def _noted_starts(work: Path, job: Job) -> dict[str, str]:
+    """Return the digests of the files that a run has started from, by their names."""
+    before = _note(work / job.name / STARTED).get("weights") or {}
+    # Earlier versions noted that of load_from alone.
+    names = start_files(job.config)[:1]
+    return dict.fromkeys(names, before) if isinstance(before, str) else before
+
+
+def _starts(job: Job, data: Path) -> dict[str, str]:
+    """Return the digests of the files that a run starts from, as far as they are there."""
+    names = {
+        name: Path(resolve(name, Path(), data)).expanduser() for name in start_files(job.config)
+    }
+    return {
+        name: _digest(path, path.stat().st_size, path.stat().st_mtime_ns)
+        for name, path in names.items()
+        if path.is_file()
+    }
+
+
+@functools.cache
+def _digest(path: Path, size: int, changed: int) -> str:
+    """Return the digest of a file that has this size and was changed at this time."""
+    return sha256(path)
+
+
+def write_started(work: Path, job: Job, data: Path) -> None:
+    """Note which job a folder is of, and the files that it starts from."""
+    starts = {**_noted_starts(work, job), **_starts(job, data)}
+    content = {"digest": job.digest, "name": job.name, "weights": starts}
+    atomic_write(work / job.name / STARTED, json.dumps(content, indent=1) + "\n", "note")
 
 
 def write_done(work: Path, job: Job, seconds: float) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +13,17 @@ from gcp_mm.engine.runner import latest_checkpoint
 from gcp_mm.errors import UserError, first_line
 from gcp_mm.files import abbreviate, atomic_write
 from gcp_mm.locks import hold_file
-from gcp_mm.reproduction.jobs import GCP_MM, Job, resolve, resolve_config, weights_of
-from gcp_mm.reproduction.results import DONE, headline, read_done, write_done, write_started
+from gcp_mm.reproduction.configs import resolve, resolve_config, start_files
+from gcp_mm.reproduction.jobs import GCP_MM, Job
+from gcp_mm.reproduction.results import (
+    DONE,
+    check_starts,
+    headline,
+    read_done,
+    write_done,
+    write_started,
+)
+from gcp_mm.reproduction.slots import Slots
 from gcp_mm.reproduction.worker import Worker, stop
 
 # Seconds that a unit of a kind takes, to each other; what is left of the time follows from them.
@@ -34,59 +42,11 @@ def cost(job: Job) -> int:
 
 
 @dataclass
-class Slots:
-    """How many jobs run at once, and on what.
-
-    Attributes:
-        devices: The GPUs of each job that runs at once, by the names that CUDA_VISIBLE_DEVICES
-            takes; None for one that computes on CPUs.
-        threads: Threads of each.
-    """
-
-    devices: list[list[str] | None]
-    threads: int
-
-
-def find_slots(gpus_per_run: int = 1, number: int | None = None, data_only: bool = False) -> Slots:
-    """Share this machine: its GPUs, or else its cores.
-
-    Args:
-        gpus_per_run: GPUs that a run takes.
-        number: Most jobs at once.
-        data_only: Whether nothing is computed that a GPU is for.
-
-    Raises:
-        UserError: If a run takes more GPUs than there are.
-    """
-    import torch
-
-    cores = len(os.sched_getaffinity(0))
-    gpus = [] if data_only else visible_devices(torch.cuda.device_count())
-    if not data_only and (gpus or gpus_per_run > 1) and len(gpus) < gpus_per_run:
-        raise UserError(
-            f"a run of this plan takes {gpus_per_run} GPUs, and this machine has {len(gpus)}: "
-            "submit it with tools/slurm_reproduce.sh, or lower gpus_per_run in the plan"
-        )
-    devices: list[list[str] | None] = [None] * cores
-    if gpus:
-        starts = range(0, len(gpus) - gpus_per_run + 1, gpus_per_run)
-        devices = [gpus[start : start + gpus_per_run] for start in starts]
-    devices = devices[:number]
-    return Slots(devices, max(1, cores // len(devices)))
-
-
-def visible_devices(count: int) -> list[str]:
-    """Name the GPUs that this process sees, as the variable that hides others does."""
-    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
-    return named[:count] if any(named) else [str(index) for index in range(count)]
-
-
-@dataclass
 class _Running:
     """A job whose commands run one after the other."""
 
     job: Job
-    slot: int
+    places: list[int]
     started: float
     lock: Any
     left: list[tuple[str, ...]]
@@ -153,12 +113,19 @@ class Runs:
         return any(done.issuperset(job.needs) for job in waiting)
 
     def _start_ready(self, waiting: list[Job], done: set[str]) -> None:
-        taken = {entry.slot for entry in self._running}
-        free = [slot for slot in range(len(self._slots.devices)) if slot not in taken]
-        while free and (job := next((j for j in waiting if done.issuperset(j.needs)), None)):
+        slots = self._slots
+        taken = {place for entry in self._running for place in entry.places}
+        free = [place for place in range(len(slots.devices)) if place not in taken]
+        while len(self._running) < slots.most:
+            ready = (job for job in waiting if done.issuperset(job.needs))
+            # What takes one GPU goes before a training that has to wait for several.
+            job = next((job for job in ready if slots.of(job) <= len(free)), None)
+            if job is None:
+                return
             waiting.remove(job)
+            places = free[: slots.of(job)]
             try:
-                running = self._start(job, free[0])
+                running = self._start(job, places)
             except UserError as error:  # such as another process that is at work on it
                 self._fail(job, str(error))
                 continue
@@ -167,9 +134,9 @@ class Runs:
                 self._count(job, 0)
             else:
                 self._running.append(running)
-                free.pop(0)
+                del free[: len(places)]
 
-    def _start(self, job: Job, slot: int) -> _Running | None:
+    def _start(self, job: Job, places: list[int]) -> _Running | None:
         """Start a job; None if another process has finished it meanwhile."""
         folder = self._work / job.name
         folder.mkdir(parents=True, exist_ok=True)
@@ -178,23 +145,35 @@ class Runs:
             if read_done(self._work, job):
                 lock.release()
                 return None
-            write_started(self._work, job, weights_of(job, self._data))
-            if job.config:
-                text = resolve_config(job.config, self._work.absolute(), self._data.absolute())
-                atomic_write(folder / "config.py", text, "config")
+            if start_files(job.config):  # which may have been replaced since another run began
+                check_starts(self._work, self._jobs, self._data)
+            write_started(self._work, job, self._data)
+            self._write_configs(job)
             log = folder / _LOG
             logged = log.stat().st_size if log.is_file() else 0
-            running = _Running(job, slot, time.monotonic(), lock, list(job.commands), logged)
+            running = _Running(job, places, time.monotonic(), lock, list(job.commands), logged)
             self._next_command(running)
         except BaseException:
             lock.release()
             raise
         return running
 
+    def _write_configs(self, job: Job) -> None:
+        """Write the config of a job, or of the trainings that are measured.
+
+        What these left names folders that may have been moved since.
+        """
+        jobs = [job] if job.config else [other for other in self._jobs if other.name in job.needs]
+        for one in jobs:
+            if one.config:
+                text = resolve_config(one.config, self._work.absolute(), self._data.absolute())
+                atomic_write(self._work / one.name / "config.py", text, "config")
+
     def _next_command(self, running: _Running) -> None:
         folder = self._work / running.job.name
-        words = command_words(running.left.pop(0), self._work, self._data, folder)
-        devices = self._slots.devices[running.slot]
+        gpus = [name for place in running.places if (name := self._slots.devices[place])]
+        words = command_words(running.left.pop(0), self._work, self._data, folder, bool(gpus))
+        devices = gpus or None
         running.worker = Worker(words, folder / _LOG, self._slots.threads, devices)
 
     def _look(self, done: set[str]) -> None:
@@ -260,10 +239,14 @@ class Runs:
         self._progress.update(cost(job) - shown)
 
 
-def command_words(words: Sequence[str], work: Path, data: Path, folder: Path) -> list[str]:
-    """Put folders into a command, and let a training go on that was interrupted."""
+def command_words(
+    words: Sequence[str], work: Path, data: Path, folder: Path, gpu: bool = False
+) -> list[str]:
+    """Put folders into a command, let a training go on, and measure on the GPU that it has."""
     latest = latest_checkpoint(folder)
     found = [resolve(word, work, data).replace("{latest}", latest or "") for word in words]
     if found[:2] == [GCP_MM, "train"] and latest:
         found.append("--resume")
+    if found[:2] == [GCP_MM, "landscape"] and gpu:  # the others find it
+        found += ["--device", "cuda"]
     return found

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 from gcp_mm.errors import UserError
 
-# Differences of accuracies that are counts are equal but for rounding: they are kept as float32.
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
+"""Share of the values that differences have to vary by: accuracies are kept as float32."""
 
 SHOWS, OPPOSITE, UNDECIDED, ABSENT = "shows", "opposite", "undecided", "not measured"
 
@@ -82,7 +82,7 @@ def compare(
     low, high = mean - reach, mean + reach
     verdict = UNDECIDED
     largest = max(abs(value) for pair in pairs for value in pair if _known(value))  # type: ignore[arg-type]
-    varied = max(differences) - min(differences) > _ROUNDING * largest
+    varied = max(differences) - min(differences) > ROUNDING * largest
     if number >= min_pairs and varied and (low > 0 or high < 0):
         verdict = SHOWS if sign * mean > 0 else OPPOSITE
     return Comparison(number, mean, deviation, low, high, verdict)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gcp_mm.errors import UserError
+from gcp_mm.reproduction.configs import shortened
 from gcp_mm.reproduction.measures import MEASURES, Found, find_measures
 from gcp_mm.reproduction.plan import CLAIMS, Plan
 from gcp_mm.reproduction.statistics import ABSENT, Comparison, combine, compare
@@ -86,6 +87,41 @@ def check_primary(plan: Plan) -> None:
                     f"claim at a schedule of it: MEASURE/SCHEDULE of {', '.join(named)} "
                     f"and {', '.join(sorted(schedules)) or 'none'}"
                 )
+            for title, group in plan.groups.items():
+                wrong = schedule in measured_at(group, claim) and _why_never(
+                    group, *name.split("/")
+                )
+                if wrong:
+                    raise UserError(
+                        f"plan {plan.name!r}: verdict/primary/{claim}: {name!r} would never be "
+                        f"measured in groups/{title}, {wrong}"
+                    )
+
+
+_NEEDED = {
+    **dict.fromkeys(("top_eigenvalue", "trace"), ("landscape", "curvature")),
+    **dict.fromkeys(
+        ("clean_error", "corruption_error", "relative_error", "error_at_equal_clean"),
+        ("robustness", "corruptions"),
+    ),
+    **dict.fromkeys(("flip_probability", "top5_distance"), ("robustness", "perturbations")),
+}
+
+
+def _why_never(group: Mapping[str, Any], measure: str, schedule: str) -> str | None:
+    """Say what a group lacks for a measure; None if it has what it takes."""
+    part, key = _NEEDED.get(measure, ("", ""))
+    if part and not group[part].get(key):
+        return f"which has no {part}/{key}"
+    if measure in ("error_at_equal_clean", "early_top1"):
+        loop, _ = shortened(group["schedules"][schedule][-1], group.get("shorten", 1))
+        last = loop["max_epochs"]
+        if measure == "early_top1" and last < 2:
+            return f"where {schedule} has {last} epoch"
+        # Between two epochs, or nowhere but by chance.
+        if measure != "early_top1" and min(group[part]["epochs"], default=last) >= last:
+            return f"whose robustness/epochs has none before the last, {last}, of {schedule}"
+    return None
 
 
 def judge(plan: Plan, done: Sequence[Mapping[str, Any]]) -> list[ClaimVerdict]:

@@ -13,7 +13,13 @@ from reproduction.plans import full, write_plan
 
 
 @pytest.fixture
-def figures(tmp_path):
+def captions():
+    """Return the captions of the figures that were drawn, by their names."""
+    return {}
+
+
+@pytest.fixture
+def figures(tmp_path, captions):
     """Return a function that draws the figures of a claim, by their names."""
 
     def draw(claim, done, group=None):
@@ -26,9 +32,10 @@ def figures(tmp_path):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert claim_figures(verdict, plan.groups["tiny"], done) == drawn
-        for svg, alt, caption, _ in drawn:
+        for svg, alt, caption, name_of in drawn:
             ElementTree.fromstring(svg)
             assert alt and caption.endswith(".")
+            captions[name_of] = caption
         return {name: words_of(svg) for svg, _, _, name in drawn}
 
     return draw
@@ -46,8 +53,9 @@ def both(make):
 
 def test_curves_of_every_schedule_and_arm(figures):
     schedules = {name: ["_base_/schedules/resnet_lrfast.py"] for name in ("lrfast", "lrnorm")}
-    done = both(lambda arm, seed: train(arm, [10.0, 20.0 + seed], seed))
-    done += both(lambda arm, seed: train(arm, [1.0, 2.0, 3.0], seed, schedule="lrnorm"))
+    better = {"gap": 1.0, "gcp": 2.0}
+    done = both(lambda arm, seed: train(arm, [10.0, 20.0 + better[arm] * seed], seed))
+    done += both(lambda arm, seed: train(arm, [1, 2, better[arm] * seed], seed, schedule="lrnorm"))
     found = figures("convergence", done, {"schedules": schedules})
     assert set(found) == {"tiny_convergence", "tiny_convergence_differences"}
     assert {"lrfast", "lrnorm", "epoch", "GAP", "GCP"} <= set(found["tiny_convergence"])
@@ -98,6 +106,16 @@ def test_one_seed_has_no_intervals(figures):
     done = [train("gap", [1.0, 2.0]), train("gcp", [3.0, 4.0])]
     words = figures("convergence", done)["tiny_convergence_differences"]
     assert not [word for word in words if "GCP - GAP" in word]
+
+
+@pytest.mark.parametrize("step", [10.0, 0.1])  # 0.1: equal but for rounding
+def test_equal_differences_have_no_interval_that_could_be_drawn(figures, captions, step):
+    done = [train("gap", [1.0, 1.0 + seed], seed) for seed in range(3)]
+    done += [train("gcp", [2.0 + seed * step, 1.0 + seed + step], seed) for seed in range(3)]
+    words = figures("convergence", done)["tiny_convergence_differences"]
+    assert "early_top1/lrfast: GCP - GAP" in words
+    assert not [word for word in words if word.startswith("top1/lrfast")]
+    assert "all seeds have the same difference: " in captions["tiny_convergence_differences"]
 
 
 def test_claim_without_pairs_has_no_differences():

@@ -7,6 +7,7 @@ import pytest
 
 from gcp_mm.errors import UserError
 from gcp_mm.reproduction.first_start import NOTE, changed_since, check_inputs, record_start
+from gcp_mm.reproduction.jobs import make_jobs
 from gcp_mm.reproduction.plan import read_plan
 from reproduction.plans import ROBUSTNESS, full, runnable, tiny, write_plan
 
@@ -29,6 +30,10 @@ def test_rule_seeds_and_data_are_noted_once(make_plan, tmp_path):
         "rule": plan.content["verdict"],
         "seeds": [0],
         "controls": {"tiny": ["gap"]},
+        "treatment": {"tiny": "gcp"},
+        "landscape": {"tiny": {"arms": ["gap", "gcp"]}},
+        "robustness": {"tiny": {"arms": ["gap", "gcp"]}},
+        "detection": {"tiny": {"treatments": ["gcpm"], "controls": ["gap"]}},
         "data_root": str(tmp_path / "data"),
     }
     content = full()
@@ -56,6 +61,33 @@ def test_what_was_changed_since_is_said(make_plan, tmp_path):
     assert "'min_seeds': 3" in told and "'min_seeds': 2" in told
 
 
+def test_arms_that_were_swapped_since_are_said(make_plan, tmp_path):
+    """They decide the verdict, and are in the digest of no run."""
+    work = tmp_path / "work"
+    record_start(make_plan(full()), work)
+    content = full()
+    group = content["groups"]["tiny"]
+    group.update(treatment="gap", controls=["gcp"])
+    group["detection"].update(treatments=["gap"], controls=["gcpm"])
+    group["landscape"]["arms"] = group["robustness"]["arms"] = ["gcp", "gap"]
+    told = changed_since(make_plan(content), work)
+    assert "treatment is {'tiny': 'gcp'} there and {'tiny': 'gap'} here" in told
+    for part in ("detection", "landscape", "robustness"):
+        assert f"{part} is {{'tiny': " in told
+
+
+def test_note_of_the_previous_version_is_compared_in_what_it_has(make_plan, tmp_path):
+    work, plan = tmp_path / "work", make_plan(full())
+    record_start(plan, work)
+    note = json.loads((work / NOTE).read_text())
+    kept = ("rule", "seeds", "controls", "data_root", "date")
+    (work / NOTE).write_text(json.dumps({key: note[key] for key in kept}))
+    assert changed_since(plan, work) == ""
+    content = full()
+    content["seeds"] = [3]
+    assert "seeds is [0] there and [3] here." in changed_since(make_plan(content), work)
+
+
 def test_other_data_are_refused_as_long_as_the_first_are_there(make_plan, tmp_path):
     work, first, other = (tmp_path / name for name in ("work", "first", "other"))
     first.mkdir()
@@ -71,6 +103,10 @@ def test_other_data_are_refused_as_long_as_the_first_are_there(make_plan, tmp_pa
     other.rmdir()
     first.rename(other)
     record_start(make_plan(full(), "other"), work)
+
+
+def check(plan):
+    check_inputs(plan, make_jobs(plan))
 
 
 def with_inputs():
@@ -91,7 +127,7 @@ def test_all_inputs_that_are_absent_are_in_one_message(make_plan, tmp_path):
     there.mkdir()
     while names:
         with pytest.raises(UserError) as error:
-            check_inputs(make_plan(with_inputs()))
+            check(make_plan(with_inputs()))
         text = str(error.value)
         assert len(text.splitlines()) == 1
         # What dataset and evaluator join themselves is not asked for, nor what is elsewhere.
@@ -99,20 +135,43 @@ def test_all_inputs_that_are_absent_are_in_one_message(make_plan, tmp_path):
         for name in names:
             assert str(there / name) in text
         (there / names.pop()).touch()
-    check_inputs(make_plan(with_inputs()))
+    check(make_plan(with_inputs()))
+
+
+@pytest.mark.parametrize("where", ["settings", "base"])
+def test_every_file_that_a_training_starts_from_is_asked_for(make_plan, tmp_path, repo, where):
+    content = tiny()
+    group = content["groups"]["tiny"]
+    (tmp_path / "data").mkdir()
+    if where == "settings":
+        start = {"type": "Pretrained", "checkpoint": "{data}/trunk.pth"}
+        group["settings"]["model"]["backbone"]["init_cfg"] = start
+        wanted = tmp_path / "data/trunk.pth"
+    else:
+        group["bases"] = ["finetune/resnet50_gcp_folder.py"]
+        group["arms"]["gap"].pop("base")
+        wanted = "checkpoints/resnet50_gcp_lrnorm.pth"
+        assert wanted in (repo / "configs/finetune/resnet50_gcp_folder.py").read_text()
+    with pytest.raises(UserError, match=rf"reads .*{wanted}"):
+        check(make_plan(content))
+    # One that the plan replaces is not.
+    group["settings"]["load_from"] = None
+    group["settings"]["model"]["backbone"]["init_cfg"] = None
+    if where == "base":
+        check(make_plan(content))
 
 
 def test_data_that_are_made_are_not_asked_for(make_plan, tmp_path):
     content = with_inputs()
     content["make_data"] = True
-    check_inputs(make_plan(content))
+    check(make_plan(content))
     content["groups"]["tiny"]["settings"]["load_from"] = str(tmp_path / "other.pth")
     with pytest.raises(UserError, match=r"reads \S*other\.pth, which is not there"):
-        check_inputs(make_plan(content))
+        check(make_plan(content))
 
 
 def test_inputs_of_the_runnable_plan_are_there(class_folders, tmp_path):
     plan = write_plan(tmp_path / "p.yml", runnable())
-    check_inputs(read_plan(plan, class_folders))
+    check(read_plan(plan, class_folders))
     with pytest.raises(UserError, match=r"reads \S*/no, which is not there"):
-        check_inputs(read_plan(plan, tmp_path / "no"))
+        check(read_plan(plan, tmp_path / "no"))

@@ -19,17 +19,9 @@ from mmengine.registry import MODELS, init_default_scope
 import gcp_mm.registry  # noqa: F401
 from gcp_mm.errors import UserError
 from gcp_mm.plots.learning_rates import learning_rates
-from gcp_mm.reproduction import jobs as room
-from gcp_mm.reproduction.jobs import (
-    DATA_TASK,
-    Job,
-    choose_task,
-    make_jobs,
-    resolve,
-    resolve_config,
-    tasks,
-    weights_of,
-)
+from gcp_mm.reproduction import configs as room
+from gcp_mm.reproduction.configs import resolve, resolve_config, shortened, start_files
+from gcp_mm.reproduction.jobs import DATA_TASK, choose_task, make_jobs, tasks
 from gcp_mm.reproduction.plan import plans, read_plan
 from reproduction.plans import HOSTILE, ROBUSTNESS, full, tiny, write_plan
 
@@ -269,20 +261,98 @@ def test_a_warm_up_within_an_epoch_is_kept_when_a_schedule_is_shortened(tmp_path
     assert table[0] == 1
 
 
-def test_weights_that_a_training_starts_from(tmp_path):
+SCHEDULE = """
+train_cfg = dict(by_epoch=True, max_epochs={epochs}, {loop})
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, {warm_up}),
+    dict(type='CosineAnnealingLR', by_epoch=True, {cosine}),
+]
+"""
+
+
+@pytest.fixture
+def schedule(tmp_path):
+    """Return a function that writes a schedule: a warm-up and a cosine."""
+
+    def write(epochs=20, loop="", warm_up="end=1", cosine=""):
+        path = tmp_path / "schedule.py"
+        path.write_text(SCHEDULE.format(**locals()))
+        shortened.cache_clear()
+        return str(path)
+
+    return write
+
+
+def test_a_warm_up_of_an_epoch_is_kept_in_a_schedule_of_many(schedule):
+    by_iteration = "convert_to_iter_based=True"
+    base = schedule(300, warm_up=f"end=1, {by_iteration}", cosine=by_iteration)
+    loop, table = shortened(base, 0.1)
+    assert loop == {"max_epochs": 30} and len(table) == 3000
+    assert table[0] == pytest.approx(0.01) and max(table) > 0.99 and table[-1] < 0.01
+    # The warm-up ends with the first epoch of the 300.
+    assert 8 <= table.index(max(table)) <= 10
+
+
+@pytest.mark.parametrize("cosine", ["", "convert_to_iter_based=True"])
+def test_a_schedule_that_counts_iterations_is_not_shortened(schedule, cosine):
+    base = schedule(warm_up="by_epoch=False, end=500", cosine=cosine)
+    with pytest.raises(UserError, match="its LinearLR counts iterations .* leave out shorten"):
+        shortened(base, 0.5)
+    assert shortened(base, 1) == ({"max_epochs": 20}, None)
+
+
+def test_a_shortened_schedule_has_an_accuracy_after_every_epoch(schedule):
+    """Else a result of hours would be none."""
+    loops = {
+        "val_interval=1": {},
+        "val_interval=2": {"val_interval": 1},
+        "val_begin=5": {"val_begin": 1},
+        "dynamic_intervals=[(3, 2)]": {"dynamic_intervals": None},
+    }
+    for loop, added in loops.items():
+        for factor, epochs in ((1, 20), (0.5, 10)):
+            found, _ = shortened(schedule(loop=loop), factor)
+            assert found == {"max_epochs": epochs, **added}
+    assert shortened("_base_/schedules/resnet_lrnorm_2e_bs64.py", 1)[0]["val_interval"] == 1
+
+
+def test_digest_of_what_shares_its_batch_changes_with_the_gpus(tmp_path):
+    found = [digests(make(tmp_path, {**full(), **more})) for more in ({}, *GPUS)]
+    absent, one, four, eight = found
+    assert absent == one
+    kept = {name for name in one if one[name] == four[name] or four[name] == eight[name]}
+    assert kept == {"tiny/make_imagenet_c", "tiny/make_imagenet_p"}
+
+
+GPUS = [{"gpus_per_run": number} for number in (1, 4, 8)]
+
+
+def test_files_that_a_training_starts_from(tmp_path):
     content = tiny()
     group = content["groups"]["tiny"]
-    assert [weights_of(job, tmp_path) for job in make(tmp_path, content)] == [None, None]
+
+    def starts():
+        return [start_files(job.config) for job in make(tmp_path, content)]
+
+    assert starts() == [(), ()]
     group["settings"]["load_from"] = "{data}/it's/{work}.pth"
     group["arms"]["gcp"]["settings"]["load_from"] = "https://a.b/c.pth"
-    gap, gcp = make(tmp_path, content)
-    assert weights_of(gap, Path("/d")) == Path("/d/it's/{work}.pth")
-    assert weights_of(gcp, tmp_path) is None
+    assert starts() == [("{data}/it's/{work}.pth",), ()]
     group["settings"]["load_from"] = "weights.pth"
     group["arms"]["gcp"]["settings"]["load_from"] = None
-    gap, gcp = make(tmp_path, content)
-    assert weights_of(gap, tmp_path) == Path("weights.pth") and weights_of(gcp, tmp_path) is None
-    assert weights_of(Job("a", "corrupt", ((),), "t"), tmp_path) is None
+    assert starts() == [("weights.pth",), ()]
+    start = {"type": "Pretrained", "checkpoint": "trunk.pth"}
+    group["arms"]["gcp"]["settings"]["model"]["backbone"] = {"init_cfg": start}
+    assert starts() == [("weights.pth",), ("trunk.pth",)]
+    group["arms"]["gcp"]["settings"].pop("load_from")
+    assert starts()[1] == ("weights.pth", "trunk.pth")
+    # Of bases, if the plan says nothing else; a detector starts from its classifier.
+    text = "_base_ = [\n    '{configs}/finetune/resnet50_gcp_folder.py',\n]\n"
+    assert start_files(text) == ("checkpoints/resnet50_gcp_lrnorm.pth",)
+    assert start_files(text + "load_from = None\n") == ()
+    found = {job.kind: start_files(job.config) for job in make(tmp_path, full())}
+    assert set(found.values()) == {()} and "detector" in found
 
 
 def walk(value):
@@ -491,7 +561,7 @@ def test_digest_changes_with_every_base_also_of_a_base(repo, tmp_path, monkeypat
     root = tmp_path / "zoo"
     shutil.copytree(repo / "configs/_base_", root / "configs/_base_")
     monkeypatch.setattr(room, "zoo_root", lambda: root)
-    monkeypatch.setattr("gcp_mm.reproduction.plan.zoo_root", lambda: root)
+    monkeypatch.setattr("gcp_mm.reproduction.plan_checks.zoo_root", lambda: root)
     content = tiny(bases=["_base_/datasets/digits_48px.py", "_base_/runtime_classification.py"])
     before = digests(make(tmp_path, content))
     file = root / "configs" / base
@@ -579,7 +649,7 @@ def test_settings_are_merged_as_mmengine_does(tmp_path):
 
 @pytest.mark.parametrize("released", [False, True])
 def test_trees_are_made_unless_there_are_released_ones(tmp_path, released):
-    part = copy.deepcopy(ROBUSTNESS) | {"epochs": [1, 2, 50]}
+    part = copy.deepcopy(ROBUSTNESS) | {"epochs": [1, 2]}
     if released:
         part["released"] = {"imagenet_c": "{data}/c", "imagenet_p": "{data}/p"}
     jobs = make(tmp_path, tiny(robustness=part, shorten=0.06))

@@ -85,6 +85,13 @@ def test_bands_are_means_of_logarithms_over_the_training():
         assert (gap, gcp) == pytest.approx((of_gap, of_gcp))
 
 
+def test_probes_of_a_group_without_a_landscape_are_none_of_the_plan():
+    columns = probes([3, 2, 1], [1.0, 10.0, 100.0])
+    done = [train(arm, [1.0], probes=columns) for arm in ("gap", "gcp")]
+    found = values(done, tiny()["groups"]["tiny"])
+    assert found and not [name for name in found if "band" in name or "beta" in name]
+
+
 def test_bands_are_of_seeds_that_all_arms_have():
     columns = probes([3, 2, 1], [1.0, 10.0, 100.0])
     done = [train("gap", [1.0], probes=columns), train("gcp", [1.0], seed=1, probes=columns)]

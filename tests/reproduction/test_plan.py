@@ -2,8 +2,10 @@ import datetime
 import math
 
 import pytest
+import yaml
 
 from gcp_mm.errors import UserError
+from gcp_mm.reproduction.configs import says
 from gcp_mm.reproduction.plan import CLAIMS, find_plan, plans, read_plan
 from gcp_mm.reproduction.verdicts import check_primary
 from reproduction.plans import HOSTILE, full, tiny, write_plan
@@ -157,12 +159,23 @@ def test_value_of_another_kind_is_named_with_its_place(refused, where, value):
         ("groups/tiny/detection/controls", ["gcpm"], "'gcpm' cannot be its own control"),
         ("groups/tiny/detection/arms/gap/classifier", "x", "detection/arms: 'x' is none of"),
         ("groups/tiny/schedules", {"lrfast": []}, "schedules/lrfast: there is no base"),
+        ("groups/tiny/landscape/arms", ["gap"], "landscape/arms: the treatment 'gcp' is not among"),
+        ("groups/tiny/landscape/arms", ["gcp"], "landscape/arms: no control is among them (gap)"),
+        ("groups/tiny/robustness/arms", ["gap"], "robustness/arms: the treatment 'gcp' is not am"),
+        ("groups/tiny/robustness/arms", [], "robustness/arms: the treatment 'gcp' is not among"),
+        ("groups/tiny/robustness/epochs", [1, 50], "lrfast has 1 epochs here, and no 50"),
     ],
 )
 def test_name_of_nothing_is_refused_with_those_there_are(refused, where, value, told):
     content = full()
     set_at(content, where, value)
     assert told in refused(content)
+
+
+def test_robustness_to_nothing_is_refused(refused):
+    content = full()
+    content["groups"]["tiny"]["robustness"].update(corruptions=[], perturbations=[])
+    assert "robustness: there are neither corruptions nor perturbations" in refused(content)
 
 
 BASES = ["bases", "schedules/lrfast", "detection/bases"]
@@ -221,6 +234,57 @@ def test_setting_is_plain_data(refused, where, value):
     content = full()
     set_at(content, f"groups/tiny/{where}settings", {"model": {"x": value}})
     assert f"{where}settings/model/x" in refused(content)
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        *(("1e-3", "1.0e-3"), ("-2E5", "-2.0e+5"), ("1.5e3", "1.5e+3"), ("1.e6", "1.0e+6")),
+        *((".5e1", "0.5e+1"), ("+1e+2", "+1.0e+2")),
+    ],
+)
+def test_number_that_yaml_reads_as_a_text_is_refused(refused, where, text, number):
+    assert yaml.safe_load(text) == text
+    assert isinstance(yaml.safe_load(number), float) and float(number) == float(text)
+    content = full()
+    settings = {"optim_wrapper": {"optimizer": {"lr": text}}}
+    set_at(content, f"groups/tiny/{where}settings", settings)
+    told = f"{where}settings/optim_wrapper/optimizer/lr is {text!r}, which is a text"
+    assert f"{told} in YAML; write {number};" in refused(content)
+
+
+def test_texts_that_are_nearly_such_a_number_stay_texts(tmp_path):
+    content = full()
+    content["groups"]["tiny"]["settings"] = {"x": ["1e", "e5", "1e-3a", "v1e3", "12", "1e3 "]}
+    assert read_plan(write_plan(tmp_path / "p.yml", content)).content == content
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("name", ["LandscapeHook", "gcp_mm.LandscapeHook"])
+def test_hook_of_the_landscape_is_a_part_and_no_setting(refused, where, name):
+    content = full()
+    hooks = {"custom_hooks": [{"type": "EMAHook"}, {"type": name}]}
+    set_at(content, f"groups/tiny/{where}settings", hooks)
+    told = f"{where}settings/custom_hooks/1/type: landscape is a part of a group"
+    assert told in refused(content)
+
+
+@pytest.mark.parametrize(
+    "base", ["_base_/runtime_landscape.py", "imagenette/resnet18_gcp_landscape_imagenette.py"]
+)
+def test_base_with_the_hook_of_the_landscape_is_refused(refused, base):
+    for where in ("bases", "detection/bases"):
+        content = full()
+        set_at(content, f"groups/tiny/{where}", [base])
+        assert f"the base {base!r} has a LandscapeHook; landscape is a part" in refused(content)
+
+
+def test_hook_of_a_base_of_a_base_is_found(tmp_path):
+    (tmp_path / "low.py").write_text("custom_hooks = [dict(type='LandscapeHook')]\n")
+    (tmp_path / "high.py").write_text("_base_ = ['mmdet::x.py', './low.py']\n")
+    assert says(tmp_path / "high.py", "LandscapeHook")
+    assert not says(tmp_path / "high.py", "EMAHook")
 
 
 @pytest.mark.parametrize("where", PLACES)
@@ -304,6 +368,35 @@ def test_rule_names_measures_of_its_claim(refused, claim, name):
     assert "verdict/primary" in text and claim in text
     if claim == "convergence":
         assert "MEASURE/SCHEDULE of top1, epochs_to_reference, early_top1 and lrfast" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("landscape/trace", {}, "which has no landscape/curvature"),
+        ("landscape/top_eigenvalue", {}, "which has no landscape/curvature"),
+        ("robustness/relative_error", {"corruptions": []}, "which has no robustness/corruptions"),
+        ("robustness/flip_probability", {"perturbations": []}, "has no robustness/perturbations"),
+        ("robustness/error_at_equal_clean", {"epochs": []}, "none before the last, 1, of"),
+        ("robustness/error_at_equal_clean", {"epochs": [1]}, "none before the last, 1, of"),
+        ("convergence/early_top1", {}, "where lrfast has 1 epoch"),
+    ],
+)
+def test_rule_names_what_every_group_can_measure(refused, tmp_path, name, change, told):
+    """Else the claim would be undecided for ever, which is seen after hours."""
+    claim, _, measure = name.partition("/")
+    content = full()
+    content["verdict"]["primary"] = {claim: [f"{measure}/lrfast"]}
+    content["groups"]["tiny"].get(claim, {}).update(change)
+    why = refused(content)
+    assert "would never be measured in groups/tiny, w" in why and told in why
+    # With what it takes it is a plan.
+    content = full()
+    content["verdict"]["primary"] = {claim: [f"{measure}/lrfast"]}
+    content["groups"]["tiny"]["shorten"] = 0.1
+    counts = {"images": 1, "top": 1, "trace_samples": 1, "lanczos_steps": 1}
+    content["groups"]["tiny"]["landscape"]["curvature"] = counts
+    check_primary(read_plan(write_plan(tmp_path / "p.yml", content)))
 
 
 @pytest.mark.parametrize("text", ["", "# nothing", "- a\n- b", "title", "3", "null", "[]"])

@@ -11,6 +11,7 @@ from gcp_mm.reproduction.jobs import Job
 from gcp_mm.reproduction.results import (
     DONE,
     STARTED,
+    check_starts,
     headline,
     read_done,
     write_done,
@@ -20,9 +21,9 @@ from gcp_mm.reproduction.results import (
 __all__ = ["result"]
 
 
-def job(kind, name="g/run/part", digest="d1", **about):
+def job(kind, name="g/run/part", digest="d1", config="", **about):
     about = {"group": "g", "arm": "gcp", "schedule": "lrfast", "seed": 0, **about}
-    return Job(name, kind, ((),), "g/run", about=about, digest=digest)
+    return Job(name, kind, ((),), "g/run", config=config, about=about, digest=digest)
 
 
 @pytest.fixture
@@ -208,7 +209,7 @@ def test_kinds_without_numbers(tmp_path, folder, kind):
 def test_a_job_that_is_not_done(tmp_path, folder):
     assert read_done(tmp_path, job("data")) is None
     assert read_done(tmp_path / "nowhere", job("data")) is None
-    write_started(tmp_path, job("data"), None)
+    write_started(tmp_path, job("data"), tmp_path)
     assert read_done(tmp_path, job("data")) is None
 
 
@@ -224,7 +225,7 @@ def test_a_run_of_another_plan_is_refused_and_kept(tmp_path, folder, note):
     if note == DONE:
         write_done(tmp_path, job("data"), 1.0)
     else:
-        write_started(tmp_path, job("data"), None)
+        write_started(tmp_path, job("data"), tmp_path)
     before = (folder / note).read_text()
     with pytest.raises(UserError, match="other settings, bases or data .* It is kept"):
         read_done(tmp_path, job("data", digest="d2"))
@@ -238,19 +239,48 @@ def test_a_note_that_cannot_be_read_is_none_that_is_absent(tmp_path, folder, not
         read_done(tmp_path, job("data"))
 
 
-def test_a_run_goes_on_with_the_weights_that_it_began_with(tmp_path, folder):
+# FIPS 180-2 has the digest of the letters abc.
+ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_run_goes_on_with_the_weights_that_it_began_with(tmp_path, folder, done):
     weights = tmp_path / "start.pth"
     weights.write_bytes(b"abc")
-    write_started(tmp_path, job("train"), weights)
-    # FIPS 180-2 has the digest of these three letters.
-    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert json.loads((folder / STARTED).read_text())["weights"] == digest
-    moved = weights.rename(tmp_path / "moved.pth")
-    for path in (moved, weights, None):  # of an absent one nothing is known
-        write_started(tmp_path, job("train"), path)
-        assert json.loads((folder / STARTED).read_text())["weights"] == digest
+    train = job("data", config="load_from = '{data}/start.pth'\n")
+    write_started(tmp_path, train, tmp_path)
+    assert json.loads((folder / STARTED).read_text())["weights"] == {"{data}/start.pth": ABC}
+    if done:
+        write_done(tmp_path, train, 1.0)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    weights.rename(moved / "start.pth")
+    for data in (moved, tmp_path):  # of an absent one nothing is known
+        check_starts(tmp_path, [train], data)
+        write_started(tmp_path, train, data)
+        assert json.loads((folder / STARTED).read_text())["weights"] == {"{data}/start.pth": ABC}
     weights.write_bytes(b"abd")
     before = (folder / STARTED).read_text()
     with pytest.raises(UserError, match=r"started from another .*start\.pth.*ba7816bf\.\.\., now"):
-        write_started(tmp_path, job("train"), weights)
+        check_starts(tmp_path, [job("x", name="other"), train], tmp_path)
     assert (folder / STARTED).read_text() == before
+
+
+@pytest.mark.parametrize("note", [ABC, None])
+def test_notes_of_the_previous_version_have_the_digest_of_load_from_alone(tmp_path, folder, note):
+    for name in ("w.pth", "trunk.pth"):
+        (tmp_path / name).write_bytes(b"abc")
+    (folder / STARTED).write_text(json.dumps({"digest": "d1", "name": "x", "weights": note}))
+    text = "model = {'init_cfg': {'checkpoint': '{data}/trunk.pth'}}\nload_from = '{data}/w.pth'\n"
+    train = job("train", config=text)
+    check_starts(tmp_path, [train], tmp_path)
+    (tmp_path / "w.pth").write_bytes(b"abd")
+    if note:
+        with pytest.raises(UserError, match=r"another .*w\.pth' \(sha256 ba7816bf"):
+            check_starts(tmp_path, [train], tmp_path)
+    else:
+        check_starts(tmp_path, [train], tmp_path)
+        write_started(tmp_path, train, tmp_path)
+        (tmp_path / "trunk.pth").write_bytes(b"abd")
+        with pytest.raises(UserError, match=r"another .*trunk\.pth' \(sha256 ba7816bf"):
+            check_starts(tmp_path, [train], tmp_path)

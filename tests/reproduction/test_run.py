@@ -20,14 +20,8 @@ from gcp_mm.locks import hold_file
 from gcp_mm.reproduction import run as room
 from gcp_mm.reproduction.jobs import Job
 from gcp_mm.reproduction.results import DONE, STARTED, write_done
-from gcp_mm.reproduction.run import (
-    Runs,
-    Slots,
-    command_words,
-    cost,
-    find_slots,
-    visible_devices,
-)
+from gcp_mm.reproduction.run import Runs, command_words, cost
+from gcp_mm.reproduction.slots import Slots, find_slots, visible_devices
 from reproduction.plans import LANDSCAPE, runnable, write_plan
 
 
@@ -107,11 +101,58 @@ def test_no_more_jobs_at_once_than_slots(fake, tmp_path, number):
     assert fake.most == min(number, 7) and len(fake.started) == 7
 
 
-def test_gpus_are_shared_by_slots(fake, tmp_path):
-    devices = [["0", "1"], ["GPU-3f", "5"], ["6", "7"]]
-    Runs([job(f"j{n}") for n in range(6)], tmp_path, tmp_path, Slots(devices, 4)).run()
+def test_trainings_share_gpus_and_what_measures_takes_one(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "write_done", lambda *_: {"kind": "", "numbers": {}})
+    busy, alike = set(), []
+
+    class Exclusive(fake):
+        def __init__(self, words, log, threads, devices):
+            super().__init__(words, log, threads, devices)
+            assert not busy.intersection(devices), (words, devices)
+            busy.update(devices)
+            self.devices = devices
+            alike.append(len(self.alive))
+
+        def code(self):
+            found = super().code()
+            if found is not None:
+                busy.difference_update(self.devices)
+            return found
+
+    monkeypatch.setattr(room, "Worker", Exclusive)
+    names = ["0", "GPU-3f", "5", "6"]
+    trainings = [Job(f"t{n}", "train", (("gcp-mm", "t", f"t{n}"),), "t") for n in range(4)]
+    measured = [job(f"m{n}{k}", f"t{n}") for n in range(4) for k in range(3)]
+    slots = Slots(names, 4, gpus_per_run=2)
+    Runs([*trainings, *measured], tmp_path, tmp_path, slots).run()
     assert {threads for threads, _ in fake.seen} == {4}
-    assert {tuple(seen) for _, seen in fake.seen} == set(map(tuple, devices))
+    taken = {
+        words[-1]: devices for words, (_, devices) in zip(fake.started, fake.seen, strict=True)
+    }
+    assert len(taken) == 16
+    assert all(len(devices) == (2 if name[0] == "t" else 1) for name, devices in taken.items())
+    assert {name for devices in taken.values() for name in devices} == set(names)
+    # Two trainings, and as many measurements as there are GPUs.
+    assert alike[:2] == [1, 2] and max(alike) == 4
+
+
+def test_gpus_beyond_those_of_the_jobs_that_were_asked_for_are_left(fake, tmp_path):
+    slots = Slots(list("01234567"), 2, gpus_per_run=2, number=2)
+    run_on = Runs([job(f"j{n}") for n in range(5)], tmp_path, tmp_path, slots)
+    run_on.run()
+    assert fake.most == 2
+
+
+def test_the_landscape_is_measured_on_the_gpu_that_a_job_has(fake, tmp_path):
+    words = ("gcp-mm", "landscape", "curvature", "c.py", "x.pth")
+    for devices, expected in ((["3"], [*words, "--device", "cuda"]), ([None], [*words])):
+        work = tmp_path / str(devices[0])
+        Runs([job("a", commands=(words,))], work, tmp_path, Slots(devices, 1)).run()
+        assert fake.started.pop() == expected
+    # The others find it themselves.
+    for tool in ("robustness", "corrupt"):
+        words = ("gcp-mm", tool, "x")
+        assert command_words(words, Path("w"), Path("d"), tmp_path, gpu=True) == [*words]
 
 
 def test_what_is_done_is_not_done_again(fake, tmp_path, capfd):
@@ -271,6 +312,47 @@ def test_config_is_written_with_the_folders_whole_paths(fake, tmp_path, monkeypa
     assert text == f"a = '{tmp_path}/w'\nb = \"{tmp_path}/d\"\n"
 
 
+def test_config_of_a_training_names_the_folders_of_now_when_it_is_measured(fake, tmp_path):
+    """Also after the data, the runs or this package have moved."""
+    config = "a = '{data}'\n"
+    jobs = [job("t", config=config), job("m", "t")]
+    Runs(jobs[:1], tmp_path / "w", tmp_path / "d", Slots([None], 1)).run()
+    (tmp_path / "w").rename(tmp_path / "v")
+    Runs(jobs, tmp_path / "v", tmp_path / "e", Slots([None], 1)).run()
+    assert names(fake) == ["t", "m"]
+    assert (tmp_path / "v/t/config.py").read_text() == f"a = '{tmp_path}/e'\n"
+    assert not (tmp_path / "v/m/config.py").exists()
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_arms_start_from_the_same_weights(fake, tmp_path, meanwhile):
+    """Weights that are replaced after a run of a plan has begun make its arms no pairs."""
+    weights, config = tmp_path / "data/w.pth", "load_from = '{data}/w.pth'\n"
+    weights.parent.mkdir()
+    weights.write_text("first")
+
+    class Replaced(fake):
+        def __init__(self, words, *more):
+            super().__init__(words, *more)
+            weights.write_text("second")
+
+    jobs = [job("gap", config=config), job("gcp", config=config), job("scratch")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room, "Worker", Replaced)
+        if meanwhile:
+            with pytest.raises(UserError, match=r"1 of 3 runs failed .*/gap' holds a run that st"):
+                run(jobs, tmp_path, number=1)
+            assert names(fake) == ["gap", "scratch"]
+            return
+        run(jobs[:1], tmp_path)
+    with pytest.raises(UserError, match=r"1 of 3 .*gap' holds a run that started from another"):
+        run(jobs, tmp_path)
+    assert names(fake) == ["gap", "scratch"] and not (tmp_path / "gcp" / STARTED).exists()
+    weights.write_text("first")
+    run(jobs, tmp_path)
+    assert names(fake) == ["gap", "scratch", "gcp"]
+
+
 def test_training_goes_on_where_it_was(tmp_path):
     words = ("gcp-mm", "train", "{work}/c.py", "--work-dir", "{work}")
     found = ["gcp-mm", "train", "w/c.py", "--work-dir", "w"]
@@ -292,8 +374,9 @@ def test_cores_are_shared(monkeypatch):
         (1, 6),
         (2, 3),
         (4, 1),
-        (6, 1),
+        (100, 1),  # as somebody has asked for
     ]
+    assert all(slot.most == len(slot.devices) for slot in slots)
     assert all(slot.devices == [None] * len(slot.devices) for slot in slots)
 
 
@@ -302,12 +385,14 @@ def test_gpus_are_shared(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     slots = [find_slots(*of) for of in ((1, None), (8, None), (3, None), (2, 1))]
-    assert [(s.devices, s.threads) for s in slots] == [
-        ([[str(index)] for index in range(8)], 2),
-        ([list("01234567")], 16),
-        ([list("012"), list("345")], 8),
-        ([list("01")], 16),
-    ]
+    assert all(slot.devices == list("01234567") for slot in slots)
+    # Threads are of each process, and a training has one for each of its GPUs.
+    found = [(slot.gpus_per_run, slot.most, slot.threads) for slot in slots]
+    assert found == [(1, 8, 2), (8, 8, 2), (3, 8, 2), (2, 1, 8)]
+    train, other = Job("t", "train", ((),), "t"), Job("t", "curvature", ((),), "t")
+    assert [slots[1].of(one) for one in (train, other)] == [8, 1]
+    with pytest.raises(UserError, match="--jobs 9: this machine has 8 GPUs"):
+        find_slots(1, 9)
     with pytest.raises(UserError, match="takes 9 GPUs, and this machine has 8"):
         find_slots(9)
 
@@ -343,7 +428,7 @@ def test_gpus_of_others_are_left_to_them(monkeypatch, variable, count, names):
     assert visible_devices(count) == names
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)
     if count:
-        assert find_slots(1).devices == [[name] for name in names]
+        assert find_slots(1).devices == names
 
 
 def test_work_of_a_job_is_at_least_a_step():

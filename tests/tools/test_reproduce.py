@@ -8,8 +8,11 @@ from reproduction.finished import finish
 from reproduction.plans import full, runnable, tiny, write_plan
 from tiny_runs import only_error
 
-from gcp_mm.reproduction.jobs import make_jobs, resolve_config, tasks
+from gcp_mm.reproduction.configs import resolve_config
+from gcp_mm.reproduction.first_start import record_start
+from gcp_mm.reproduction.jobs import make_jobs, tasks
 from gcp_mm.reproduction.plan import read_plan
+from gcp_mm.reproduction.results import write_started
 
 TOOL = "tools/reproduce.py"
 
@@ -47,30 +50,70 @@ def test_prints_commands_that_a_shell_understands(call_tool, plan, tmp_path):
     assert str(data / "val") in shlex.split(commands[0])
     # The configs that they name, and nothing else.
     files = {path: path.read_text() for path in work.rglob("*") if path.is_file()}
-    configs = {work / job.name / "config.py": job.config for job in jobs if job.config}
+    configs = {work / "commands" / job.name / "config.py": job.config for job in jobs if job.config}
+    named = {word for line in commands for word in shlex.split(line) if word.endswith("config.py")}
+    assert named == set(map(str, configs))
     assert files == {path: resolve_config(text, work, data) for path, text in configs.items()}
     assert len(files) == 4
 
 
+@pytest.mark.parametrize("changed", ["plan", "data", "weights", None])
+def test_commands_of_other_runs_are_refused_and_configs_are_kept(call_tool, tmp_path, changed):
+    """What is measured of a finished training reads its config."""
+    plan, work, weights = tmp_path / "p.yml", tmp_path / "w", tmp_path / "weights.pth"
+    content = tiny()
+    content["groups"]["tiny"]["settings"]["load_from"] = str(weights)
+    weights.write_text("first")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    read = read_plan(write_plan(plan, content), tmp_path / "one")
+    record_start(read, work)
+    for job in make_jobs(read):
+        write_started(work, job, read.data_root)
+        (work / job.name / "config.py").write_text("its config")
+    files = {path: path.read_text() for path in work.rglob("*") if path.is_file()}
+    data = tmp_path / ("two" if changed == "data" else "one")
+    if changed == "plan":
+        content["groups"]["tiny"]["settings"]["anything"] = 1
+        write_plan(plan, content)
+    if changed == "weights":
+        weights.write_text("second")
+    result = call_tool(TOOL, plan, "--commands", "--work-dir", work, "--data-root", data)
+    if changed:
+        told = {"plan": "other settings", "data": "with the data in", "weights": "another"}
+        assert told[changed] in only_error(*result)
+        assert not (work / "commands").exists()
+    else:
+        assert result[0] == 0, result
+    assert {path: path.read_text() for path in files} == files
+
+
 def test_report_of_what_is_there(call_tool, plan, tmp_path):
     work, out = tmp_path / "w", tmp_path / "out"
+    line = only_error(*call_tool(TOOL, plan, "--report", "--work-dir", work, "--out", out))
+    assert f"no run of the plan 'p' is done in {str(work)!r}" in line and "--work-dir" in line
+    assert not work.exists() and not out.exists()
+    jobs = make_jobs(read_plan(plan))
+    list(finish(work, jobs, lambda job: 1.0 if job.kind == "train" else None))
     code, output, errors = call_tool(TOOL, plan, "--report", "--work-dir", work)
     assert code == 0, errors
     assert (work / "report/index.html").is_file() and "index.md" in output
+    assert output.splitlines()[0] == f"2 of {len(jobs)} runs"
     assert "**The plan is not finished.**" in (work / "report/index.md").read_text()
-    list(finish(work, make_jobs(read_plan(plan))))
+    list(finish(work, jobs))
     arguments = (plan, "--report", "--work-dir", work, "--out", out)
     code, output, errors = call_tool(TOOL, *arguments)
     assert code == 0, errors
     numbers = json.loads((out / "numbers.json").read_text())
     assert numbers["jobs"]["done"] == numbers["jobs"]["all"]
-    # A line for each claim, and where the page is.
-    assert len(output.splitlines()) == 5
-    assert output.splitlines()[0].startswith("GCP learns with fewer epochs (A stage): ")
+    # How many runs, a line for each claim, and where the page is.
+    assert len(output.splitlines()) == 6
+    assert output.splitlines()[1].startswith("GCP learns with fewer epochs (A stage): ")
 
 
 def test_page_names_the_command_that_made_it(call_tool, plan, tmp_path):
     work, data = tmp_path / "w", tmp_path / "it's"
+    list(finish(work, make_jobs(read_plan(plan))[:3]))
     assert call_tool(TOOL, plan, "--report", "--work-dir", work, "--data-root", data)[0] == 0
     text = (work / "report/index.md").read_text()
     assert f"python tools/reproduce.py {plan} --data-root {shlex.quote(str(data))}" in text
@@ -129,6 +172,24 @@ def test_folder_of_another_plan_is_refused_and_kept(call_tool, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--out", "x", "--task", "0"], "--out has no effect with --task"),
+        (["--out", "x", "--prepare"], "--out has no effect with --prepare"),
+        (["--out", "x", "--commands"], "--out has no effect with --commands"),
+        (["--out", "x", "--count-tasks"], "--out has no effect with --count-tasks"),
+        (["--jobs", "2", "--count-tasks"], "--jobs has no effect with --count-tasks"),
+        (["--jobs", "2", "--commands"], "--jobs has no effect with --commands"),
+        (["--jobs", "2", "--report"], "--jobs has no effect with --report"),
+    ],
+)
+def test_option_without_an_effect_is_refused(call_tool, plan, tmp_path, options, told):
+    line = only_error(*call_tool(TOOL, plan, "--work-dir", tmp_path / "w", *options))
+    assert told in line and line.endswith("; leave it out")
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize(
     "options", [["--task", "0", "--report"], ["--prepare", "--commands"], ["--task", "x"]]
 )
 def test_parts_that_exclude_each_other(call_tool, options):
@@ -138,8 +199,6 @@ def test_parts_that_exclude_each_other(call_tool, options):
 
 def test_work_folder_that_cannot_be_written(call_tool, plan, tmp_path):
     (tmp_path / "w").write_text("a file")
-    line = only_error(*call_tool(TOOL, plan, "--report", "--work-dir", tmp_path / "w"))
-    assert str(tmp_path / "w") in line
     (tmp_path / "data/val").mkdir(parents=True)
     arguments = (plan, "--work-dir", tmp_path / "w", "--data-root", tmp_path / "data")
     line = only_error(*call_tool(TOOL, *arguments))

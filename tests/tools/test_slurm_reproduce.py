@@ -48,6 +48,24 @@ def test_data_networks_and_page_are_submitted_in_their_order(submitted, repo):
 
 
 @pytest.mark.process
+def test_options_go_to_the_calls_that_read_them(submitted, tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 2\n")
+    python.chmod(0o755)
+    words = ["quick", "--out", "a page", "--jobs=3", "--work-dir", "w"]
+    jobs, _ = submitted("gpu", "job", *words, PYTHON=str(python))
+    for job, end in zip(
+        jobs,
+        (["--jobs=3", "--prepare"], ["--jobs=3", "--task", "$SLURM_ARRAY_TASK_ID"])
+        + (["--out", "a page", "--report"],),
+        strict=True,
+    ):
+        (wrapped,) = (word for word in job if word.startswith("--wrap="))
+        found = shlex.split(wrapped.removeprefix("--wrap="))
+        assert found[3:] == ["quick", "--work-dir", "w", *end]
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("root", ["/it's d\u00e9j\u00e0 $HOME `x`", "a\\b \"c\" ''", "-x;y&z*"])
 def test_words_arrive_whole_through_sh(submitted, run_tool, tmp_path, root):
     # A stand-in for Python, which prints what it is given.

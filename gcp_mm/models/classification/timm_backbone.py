@@ -11,7 +11,7 @@ from mmpretrain.models import TIMMBackbone as UpstreamTIMMBackbone
 from torch import Tensor
 
 from gcp_mm.checkpoints.pretrained import load_pretrained_backbone
-from gcp_mm.errors import UserError
+from gcp_mm.errors import UserError, first_line
 from gcp_mm.first_process import log
 from gcp_mm.models.pretrained_backbone import PretrainedBackbone
 from gcp_mm.registry import MODELS
@@ -41,8 +41,8 @@ class TIMMBackbone(PretrainedBackbone, UpstreamTIMMBackbone):
             of the network, such as ``drop_path_rate``.
 
     Raises:
-        UserError: If timm is not installed, does not know the name or cannot build the network with
-            these arguments, or if the network gives no map of features.
+        UserError: If timm is not installed, does not know the name, cannot build the network with
+            these arguments or cannot fetch its weights, or if it gives no map of features.
 
     ``forward`` maps images (B, 3, H, W) to a tuple of maps, the last of which is (B, C, H', W'), or
     (B, C, L, 1) for a network of L tokens. C is ``head_hidden_size`` of timm's network.
@@ -60,8 +60,16 @@ class TIMMBackbone(PretrainedBackbone, UpstreamTIMMBackbone):
             )
         try:
             super().__init__(model_name, pretrained=pretrained, **kwargs)
-        except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError) as error:
+        except (AssertionError, AttributeError, KeyError, TypeError) as error:
             raise _why_not_built(model_name, kwargs, error) from error
+        except RuntimeError as error:
+            if pretrained:
+                raise _why_not_fetched(model_name, error) from error
+            raise _why_not_built(model_name, kwargs, error) from error
+        except Exception as error:  # those of the hub and of the network have no common base
+            if not pretrained or isinstance(error, UserError):
+                raise
+            raise _why_not_fetched(model_name, error) from error
         self._check_tokens(model_name)
         # What torch.compile need not trace: a text or, of a feature extractor, an enumeration.
         layout = getattr(self.timm_model, "output_fmt", "NCHW")
@@ -146,4 +154,13 @@ def _why_not_built(model_name: str, kwargs: Mapping[str, Any], error: Exception)
     return UserError(
         f"backbone TIMMBackbone: timm cannot give {model_name!r} without its pooling"
         f"{f' and with {given}' if given else ''}: {type(error).__name__}: {error}{cure}"
+    )
+
+
+def _why_not_fetched(model_name: str, error: Exception) -> UserError:
+    return UserError(
+        f"backbone TIMMBackbone: timm cannot give {model_name!r} its weights (pretrained=True): "
+        f"{type(error).__name__}: {first_line(error)}; of a file on this machine, set "
+        "model.backbone.pretrained=False model.backbone.init_cfg.type=Pretrained "
+        "model.backbone.init_cfg.checkpoint=FILE"
     )

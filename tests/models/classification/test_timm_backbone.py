@@ -87,6 +87,35 @@ def test_network_that_timm_cannot_build_is_one_line(timm, name):
         TIMMBackbone(name, **options)
 
 
+def test_network_without_weights_of_timm_is_one_line(timm):
+    message = r"'resnetblur18' its weights \(pretrained=True\): RuntimeError: No pretrained"
+    with torch.device("meta"), pytest.raises(UserError, match=message):
+        TIMMBackbone("resnetblur18", pretrained=True)
+
+
+@pytest.mark.parametrize("kind", [FileNotFoundError, ConnectionError, RuntimeError, Exception])
+def test_weights_that_cannot_be_fetched_are_one_line_with_a_way_out(timm, monkeypatch, kind):
+    """Errors of the hub are of these, and some of nothing else that is common to them."""
+
+    class Unreachable(kind):
+        pass
+
+    def fetch(*_, **__):
+        raise Unreachable("cannot find the file\nand the hub cannot be reached")
+
+    monkeypatch.setattr(timm, "create_model", fetch)
+    with pytest.raises(UserError) as error:
+        TIMMBackbone("resnet18", pretrained=True)
+    text = str(error.value)
+    assert len(text.splitlines()) == 1 and "'resnet18' its weights" in text
+    assert "Unreachable: cannot find the file; " in text
+    assert "model.backbone.init_cfg.checkpoint=FILE" in text
+    # Without weights to fetch it is no failure of the hub.
+    with pytest.raises((Unreachable, UserError)) as error:
+        TIMMBackbone("resnet18")
+    assert "init_cfg" not in str(error.value)
+
+
 @pytest.fixture
 def files(timm, tmp_path):
     """Return weights of timm's smallest residual network in its own file and in mmpretrain's."""
