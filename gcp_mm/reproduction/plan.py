@@ -34,6 +34,8 @@ CLAIMS = ("convergence", "landscape", "robustness", "detection")
 
 _FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 _FACTOR = Kind("a number above 0", lambda value: NUMBER.fits(value) and value > 0)
+# The width of a band of one step is zero.
+_SEVERAL = Kind("a whole number from 2", lambda value: POSITIVE.fits(value) and value > 1)
 _CONFIDENCE = Kind("a number between 0 and 1", lambda value: NUMBER.fits(value) and 0 < value < 1)
 
 
@@ -51,7 +53,7 @@ _LANDSCAPE = {
     "schedule": TEXT,
     "arms": ListOf(TEXT),
     "interval": POSITIVE,
-    "etas": {"start": _FACTOR, "stop": _FACTOR, "num": POSITIVE},
+    "etas": {"start": _FACTOR, "stop": _FACTOR, "num": _SEVERAL},
     "images": POSITIVE,
     "sharpness": {"radius": _FACTOR, "directions": POSITIVE},
     "curvature?": {

@@ -31,6 +31,8 @@ def figures(tmp_path, captions):
         drawn = claim_figures(verdict, plan.groups["tiny"], done)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            # Of pyparsing, which matplotlib uses.
+            warnings.simplefilter("ignore", DeprecationWarning)
             assert claim_figures(verdict, plan.groups["tiny"], done) == drawn
         for svg, alt, caption, name_of in drawn:
             ElementTree.fromstring(svg)

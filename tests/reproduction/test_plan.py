@@ -116,6 +116,7 @@ def test_absent_key_is_named_with_its_place(refused, where):
         ("groups/tiny/controls", "gap"),
         ("groups/tiny/landscape/interval", 0),
         ("groups/tiny/landscape/etas", [0.1, 1.0]),
+        ("groups/tiny/landscape/etas/num", 1),
         ("groups/tiny/landscape/sharpness/radius", 0),
         ("groups/tiny/robustness/corruptions", ["fogg"]),
         ("groups/tiny/robustness/severities", [0]),
