@@ -459,7 +459,8 @@ def parents(repo, tool_env, tmp_path_factory):
 
             def __init__(self, work, *words):
                 self.work, self.output = work, work.with_name(f"{work.name}.out")
-                words = [*words, "--work-dir", str(work), "--jobs", "2"]
+                words = [*words, "--work-dir", str(work)]
+                words += ["--jobs", "2"] * ("--report" not in words)
                 self.pid = ask(words=list(map(str, words)), output=str(self.output))
 
             def wait(self):
