@@ -63,8 +63,8 @@ def make_jobs(plan: Plan) -> list[Job]:
     jobs: list[Job] = []
     digests: dict[str, str] = {}
     for job in _jobs(plan):
-        parts = [job.kind, job.commands, job.config, [digests[name] for name in job.needs]]
-        parts.append(base_digests(job.config))
+        needed = [digests[name] for name in job.needs]
+        parts: list[Any] = [job.kind, job.commands, job.config, needed, base_digests(job.config)]
         if job.kind in SHARING and plan.gpus_per_run > 1:
             parts.append({"gpus_per_run": plan.gpus_per_run})
         digests[job.name] = digest(parts)
