@@ -155,10 +155,11 @@ def _compare_pixels(cfg: Config, options: Options, clean: CleanImages | None) ->
         height, width = clean.data[0]["inputs"].shape[-2:]
     size = options.input_size or RELEASED_SIZE
     if (height, width) != (size, size):
+        alike = f": --input-size {width} makes them alike" if height == width else ""
         warn(
             f"the config's test images are {width} x {height}, and those of "
             f"{str(options.data_root)!r} are used at {size} x {size}, which changes their error "
-            f"too: --input-size {width} makes them alike"
+            f"too{alike}"
         )
 
 
