@@ -77,7 +77,7 @@ def is_alexnet(baseline: Baseline) -> bool:
         for name, row in published.error.items()
         if name in baseline.error
     ]
-    if None not in (baseline.clean_error, published.clean_error):
+    if baseline.clean_error is not None and published.clean_error is not None:
         pairs.append((baseline.clean_error, published.clean_error, _NEAR_ERROR))
     if baseline.difficulty == published.difficulty:
         flips = baseline.flip_probability or {}
