@@ -5,16 +5,20 @@ import contextlib
 import io
 import os
 import shlex
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
+from reproduction.finished import finish
 from robustness.conftest import checkpoint, clean, config, network, tree_c
 from tiny_runs import forget_runs
 
 from gcp_mm.cli import main as program
 from gcp_mm.engine.config import load_config
 from gcp_mm.landscape import curvature as spectrum
+from gcp_mm.reproduction.jobs import make_jobs
+from gcp_mm.reproduction.plan import read_plan
 
 pytestmark = pytest.mark.training
 __all__ = ["checkpoint", "clean", "config", "network", "tree_c"]
@@ -156,6 +160,10 @@ def released(tmp_path_factory):
     return path
 
 
+def is_training(job):
+    return job.kind == "train"
+
+
 @pytest.fixture(scope="module")
 def output(tmp_path_factory, classifier, released, config, checkpoint, clean, tree_c):
     """Return a function that gives what a command printed; each runs once, in one folder."""
@@ -172,6 +180,10 @@ def output(tmp_path_factory, classifier, released, config, checkpoint, clean, tr
                 line = f"{command} {arguments}"
             for other in needs:
                 run(other)
+            if command == "reproduce":
+                # Its runs take minutes: a page of one that is done.
+                (first,) = islice(filter(is_training, make_jobs(read_plan("quick"))), 1)
+                assert list(finish(Path("q"), [first]))
             with contextlib.redirect_stdout(io.StringIO()) as text:
                 try:
                     code = program.main(shlex.split(line.format(**files)))
