@@ -28,7 +28,7 @@ reproduce: install ## try the paper's claims (PLAN=quick: 12 minutes; imagenette
 # Idle workers steal tests from the end of the others' queues. See tests/suite.py for their number.
 pytest = $(python) -m pytest -n auto --dist worksteal
 
-test: install ## run all tests, three workers on two cores, and name the slowest
+test: install ## run all tests, a worker on each core, and name the slowest
 	$(pytest) --durations=20
 
 test-quick: install ## run one case of each test that is not slow, starts no process and trains nothing
