@@ -151,7 +151,7 @@ figure.set_label(
 plt.show()
 
 # %%
-# In this run GCP's bands are narrower and its largest eigenvalues are smaller, which is what the
-# paper claims for large networks; on Imagenette it held for the first iterations alone
-# (:doc:`/results/imagenette_landscape`). With one seed and two networks of which one fits better,
-# this says nothing about the claim.
+# In this run GCP's bands are narrower, which is what the paper claims for large networks; on
+# Imagenette they were so in the first iterations alone (:doc:`/results/imagenette_landscape`). Its
+# largest eigenvalues are smaller too, of which the paper claims nothing. With one seed and two
+# networks of which one fits better, this says nothing about the claim.

@@ -181,8 +181,9 @@ def test_places_of_a_class_are_shown(use, classifier, trained, class_folders, tm
     assert shown.stat().st_size > 0
 
 
-def test_loading_of_a_detector_is_timed(use, detector, tmp_path):
-    arguments = (detector, "--task", "dataset", "--max-iter", "2", "--num-warmup", "0")
+@pytest.mark.parametrize("task", ["dataset", "dataloader"])
+def test_loading_of_a_detector_is_timed(use, detector, tmp_path, task):
+    arguments = (detector, "--task", task, "--max-iter", "2", "--num-warmup", "0")
     said = use("mmdet", "analysis_tools/benchmark.py", *arguments, "--work-dir", tmp_path)
     assert "Overall fps" in said
 
