@@ -90,7 +90,8 @@ def measuring(
         "config": Path(args.config).stem,
         "model": digest(cfg.model.to_dict()),
         "checkpoint": sha256(checkpoint)[:16],
-        "images": digest_of(itertools.chain.from_iterable(batches))[:16],
+        "images": digest_of(inputs for inputs, _ in batches)[:16],
+        "samples": digest_of(itertools.chain.from_iterable(batches))[:16],
     }
     common = ("split", "batches", "batch_size", "data_seed", "seed")
     settings |= {name: getattr(args, name) for name in (*common, *options)}

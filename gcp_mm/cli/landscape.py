@@ -14,6 +14,7 @@ from gcp_mm.console.command_names import next_command
 from gcp_mm.console.run_command import run_command
 from gcp_mm.engine.config import TRAINING, add_amp_argument, add_common_arguments, load_config
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -201,9 +202,12 @@ def _distinct(args: argparse.Namespace, names: Sequence[str]) -> Sequence[str]:
     """Return the names in the figure, those that were given or else those of the files."""
     names = args.names or names
     twice = [name for name in names if list(names).count(name) > 1]
+    if twice and args.names:
+        raise UserError(f"--names: {twice[0]!r} is there twice")
     if twice:
+        files = [str(f) for f, name in zip(args.files, names, strict=True) if name == twice[0]]
         raise UserError(
-            f"{len(twice)} of {len(names)} are called {twice[0]!r}: give --names, one for each file"
+            f"{abbreviate(files)} are called {twice[0]!r}: give --names, one for each file"
         )
     return names
 

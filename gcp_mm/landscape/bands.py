@@ -21,7 +21,7 @@ import numpy as np
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
-from gcp_mm.landscape.records import differences
+from gcp_mm.landscape.records import different_settings, was_counted
 
 
 @dataclass(frozen=True)
@@ -93,17 +93,12 @@ def run_bands(
             names = " and ".join(repr(record.get("checkpoint")) for record in (earlier, probe))
             raise UserError(
                 f"run {name!r} has the checkpoints {names} at step {probe['step']}: probe "
-                "what does not belong to one training into files of their own (--out)"
+                "those of one training, in their order, into a file of their own (--out)"
             )
         unique[probe["step"], probe.get("batch", 0)] = probe
     if not unique:
         raise UserError(f"run {name!r} has no probe yet")
-    counted = [probe.get("checkpoint") for probe in probes if probe.get("epoch") is None]
-    if any(counted) and len(counted) < len(probes):
-        raise UserError(
-            f"run {name!r}: {counted[0]!r} does not say its iteration and was counted, others say "
-            "theirs: probe them into files of their own (--out)"
-        )
+    _require_one_axis(name, probes)
     steps = np.unique([step for step, _ in unique])
     ordered = sorted(unique.items(), key=lambda item: item[0])
     by_step = itertools.groupby(ordered, key=lambda item: item[0][0])
@@ -132,6 +127,18 @@ CSV_COLUMNS = (
     *("run", "step", "epoch", "lr", "loss", "loss_min", "loss_max", "loss_width"),
     *("grad_norm", "grad_min", "grad_max", "grad_width", "beta_max"),
 )
+
+
+def _require_one_axis(name: str, probes: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse checkpoints that were counted among iterations of others; the first may be."""
+    files = [probe for probe in probes if "checkpoint" in probe]
+    counted = list(filter(was_counted, files))
+    others = [probe["step"] for probe in files if probe not in counted]
+    if counted and others and max(probe["step"] for probe in counted) >= min(others):
+        raise UserError(
+            f"run {name!r}: {counted[-1]['checkpoint']!r} does not say its iteration and was "
+            "counted, others say theirs: probe them into files of their own (--out)"
+        )
 
 
 def _ratio(width: float, of: float) -> float | None:
@@ -171,7 +178,7 @@ def incomparable(runs: Sequence[RunBands]) -> list[str]:
     return [
         f"{run.name!r} was probed differently from {runs[0].name!r}: {'; '.join(different)}"
         for run in runs[1:]
-        if (different := differences(run.settings, runs[0].settings))
+        if (different := different_settings(run.settings, runs[0].settings))
     ]
 
 

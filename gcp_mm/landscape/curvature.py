@@ -31,15 +31,12 @@ _POINTS, _KAPPA, _MARGIN = 1024, 3.0, 0.05
 _CHUNK = 32
 
 
-_NOT_FINITE = (
-    "a product with the Hessian is not finite: the network's loss has no second derivative at "
-    "these weights and images, or overflows there"
-)
-
-
 def _require_finite(values: Tensor | np.ndarray) -> None:
     if not torch.as_tensor(values).isfinite().all():
-        raise UserError(_NOT_FINITE)
+        raise UserError(
+            "a product with the Hessian is not finite: the network's loss has no second "
+            "derivative at these weights and images, or overflows there"
+        )
 
 
 def _ends(low: float, high: float) -> tuple[float, float]:
@@ -114,6 +111,13 @@ class EstimatedSpectrum:
 
         start = np.random.default_rng(self.seed).standard_normal(self.hessian.shape[0])
         operator = self.hessian.to_scipy()
+        product = operator @ start
+        _require_finite(product)
+        if not product.any():
+            raise UserError(
+                "the Hessian is zero at these weights and images: their loss does not change, as "
+                "that of images which are fitted exactly does not"
+            )
         common = dict(v0=start, tol=1e-4, return_eigenvectors=False)
         try:
             largest = eigsh(operator, k=top, which="LA", **common)
@@ -124,8 +128,7 @@ class EstimatedSpectrum:
                 "for others (--top), or take more images (--batches)"
             ) from error
         except ArpackError as error:
-            # What it says of a starting vector without a finite product.
-            raise UserError(f"{_NOT_FINITE} ({error})") from error
+            raise UserError(f"the eigenvalues cannot be found: {error}") from error
         _require_finite(np.append(largest, smallest))
         return {
             "eigenvalues": np.sort(largest)[::-1].tolist(),

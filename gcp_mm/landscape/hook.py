@@ -94,7 +94,7 @@ class LandscapeHook(Hook):
             "interval": self._interval,
             "batch_size": (runner.train_dataloader.batch_size or 0) * runner.world_size,
         }
-        if runner.world_size > 1 and self._settings.batch_norm == "batch":
+        if self._settings.batch_norm == "batch":
             # Batch norms of each process take the statistics of its share of the batch.
             settings["processes"] = runner.world_size
         return settings

@@ -17,7 +17,7 @@ from gcp_mm.errors import UserError
 from gcp_mm.files import sha256
 from gcp_mm.landscape.loss import digest_of, fixed_batches
 from gcp_mm.landscape.probe import measure
-from gcp_mm.landscape.records import RecordFile, make_header
+from gcp_mm.landscape.records import RecordFile, make_header, was_counted
 from gcp_mm.landscape.settings import Settings, resolve
 from gcp_mm.locks import hold_file
 from gcp_mm.plain_data import part_of
@@ -74,12 +74,21 @@ def _probe_missing(
         for index in range(len(batches))
         if (path.name, digest, index) not in done
     ]
-    # Files that do not say when they were written are counted, after those that are there.
-    earlier = len({record["sha256"] for record in file.records} - {sha256(path) for path in paths})
+    counted = {r["sha256"]: r["step"] for r in file.records if was_counted(r)}
     by_file = itertools.groupby(missing, key=lambda item: item[:3])
     with Progress(len(missing)) as progress:
         for (position, path, digest), group in by_file:
-            model, when = load_model(cfg, path).to(device), _when(path, earlier + position)
+            model, when = load_model(cfg, path).to(device), _when(path)
+            if "step" not in when:
+                after = [sha256(other) for other in paths[position + 1 :]]
+                if digest not in counted and not counted.keys().isdisjoint(after):
+                    raise UserError(
+                        f"checkpoint {str(path)!r} does not say its iteration and comes before "
+                        "others that were counted already: probe all of them, in their order, into "
+                        "another file (--out)"
+                    )
+                when["step"] = counted.setdefault(digest, max(counted.values(), default=-1) + 1)
+                when["counted"] = True
             for *_, index in group:
                 try:
                     found = measure(model, *batches[index], settings)
@@ -90,8 +99,8 @@ def _probe_missing(
                 progress.update()
 
 
-def _when(path: Path, position: int) -> dict:
-    """Say how far a checkpoint was trained."""
+def _when(path: Path) -> dict:
+    """Say how far a checkpoint was trained; without ``step`` if it does not say that."""
     loaded = load_from_file(path, "cpu")
     meta = part_of(loaded, "meta")
     try:
@@ -99,8 +108,9 @@ def _when(path: Path, position: int) -> dict:
     except (LookupError, TypeError):
         # Weights alone, or several optimizers.
         learning_rate = None
+    step = {"step": meta["iter"]} if "iter" in meta else {}
     return {
-        "step": meta.get("iter", position),
+        **step,
         "epoch": meta.get("epoch"),
         "lr": learning_rate if isinstance(learning_rate, int | float) else None,
     }

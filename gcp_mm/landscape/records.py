@@ -80,6 +80,16 @@ def _check_numbers(results: Mapping[str, Any]) -> None:
             raise TypeError("losses have to be numbers")
 
 
+ADDED = ("processes", "samples")
+"""Settings that earlier versions did not write down."""
+
+
+def different_settings(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Name the settings in which two measurements differ, of those that both may have noted."""
+    unknown = [key for key in ADDED if key not in found or key not in wanted]
+    return differences(found, wanted, without=unknown)
+
+
 class ResultFile:
     """Settings and results of a measurement; saving replaces the file as a whole.
 
@@ -95,7 +105,7 @@ class ResultFile:
         self.results: dict[str, Any] = {}
         if self.path.exists():
             found, self.results = read_results(self.path, kind)
-            if different := differences(found, self.settings):
+            if different := different_settings(found, self.settings):
                 raise UserError(
                     f"{str(path)!r} is from another measurement: {abbreviate(different)}. "
                     "Ask for the same, choose another --out, or delete the file"
@@ -169,6 +179,11 @@ def read_records(path: str | Path) -> tuple[dict, list[dict]]:
     return records[0], records[1:]
 
 
+def was_counted(record: Mapping[str, Any]) -> bool:
+    """Tell a checkpoint that did not say its iteration, which earlier versions did not note."""
+    return bool(record.get("counted", record.get("epoch") is None))
+
+
 class RecordFile:
     """A file of records that is continued; one that was made in another way stays as it is."""
 
@@ -177,7 +192,7 @@ class RecordFile:
         self.records: list[dict] = []
         if self.path.exists() and self.path.stat().st_size:
             found, self.records = read_records(self.path)
-            different = differences(found["settings"], header["settings"])
+            different = different_settings(found["settings"], header["settings"])
             if found.get("model") != header["model"]:
                 configs = f"{found.get('config')!r} there and {header['config']!r} here"
                 different.append(f"the model is another one (config {configs})")

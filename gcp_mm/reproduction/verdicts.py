@@ -87,15 +87,16 @@ def check_primary(plan: Plan) -> None:
                     f"claim at a schedule of it: MEASURE/SCHEDULE of {', '.join(named)} "
                     f"and {', '.join(sorted(schedules)) or 'none'}"
                 )
-            for title, group in plan.groups.items():
-                wrong = schedule in measured_at(group, claim) and _why_never(
-                    group, *name.split("/")
+            # A group may go without: it is "not measured" there.
+            asked = {t: g for t, g in plan.groups.items() if schedule in measured_at(g, claim)}
+            wrong = {title: _why_never(group, *name.split("/")) for title, group in asked.items()}
+            if all(wrong.values()):
+                title = next(iter(wrong))
+                raise UserError(
+                    f"plan {plan.name!r}: verdict/primary/{claim}: {name!r} would never be "
+                    f"measured in groups/{title}, {wrong[title]}: add that, or leave it out of "
+                    "the rule"
                 )
-                if wrong:
-                    raise UserError(
-                        f"plan {plan.name!r}: verdict/primary/{claim}: {name!r} would never be "
-                        f"measured in groups/{title}, {wrong}"
-                    )
 
 
 _NEEDED = {

@@ -43,12 +43,17 @@ def of_file(name, step, epoch=None):
     ("probes", "told"),
     [
         ([of_file("a.pth", 0), of_file("b.pth", 0)], "'a.pth' and 'b.pth' at step 0"),
-        ([of_file("a.pth", 4, 1), of_file("b.pth", 1)], "'b.pth' does not say its iteration"),
+        ([of_file("a.pth", 4, 1), of_file("b.pth", 5)], "'b.pth' does not say its iteration"),
     ],
 )
 def test_checkpoints_that_are_no_series_are_refused(probes, told):
     with pytest.raises(UserError, match=f"run 'r'.*{told}.*--out"):
         run_bands("r", {}, probes)
+
+
+def test_first_weights_may_say_no_iteration():
+    probes = [of_file("init.pth", 0), of_file("a.pth", 4, 1), of_file("b.pth", 8, 2)]
+    assert run_bands("r", {}, probes).loss.steps.tolist() == [0, 4, 8]
 
 
 def test_batches_of_a_step_are_averaged():

@@ -311,7 +311,7 @@ def test_interval_has_to_be_positive():
 
 @pytest.mark.parametrize(
     ("batch_norm", "processes", "said"),
-    [("batch", 4, {"processes": 4}), ("batch", 1, {}), ("eval", 4, {})],
+    [("batch", 4, {"processes": 4}), ("batch", 1, {"processes": 1}), ("eval", 4, {})],
 )
 def test_share_of_a_process_is_written_down_where_it_matters(batch_norm, processes, said):
     """Batch norms of four processes with 64 images are not those of one with 256."""

@@ -66,11 +66,19 @@ def test_weights_alone_are_counted_after_those_that_are_there(run, checkpoint, l
         torch.save({"state_dict": content["state_dict"]}, tmp_path / name)
         bare.append(tmp_path / name)
     run(bare[0])
-    records, _ = run(bare[1])
-    assert [(r["step"], r["epoch"], r["checkpoint"]) for r in records[::2]] == [
-        (0, None, "a.pth"),
-        (1, None, "b.pth"),
+    records, out = run(bare[1])
+    assert [(r["step"], r["counted"], r["checkpoint"]) for r in records[::2]] == [
+        (0, True, "a.pth"),
+        (1, True, "b.pth"),
     ]
+    # One that comes before them would have their place.
+    before = out.read_text()
+    content = torch.load(checkpoint, weights_only=True)["state_dict"]
+    content["head.fc.bias"] += 1
+    torch.save({"state_dict": content}, tmp_path / "first.pth")
+    with pytest.raises(UserError, match=r"first.pth' does not say its iteration and comes before"):
+        run(tmp_path / "first.pth", *bare)
+    assert out.read_text() == before
 
 
 @pytest.mark.slow

@@ -158,6 +158,11 @@ def _why_not_built(model_name: str, kwargs: Mapping[str, Any], error: Exception)
 
 
 def _why_not_fetched(model_name: str, error: Exception) -> UserError:
+    if "tag" in str(error):
+        raise UserError(
+            f"backbone TIMMBackbone: {first_line(error)}; timm.list_pretrained() names those that "
+            "there are"
+        ) from error
     return UserError(
         f"backbone TIMMBackbone: timm cannot give {model_name!r} its weights (pretrained=True): "
         f"{type(error).__name__}: {first_line(error)}; of a file on this machine, set "

@@ -43,7 +43,7 @@ def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[s
     if issubclass(kind, ImageNet) or (classes is None and issubclass(kind, MMPretrainImageNet)):
         return imagenet_wnids()
     sorts = issubclass(kind, CustomDataset) and not issubclass(kind, ClassFolder)
-    sorts = sorts and not dataset.get("ann_file")
+    sorts = sorts and _list_of(dataset, kind) is None
     if classes is not None and not sorts:
         return classes
     folders = _first_folders(_own_folder(dataset, kind), clean_root)
@@ -92,7 +92,18 @@ def _own_folder(dataset: Mapping, kind: type) -> Path | None:
     if issubclass(kind, MMPretrainImageNet):
         prefix = prefix or dataset.get("split") or ""
     own = Path(dataset.get("data_root") or "", prefix)
-    return None if own == Path() or dataset.get("ann_file") else own
+    return None if own == Path() or _list_of(dataset, kind) else own
+
+
+def _list_of(dataset: Mapping, kind: type) -> Path | None:
+    """Return the list of images that decides the labels; mmpretrain's ImageNet looks for one."""
+    root = Path(dataset.get("data_root") or "")
+    if name := dataset.get("ann_file"):
+        return root / name
+    if issubclass(kind, MMPretrainImageNet) and (split := dataset.get("split")):
+        found = root / "meta" / f"{split}.txt"
+        return found if found.is_file() else None
+    return None
 
 
 def _first_folders(*roots: str | Path | None) -> list[str] | None:
@@ -110,8 +121,10 @@ def check_list(cfg: Config, table: Mapping[str, int]) -> None:
     """
     dataset = tested_dataset(cfg)
     kind = _kind(cfg, dataset)
-    path = Path(dataset.get("data_root") or "", dataset.get("ann_file") or "")
-    if not issubclass(kind, CustomDataset) or not path.is_file() or issubclass(kind, ImageNet):
+    path = _list_of(dataset, kind)
+    if not issubclass(kind, CustomDataset) or issubclass(kind, ImageNet):
+        return
+    if path is None or not path.is_file():
         return
     if issubclass(kind, ClassFolder) and _stated_classes(cfg, dataset) is not None:
         return
@@ -123,10 +136,14 @@ def check_list(cfg: Config, table: Mapping[str, int]) -> None:
 def _check_labels(
     samples: Iterable[tuple[Path, int]], table: Mapping[str, int], source: str
 ) -> None:
-    """Require of images, from the folder of the data, the label of the outermost class folder."""
+    """Require of images, from the folder of the data, the label of a class folder that they are in.
+
+    A split may have the name of a class, such as ``train``.
+    """
     for path, label in samples:
-        name = next((name for name in path.parts[:-1] if name in table), None)
-        if name is not None and table[name] != label:
+        names = [name for name in path.parts[:-1] if name in table]
+        if names and label not in {table[name] for name in names}:
+            name = names[-1]
             raise UserError(
                 f"{source} gives images of the class folder {name!r} the label {label}, and "
                 f"corrupted ones would have {table[name]}: name the class folders in the order of "

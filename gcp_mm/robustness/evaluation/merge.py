@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,11 +159,25 @@ def _baseline(content: Mapping[str, Any], baseline: str | None) -> Baseline:
     return reference
 
 
+def _require_own(path: Path, part: Mapping, counts: Mapping, cell: str) -> None:
+    """Require of a top-5 file, which earlier versions let two results share, the counts of one."""
+    for difficulty, found in counts["difficulty"].items():
+        before = part["difficulty"].get(difficulty, found)
+        near = math.isclose(before["top5_distance"], found["top5_distance"])
+        if before["flips"] != found["flips"] or not near:
+            raise UserError(
+                f"{str(path)!r}: the top-5 file of {cell} is of another evaluation. Measure this "
+                "shard again, with another --out"
+            )
+
+
 def _add(shards: Sequence[Shard], cell: str, out: Path) -> dict[str, Any]:
     parts = [content["cells"][cell] for _, content in shards]
     if "clips" in parts[0]:
         found = [read_top5(find_top5(path, cell)) for path, _ in shards]
         check_top5(shards, cell, found)
+        for (path, content), top5 in zip(shards, found, strict=True):
+            _require_own(path, content["cells"][cell], describe_clips(cell, top5), cell)
         top5 = join(found)
         write_top5(top5_path(out, cell), top5)
         counts = describe_clips(cell, top5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,8 +127,8 @@ def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | Non
         )
 
 
-# A colour, and a side that no pipeline would make of it: RGB, pixels.
-_COLOUR, _SIDE = (200, 120, 40), 331
+# A colour (RGB), and width and height: not square, which what a pipeline cuts out is.
+_COLOUR, _SIZE = (200, 120, 40), (337, 331)
 
 
 def _compare_pixels(cfg: Config, options: Options, clean: CleanImages | None) -> None:
@@ -148,8 +149,8 @@ def _compare_pixels(cfg: Config, options: Options, clean: CleanImages | None) ->
             "the order of the channels to data_preprocessor (mean, std, to_rgb)"
         )
     height, width = image.shape[1:]
-    if height == width == _SIDE:
-        # Images keep their size.
+    if height != width and math.isclose(width / height, _SIZE[0] / _SIZE[1], rel_tol=0.01):
+        # Images keep their size, or their shape.
         if clean is None:
             return
         height, width = clean.data[0]["inputs"].shape[-2:]
@@ -169,7 +170,7 @@ def _of_one_colour(cfg: Config) -> torch.Tensor | None:
     try:
         with scope, TemporaryDirectory() as folder:
             path = Path(folder, "image.png")
-            Image.new("RGB", (_SIDE, _SIDE), _COLOUR).save(path)
+            Image.new("RGB", _SIZE, _COLOUR).save(path)
             found = Compose(tested_dataset(cfg).get("pipeline"))({"img_path": str(path)})
             image = found["inputs"]
     except Exception:  # a transform of a config can raise anything; nothing else here needs it

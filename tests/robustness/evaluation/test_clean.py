@@ -126,6 +126,28 @@ def test_classes_in_another_order_than_the_sorted_folders_are_refused(folders, c
         class_table(Config(dict(test_dataloader=dict(dataset=dataset))))
 
 
+def test_list_that_mmpretrain_finds_decides_the_labels(tmp_path):
+    for name in ("n01", "n02"):
+        (tmp_path / "val" / name).mkdir(parents=True)
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta/val.txt").write_text("n02/x.jpg 0\nn01/y.jpg 1\n")
+    dataset = dict(type="ImageNet", data_root=str(tmp_path), split="val", classes=["n02", "n01"])
+    cfg = Config(dict(test_dataloader=dict(dataset=dataset), default_scope="mmpretrain"))
+    assert class_table(cfg) == ["n02", "n01"]
+    check_list(cfg, {"n02": 0, "n01": 1})
+    with pytest.raises(UserError, match="folder 'n02' the label 0"):
+        check_list(cfg, {"n01": 0, "n02": 1})
+
+
+def test_split_may_have_the_name_of_a_class(tmp_path):
+    (tmp_path / "list.txt").write_text("train/bus/x.jpg 0\ntrain/train/y.jpg 1\n")
+    dataset = dict(type="CustomDataset", data_root=str(tmp_path), ann_file="list.txt")
+    cfg = Config(dict(test_dataloader=dict(dataset=dataset), default_scope="mmpretrain"))
+    check_list(cfg, {"bus": 0, "train": 1})
+    with pytest.raises(UserError, match="folder 'bus' the label 0"):
+        check_list(cfg, {"train": 2, "bus": 1})
+
+
 def test_labels_of_a_list_are_compared_with_the_table(tmp_path):
     (tmp_path / "list.txt").write_text("val/cat/1.png 1\nval/dog/2.png 0\nflat.png 0\n")
     dataset = dict(type="CustomDataset", data_root=str(tmp_path), ann_file="list.txt")

@@ -142,7 +142,7 @@ def test_another_baseline_may_be_named(call_tool, merge, tmp_path):
     assert settings["baseline_sha256"] == SETTINGS["baseline_sha256"]
 
 
-@pytest.mark.parametrize("fault", ["other clips", "a clip twice", "a clip less"])
+@pytest.mark.parametrize("fault", ["other clips", "a clip twice", "a clip less", "other classes"])
 def test_clips_have_to_be_those_of_the_shard(tool, call_tool, part_p, tmp_path, fault):
     shards = [tmp_path / f"{i}.json" for i in range(2)]
     for i, path in enumerate(shards):
@@ -153,6 +153,9 @@ def test_clips_have_to_be_those_of_the_shard(tool, call_tool, part_p, tmp_path, 
     assert content["clips"].tolist() == [1, 3, 5]
     if fault == "other clips":
         shutil.copy(tmp_path / "0_top5" / "tilt.npz", top5)
+    elif fault == "other classes":
+        content["classes"][0] = content["classes"][0][::-1]
+        np.savez(top5, **content)
     elif fault == "a clip twice":
         np.savez(top5, **{**content, "clips": np.array([1, 3, 3], np.int32)})
     else:
@@ -165,5 +168,7 @@ def test_clips_have_to_be_those_of_the_shard(tool, call_tool, part_p, tmp_path, 
         )
     out = tmp_path / "merged.json"
     error = only_error(*call_tool("tools/test_robustness.py", "merge", *shards, "--out", out))
-    assert "1.json': the top-5 file of tilt has" in error and "not the 3 of this shard" in error
+    told = "has" if fault != "other classes" else "is of another evaluation"
+    assert f"1.json': the top-5 file of tilt {told}" in error
+    assert fault == "other classes" or "not the 3 of this shard" in error
     assert not out.exists()
