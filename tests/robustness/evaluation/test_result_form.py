@@ -10,6 +10,7 @@ import pytest
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.evaluation.baselines import write_baseline
 from gcp_mm.robustness.evaluation.comparability import corruption_measures, measured_data
+from gcp_mm.robustness.evaluation.evaluate import describe_clips
 from gcp_mm.robustness.evaluation.merge import merge
 from gcp_mm.robustness.evaluation.result import ResultFile, read_result
 from gcp_mm.robustness.evaluation.top5_file import Top5, top5_path, write_top5
@@ -40,11 +41,12 @@ def shards(tmp_path, dataset, **changed):
         content.update(versions={"torch": "2"}, environment={"device": ["cpu"], "batch_size": [1]})
         contents.append(content)
         path = tmp_path / f"{number}.json"
-        path.write_text(json.dumps(content))
         for cell in cells if dataset == "imagenet-p" else ():
             frames = np.zeros((10, 5), np.int16)
             top5 = Top5(np.arange(number, 10, 2), np.full(5, 2), frames)
             write_top5(top5_path(path, cell), top5)
+            content["cells"][cell].update(describe_clips(cell, top5))
+        path.write_text(json.dumps(content))
     return contents
 
 
