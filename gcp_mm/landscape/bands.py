@@ -133,7 +133,7 @@ def _require_one_axis(name: str, probes: Sequence[Mapping[str, Any]]) -> None:
     """Refuse checkpoints that were counted among iterations of others; the first may be."""
     files = [probe for probe in probes if "checkpoint" in probe]
     counted = list(filter(was_counted, files))
-    others = [probe["step"] for probe in files if probe not in counted]
+    others = [probe["step"] for probe in files if not was_counted(probe)]
     if counted and others and max(probe["step"] for probe in counted) >= min(others):
         raise UserError(
             f"run {name!r}: {counted[-1]['checkpoint']!r} does not say its iteration and was "

@@ -67,10 +67,10 @@ def _probe_missing(
 ) -> None:
     """Measure each checkpoint on each batch that the file lacks."""
     done = {(r["checkpoint"], r["sha256"], r["batch"]) for r in file.records}
+    digests = [sha256(path) for path in paths]
     missing = [
         (position, path, digest, index)
-        for position, path in enumerate(paths)
-        for digest in [sha256(path)]
+        for position, (path, digest) in enumerate(zip(paths, digests, strict=True))
         for index in range(len(batches))
         if (path.name, digest, index) not in done
     ]
@@ -80,8 +80,8 @@ def _probe_missing(
         for (position, path, digest), group in by_file:
             model, when = load_model(cfg, path).to(device), _when(path)
             if "step" not in when:
-                after = [sha256(other) for other in paths[position + 1 :]]
-                if digest not in counted and not counted.keys().isdisjoint(after):
+                later = digests[position + 1 :]
+                if digest not in counted and not counted.keys().isdisjoint(later):
                     raise UserError(
                         f"checkpoint {str(path)!r} does not say its iteration and comes before "
                         "others that were counted already: probe all of them, in their order, into "

@@ -73,8 +73,10 @@ def _convergence(group: Mapping[str, Any], done: Done) -> tuple[str, str, str] |
         axes.set(title=as_text(schedule), xlabel="epoch")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("top-1 accuracy in %")
-    if panels[-1].get_legend_handles_labels()[0]:  # none where no control is done yet
-        panels[-1].legend(fontsize=7)
+    # Of a plan that is not finished, some are empty.
+    drawn = [panel for panel in panels if panel.lines]
+    if drawn:
+        drawn[-1].legend(fontsize=7)
     caption = "Accuracy by epoch: mean over the seeds, and their range."
     return svg_text(figure), "Curves of accuracy against epochs, a panel a schedule", caption
 

@@ -53,6 +53,13 @@ def both(make):
     return [make(arm, seed) for arm in ("gap", "gcp") for seed in (0, 1)]
 
 
+def test_arms_are_named_where_the_last_schedule_is_not_done(figures):
+    schedules = {name: ["_base_/schedules/resnet_lrfast.py"] for name in ("lrfast", "lrnorm")}
+    done = both(lambda arm, seed: train(arm, [10.0, 20.0 + seed], seed))
+    (words, *_) = figures("convergence", done, {"schedules": schedules}).values()
+    assert {"GAP", "GCP"} <= set(words), words
+
+
 def test_curves_of_every_schedule_and_arm(figures):
     schedules = {name: ["_base_/schedules/resnet_lrfast.py"] for name in ("lrfast", "lrnorm")}
     better = {"gap": 1.0, "gcp": 2.0}

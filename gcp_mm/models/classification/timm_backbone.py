@@ -16,6 +16,9 @@ from gcp_mm.first_process import log
 from gcp_mm.models.pretrained_backbone import PretrainedBackbone
 from gcp_mm.registry import MODELS
 
+# What timm says of a name with the weights of nothing, such as resnet18.nonsense.
+_TAG = "pretrained tag"
+
 
 @MODELS.register_module()
 class TIMMBackbone(PretrainedBackbone, UpstreamTIMMBackbone):
@@ -63,7 +66,7 @@ class TIMMBackbone(PretrainedBackbone, UpstreamTIMMBackbone):
         except (AssertionError, AttributeError, KeyError, TypeError) as error:
             raise _why_not_built(model_name, kwargs, error) from error
         except RuntimeError as error:
-            if pretrained:
+            if pretrained or _TAG in str(error):
                 raise _why_not_fetched(model_name, error) from error
             raise _why_not_built(model_name, kwargs, error) from error
         except Exception as error:  # those of the hub and of the network have no common base
@@ -158,11 +161,11 @@ def _why_not_built(model_name: str, kwargs: Mapping[str, Any], error: Exception)
 
 
 def _why_not_fetched(model_name: str, error: Exception) -> UserError:
-    if "tag" in str(error):
-        raise UserError(
+    if _TAG in str(error):
+        return UserError(
             f"backbone TIMMBackbone: {first_line(error)}; timm.list_pretrained() names those that "
             "there are"
-        ) from error
+        )
     return UserError(
         f"backbone TIMMBackbone: timm cannot give {model_name!r} its weights (pretrained=True): "
         f"{type(error).__name__}: {first_line(error)}; of a file on this machine, set "

@@ -93,6 +93,13 @@ def test_network_without_weights_of_timm_is_one_line(timm):
         TIMMBackbone("resnetblur18", pretrained=True)
 
 
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_name_of_weights_that_timm_has_not_is_told(timm, pretrained):
+    message = r"Invalid pretrained tag \(nonsense\) for resnet18.*timm.list_pretrained"
+    with torch.device("meta"), pytest.raises(UserError, match=message):
+        TIMMBackbone("resnet18.nonsense", pretrained=pretrained)
+
+
 @pytest.mark.parametrize("kind", [FileNotFoundError, ConnectionError, RuntimeError, Exception])
 def test_weights_that_cannot_be_fetched_are_one_line_with_a_way_out(timm, monkeypatch, kind):
     """Errors of the hub are of these, and some of nothing else that is common to them."""
