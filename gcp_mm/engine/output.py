@@ -17,6 +17,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from gcp_mm.console.noise import VERBOSE
+from gcp_mm.engine.config import tested_dataset
 from gcp_mm.registry import RUNNERS
 
 # The beginnings of what is long and the same at every start, and of what mmengine says of itself.
@@ -109,7 +110,12 @@ def print_after_test(
         images = str(Path(folder, "shown"))
         _print_next(prog, "test", "test", config, checkpoint, "--show-dir", images)
     elif cfg.get("default_scope") != "mmdet":
-        _print_next(prog, "test", "export", config, checkpoint, f"{Path(checkpoint).stem}.onnx")
+        # Where nothing brings images to one size, it has to be chosen.
+        steps = [str(step.get("type")) for step in tested_dataset(cfg).get("pipeline") or ()]
+        sized = any("Crop" in step or "Resize" in step for step in steps)
+        size = () if sized else ("--input-size", "HEIGHT", "WIDTH")
+        file = f"{Path(checkpoint).stem}.onnx"
+        _print_next(prog, "test", "export", config, checkpoint, file, *size)
 
 
 def shown(path: str | Path) -> str:

@@ -4,6 +4,7 @@ import shlex
 from types import SimpleNamespace
 
 import pytest
+from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 
 from gcp_mm.engine import output as next_step
@@ -56,23 +57,28 @@ def test_training_without_checkpoints_names_no_command(runner, capsys):
     assert lines(capsys) == ("results: no checkpoint in w d, log in w d/2026",)
 
 
-class Settings(SimpleNamespace):
-    def get(self, key):
-        return getattr(self, key)
-
-
 @pytest.mark.parametrize(
-    ("scope", "show", "expected"),
+    ("scope", "show", "step", "expected"),
     [
-        ("mmpretrain", None, "next: python tools/test.py a.py x.pth --show-dir w/shown"),
-        ("mmpretrain", "s", "next: python tools/export.py a.py x.pth x.onnx"),
-        ("mmdet", "s", None),
+        ("mmpretrain", None, "x", "next: python tools/test.py a.py x.pth --show-dir w/shown"),
+        ("mmpretrain", "s", "CenterCrop", "next: python tools/export.py a.py x.pth x.onnx"),
+        # Images of any size, of which an exported network takes one.
+        (
+            "mmpretrain",
+            "s",
+            "PackInputs",
+            "next: python tools/export.py a.py x.pth x.onnx --input-size HEIGHT WIDTH",
+        ),
+        ("mmdet", "s", "x", None),
     ],
 )
-def test_evaluation_ends_with_its_numbers(tmp_path, monkeypatch, capsys, scope, show, expected):
+def test_evaluation_ends_with_its_numbers(
+    tmp_path, monkeypatch, capsys, scope, show, step, expected
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["tools/test.py"])
-    cfg = Settings(work_dir="w", default_scope=scope)
+    loader = dict(dataset=dict(pipeline=[dict(type=step)]))
+    cfg = Config(dict(work_dir="w", default_scope=scope, test_dataloader=loader))
     metrics = {"accuracy/top1": 100 / 3, "images": 7, "classwise": [1]}
     next_step.print_after_test(cfg, "a.py", "x.pth", metrics, "o.pkl", show, None)
     results, *following = lines(capsys)
@@ -84,5 +90,5 @@ def test_evaluation_ends_with_its_numbers(tmp_path, monkeypatch, capsys, scope, 
 def test_other_processes_print_nothing(runner, monkeypatch, capsys):
     monkeypatch.setattr(next_step, "is_main_process", lambda: False)
     next_step.print_after_training(runner, "a.py", None)
-    next_step.print_after_test(Settings(), "a.py", "x.pth", {}, None, None, None)
+    next_step.print_after_test(Config(), "a.py", "x.pth", {}, None, None, None)
     assert capsys.readouterr().out == ""
