@@ -41,6 +41,7 @@ _CHANGES: dict[str, Callable[[ModuleType], None] | str] = {
     "mmengine.utils.dl_utils.collect_env": "gcp_mm.engine.removed_from_python:provide_distutils",
     "mmengine.utils.dl_utils.misc": "gcp_mm.engine.removed_from_python:provide_find_loader",
     "mmcv.utils.ext_loader": "gcp_mm.engine.removed_from_python:provide_find_loader",
+    "mmdet": "gcp_mm.engine.seaborn_when_used:read_it_when_used",
     "mmpretrain.apis.image_classification": "gcp_mm.images.load_image:read_by_the_pipeline",
     "mmpretrain.apis.model": "gcp_mm.zoo.weights:register_models",
 }
