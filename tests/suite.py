@@ -15,6 +15,7 @@ import inspect
 import os
 import pickle
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -34,6 +35,8 @@ NO_GPU = "it needs an NVIDIA GPU"
 FOREIGN = ("gcp_mm", "torch", "mm", "numpy", "_pytest", "pytest", "builtins")
 # What libraries ask for versions (mmengine's environment, torch's compiler): no part of a test.
 ASKED_FOR_VERSIONS = ("sh", "gcc", "g++", "c++", "cc", "git", "ldconfig", "nvcc", "uname", "which")
+LONG_COLLECTION = 0.05  # seconds
+_collection = {"start": 0.0, "seconds": 0.0}
 _current: list[pytest.Item] = []
 Made = TypeVar("Made")
 
@@ -182,7 +185,30 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         _current.append(item)
     result = yield
     _current.clear()
+    _pass_by_what_stays()
     return result
+
+
+def _time_collection(phase: str, info: dict) -> None:
+    """Measure the last collection of all objects, as a callback of the collector."""
+    if info["generation"] == 2:
+        now = time.process_time()
+        _collection["seconds"] = now - _collection["start"] if phase == "stop" else 0.0
+        _collection["start"] = now
+
+
+def _pass_by_what_stays() -> None:
+    """Let the collector pass by what is left after a test, once it takes long to look at it.
+
+    What tests import and keep for each other grows to ten times of what a test makes.
+    """
+    if _collection["seconds"] > LONG_COLLECTION:
+        gc.collect()
+        gc.freeze()
+        _collection["seconds"] = 0.0
+
+
+gc.callbacks.append(_time_collection)
 
 
 def _require(kind: str, what: str) -> None:

@@ -1,5 +1,6 @@
 """The marks of the tests, and what the workers share."""
 
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -146,3 +147,20 @@ def test_workers_are_no_more_than_cores_and_memory_hold(monkeypatch):
     assert suite.pytest_xdist_auto_num_workers() == 3
     monkeypatch.setattr(suite, "WORKER_BYTES", 2**60)
     assert suite.pytest_xdist_auto_num_workers() == (1 if Path("/proc/meminfo").is_file() else 3)
+
+
+@pytest.mark.parametrize(("seconds", "froze"), [(0.0, False), (1.0, True)])
+def test_collector_passes_by_what_is_left_once_it_takes_long(monkeypatch, seconds, froze):
+    left = [[]]
+    monkeypatch.setitem(suite._collection, "seconds", seconds)
+    before = gc.get_freeze_count()
+    suite._pass_by_what_stays()
+    assert (gc.get_freeze_count() > before) == froze
+    assert any(known is left for known in gc.get_objects()) != froze
+    assert suite._collection["seconds"] < suite.LONG_COLLECTION
+
+
+def test_seconds_of_a_collection_are_those_of_the_last_one(monkeypatch):
+    monkeypatch.setitem(suite._collection, "seconds", 1e9)
+    gc.collect()
+    assert 0 < suite._collection["seconds"] < 1e9
