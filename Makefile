@@ -8,7 +8,7 @@ python := $(venv)/bin/python
 uv = $(shell command -v uv || echo .cache/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bundle demo reproduce test test-quick trials lint docs bench gpu-check gpu-bundle lock clean distclean
+.PHONY: help install bundle demo reproduce peers test test-quick trials lint docs bench gpu-check gpu-bundle lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,9 +28,13 @@ reproduce: install ## try the paper's claims (PLAN=quick: 12 minutes; imagenette
 # Idle workers steal tests from the end of the others' queues. See tests/suite.py for their number.
 pytest = $(python) -m pytest -n auto --dist worksteal
 
-test: install ## run all tests, a worker on each core, and name the slowest
+peers: install ## put what the pages run apart from the stack into .cache/peers (make test does)
+	@bash requirements/peers.sh
+
+test: peers ## run all tests, a worker on each core, and name the slowest
 	$(pytest) --durations=20
 
+# Its tests start no process, which alone could look into .cache/peers.
 test-quick: install ## run one case of each test that is not slow, starts no process and trains nothing
 	$(pytest) -q --one-case -m "not process and not training and not slow"
 
@@ -67,10 +71,14 @@ gpu-bundle: install ## pack what gpu-check needs on a bare machine: wheels and i
 compile = $(uv) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	--overrides requirements/overrides.txt
 
-lock: ## compile requirements/{lock,onedl}.in into lock.txt and onedl.txt, uv.in into uv.txt
+# The packages of the stack, but for those that it has on other systems only.
+in_stack = sed -nE "/win32|never/d; s/^([a-z0-9-]+)==.*/--no-emit-package \1/p" requirements/lock.txt
+
+lock: ## compile requirements/{lock,onedl,uv,peers}.in into lock.txt, onedl.txt, uv.txt, peers.txt
 	$(compile) requirements/lock.in -o requirements/lock.txt
 	$(compile) requirements/onedl.in -o requirements/onedl.txt
 	$(compile) requirements/uv.in -o requirements/uv.txt
+	$(compile) $$($(in_stack)) requirements/peers.in -o requirements/peers.txt
 
 # Data, work_dirs and .venv cost hours or gigabytes to get back: clean leaves them alone.
 clean: ## remove build outputs and caches, but no data, results, bundle or .venv

@@ -38,12 +38,8 @@ def test_doctor_accepts_the_same_pythons(monkeypatch):
 
 
 def test_locks_have_what_they_are_made_of():
-    common = read("requirements/common.in")
-    for name in ("lock", "onedl"):
-        own = read(f"requirements/{name}.in").replace("-r common.in", "")
-        locked = set(re.findall(r"^([a-z0-9-]+)==", read(f"requirements/{name}.txt"), re.MULTILINE))
-        wanted = re.findall(r"^([A-Za-z][\w.-]*)", common + own, re.MULTILINE)
-        assert {name.replace("_", "-").lower() for name in wanted} <= locked
+    for name in ("lock", "onedl", "uv", "peers"):
+        assert chosen(name).keys() <= requirements(f"{name}.txt").keys()
 
 
 def requirements(name):
@@ -54,6 +50,12 @@ def requirements(name):
             requirement = Requirement(line.removesuffix("\\"))
             found.setdefault(canonicalize_name(requirement.name), []).append(requirement)
     return found
+
+
+def chosen(name):
+    """What a lock is made of."""
+    common = "-r common.in" in read(f"requirements/{name}.in")
+    return {**(requirements("common.in") if common else {}), **requirements(f"{name}.in")}
 
 
 def fits(requirement, minor, machine):
@@ -78,16 +80,25 @@ def pins(locked, name, minor, machine):
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-@pytest.mark.parametrize("name", ["lock", "onedl"])
+@pytest.mark.parametrize("name", ["lock", "onedl", "peers"])
 def test_locks_have_one_version_for_every_python(name, machine):
     locked = requirements(f"{name}.txt")
-    wanted = {**requirements("common.in"), **requirements(f"{name}.in")}
     for minor in MINORS:
-        for package, requests in wanted.items():
+        for package, requests in chosen(name).items():
             (version,) = pins(locked, package, minor, machine)
             asked = [request for request in requests if fits(request, minor, machine)]
             assert asked and all(request.specifier.contains(version) for request in asked), package
         assert all(len(pins(locked, package, minor, machine)) <= 1 for package in locked)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("name", ["lock", "onedl"])
+def test_nothing_of_the_stack_is_beside_it(name, machine):
+    stack, peers = requirements(f"{name}.txt"), requirements("peers.txt")
+    for minor in MINORS:
+        for package in peers.keys() & stack.keys():
+            twice = pins(peers, package, minor, machine) and pins(stack, package, minor, machine)
+            assert not twice, package
 
 
 @pytest.mark.parametrize("extra, name", [("openmmlab", "lock"), ("onedl", "onedl")])
