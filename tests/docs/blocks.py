@@ -1,14 +1,14 @@
 """The code blocks of the pages, with what each needs.
 
 A comment ``<!-- needs: imagenet -->`` before a block says that it cannot be run here: it is checked
-instead. A Python block that begins with a comment that is a path is a file of that name. A text
-block after ``<!-- prints -->`` is what the block before it prints.
+instead; one that needs a package of requirements/peers.in is run in a process of its own. A Python
+block that begins with a comment that is a path is a file of that name. A text block after
+``<!-- prints -->`` is what the block before it prints.
 """
 
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from docs.pages import PAGES, name_of, tokens
@@ -24,10 +24,11 @@ NEEDS = {
     "fine-grained": "CUB, Aircraft or Cars",
     "imagenette": "Imagenette",
     "weights": "the authors' weights",
-    "transformers": "the package transformers, of a version that mmpretrain does not bear",
-    "lightning": "the package lightning",
+    "transformers": "a version of the package that mmpretrain does not bear",
+    "pytorch-lightning": "the package, which nothing else of the tested stack needs",
 }
-PACKAGES = {"transformers", "lightning"}
+# Those of .cache/peers, which only a process of its own looks into.
+PEERS = {"transformers", "pytorch-lightning"}
 LANGUAGES = {"python", "bash", "text", "mermaid"}
 # Programs that change the machine, or go to the network.
 OUTSIDE = re.compile(r"^(?:\w+=\S+ )*(?:git|make|pip|source|apt-get|docker)\b", re.M)
@@ -68,10 +69,14 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        """Return whether the block is executed, and not only checked."""
-        absent = [name for name in self.needs if name not in PACKAGES or find_spec(name) is None]
+        """Return whether the block is executed after those before it, and not only checked."""
         outside = self.language == "bash" and OUTSIDE.search(self.code)
-        return not absent and not outside and self.language in ("python", "bash")
+        return not self.needs and not outside and self.language in ("python", "bash")
+
+    @property
+    def is_run_apart(self) -> bool:
+        """Return whether the block is executed in a process of its own."""
+        return bool(self.needs) and set(self.needs) <= PEERS
 
 
 @cache
