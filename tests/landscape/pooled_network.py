@@ -1,4 +1,4 @@
-"""A small network with the pooling layer, and its Hessian by differentiating twice backwards."""
+"""A small network with a pooling layer, and its Hessian by differentiating twice backwards."""
 
 import copy
 
@@ -16,15 +16,19 @@ def make_batches():
 
 
 def make_network(impl="gram"):
-    """A convolution with batch norm, the pooling layer, dropout and a classifier."""
+    """A convolution with batch norm, the pooling layer or a mean, dropout and a classifier."""
     torch.manual_seed(2)
+    if impl == "mean":
+        pooling, features = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3
+    else:
+        pooling, features = GlobalCovariancePool(2, impl), 6
     network = nn.Sequential(
         nn.Conv2d(3, 3, 2, bias=False),
         nn.BatchNorm2d(3),
         nn.Tanh(),
-        GlobalCovariancePool(2, impl),
+        pooling,
         nn.Dropout(0.5),
-        nn.Linear(6, 3),
+        nn.Linear(features, 3),
     ).double()
     network[1].running_mean.normal_()
     network[1].running_var.uniform_(0.5, 2)
