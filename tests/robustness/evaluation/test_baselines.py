@@ -10,10 +10,13 @@ from importlib.resources import files
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
 from PIL import Image
-from random_weights import randomise
-from tiny_runs import only_error
+from random_weights import randomise, without_start
+from tiny_runs import only_error, write_config
 
+import gcp_mm.registry  # noqa: F401  (its models)
 from gcp_mm.errors import CheckpointMismatchError, UserError
 from gcp_mm.robustness.evaluation.baselines import check_target, load_alexnet, write_baseline
 from gcp_mm.robustness.evaluation.classifier import Classifier
@@ -25,7 +28,8 @@ torchvision = pytest.importorskip("torchvision")
 
 @pytest.fixture(scope="module")
 def original():
-    network = torchvision.models.alexnet(weights=None)
+    with without_start():
+        network = torchvision.models.alexnet(weights=None)
     return randomise(network).eval()
 
 
@@ -73,8 +77,26 @@ def tree(tmp_path_factory):
     return root
 
 
+# AlexNet's forty million weights behind the convolutions take their time in each of 75 cells.
+NARROW = """
+_base_ = '{repo}/configs/imagenet/resnet18_gap_lrnorm.py'
+
+model = dict(backbone=dict(base_channels=8, stem_channels=8), head=dict(in_channels=64))
+"""
+
+
+@pytest.fixture
+def narrow(repo, tmp_path_factory):
+    """Return a config of a narrow network for ImageNet, and its weights."""
+    folder = tmp_path_factory.mktemp("narrow")
+    path = write_config(folder / "narrow.py", NARROW, repo=repo)
+    network = MODELS.build(dict(Config.fromfile(path).model))
+    torch.save(randomise(network).state_dict(), folder / "narrow.pth")
+    return path, folder / "narrow.pth"
+
+
 @pytest.mark.slow
-def test_sample_is_no_baseline(call_tool, weights, tree, tmp_path):
+def test_sample_is_no_baseline(call_tool, weights, narrow, tree, tmp_path):
     """AlexNet in place of a config; a part of ImageNet-C only with --num-samples."""
     command = ("tools/test_robustness.py", "baseline", "alexnet", weights, "--data-root", tree)
     command += ("--dataset", "imagenet-c", "--workers", 0, "--batch-size", 2)
@@ -84,8 +106,8 @@ def test_sample_is_no_baseline(call_tool, weights, tree, tmp_path):
     assert "--num-samples N" in errors
     code, _, errors = call_tool(*command, "--out", out, "--num-samples", 2)
     assert code == 2 and "a baseline needs all files" in errors and not list(tmp_path.iterdir())
-    command = (command[0], *command[2:], "--num-samples", 2, "--out", tmp_path / "result.json")
-    code, _, errors = call_tool(*command)
+    command = (command[0], *narrow, *command[4:], "--num-samples", 2)
+    code, _, errors = call_tool(*command, "--out", tmp_path / "result.json")
     assert code == 0, errors
     content = json.loads((tmp_path / "result.json").read_text())
     assert content["settings"]["num_classes"] == 1000 and len(content["cells"]) == 75
