@@ -8,6 +8,7 @@ JavaScript, which only sorts tables and offers the numbers as a file.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import math
@@ -19,7 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from gcp_mm.files import atomic_write
@@ -170,11 +171,7 @@ class Page:
 
     def write_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the page as one HTML file."""
-        assets = {kind: _asset(f"page.{kind}") for kind in ("html", "css", "js")}
-        environment = Environment(
-            autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
-        environment.filters |= {"marked": html_of, "drawing": Markup, "kind": _kind}
+        assets = {kind: _asset(f"page.{kind}") for kind in ("css", "js")}
         anchors = self._anchors()
         headings = [
             (anchor, block.text)
@@ -182,7 +179,7 @@ class Page:
             if isinstance(block, Heading) and block.level == 2
         ]
         script = hashlib.sha256(assets["js"].encode()).digest()
-        text = environment.from_string(assets["html"]).render(
+        text = _template().render(
             page=self,
             blocks=list(zip(anchors, self.blocks, strict=True)),
             headings=headings if len(headings) >= _MANY_HEADINGS else [],
@@ -232,6 +229,16 @@ class Page:
 
 def _kind(block: object) -> str:
     return type(block).__name__
+
+
+@functools.cache
+def _template() -> Template:
+    """Return the template of a page; to translate it takes longer than to fill it in."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"marked": html_of, "drawing": Markup, "kind": _kind}
+    return environment.from_string(_asset("page.html"))
 
 
 def _asset(name: str) -> str:
