@@ -48,8 +48,13 @@ new=.cache/peers/new.$$
 trap 'rm -rf "$new"' EXIT
 say 'Installing what the pages show in transformers and Lightning (26 MB) ...'
 "$uv" pip install --quiet --python "$python" --target "$new" ${source[@]+"${source[@]}"} --no-deps \
-  --require-hashes --only-binary :all: --requirements "$wanted" >>"$log" 2>&1 ||
+  --require-hashes --only-binary :all: --requirements "$wanted" >>"$log" 2>&1 || {
+  # A lock that no index can serve would be left out for ever.
+  if grep -q 'Hash mismatch' "$log"; then
+    fail "an index has other files than $wanted names ($log): make lock, or another index"
+  fi
   leave_out "no index has it ($log)."
+}
 cp "$wanted" "$new/peers.txt"
 rm -rf "$folder"
 mv -T "$new" "$folder"

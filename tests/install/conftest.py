@@ -67,7 +67,8 @@ case "$*" in
   'pip install'*--target*)
     while [[ $1 != --target ]]; do shift; done
     mkdir "$2"
-    if [[ ${FAKE_BREAK:-} == peers ]]; then echo 'connection lost' >&2; exit 1; fi ;;
+    if [[ ${FAKE_BREAK:-} == peers ]]; then echo 'connection lost' >&2; exit 1; fi
+    if [[ ${FAKE_BREAK:-} == hash ]]; then echo 'Hash mismatch for x==1' >&2; exit 1; fi ;;
   'pip uninstall'*mmcv-lite) rm -rf .venv/lib/python3/site-packages/mmcv ;;
   *.whl) mkdir -p .venv/lib/python3/site-packages/mmcv
     touch .venv/lib/python3/site-packages/mmcv/_ext.so ;;

@@ -71,6 +71,13 @@ def test_no_network_is_no_error(machine, clone):
     assert peers(machine, clone, OFFLINE=str(wheels)) == ""
 
 
+def test_other_files_than_those_of_the_lock_are_an_error(machine, clone):
+    status, output = machine.install(clone, script="peers", FAKE_BREAK="hash")
+    assert status == 1
+    assert output.splitlines()[-1].startswith("error: an index has other files than requirements/")
+    assert not list((clone / ".cache/peers").iterdir())
+
+
 def test_uv_comes_back_into_a_cleaned_cache(machine, clone):
     machine.script("spare-uv", (machine.bin / "uv").read_text())
     machine.remove("uv")
