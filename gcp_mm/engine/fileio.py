@@ -2,12 +2,15 @@
 
 mmengine 0.10 reads with ``yaml.Loader``, and so a config ``x.yml`` runs what ``!!python/object``
 says (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/fileio/handlers/yaml_handler.py).
+For each ``package::config`` it reads the hundred metafiles of the package: each is parsed once.
 Its local backend writes in place, so that a killed run leaves a part of a checkpoint. Both are
 replaced through mmengine's registries of handlers and backends.
 """
 
 from __future__ import annotations
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -47,8 +50,20 @@ class PlainYamlHandler(YamlHandler):
 
     def load_from_fileobj(self, file: TextIO, **kwargs: Any) -> Any:
         """Read a file."""
-        kwargs.setdefault("Loader", _PlainLoader)
-        return super().load_from_fileobj(file, **kwargs)
+        if kwargs:
+            return super().load_from_fileobj(file, **{"Loader": _PlainLoader, **kwargs})
+        text = file.read()
+        return copy.deepcopy(_parse(text)) if len(text) < _SHORT else _parse.__wrapped__(text)
+
+
+# Letters; metafiles have up to 30,000.
+_SHORT = 2**16
+
+
+@functools.lru_cache(256)
+def _parse(text: str) -> Any:
+    """Return what a text holds."""
+    return yaml.load(text, Loader=_PlainLoader)
 
 
 @register_backend("gcp_mm_atomic", force=True)

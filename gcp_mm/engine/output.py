@@ -31,6 +31,25 @@ _ONLY_IN_THE_FILE = re.compile(
 )
 
 
+class _FormattedOnce(Config):
+    """A config that formats its text, which mmengine writes into each checkpoint, once."""
+
+    @classmethod
+    def like(cls, cfg: Config) -> _FormattedOnce:
+        """Return a config with the contents of another."""
+        made = cls.__new__(cls)
+        made.__setstate__(cfg.__getstate__())
+        return made
+
+    @property
+    def pretty_text(self) -> str:
+        """The text, formatted anew after a change."""
+        contents = repr(self.to_dict())
+        if self.__dict__.get("_formatted", ("", ""))[0] != contents:
+            self.__dict__["_formatted"] = contents, super().pretty_text
+        return self.__dict__["_formatted"][1]
+
+
 @RUNNERS.register_module()
 class QuietRunner(Runner):
     """mmengine's Runner, whose environment, config and list of hooks are in the log file alone.
@@ -38,6 +57,10 @@ class QuietRunner(Runner):
     The configs name it as ``runner_type``, so that it is what the tools of mmpretrain and mmdet
     build too: under ``mim test`` an error is not behind hundreds of lines.
     """
+
+    def __init__(self, *args: Any, cfg: Config | dict | None = None, **kwargs: Any) -> None:
+        cfg = _FormattedOnce.like(cfg) if isinstance(cfg, Config) else cfg
+        super().__init__(*args, cfg=cfg, **kwargs)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; with ``GCP_MM_VERBOSE=1`` it is mmengine's own."""

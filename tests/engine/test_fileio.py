@@ -130,3 +130,16 @@ def test_what_mmengine_writes_comes_back(tmp_path):
     Config(content).dump(tmp_path / "x.yml")
     assert "python/tuple" in (tmp_path / "x.yml").read_text()
     assert Config.fromfile(tmp_path / "x.yml").to_dict() == content
+
+
+@pytest.mark.parametrize("length", [1, 2**16])
+def test_yaml_is_read_as_it_is_now(tmp_path, length):
+    """What a reader has done to what it got is not what the next one gets."""
+    path = tmp_path / "x.yml"
+    path.write_text(f"a: [1] # {'x' * length}")
+    for _ in range(2):
+        found = mmengine.load(str(path))
+        assert found == {"a": [1]}
+        found["a"].append(2)
+    path.write_text("a: [3]")
+    assert mmengine.load(str(path)) == {"a": [3]}

@@ -4,10 +4,12 @@ import shlex
 from types import SimpleNamespace
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, config
 from mmengine.hooks import CheckpointHook
+from tiny_runs import forget_runs
 
 from gcp_mm.engine import output as next_step
+from gcp_mm.engine.config import load_config
 
 
 @pytest.fixture
@@ -92,3 +94,19 @@ def test_other_processes_print_nothing(runner, monkeypatch, capsys):
     next_step.print_after_training(runner, "a.py", None)
     next_step.print_after_test(Config(), "a.py", "x.pth", {}, None, None, None)
     assert capsys.readouterr().out == ""
+
+
+def test_config_is_formatted_once_and_again_after_a_change(classifier, tmp_path, monkeypatch):
+    cfg = load_config(str(classifier), work_dir=str(tmp_path / "run"))
+    formatted = []
+    yapf = config.FormatCode
+    monkeypatch.setattr(
+        config, "FormatCode", lambda text, **how: formatted.append(text) or yapf(text, **how)
+    )
+    runner = next_step.QuietRunner.from_cfg(cfg)
+    forget_runs()
+    assert len(formatted) == 1  # for the log, the visualizer and the file
+    assert type(cfg) is Config and runner.cfg.pretty_text == cfg.pretty_text
+    runner.cfg.model.backbone.depth = 34
+    assert runner.cfg.pretty_text == Config(runner.cfg.to_dict()).pretty_text
+    assert "depth=34" in runner.cfg.pretty_text
