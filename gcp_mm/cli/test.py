@@ -19,10 +19,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
 
     def command() -> None:
+        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, EVALUATION)
         from gcp_mm.engine.output import print_after_test
         from gcp_mm.engine.runner import test
 
-        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, EVALUATION)
         metrics = test(cfg, args.checkpoint, out=args.out, show_dir=args.show_dir)
         print_after_test(cfg, args.config, args.checkpoint, metrics, args.out, args.show_dir, prog)
 

@@ -30,10 +30,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
 
     def command() -> None:
+        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, TRAINING)
         from gcp_mm.engine.output import print_after_training
         from gcp_mm.engine.runner import train
 
-        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher, TRAINING)
         runner = train(cfg, resume=args.resume, amp=args.amp, auto_scale_lr=args.auto_scale_lr)
         print_after_training(runner, args.config, prog)
 

@@ -179,10 +179,6 @@ def load_config(
     The work folder is, in this order: ``work_dir``, the config's own, ``work_dirs/<name>``.
     """
     options = cfg_options or {}
-    # mmengine takes seconds to import, and --help should not.
-    from mmengine.config import Config
-    from mmengine.hub import get_config
-
     package = path.partition("::")[0] if "::" in path and not Path(path).is_file() else None
     # mmengine would install a package that is missing.
     if package is not None and not (package.isidentifier() and find_spec(package)):
@@ -195,6 +191,10 @@ def load_config(
             f"config {path!r} {why_absent(path)} (working folder: {Path.cwd()}); the configs of "
             "this project are below configs/; of an installed package: gcp_mm::NAME.py"
         )
+    # It takes seconds to import: neither --help nor a name that is mistyped should.
+    from mmengine.config import Config
+    from mmengine.hub import get_config
+
     try:
         cfg = Config.fromfile(path) if package is None else get_config(path)
     except Exception as error:  # a config is code and can raise anything

@@ -101,6 +101,14 @@ def test_error_of_a_real_process(run_tool):
     assert "configs/absent.py" in error
 
 
+def test_mistyped_name_is_told_before_openmmlab_is_imported(run_tool):
+    for tool, words in (("train", []), ("test", ["a.pth"])):
+        process = run_tool("-X", "importtime", f"tools/{tool}.py", "configs/absent.py", *words)
+        assert "'configs/absent.py' does not exist" in process.stderr
+        imported = {line.rpartition("|")[2].strip() for line in process.stderr.splitlines()}
+        assert "gcp_mm.engine.config" in imported and not imported & {"torch", "mmengine"}
+
+
 def test_other_batch_than_the_schedule_was_made_for_is_a_warning(trained):
     work_dir, _ = trained
     assert "WARNING - the learning rate 0.01 belongs to a batch of 256, but this run has 4" in (
