@@ -35,30 +35,35 @@ LONGEST_ADDRESS = 100
 
 
 def warm_python(
-    folder: Path, env: dict[str, str], libraries: tuple[str, ...] = LIBRARIES
+    folder: Path,
+    env: dict[str, str],
+    libraries: tuple[str, ...] = LIBRARIES,
+    interpreter: str = sys.executable,
 ) -> tuple[str, socket.socket | None]:
     """Return the path of such a Python, and what keeps its server alive until it is closed.
 
     Workers of a session share the server of their folder; the first of them starts it. Where the
-    system has not what this takes, it is this interpreter.
+    system has not what this takes, it is the interpreter itself.
     """
     address, python = folder / "warm", folder / "python"
     if not hasattr(os, "pidfd_open") or len(os.fsencode(address)) > LONGEST_ADDRESS:
-        return sys.executable, None
+        return interpreter, None
     with (folder / "warm.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.suppress(OSError):
             return str(python), _lease(address)
         address.unlink(missing_ok=True)
         # -I -S: the client needs nothing that takes time to find.
-        words = [sys.executable, "-I", "-S", __file__, "start", str(address)]
+        words = [interpreter, "-I", "-S", __file__, "start", str(address)]
         python.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
         python.chmod(0o755)
-        _start_server(address, env, libraries)
+        _start_server(address, env, [interpreter, __file__, "serve"], libraries)
         return str(python), _lease(address)
 
 
-def _start_server(address: Path, env: dict[str, str], libraries: tuple[str, ...]) -> None:
+def _start_server(
+    address: Path, env: dict[str, str], words: list[str], libraries: tuple[str, ...]
+) -> None:
     """Start a server, which begins to listen here, so that it can be called at once."""
     import subprocess
 
@@ -68,7 +73,7 @@ def _start_server(address: Path, env: dict[str, str], libraries: tuple[str, ...]
         listener.bind(str(address))
         listener.listen(64)
         subprocess.Popen(
-            [sys.executable, __file__, "serve", str(listener.fileno()), *libraries],
+            [*words, str(listener.fileno()), *libraries],
             pass_fds=[listener.fileno()],
             env=env,
             stdin=subprocess.DEVNULL,

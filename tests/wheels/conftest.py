@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mim_packages import mim_source
 from suite import made_once
+from warm_python import warm_python
 
 # What a source archive is made of; the rest of a working copy are data, results and caches.
 FOLDERS = ("benchmarks", "configs", "docs", "gcp_mm", "requirements", "tests", "tools")
@@ -97,6 +98,7 @@ def bare(wheel_file, tool_env, tmp_path_factory):
     """Install the wheel into a new environment; return a function that runs a command of it.
 
     The packages it needs are those of this environment, behind its own: nothing is downloaded.
+    Its attribute ``warm`` does the same in processes of warm_python.py, of that environment.
     """
 
     def install():
@@ -120,20 +122,32 @@ def bare(wheel_file, tool_env, tmp_path_factory):
     folder, python, packages = made_once(tmp_path_factory, "bare", install)
     env = {name: value for name, value in tool_env.items() if name != "PYTHONPATH"}
     env["PATH"] = f"{python.parent}{os.pathsep}{env['PATH']}"
+    warm_python_here, lease = warm_python(folder, env, interpreter=str(python))
+    # Before the interpreter, where mim looks for `python`.
+    warm_env = {**env, "PATH": f"{Path(warm_python_here).parent}{os.pathsep}{env['PATH']}"}
 
-    def run(name, *arguments, cwd: Path = folder, **more: str) -> subprocess.CompletedProcess:
+    def start(env: dict[str, str], words: list, cwd: Path) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [python.with_name(name), *map(str, arguments)],
+            list(map(str, words)),
             cwd=cwd,
-            env={**env, **more},
+            env=env,
             capture_output=True,
             text=True,
             timeout=300,
             check=False,
         )
 
-    run.packages = packages
-    return run
+    def run(name, *arguments, cwd: Path = folder, **more: str) -> subprocess.CompletedProcess:
+        return start({**env, **more}, [python.with_name(name), *arguments], cwd)
+
+    def warm(name, *arguments, cwd: Path = folder, **more: str) -> subprocess.CompletedProcess:
+        program = [] if name == "python" else [python.with_name(name)]
+        return start({**warm_env, **more}, [warm_python_here, *program, *arguments], cwd)
+
+    run.packages, run.warm = packages, warm
+    yield run
+    if lease:
+        lease.close()
 
 
 @pytest.fixture

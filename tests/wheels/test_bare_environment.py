@@ -37,7 +37,7 @@ CONFIGS = ["gcp_mm::mask_rcnn_r50_gcpm.py", "gcp_mm::imagenet/resnet18_gcp_lrnor
 
 
 def test_layer_of_the_wheel(bare):
-    process = bare("python", "-c", USE_LAYER)
+    process = bare.warm("python", "-c", USE_LAYER)
     file, said, values = process.stdout.splitlines()
     assert file == str(bare.packages / "gcp_mm/ops/__init__.py")
     assert said.endswith("; C kernels")
@@ -58,7 +58,7 @@ def test_help_is_immediate(bare):
 
 def test_commands_explain_themselves_draw_schedules_and_find_configs(bare, tmp_path):
     pytest.importorskip("mmdet")
-    process = bare("python", "-c", EVERY_HELP_SCHEDULES_AND_CONFIGS, *CONFIGS, cwd=tmp_path)
+    process = bare.warm("python", "-c", EVERY_HELP_SCHEDULES_AND_CONFIGS, *CONFIGS, cwd=tmp_path)
     for name in COMMANDS:
         assert f"usage: gcp-mm {name} " in process.stdout, process.stderr
         assert f"{name} ended with 0" in process.stdout
@@ -75,7 +75,7 @@ def test_commands_explain_themselves_draw_schedules_and_find_configs(bare, tmp_p
 def test_doctor(bare):
     """The wheel brings the kernels, the loader and mmcv's operators into the stack that is here."""
     pytest.importorskip("mmdet")
-    process = bare("gcp-mm", "doctor")
+    process = bare.warm("gcp-mm", "doctor")
     assert process.returncode == 0, process.stdout
     rows = {line[6:25].strip(): line for line in process.stdout.splitlines() if line[:2] == "ok"}
     assert rows["gcp_mm"].endswith(f"{gcp_mm.__version__} in {bare.packages / 'gcp_mm'}")
@@ -96,7 +96,7 @@ def test_zoo_of_the_wheel(bare, tmp_path):
 
 
 def test_mim_trains_a_config_by_name(bare, tmp_path, finds_wheels):
-    process = bare(
+    process = bare.warm(
         *("python", "-c", "from mim.cli import cli; cli()"),
         *("train", "--yes", "gcp_mm", "resnet18_gcp_lrnorm.py", "--launcher", "none"),
         cwd=tmp_path,
@@ -112,7 +112,7 @@ def test_two_processes_train_from_the_wheel(bare, class_folders, tmp_path):
     pytest.importorskip("mmpretrain")
     mim = bare.packages / "gcp_mm/.mim"
     config = write_config(tmp_path / "net.py", CLASSIFIER, repo=mim, data=class_folders)
-    process = bare(
+    process = bare.warm(
         *("python", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
         *("-m", "gcp_mm.cli", "train", config, "--launcher", "pytorch"),
         *("--work-dir", tmp_path / "run", "--cfg-options", "train_cfg.max_epochs=1"),

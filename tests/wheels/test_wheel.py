@@ -76,7 +76,7 @@ print(*ops.global_covariance_pool(x).flatten().tolist())
 """
 
 
-def test_wheel_without_a_compiler_is_pure_and_works(build_wheel, run_tool, tmp_path):
+def test_wheel_without_a_compiler_is_pure_and_works(build_wheel, run_warm, tmp_path):
     (tmp_path / "empty").mkdir()
     path = build_wheel(PATH=str(tmp_path / "empty"))
     assert path.name == f"gcp_mm-{gcp_mm.__version__}-py3-none-any.whl"
@@ -86,7 +86,7 @@ def test_wheel_without_a_compiler_is_pure_and_works(build_wheel, run_tool, tmp_p
     assert not [name for name in names if name.endswith(".so") or ".data/" in name]
     (name,) = (name for name in names if name.endswith(".dist-info/WHEEL"))
     assert "Root-Is-Purelib: true" in (tmp_path / "site" / name).read_text()
-    process = run_tool("-c", USE_LAYER, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
+    process = run_warm("-c", USE_LAYER, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
     said, values = process.stdout.splitlines()
     assert said.startswith(str(tmp_path / "site"))
     assert "they were not compiled; where GCC is" in said
