@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from install.conftest import Machine
+
 
 def add_package(site, name, text="import this\n"):
     """Put a package with a RECORD into a folder, as an installer does."""
@@ -22,18 +24,37 @@ def add_package(site, name, text="import this\n"):
     return module, info
 
 
-@pytest.fixture
-def installed(machine):
-    """Return a clone whose .venv holds a package of the stack and the project."""
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Return a machine, a copy of its folder after an installation, and what was installed."""
+    folder = tmp_path_factory.mktemp("machine")
+    machine = Machine(folder)
     clone = machine.clone()
     assert machine.install(clone)[0] == 0
     site = clone / ".venv/lib/python3/site-packages"
     packages = {name: add_package(site, name) for name in ("torch", "gcp_mm")}
-    for folder in ("cache", "index"):
-        add_package(machine.folder / f"log.{folder}", "torch")
+    for name in ("cache", "index"):
+        add_package(folder / f"log.{name}", "torch")
     assert machine.install(clone, "--force")[0] == 0
     assert machine.install(clone) == (0, "Installed already: .venv is up to date.\n")
-    return clone, packages
+    copy = tmp_path_factory.mktemp("copy") / "machine"
+    shutil.copytree(folder, copy, symlinks=True)
+    return machine, copy, clone, packages
+
+
+@pytest.fixture
+def machine(prepared):
+    """Return that machine as it was, in the folder that its installation was made for."""
+    machine, copy, *_ = prepared
+    shutil.rmtree(machine.folder)
+    shutil.copytree(copy, machine.folder, symlinks=True)
+    return machine
+
+
+@pytest.fixture
+def installed(machine, prepared):
+    """Return a clone whose .venv holds a package of the stack and the project."""
+    return prepared[2:]
 
 
 def remove(module, info):
@@ -134,6 +155,6 @@ def test_damaged_kernels_are_compiled_again(machine, installed):
 
 
 def test_library_that_ends_python_is_said(machine):
-    status, output = machine.install(machine.clone(), FAKE_DOCTOR="135")
+    status, output = machine.install(machine.clone("other"), FAKE_DOCTOR="135")
     assert status == 1
     assert "a library of it ended Python (signal 7)" in output and "--force" in output
