@@ -244,16 +244,19 @@ def trained(run_tool, classifier, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained_otherwise(run_tool, classifier, tmp_path_factory):
+def trained_otherwise(run_warm, classifier, tmp_path_factory):
     """Return the same of an epoch with --verbose, and without pkgutil.find_loader (Python 3.14)."""
 
     def train():
         folder = tmp_path_factory.mktemp("trained_otherwise")
-        (folder / "sitecustomize.py").write_text(
-            "import pkgutil\nif hasattr(pkgutil, 'find_loader'):\n    del pkgutil.find_loader\n"
+        (folder / "train.py").write_text(
+            "import pkgutil, runpy\n"
+            "if hasattr(pkgutil, 'find_loader'):\n"
+            "    del pkgutil.find_loader\n"
+            "runpy.run_path('tools/train.py', run_name='__main__')\n"
         )
         options = ["--work-dir", folder, "--verbose", "--cfg-options", "train_cfg.max_epochs=1"]
-        process = run_tool("tools/train.py", classifier, *options, PYTHONPATH=str(folder))
+        process = run_warm(folder / "train.py", classifier, *options)
         assert process.returncode == 0, process.stderr
         return folder, process
 

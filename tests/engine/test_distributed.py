@@ -242,19 +242,19 @@ def test_other_failure_keeps_its_reason():
     assert "frame" not in text
 
 
+# They write their number and that of their parent.
 WORKER = """
 import os, sys, time
 from pathlib import Path
 from gcp_mm.engine.distributed import die_with_parent
-if 'stay' not in sys.argv:
+name = ('die', 'stay')[int(os.environ['RANK'])]
+if name == 'die':
     die_with_parent()
-Path(sys.argv[1]).write_text(str(os.getpid()))
+Path(sys.argv[1], f'worker {name}').write_text(f'{os.getpid()} {os.getppid()}')
 time.sleep(120)
 """
-
-
 LOADER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from torch.utils.data import DataLoader
 from gcp_mm.engine.distributed import end_children_too
@@ -266,42 +266,50 @@ class Large:
     def __getitem__(self, index):
         return bytes(2**20)
 
-if 'stay' not in sys.argv:
-    end_children_too()
-    end_children_too()
-batches = iter(DataLoader(Large(), num_workers=1, prefetch_factor=8, collate_fn=list))
-next(batches)
+started = {}
+for name in ('stay', 'die'):
+    if name == 'die':
+        end_children_too()
+        end_children_too()
+    started[name] = iter(DataLoader(Large(), num_workers=1, prefetch_factor=8, collate_fn=list))
+    next(started[name])
 time.sleep(1)
-Path(sys.argv[1]).write_text(str(batches._workers[0].pid))
+for name, batches in started.items():
+    Path(sys.argv[1], f'loader {name}').write_text(f'{batches._workers[0].pid} {os.getpid()}')
 time.sleep(120)
 """
 
 
-def pid_in(file: Path) -> int:
-    """Wait for the number of a process that is written into a file."""
+def pids_in(file: Path) -> list[int]:
+    """Wait for the numbers of processes that are written into a file."""
     end = time.monotonic() + 120
     while not (file.exists() and file.read_text()) and time.monotonic() < end:
         time.sleep(0.1)
-    return int(file.read_text())
+    return list(map(int, file.read_text().split()))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel request is Linux's")
-def test_processes_end_with_those_that_started_them(tmp_path, tool_env):
+def test_processes_end_with_those_that_started_them(tmp_path, warm_env):
     """The worker of a launcher and of a data loader; without the request they stay."""
-    launch = ["-m", "gcp_mm.engine.launch", "--nproc_per_node=1", "--standalone"]
-    parents = {}
+    launch = ["-m", "gcp_mm.engine.launch", "--nproc_per_node=2", "--standalone"]
+    # The launcher itself is to be their parent, as it is of processes of the interpreter.
+    env = {**warm_env, "PYTHON_EXEC": sys.executable}
+    started = []
     for name, start, text in (("worker", launch, WORKER), ("loader", [], LOADER)):
         script = tmp_path / f"{name}.py"
         script.write_text(text)
-        for mode in ("die", "stay"):
-            command = [sys.executable, *start, script, tmp_path / f"{name} {mode}", mode]
-            parents[f"{name} {mode}"] = subprocess.Popen(
-                list(map(str, command)), env=tool_env, stderr=subprocess.DEVNULL
-            )
-    children = {name: pid_in(tmp_path / name) for name in parents}
-    for parent in parents.values():
-        parent.kill()
-        parent.wait()
+        command = [env["PYTHON"], *start, str(script), str(tmp_path)]
+        started.append(subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL))
+    names = [f"{name} {end}" for name in ("worker", "loader") for end in ("die", "stay")]
+    children, parents = {}, set()
+    for name in names:
+        children[name], parent = pids_in(tmp_path / name)
+        parents.add(parent)
+    assert len(parents) == len(started)
+    for parent in parents:
+        os.kill(parent, signal.SIGKILL)
+    for process in started:
+        process.wait()
     killed = time.monotonic()
 
     def running():

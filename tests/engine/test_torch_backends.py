@@ -291,12 +291,12 @@ SETTINGS = [
 
 
 @pytest.fixture(scope="module")
-def observed(run_tool):
+def observed(run_warm):
     """Return the states by setting.
 
     They hold for a whole process, and an old one cannot be read any more once a newer one was used.
     """
-    process = run_tool("-c", PROGRAM, json.dumps(SETTINGS))
+    process = run_warm("-c", PROGRAM, json.dumps(SETTINGS))
     assert process.returncode == 0, process.stderr
     return dict(zip(SETTINGS, map(json.loads, process.stdout.splitlines()), strict=True))
 

@@ -112,19 +112,19 @@ def test_robustness_takes_alexnet_and_measures_baselines(launch_arguments, comma
     assert words[6:] == [*command, config, "a.pth", "--out", "o p", "--launcher", "pytorch"]
 
 
-def test_port_in_use_is_one_line(run_tool, classifier):
+def test_port_in_use_is_one_line(run_warm, classifier):
     with socket.socket() as listener:
         listener.bind(("0.0.0.0", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        process = run_tool("bash", "tools/dist_train.sh", classifier, 2, PORT=str(port))
+        process = run_warm("bash", "tools/dist_train.sh", classifier, 2, PORT=str(port))
     error = only_error(process.returncode, process.stdout, process.stderr)
     assert f"port {port} is in use on this machine" in error
     assert "leave PORT unset" in error
 
 
-def test_error_in_the_processes_appears_once_and_without_traceback(run_tool, classifier, tmp_path):
-    process = run_tool(
+def test_error_in_the_processes_appears_once_and_without_traceback(run_warm, classifier, tmp_path):
+    process = run_warm(
         *("bash", "tools/dist_train.sh", classifier, 2, "--work-dir", tmp_path),
         *("--cfg-options", "train_dataloader.dataset.data_root=/no/data"),
     )

@@ -227,13 +227,13 @@ def test_first_start_is_noted_and_other_data_are_refused(call_tool, tmp_path):
 
 
 @pytest.mark.slow
-def test_one_network_of_a_plan_with_its_own_imports(run_tool, class_folders, tmp_path):
+def test_one_network_of_a_plan_with_its_own_imports(run_warm, class_folders, tmp_path):
     """As a program: with a server of its own, which ends with it."""
     from processes import users_of
 
     plan, work = write_plan(tmp_path / "p.yml", runnable()), tmp_path / "w"
     arguments = (plan, "--task", 0, "--work-dir", work, "--data-root", class_folders)
-    process = run_tool(TOOL, *arguments)
+    process = run_warm(TOOL, *arguments)
     assert process.returncode == 0, process.stdout + process.stderr
     assert "[1/1] tiny/gap_lrfast_seed0/train: top-1" in process.stdout
     done = json.loads((work / "tiny/gap_lrfast_seed0/train/done.json").read_text())

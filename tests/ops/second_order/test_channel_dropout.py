@@ -9,22 +9,27 @@ import torch
 from gcp_mm.ops import AdaptiveChannelDropout, SecondOrderPool, second_order_pool
 
 GOLDEN = ["dropcov_train_tall", "dropcov_train_rho0"]
-# Two processes with the parts of a batch: the rate that each has.
-PROCESS = """
+# Two processes with the parts of a batch write the rate that each has.
+PROCESSES = """
+import os
 import sys
 import torch
 import torch.distributed as dist
 from gcp_mm.ops import AdaptiveChannelDropout
 
-store, rank, numbers = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+numbers, store, *files = sys.argv[1:]
+rank = int(os.fork() == 0)
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
 x, weight = torch.load(numbers)
 module = AdaptiveChannelDropout(x.shape[1]).double()
 module.conv.weight.data = weight
 half = x[:2] if rank == 0 else x[2:]
 weights = module.channel_weights(half)
-print(float(module.rate(weights.detach(), half * (1 + weights.detach()[..., None]))))
+rate = module.rate(weights.detach(), half * (1 + weights.detach()[..., None]))
+torch.save(rate, files[rank])
 dist.destroy_process_group()
+if rank == 0:
+    os.wait()
 """
 
 
@@ -146,14 +151,14 @@ def test_rate_stays_on_the_device(normal):
     torch.compiler.reset()
 
 
-def test_two_processes_have_the_rate_of_the_whole_batch(start_python, module, tmp_path):
+def test_two_processes_have_the_rate_of_the_whole_batch(run_warm, module, tmp_path):
     made, golden = module("dropcov_train_tall")
     x = torch.tensor(golden["x"]).flatten(2)
     torch.save((x, made.conv.weight.data), tmp_path / "numbers.pt")
-    both = [
-        start_python(PROCESS, tmp_path / "store", rank, tmp_path / "numbers.pt") for rank in (0, 1)
-    ]
-    found = [float(process.communicate(timeout=120)[0].split()[-1]) for process in both]
+    files = [tmp_path / f"{rank}.pt" for rank in (0, 1)]
+    process = run_warm("-c", PROCESSES, tmp_path / "numbers.pt", tmp_path / "store", *files)
+    assert process.returncode == 0, process.stderr
+    found = [float(torch.load(file)) for file in files]
     assert found == pytest.approx([float(golden["rho_raw"])] * 2, rel=1e-12)
     # Which is not the mean of what each would have had.
     weights = made.channel_weights(x).detach()

@@ -281,22 +281,24 @@ def wait(number):
     path.with_suffix('.part').rename(path)
     time.sleep(120)
 
+(Path(sys.argv[1]) / 'parent').write_text(str(os.getpid()))
 for _ in make._parallel(wait, [0, 1], 2):
     pass
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel request is Linux's")
-def test_workers_end_with_a_killed_process(tmp_path, tool_env):
+def test_workers_end_with_a_killed_process(tmp_path, warm_env):
     (tmp_path / "pids").mkdir()
     (tmp_path / "killed.py").write_text(KILLED)
-    command = [sys.executable, str(tmp_path / "killed.py"), str(tmp_path / "pids")]
-    process = subprocess.Popen(command, env=tool_env)
+    command = [warm_env["PYTHON"], str(tmp_path / "killed.py"), str(tmp_path / "pids")]
+    process = subprocess.Popen(command, env=warm_env)
     files = [tmp_path / "pids" / name for name in "01"]
     end = time.monotonic() + 120
     while not all(path.exists() for path in files) and time.monotonic() < end:
         time.sleep(0.1)
-    process.kill()
+    # Not the one that was started here, whose end would be that of all of them.
+    os.kill(int((tmp_path / "pids/parent").read_text()), signal.SIGKILL)
     process.wait()
     workers = [int(path.read_text()) for path in files]
     end = time.monotonic() + 5
