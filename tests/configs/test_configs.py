@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import MODELS, RUNNERS, DefaultScope, init_default_scope
 from mmengine.visualization import Visualizer
+from random_weights import quick_start
 
 import gcp_mm.registry  # noqa: F401
 from gcp_mm.engine.output import QuietRunner
@@ -43,7 +44,8 @@ def build(cfg):
         cfg.model.backbone.init_cfg = None
     if cfg.get("data_preprocessor"):
         cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
-    model = MODELS.build(cfg.model)
+    with quick_start():
+        model = MODELS.build(cfg.model)
     model.eval()
     return model
 
@@ -65,7 +67,7 @@ def predict():
 
 
 def run(cfg):
-    """Return the prediction of a config's network, with random weights, for a random image."""
+    """Return the prediction of a config's network, of any weights, for a random image."""
     if cfg.default_scope == "mmdet":
         # An untrained network gives every class about the same, small, score.
         cfg.model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=4)
