@@ -27,11 +27,15 @@ def figures(block: tuple, variables: dict, conf: dict) -> str:
     """Save the figures of a block; the label of a figure says what is seen on it."""
     import matplotlib.pyplot as plt
 
-    texts = [plt.figure(number).get_label() for number in plt.get_fignums()]
-    for text in texts:
-        if len(text) < 40:
+    drawn = [plt.figure(number) for number in plt.get_fignums()]
+    for figure in drawn:
+        if len(text := figure.get_label()) < 40:
             raise ValueError(f"a figure says {text!r}: figure.set_label('what is seen on it')")
-    found = iter(texts)
+        if engine := figure.get_layout_engine():
+            # Once: saving would arrange it twice for each of the two sizes.
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+    found = iter([figure.get_label() for figure in drawn])
     written = matplotlib_scraper(block, variables, conf)
     # Its own texts are the titles.
     return re.sub(":alt:.*", lambda _: f":alt: {next(found)}", written)

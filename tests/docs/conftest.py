@@ -1,17 +1,22 @@
 """The site of docs/, built once for all workers."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from shared_folder import REPO
 from suite import made_once
 
+# `python -W ignore -m sphinx`, for a Python that has begun already.
+SPHINX = """
+import runpy, warnings
+warnings.simplefilter("ignore")
+runpy.run_module("sphinx", run_name="__main__", alter_sys=True)
+"""
+
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory, tool_env) -> Path:
+def site(tmp_path_factory, run_warm) -> Path:
     """Return the site, built as `make docs` does."""
     pytest.importorskip("sphinx", reason="sphinx is not installed: `make install` puts it there")
 
@@ -23,15 +28,9 @@ def site(tmp_path_factory, tool_env) -> Path:
                 (folder / entry.name).symlink_to(entry)
         made = shutil.ignore_patterns("examples", "__pycache__")
         shutil.copytree(REPO / "docs", folder / "docs", ignore=made)
-        builder = [sys.executable, "-W", "ignore", "-m", "sphinx", "-b", "html", "-W", "-q"]
-        process = subprocess.run(
-            [*builder, "--keep-going", "-d", folder / "trees", folder / "docs", folder / "site"],
-            cwd=folder,
-            env=tool_env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        options = ("-b", "html", "-W", "-q", "--keep-going", "-d", folder / "trees")
+        folders = (folder / "docs", folder / "site")
+        process = run_warm("-c", SPHINX, *options, *folders, cwd=folder, timeout=1200)
         assert process.returncode == 0, process.stderr
         return folder / "site"
 

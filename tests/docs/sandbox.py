@@ -33,7 +33,7 @@ model = dict(
     backbone=dict(
         depth=18, base_channels=16, stem_channels=16,
         num_stages=1, strides=[1], dilations=[1], out_indices=[0]),
-    neck=dict(in_channels=16, reduced_channels=16),
+    neck=dict(in_channels=16, reduced_channels=16, num_iters=2),
     head=dict(num_classes=3, in_channels=136, topk=(1,)))
 data_preprocessor = dict(num_classes=3)
 pipeline = [dict(type='gcp_mm.LoadImage'), dict(type='PackInputs')]
