@@ -5,6 +5,12 @@ import pytest
 import torch
 
 from gcp_mm.ops.triton_kernels import triton_status
+from gcp_mm.ops.triton_kernels.fallback import interpreting
+
+if interpreting():
+    from ops.triton_kernels.quick_interpreter import quicken
+
+    quicken()
 
 DTYPES = {torch.float32: 5e-6, torch.float64: 1e-10}
 
