@@ -85,34 +85,52 @@ def see(classifier, tmp_path, monkeypatch):
     return run
 
 
+@pytest.fixture(scope="module")
+def made():
+    """Keep what the training without a stop has seen, for all tests that compare with it."""
+    return {}
+
+
+@pytest.fixture
+def straight(see, made):
+    """Return a function that gives what is seen without a stop, and the weights at the end."""
+
+    def get(workers=0):
+        if workers not in made:
+            made[workers] = see("straight", workers)
+        return made[workers]
+
+    return get
+
+
 def same(first, second):
     return len(first) == len(second) and all(map(torch.equal, first, second))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_training_that_was_stopped_goes_on_as_one_that_was_not(see, workers):
-    straight, expected = see("straight", workers)
+def test_a_training_that_was_stopped_goes_on_as_one_that_was_not(see, straight, workers):
+    whole, expected = straight(workers)
     stopped, _ = see("stopped", workers, stop=1)
     resumed, found = see("stopped", workers, resume=True)
-    assert sorted(straight) == [0, 1] and list(stopped) == [0] and list(resumed) == [1]
-    assert same(stopped[0], straight[0]) and same(resumed[1], straight[1])
+    assert sorted(whole) == [0, 1] and list(stopped) == [0] and list(resumed) == [1]
+    assert same(stopped[0], whole[0]) and same(resumed[1], whole[1])
     # Something is drawn, and not the same in the other epoch.
-    first, second = (torch.cat(straight[epoch]).flatten(1) for epoch in (0, 1))
+    first, second = (torch.cat(whole[epoch]).flatten(1) for epoch in (0, 1))
     assert not set(map(tuple, first.tolist())) & set(map(tuple, second.tolist()))
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_networks_of_any_size_see_the_same_images(see, workers):
-    one, _ = see("one", workers)
+def test_networks_of_any_size_see_the_same_images(see, straight, workers):
+    one, _ = straight(workers)
     wide = {"model.neck.reduced_channels": 8, "model.head.in_channels": 36}
     other, _ = see("other", workers, **wide, **{"model.backbone.stem_channels": 8})
     assert all(same(one[epoch], other[epoch]) for epoch in (0, 1))
 
 
-def test_another_seed_has_other_images(see):
-    one, _ = see("one")
+def test_another_seed_has_other_images(see, straight):
+    one, _ = straight()
     other, _ = see("other", **{"randomness.seed": 1})
     assert not same(one[0], other[0])
 

@@ -17,14 +17,31 @@ CLASSES = json.dumps(["cat", "Hündin, groß"])
 
 
 @pytest.fixture
-def written(tmp_path, images):
-    def write(form, dynamic_batch=True):
-        path = tmp_path / f"file{FORMATS[form].suffixes[0]}"
+def write(images):
+    def write(folder, form, dynamic_batch=True):
+        path = folder / f"file{FORMATS[form].suffixes[0]}"
         network = nn.Conv2d(3, 2, 3)
         FORMATS[form].write(network, images(2), path, dynamic_batch, {"classes": CLASSES})
         return path
 
     return write
+
+
+@pytest.fixture(scope="module")
+def made():
+    return {}
+
+
+@pytest.fixture
+def written(write, made, tmp_path):
+    """Write a file, or give what another test has written."""
+
+    def get(form, dynamic_batch=True):
+        if (form, dynamic_batch) not in made:
+            made[form, dynamic_batch] = write(tmp_path, form, dynamic_batch)
+        return made[form, dynamic_batch]
+
+    return get
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -49,13 +66,13 @@ def test_open_axis_of_onnx_is_called_batch(written, dynamic):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_full_disk_is_an_error_of_the_system(written, form):
+def test_full_disk_is_an_error_of_the_system(write, tmp_path, form):
     """Not an abort of the process, nor a fault of the network."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            written(form)
+            write(tmp_path, form)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
