@@ -8,13 +8,17 @@ from random_weights import randomise
 from tiny_runs import forget_runs
 from torch import nn
 
-import gcp_mm.registry  # noqa: F401
+from gcp_mm import registry
 from gcp_mm.export.numeric_check import Logits
+from gcp_mm.models.classification import MobileNetV2
 
 SIZE = 32
 NETWORKS = {
     "resnet50": ("imagenet/resnet50_gcp_lrnorm", dict(base_channels=8, stem_channels=8)),
-    "mobilenetv2": ("imagenet/mobilenetv2_gcp_lrnorm", dict(widen_factor=0.25)),
+    "mobilenetv2": (
+        "imagenet/mobilenetv2_gcp_lrnorm",
+        dict(type="gcp_mm.ShortMobileNetV2", widen_factor=0.25, out_indices=(2,)),
+    ),
     "shufflenetv2": ("imagenet/shufflenetv2_gcp_lrnorm", dict(widen_factor=0.5)),
     "convnext": (
         "finetune/convnext_tiny_gcp_folder",
@@ -37,6 +41,13 @@ NETWORKS = {
 }
 
 
+@registry.MODELS.register_module()
+class ShortMobileNetV2(MobileNetV2):
+    """Both expansions, both strides, and a residual."""
+
+    arch_settings = [[1, 16, 1, 1], [6, 24, 2, 2]]
+
+
 def shorten(backbone):
     """Leave the first block of each stage, which changes the size, and of one stage the second."""
     # A stage is a child, or in a list of the child's.
@@ -57,7 +68,8 @@ def small_network(repo):
         for key, value in backbone.items():
             cfg.model.backbone[key] = value
         width = MODELS.build(cfg.model.backbone)(images)[-1].shape[1]
-        cfg.model.neck.update(in_channels=width, reduced_channels=12)
+        # Every step after the first one is the same.
+        cfg.model.neck.update(in_channels=width, reduced_channels=12, num_iters=2)
         cfg.model.head.update(in_channels=78, num_classes=5)
         network = MODELS.build({"data_preprocessor": cfg.data_preprocessor, **cfg.model})
         shorten(network.backbone)
