@@ -150,7 +150,7 @@ def test_small_file_system(run_warm):
         subprocess.run(mount, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("mounting in a namespace of one's own is not allowed here")
-    process = run_warm("-c", SMALL)
+    process = run_warm("-c", SMALL, timeout=60)
     assert process.returncode == 0, process.stderr
     assert process.stdout.splitlines()[-1] == str(list(range(24)))
     assert "/dev/shm (8 MB) is full" in process.stdout + process.stderr
