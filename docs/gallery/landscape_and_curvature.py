@@ -152,6 +152,6 @@ plt.show()
 
 # %%
 # In this run GCP's bands are narrower, which is what the paper claims for large networks; on
-# Imagenette they were so in the first iterations alone (:doc:`/results/imagenette_landscape`). Its
+# Imagenette three seeds decided nothing (:doc:`/results/claims_imagenette/index`). Its
 # largest eigenvalues are smaller too, of which the paper claims nothing. With one seed and two
 # networks of which one fits better, this says nothing about the claim.
