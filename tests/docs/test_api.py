@@ -56,7 +56,9 @@ def test_registered_classes_are_documented(objects):
     registries = [value for value in vars(registry).values() if isinstance(value, Registry)]
     for one in registries:
         one.import_from_location()
-    classes = {kind for one in registries for kind in one.module_dict.values()}
+    registered = {kind for one in registries for kind in one.module_dict.values()}
+    # Other tests register some of their own.
+    classes = {kind for kind in registered if kind.__module__.startswith("gcp_mm.")}
     assert len(classes) > 30
     # Of functions there are registered ones too.
     assert not classes.difference(kind for kind in objects if callable(kind))

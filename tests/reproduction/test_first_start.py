@@ -139,7 +139,10 @@ def test_all_inputs_that_are_absent_are_in_one_message(make_plan, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["settings", "base"])
-def test_every_file_that_a_training_starts_from_is_asked_for(make_plan, tmp_path, repo, where):
+def test_every_file_that_a_training_starts_from_is_asked_for(
+    make_plan, tmp_path, repo, where, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # who has downloaded it has it in the repository
     content = tiny()
     group = content["groups"]["tiny"]
     (tmp_path / "data").mkdir()

@@ -450,7 +450,11 @@ def parents(repo, tool_env, tmp_path_factory):
 
         def ask(**question):
             process.stdin.write(json.dumps(question) + "\n")
-            return json.loads(process.stdout.readline())
+            try:
+                return json.loads(process.stdout.readline())
+            except BaseException:  # a timeout: the next question would get this one's answer
+                process.kill()
+                raise
 
         assert json.loads(process.stdout.readline()) == process.pid
 
