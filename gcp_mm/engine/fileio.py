@@ -22,6 +22,8 @@ from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
 
 _Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Letters of a text that is kept, parsed; metafiles have up to 30,000.
+_SHORT = 2**16
 
 
 class _PlainLoader(_Safe):
@@ -54,10 +56,6 @@ class PlainYamlHandler(YamlHandler):
             return super().load_from_fileobj(file, **{"Loader": _PlainLoader, **kwargs})
         text = file.read()
         return copy.deepcopy(_parse(text)) if len(text) < _SHORT else _parse.__wrapped__(text)
-
-
-# Letters; metafiles have up to 30,000.
-_SHORT = 2**16
 
 
 @functools.lru_cache(256)

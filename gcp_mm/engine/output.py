@@ -58,9 +58,10 @@ class QuietRunner(Runner):
     build too: under ``mim test`` an error is not behind hundreds of lines.
     """
 
-    def __init__(self, *args: Any, cfg: Config | dict | None = None, **kwargs: Any) -> None:
-        cfg = _FormattedOnce.like(cfg) if isinstance(cfg, Config) else cfg
-        super().__init__(*args, cfg=cfg, **kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if isinstance(cfg := kwargs.get("cfg"), Config):
+            kwargs["cfg"] = _FormattedOnce.like(cfg)
+        super().__init__(*args, **kwargs)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; with ``GCP_MM_VERBOSE=1`` it is mmengine's own."""

@@ -139,22 +139,31 @@ def test_list_that_mmpretrain_finds_decides_the_labels(tmp_path):
         check_list(cfg, {"n01": 0, "n02": 1})
 
 
-def test_split_may_have_the_name_of_a_class(tmp_path):
-    (tmp_path / "list.txt").write_text("train/bus/x.jpg 0\ntrain/train/y.jpg 1\n")
+@pytest.mark.parametrize(
+    ("lines", "right", "wrong", "told"),
+    [
+        (
+            ["val/cat/1.png 1", "val/dog/2.png 0", "flat.png 0"],
+            {"dog": 0, "cat": 1},
+            {"cat": 0, "dog": 1},
+            "'cat' the label 1.* have 0",
+        ),
+        # A split may have the name of a class.
+        (
+            ["train/bus/x.jpg 0", "train/train/y.jpg 1"],
+            {"bus": 0, "train": 1},
+            {"train": 2, "bus": 1},
+            "'bus' the label 0",
+        ),
+    ],
+)
+def test_labels_of_a_list_are_compared_with_the_table(tmp_path, lines, right, wrong, told):
+    (tmp_path / "list.txt").write_text("\n".join(lines))
     dataset = dict(type="CustomDataset", data_root=str(tmp_path), ann_file="list.txt")
     cfg = Config(dict(test_dataloader=dict(dataset=dataset), default_scope="mmpretrain"))
-    check_list(cfg, {"bus": 0, "train": 1})
-    with pytest.raises(UserError, match="folder 'bus' the label 0"):
-        check_list(cfg, {"train": 2, "bus": 1})
-
-
-def test_labels_of_a_list_are_compared_with_the_table(tmp_path):
-    (tmp_path / "list.txt").write_text("val/cat/1.png 1\nval/dog/2.png 0\nflat.png 0\n")
-    dataset = dict(type="CustomDataset", data_root=str(tmp_path), ann_file="list.txt")
-    cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
-    check_list(cfg, {"dog": 0, "cat": 1})
-    with pytest.raises(UserError, match=r"list\.txt' gives images of .*'cat' the label 1.* have 0"):
-        check_list(cfg, {"cat": 0, "dog": 1})
+    check_list(cfg, right)
+    with pytest.raises(UserError, match=rf"list\.txt' gives images of .*{told}"):
+        check_list(cfg, wrong)
 
 
 @pytest.mark.parametrize("labels", ["12", "21"])
