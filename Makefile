@@ -26,7 +26,8 @@ reproduce: install ## try the paper's claims (PLAN=quick: 12 minutes; imagenette
 	$(python) tools/reproduce.py $(or $(PLAN),quick) $(OPTIONS)
 
 # Idle workers steal tests from the end of the others' queues. See tests/suite.py for their number.
-pytest = $(python) -m pytest -n auto --dist worksteal
+# Without bytecode, each process compiles the project's files, and each run those of the tests.
+pytest = PYTHONDONTWRITEBYTECODE= $(python) -m pytest -n auto --dist worksteal
 
 peers: install ## put what the pages run apart from the stack into .cache/peers (make test does)
 	@bash requirements/peers.sh

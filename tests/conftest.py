@@ -16,6 +16,7 @@ from PIL import Image
 from shared_folder import NO_SHARED, REPO, SHARED
 from suite import (
     folder_of_session,
+    keep_freed_memory,
     made_once,
     pytest_addoption,
     pytest_collection_finish,
@@ -41,6 +42,7 @@ def pytest_configure():
     """Compute with one thread: on small tensors, waiting for another one takes longer."""
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 @pytest.fixture(autouse=True)

@@ -31,14 +31,14 @@ def test_number_that_is_not_finite_is_never_close(value):
 
 
 def test_compare_names_what_went_wrong():
-    network = nn.Linear(3, 2)
+    network = nn.Linear(30, 20)
 
     def exported(x):
         if len(x) == 2:
             raise RuntimeError("first line\nonly batches of 1")
         return network(x) * 1.25
 
-    found = compare(network, exported, {"one": torch.ones(1, 3), "two": torch.ones(2, 3)})
+    found = compare(network, exported, {"one": torch.ones(1, 30), "two": torch.ones(2, 30)})
     assert [(d.images, d.batch) for d in found] == [("one", 1), ("two", 2)]
     assert found[0].exported == pytest.approx(0.25)
     assert 0 < max(d.rounding for d in found) < 1e-6
@@ -53,8 +53,8 @@ def test_difference_that_is_no_number_is_the_worst():
 
 
 def test_long_comparison_shows_how_far_it_is(impatient, capsys):
-    network = nn.Linear(3, 2)
-    compare(network, network, {"one": torch.ones(1, 3), "two": torch.ones(2, 3)})
+    network = nn.Linear(30, 20)
+    compare(network, network, {"one": torch.ones(1, 30), "two": torch.ones(2, 30)})
     assert "] 2/2, " in capsys.readouterr().err
 
 
