@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts what the pages show the layer in, and .venv cannot have, into .cache/peers/PYTHON; `make test`
-# runs this. No process looks there that is not told to. Where it cannot be had (no network) that is
+# Puts what the pages show, and .venv cannot have, into .cache/peers/PYTHON; `make test` runs this.
+# No process looks there that is not told to. Where it cannot be had (no network) that is
 # said in one line, and the tests that need it are skipped.
 set -euo pipefail
 
@@ -11,7 +11,7 @@ readonly root wanted=requirements/peers.txt log=.cache/peers.log
 say() { printf '%s\n' "$*"; }
 
 leave_out() {
-  say "Left out: what the pages show in transformers and Lightning; $1"
+  say "Left out: what the pages show with transformers, Lightning and grad-cam; $1"
   exit 0
 }
 
@@ -46,9 +46,11 @@ source=()
 if [[ -n ${UV_NO_INDEX:-} ]]; then source=(--no-index); fi
 new=.cache/peers/new.$$
 trap 'rm -rf "$new"' EXIT
-say 'Installing what the pages show in transformers and Lightning (26 MB) ...'
+say 'Installing what the pages show with transformers, Lightning and grad-cam (34 MB) ...'
+# Of grad-cam there is no wheel; the setuptools of the stack makes one (it is Python alone).
 "$uv" pip install --quiet --python "$python" --target "$new" ${source[@]+"${source[@]}"} --no-deps \
-  --require-hashes --only-binary :all: --requirements "$wanted" >>"$log" 2>&1 || {
+  --require-hashes --only-binary :all: --no-binary grad-cam --no-build-isolation-package grad-cam \
+  --requirements "$wanted" >>"$log" 2>&1 || {
   # A lock that no index can serve would be left out for ever.
   if grep -q 'Hash mismatch' "$log"; then
     fail "an index has other files than $wanted names ($log): make lock, or another index"

@@ -13,7 +13,7 @@ import pytest
 import torch
 from in_browser import browser, show
 from PIL import Image
-from shared_folder import NO_SHARED, REPO, SHARED
+from shared_folder import NO_SHARED, PEERS, PEERS_LOCK, REPO, SHARED
 from suite import (
     folder_of_session,
     keep_freed_memory,
@@ -65,6 +65,15 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(NO_SHARED)
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def peers() -> Path:
+    """Return the folder of packages that the stack cannot have, for this Python."""
+    lock = PEERS / "peers.txt"
+    if not lock.is_file() or lock.read_text() != PEERS_LOCK.read_text():
+        pytest.skip(f"{PEERS} is not that of {PEERS_LOCK.name}: `make peers` installs it")
+    return PEERS
 
 
 @pytest.fixture(scope="session")

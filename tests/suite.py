@@ -35,8 +35,8 @@ NO_GPU = "it needs an NVIDIA GPU"
 FOREIGN = ("gcp_mm", "torch", "mm", "numpy", "_pytest", "pytest", "builtins")
 # What libraries ask for versions (mmengine's environment, torch's compiler): no part of a test.
 ASKED_FOR_VERSIONS = ("sh", "gcc", "g++", "c++", "cc", "git", "ldconfig", "nvcc", "uname", "which")
-# See mallopt(3). By default, what a network takes and frees goes back to the system each time, whose
-# pages have to be zeroed again: of 121 s of CPU in two rooms with large networks, that took 22.
+# See mallopt(3). By default, what a network frees goes back to the system, which zeroes the pages
+# when the next one takes them: of 121 s of CPU in two rooms with large networks, that took 22.
 KEPT_BYTES = 2**32
 KEEPING = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 LONG_COLLECTION = 0.05  # seconds
