@@ -8,7 +8,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -440,10 +439,10 @@ def test_work_of_a_job_is_at_least_a_step():
 
 
 @pytest.fixture(scope="module")
-def parents(repo, tool_env, tmp_path_factory):
+def parents(repo, warm_env, tmp_path_factory):
     """Return a function that starts `gcp-mm reproduce`, without its imports."""
-    program = [sys.executable, Path(__file__).with_name("parents.py")]
-    env = {**tool_env, "PYTHONPATH": str(repo)}
+    program = [warm_env["PYTHON"], Path(__file__).with_name("parents.py")]
+    env = {**warm_env, "PYTHONPATH": f"{repo}:{repo}/tests"}
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     cwd = tmp_path_factory.mktemp("cwd")
     with subprocess.Popen(program, env=env, cwd=cwd, start_new_session=True, **pipes) as process:
@@ -456,7 +455,7 @@ def parents(repo, tool_env, tmp_path_factory):
                 process.kill()
                 raise
 
-        assert json.loads(process.stdout.readline()) == process.pid
+        assert is_running(json.loads(process.stdout.readline()))
 
         class Parent:
             """A process that runs a plan."""
