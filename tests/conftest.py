@@ -17,6 +17,7 @@ from shared_folder import NO_SHARED, PEERS, PEERS_LOCK, REPO, SHARED
 from suite import (
     folder_of_session,
     keep_freed_memory,
+    leave_compiler_unlogged,
     made_once,
     pytest_addoption,
     pytest_collection_finish,
@@ -43,6 +44,7 @@ def pytest_configure():
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     keep_freed_memory()
+    leave_compiler_unlogged()
 
 
 @pytest.fixture(autouse=True)

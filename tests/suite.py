@@ -12,6 +12,7 @@ import fcntl
 import functools
 import gc
 import inspect
+import logging
 import os
 import pickle
 import sys
@@ -67,6 +68,16 @@ def keep_freed_memory() -> None:
     """Let the workers, which are started after this, keep the memory that they free."""
     for name in KEEPING:
         os.environ.setdefault(name, str(KEPT_BYTES))
+
+
+def leave_compiler_unlogged() -> None:
+    """Let torch's compiler write no record of each of its steps, which nobody reads.
+
+    It writes them if its logger has a handler, and pytest adds its own to what does not propagate.
+    """
+    logger = logging.getLogger("torch.__trace")
+    logger.handlers.clear()
+    logger.propagate = True
 
 
 def folder_of_session(factory: pytest.TempPathFactory) -> Path:
