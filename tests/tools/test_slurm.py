@@ -8,7 +8,7 @@ import time
 
 import pytest
 from processes import is_running
-from stand_in_srun import SRUN, put_on_path
+from stand_in_srun import SRUN, forking_srun, put_on_path
 from tiny_runs import only_error
 
 CONFIG = "configs/mask_rcnn_r50_gcpm.py"
@@ -102,26 +102,27 @@ def test_error_appears_once(run_warm, classifier, tmp_path):
     assert "'/no/data' does not exist" in error
 
 
-def test_processes_end_with_a_killed_launcher(tool_env, classifier, repo, tmp_path):
+def test_processes_end_with_a_killed_launcher(warm_env, classifier, repo, tmp_path):
     pids = tmp_path / "pids"
+    path = put_on_path(tmp_path, forking_srun(tmp_path, warm_env["PYTHON"]))
     launcher = subprocess.Popen(
         [*("bash", "tools/slurm_train.sh", "cpu", "job", classifier)]
         + ["--work-dir", tmp_path / "work", "--cfg-options", "train_cfg.max_epochs=9999"],
         cwd=repo,
-        env={**tool_env, "GPUS": "2", "PATH": put_on_path(tmp_path, SRUN), "PIDS": str(pids)},
+        env={**warm_env, "GPUS": "2", "PATH": path, "PIDS": str(pids)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     end = time.monotonic() + 120
     while not (tmp_path / "work" / "epoch_1.pth").exists() and time.monotonic() < end:
-        time.sleep(0.2)
+        time.sleep(0.05)
     tasks = [int(pid) for pid in pids.read_text().split()]
     started = all(map(is_running, tasks))
     launcher.kill()
     launcher.wait()
     end = time.monotonic() + 5
     while any(map(is_running, tasks)) and time.monotonic() < end:
-        time.sleep(0.1)
+        time.sleep(0.02)
     alive = [pid for pid in tasks if is_running(pid)]
     for pid in alive:
         os.kill(pid, signal.SIGKILL)
