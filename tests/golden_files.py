@@ -1,6 +1,8 @@
 """The recorded networks of the folder ``shared/golden``."""
 
+import functools
 import importlib.util
+import math
 from pathlib import Path
 from types import ModuleType
 
@@ -11,8 +13,12 @@ from shared_folder import NO_SHARED, SHARED
 from gcp_mm.conversion import Conversion, convert
 
 _MODELS = "golden/models"
+# Numbers of a tensor that is kept for the next network: the classifier behind 256 channels, which
+# three of them have, takes longer to draw than most whole networks.
+_LARGE = 20_000_000
 
 
+@functools.cache
 def load_fill(shared: Path) -> ModuleType:
     """Import the recipe that the recorded weights and images follow."""
     spec = importlib.util.spec_from_file_location("golden_fill", shared / "golden/fill.py")
@@ -21,11 +27,20 @@ def load_fill(shared: Path) -> ModuleType:
     return module
 
 
+@functools.lru_cache(1)
+def _drawn(shared: Path, name: str, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
+    """Return a tensor of recorded networks, which depends on its name and shape alone."""
+    return torch.from_numpy(load_fill(shared).fill_one(name, shape, dtype))
+
+
 def recorded_weights(shared: Path, network: str) -> Conversion:
     """Convert what the original scripts save of a network, but for the optimizer's state."""
     fill = load_fill(shared)
     _, shapes = fill.read_keys(recorded(shared, network, ".json"))
-    weights = {f"module.{n}": torch.from_numpy(array) for n, array in fill.fill(shapes).items()}
+    weights = {}
+    for name, (shape, dtype) in shapes.items():
+        drawn = _drawn if math.prod(shape) > _LARGE else _drawn.__wrapped__
+        weights[f"module.{name}"] = drawn(shared, name, shape, dtype)
     return convert({"state_dict": weights})
 
 

@@ -292,7 +292,13 @@ def _do_once_for_configs(module: ModuleType) -> None:
     module.FormatCode = lambda text, **options: format_once(text, repr(options))
 
 
+def _list_operators_once(module: ModuleType) -> None:
+    """Let onnxscript list once what it translates: it parses 500 functions for each file."""
+    module.get_torchlib_ops = functools.cache(module.get_torchlib_ops)
+
+
 for models in ("mmdet.models", "mmpretrain.models"):  # which some tests import later
     wrapt.register_post_import_hook(lambda module: gc.freeze(), models)
 wrapt.register_post_import_hook(_read_metafiles_once, "mmengine.config.utils")
 wrapt.register_post_import_hook(_do_once_for_configs, "mmengine.config.config")
+wrapt.register_post_import_hook(_list_operators_once, "onnxscript._framework_apis.torch_2_5")

@@ -20,6 +20,7 @@ class Golden:
         self._configs = repo / "configs/imagenet"
         self.record = np.load(recorded(shared, name, ".npz"))
         self.conversion = recorded_weights(shared, name)
+        self._network = None
 
     @property
     def parameters(self):
@@ -28,15 +29,21 @@ class Golden:
         return [names[name] for name in self.record["param_names"].tolist()]
 
     def network(self, dtype):
-        """Build the network that users build: that of the config of its published row."""
-        architecture = self.conversion.architecture
-        model = model_config(architecture)
-        if architecture.rows:
-            model = Config.fromfile(self._configs / f"{architecture.rows[0]}.py").model
-        with without_start():
-            network = MODELS.build(model)
+        """Return the network that users build: that of the config of its published row.
+
+        It is built once, and its weights are loaded anew.
+        """
+        if self._network is None:
+            architecture = self.conversion.architecture
+            model = model_config(architecture)
+            if architecture.rows:
+                model = Config.fromfile(self._configs / f"{architecture.rows[0]}.py").model
+            with without_start():
+                self._network = MODELS.build(model)
+        network = self._network.to(dtype)
+        network.zero_grad()
         network.load_state_dict(self.conversion.state_dict, strict=True)
-        return network.to(dtype)
+        return network
 
     def plain_network(self):
         with without_start():
