@@ -23,13 +23,14 @@ from gcp_mm.landscape.records import RecordFile, read_records
 from gcp_mm.landscape.settings import resolve
 from gcp_mm.locks import hold_file
 
-# Batch norms that learn, dropout, and augmentation that draws random numbers.
+# One stage, batch norms that learn, dropout, and augmentation that draws random numbers.
 CONFIG = """
 _base_ = '{classifier}'
 
 model = dict(
-    backbone=dict(norm_eval=False),
-    neck=dict(norm_cfg=dict(_delete_=True, type='BN')),
+    backbone=dict(
+        norm_eval=False, num_stages=1, strides=[1], dilations=[1], out_indices=[0]),
+    neck=dict(in_channels=16, norm_cfg=dict(_delete_=True, type='BN')),
     head=dict(type='gcp_mm.DropoutLinearClsHead', dropout_rate=0.3))
 pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
