@@ -25,11 +25,15 @@ def test_everybody_can_read_it(show, site, name):
 
 
 def test_no_page_is_wider_than_the_window(show, site):
-    window = show(site / "index.html")
+    window = show(site / "index.html", WIDTHS[-1])
+    widths = list(WIDTHS)
     for path in site.rglob("*.html"):
         window.goto(path.as_uri())
-        for width in WIDTHS:
-            window.set_viewport_size({"width": width, "height": 900})
+        # A page is laid out first for the width that the window has.
+        widths.reverse()
+        for width in widths:
+            if window.viewport_size["width"] != width:
+                window.set_viewport_size({"width": width, "height": 900})
             assert window.evaluate("document.documentElement.scrollWidth") == width, path
     assert not window.said
 

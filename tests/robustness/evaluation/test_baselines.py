@@ -26,22 +26,32 @@ from robustness.conftest import SIZE
 torchvision = pytest.importorskip("torchvision")
 
 
-@pytest.fixture(scope="module")
-def original():
+@pytest.fixture(autouse=True)
+def no_start():
+    """Draw no random weights for sixty million numbers that are loaded."""
     with without_start():
-        network = torchvision.models.alexnet(weights=None)
-    return randomise(network).eval()
+        yield
 
 
-@pytest.fixture(scope="module")
-def weights(original, tmp_path_factory):
-    path = tmp_path_factory.mktemp("alexnet") / "alexnet.pth"
-    torch.save(original.state_dict(), path)
+def write_zeros(network, path):
+    """Write a small file of weights: those of a tensor are one number in memory."""
+    state = network.state_dict()
+    torch.save({name: torch.zeros(()).expand(state[name].shape) for name in state}, path)
     return path
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    with torch.device("meta"):
+        network = torchvision.models.alexnet(weights=None)
+    return write_zeros(network, tmp_path_factory.mktemp("alexnet") / "alexnet.pth")
+
+
 @pytest.mark.slow
-def test_logits_are_those_of_torchvision(original, weights):
+def test_logits_are_those_of_torchvision(tmp_path):
+    original = randomise(torchvision.models.alexnet(weights=None)).eval()
+    weights = tmp_path / "alexnet.pth"
+    torch.save(original.state_dict(), weights)
     images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
     found = Classifier(load_alexnet(weights), torch.device("cpu")).logits(torch.from_numpy(images))
     parts = torchvision.transforms.Compose(
@@ -57,8 +67,9 @@ def test_logits_are_those_of_torchvision(original, weights):
 
 
 def test_other_network_is_refused(tmp_path):
-    path = tmp_path / "resnet.pth"
-    torch.save(torchvision.models.resnet18(weights=None).state_dict(), path)
+    with torch.device("meta"):
+        network = torchvision.models.resnet18(weights=None)
+    path = write_zeros(network, tmp_path / "resnet.pth")
     with pytest.raises(CheckpointMismatchError, match="is not torchvision's AlexNet"):
         load_alexnet(path)
 
