@@ -83,7 +83,7 @@ ENDINGS = {
         "landscape plot",
     ),
     "landscape probe": (
-        f"{{config}} {{checkpoint}} --out p.jsonl {IMAGES}",
+        f"{{config}} {{checkpoint}} --out p.jsonl --etas 0.1 2 3 {IMAGES}",
         (),
         "p.jsonl",
         "landscape plot",

@@ -102,7 +102,8 @@ def test_landscape(call_tool, net, monkeypatch):
     held(*call_tool(tool, "run", config, "--work-dir", work, *options))
     weights = work / "epoch_1.pth"
     probe = folder / "probe.jsonl"
-    held(*call_tool(tool, "probe", config, weights, "--out", probe, *small, *options))
+    steps = ["--etas", 0.1, 2, 3]
+    held(*call_tool(tool, "probe", config, weights, "--out", probe, *steps, *small, *options))
     line = folder / "line.json"
     held(
         *call_tool(tool, "surface", config, weights, "--out", line, "--points", 3, *small, *options)
