@@ -7,9 +7,11 @@ import pytest
 from shared_folder import REPO
 from suite import made_once
 
-# `python -W ignore -m sphinx`, for a Python that has begun already.
+# `python -W ignore -m sphinx`, for a Python that has begun already. Sphinx makes nodes by the
+# hundred thousand, which the collector would look through again and again and keep.
 SPHINX = """
-import runpy, warnings
+import gc, runpy, warnings
+gc.disable()
 warnings.simplefilter("ignore")
 runpy.run_module("sphinx", run_name="__main__", alter_sys=True)
 """
