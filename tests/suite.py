@@ -32,6 +32,7 @@ TRAINING = (("gcp_mm.engine.runner", "train"), ("mmengine.runner.runner", "Runne
 TRAINING_TOOL = "tools/train.py"
 STARTING = ("subprocess", "multiprocessing", "torch.multiprocessing")
 LONG = ("process", "training", "slow")
+SITE = "site"  # the fixture of tests/docs that takes longest
 NO_GPU = "it needs an NVIDIA GPU"
 FOREIGN = ("gcp_mm", "torch", "mm", "numpy", "_pytest", "pytest", "builtins")
 # What libraries ask for versions (mmengine's environment, torch's compiler): no part of a test.
@@ -162,6 +163,8 @@ def long_files_first(items: list[pytest.Item], workers: int) -> list[pytest.Item
 
     A worker that begins with them last keeps the others waiting at the end. Each gets a part of
     equal length first (``--dist worksteal``), and files stay whole for what their tests share.
+    Those that look at the site come together at the very beginning: another worker would wait for
+    it as long as it takes to build.
     """
 
     def file(item: pytest.Item) -> str:
@@ -169,6 +172,7 @@ def long_files_first(items: list[pytest.Item], workers: int) -> list[pytest.Item
 
     long = {file(item) for item in items if any(map(item.get_closest_marker, LONG))}
     groups = [[item for item in items if (file(item) in long) == first] for first in (True, False)]
+    groups[0].sort(key=lambda item: SITE not in getattr(item, "fixturenames", ()))
     return [
         item
         for part in range(workers)

@@ -98,6 +98,21 @@ def test_files_of_long_tests_come_first_in_each_share(workers):
     assert [name for name in found if name in short] == short
 
 
+def test_the_site_is_looked_at_first_and_by_one_worker():
+    names = [f"{file}.py::{name}" for file in "abcd" for name in "xy"]
+    items = [
+        SimpleNamespace(
+            nodeid=name,
+            get_closest_marker=lambda mark, name=name: (name[0] != "c" and mark == "slow") or None,
+            fixturenames=["site"] if name in ("b.py::y", "d.py::x") else ["repo"],
+        )
+        for name in names
+    ]
+    found = [item.nodeid for item in suite.long_files_first(items, 2)]
+    assert found[:3] == ["b.py::y", "d.py::x", "a.py::x"] and found[-2:] == ["d.py::y", "c.py::y"]
+    assert sorted(found) == names
+
+
 def test_marks_follow_from_what_a_test_and_its_fixtures_name():
     def machine():
         return Machine()
