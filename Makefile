@@ -22,7 +22,7 @@ bundle: ## fill BUNDLE=folder for make install OFFLINE=folder on a machine witho
 demo: install ## train a GCP classifier, then Mask R-CNN from it, on data made here
 	$(python) tools/demo.py
 
-reproduce: install ## try the paper's claims (PLAN=quick: 12 minutes; imagenette: hours; or a file)
+reproduce: install ## try the paper's claims (PLAN=quick: 8 minutes; imagenette: hours; or a file)
 	$(python) tools/reproduce.py $(or $(PLAN),quick) $(OPTIONS)
 
 # Idle workers steal tests from the end of the others' queues. See tests/suite.py for their number.

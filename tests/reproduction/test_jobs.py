@@ -222,8 +222,9 @@ def test_what_every_config_says(configs, plan):
         assert roots
         probes = [hook for hook in cfg.custom_hooks if hook.type == "gcp_mm.LandscapeHook"]
         group = plan_of(plan).groups[name.split("/")[0]]
-        wanted = group.get("landscape") and "_lrnorm_" in name and "/train" in name
-        assert len(probes) == bool(wanted)
+        schedule = group.get("landscape", {}).get("schedule")
+        wanted = f"_{schedule}_" in name and "/train" in name
+        assert len(probes) == wanted
         # Those of the bases are still there.
         hooks = [hook.type for hook in cfg.custom_hooks]
         assert "gcp_mm.FiniteCheckHook" in hooks and hooks.count("gcp_mm.EpochSeedHook") == 1
