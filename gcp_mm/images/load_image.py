@@ -66,7 +66,9 @@ class SharedFlags:
 
     def indices(self) -> list[int]:
         """Return the indices whose flag is set."""
-        return self._flags.nonzero().flatten().tolist()
+        # Of a copy: nonzero counts before it writes, and a flag that another process sets between
+        # is an internal error of torch, or is written beyond the end of the result.
+        return self._flags.clone().nonzero().flatten().tolist()
 
 
 _KINDS = list(REMARKS)

@@ -3,7 +3,9 @@
 import copy
 import logging
 import pickle
+from itertools import pairwise
 from multiprocessing.reduction import ForkingPickler
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -229,6 +231,19 @@ def test_a_flag_is_new_once():
     assert flags.indices() == []
     assert [flags.set(3), flags.set(1), flags.set(3)] == [True, True, False]
     assert flags.indices() == [1, 3]
+
+
+def test_flags_are_listed_while_others_set_them():
+    flags = SharedFlags(5000)
+    setting = Thread(target=lambda: [flags.set(index) for index in range(5000)])
+    setting.start()
+    seen = [flags.indices()]
+    while setting.is_alive():
+        seen.append(flags.indices())
+    setting.join()
+    assert len(seen) > 10
+    assert all(set(before) <= set(after) for before, after in pairwise(seen))
+    assert flags.indices() == list(range(5000))
 
 
 @pytest.mark.parametrize("prepare", [same, copied, pickled])
