@@ -10,16 +10,25 @@ from torch import nn
 
 from gcp_mm import registry
 from gcp_mm.export.numeric_check import Logits
-from gcp_mm.models.classification import MobileNetV2
+from gcp_mm.models.classification import MobileNetV2, ShuffleNetV2
 
 SIZE = 32
 NETWORKS = {
-    "resnet50": ("imagenet/resnet50_gcp_lrnorm", dict(base_channels=8, stem_channels=8)),
+    "resnet50": (
+        "imagenet/resnet50_gcp_lrnorm",
+        dict(
+            **dict(base_channels=8, stem_channels=8, num_stages=2, out_indices=(1,)),
+            **dict(strides=(2, 1), dilations=(1, 1)),
+        ),
+    ),
     "mobilenetv2": (
         "imagenet/mobilenetv2_gcp_lrnorm",
         dict(type="gcp_mm.ShortMobileNetV2", widen_factor=0.25, out_indices=(2,)),
     ),
-    "shufflenetv2": ("imagenet/shufflenetv2_gcp_lrnorm", dict(widen_factor=0.5)),
+    "shufflenetv2": (
+        "imagenet/shufflenetv2_gcp_lrnorm",
+        dict(type="gcp_mm.ShortShuffleNetV2", widen_factor=0.5, out_indices=(0,)),
+    ),
     "convnext": (
         "finetune/convnext_tiny_gcp_folder",
         dict(arch=dict(depths=[1, 1], channels=[8, 16]), out_indices=[1]),
@@ -34,7 +43,7 @@ NETWORKS = {
     "vit": (
         "finetune/vit_base_gcp_folder",
         dict(
-            arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),
+            arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=32),
             **dict(img_size=SIZE, patch_size=8),
         ),
     ),
@@ -45,7 +54,16 @@ NETWORKS = {
 class ShortMobileNetV2(MobileNetV2):
     """Both expansions, both strides, and a residual."""
 
-    arch_settings = [[1, 16, 1, 1], [6, 24, 2, 2]]
+    arch_settings = [[1, 16, 2, 1], [6, 16, 1, 1]]
+
+
+@registry.MODELS.register_module()
+class ShortShuffleNetV2(ShuffleNetV2):
+    """A stage with a block of each stride."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        del self.layers[1:], self.layers[0][2:]
 
 
 def shorten(backbone):
