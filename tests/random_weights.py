@@ -1,7 +1,7 @@
 """Weights for comparing two networks."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from unittest import mock
 
 import torch
@@ -23,16 +23,35 @@ def without_start(
         yield
 
 
-def quick_start() -> AbstractContextManager[None]:
-    """Build networks whose weights are of no interest: the same few numbers again and again."""
+QUICK: dict[tuple[int, ...], torch.Tensor] = {}
+
+
+@contextmanager
+def quick_start() -> Iterator[None]:
+    """Build networks whose weights are of no interest, and will not be changed.
+
+    They are the same few numbers again and again, and those of one shape are one tensor, which
+    ``QUICK`` keeps until it is cleared.
+    """
     few = torch.randn(1 << 16, generator=torch.Generator().manual_seed(0))
 
-    def start(tensor: torch.Tensor) -> None:
+    def fill(tensor: torch.Tensor) -> torch.Tensor:
         scale = tensor[0].numel() ** -0.5 if tensor.dim() > 1 else 0.1
         for part in tensor.detach().view(-1).split(len(few)):
             torch.mul(few[: len(part)], scale, out=part)
+        return tensor.detach()
 
-    return without_start(start)
+    def start(tensor: torch.Tensor) -> None:
+        shape = tuple(tensor.shape)
+        if not isinstance(tensor, nn.Parameter):
+            fill(tensor)
+        elif shape in QUICK:
+            tensor.data = QUICK[shape]
+        else:
+            QUICK[shape] = fill(tensor)
+
+    with without_start(start):
+        yield
 
 
 def randomise(network: nn.Module, seed: int = 0) -> nn.Module:

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import MODELS, RUNNERS, DefaultScope, init_default_scope
 from mmengine.visualization import Visualizer
-from random_weights import quick_start
+from random_weights import QUICK, quick_start
 
 import gcp_mm.registry  # noqa: F401
 from gcp_mm.engine.output import QuietRunner
@@ -63,7 +63,8 @@ def predict():
             found[key] = run(cfg)
         return found[key]
 
-    return prediction
+    yield prediction
+    QUICK.clear()
 
 
 def run(cfg):
