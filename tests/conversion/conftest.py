@@ -50,13 +50,6 @@ def alive(network):
     return network
 
 
-@pytest.fixture(autouse=True)
-def no_start():
-    """Build networks without random numbers: each of them loads a file that has all its weights."""
-    with without_start():
-        yield
-
-
 @pytest.fixture(scope="session")
 def state_dict():
     """Return the state dict of a source network with random weights; it may be changed."""
@@ -64,7 +57,8 @@ def state_dict():
 
     def of(architecture=SMALL):
         if architecture not in made:
-            network = plain_network(architecture)
+            with without_start():
+                network = plain_network(architecture)
             weights = alive(randomise(network)).state_dict()
             if sum(tensor.numel() for tensor in weights.values()) > LARGE:
                 return weights
