@@ -160,7 +160,7 @@ def compiled(settings: Settings, function: Callable[..., Any]) -> Callable[..., 
     """Compile the honest rival with the longest search, but for the quick run."""
     how: dict[str, Any] = dict(mode="max-autotune-no-cudagraphs")
     if settings.quick:
-        how = dict(backend="aot_eager")
+        how = dict(backend="eager")
     return torch.compile(function, fullgraph=True, dynamic=False, **how)
 
 

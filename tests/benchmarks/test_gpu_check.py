@@ -9,7 +9,7 @@ import sys
 import time
 from argparse import Namespace
 from dataclasses import replace
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -136,16 +136,23 @@ def test_parts_share_the_time_that_is_left_and_a_failure_has_its_log(part, setti
 
 
 @pytest.mark.process
-def test_jobs_are_told_of_as_they_end(tmp_path):
+def test_jobs_are_told_of_as_they_end(tmp_path, monkeypatch):
+    from gpu_parts import processes
     from gpu_parts.processes import Job, as_they_end
+
+    passed = [0]  # seconds by which the clock is put forward
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(passed))
+    monkeypatch.setattr(processes, "time", clock)
 
     def start(name, function, *arguments):
         return Job.start(name, True, tmp_path / name, function, *arguments)
 
     jobs = [start("hangs", time.sleep, 600), start("dies", os._exit, 3), start("ends", time.time)]
     found = {}
-    for job, failure in as_they_end(jobs, time.monotonic() + 3):
+    for job, failure in as_they_end(jobs, clock.monotonic() + 300):
         found[job.name] = failure
+        if found.keys() == {"dies", "ends", "follows"}:
+            passed.append(300)
         if job.name == "ends":
             jobs.append(start("follows", time.time))
     assert list(found)[-1] == "hangs" and found.keys() == {"hangs", "dies", "ends", "follows"}
