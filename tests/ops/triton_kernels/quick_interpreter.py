@@ -6,11 +6,17 @@
   the launch has replaced it.
 * Every value has a type of its own, with the sizes of its block wrapped one by one, and asks for
   numpy's type in a table of all of them. Types of one name share all this.
+* Every operation compares the types and the shapes of two values, and makes a block of a number;
+  what was found of two types, or made of a number for a type, is what comes out the next time.
+* Every launch looks through ``triton.language`` for what it has to replace, the same every time,
+  and each call of that is passed through two functions more.
 """
 
+import inspect
 from dataclasses import replace
+from functools import cache
 
-from triton.language import core
+from triton.language import core, semantic
 from triton.runtime import interpreter
 
 
@@ -35,6 +41,8 @@ def quicken():
     interpreter.GridExecutor.__call__ = launch_afresh
     interpreter._patch_lang = patch_once
     _share_types()
+    _share_operands()
+    _list_members_once()
 
 
 def _share_types():
@@ -65,3 +73,55 @@ def _share_types():
     core.tensor.__init__ = tensor
     core.block_type.__init__ = block
     interpreter._get_np_dtype = np_dtype
+
+
+def _share_operands():
+    """Prepare two operands as those of the same types, or a number for the same type, before."""
+    prepare = semantic.TritonSemantic.binary_op_type_checking_impl
+    unchanged, numbers = set(), {}
+
+    def binary(self, lhs, rhs, *flags, **named):
+        options = (*flags, *named.items())
+        if type(lhs) is type(rhs) is core.tensor:
+            key = (lhs.type.name, rhs.type.name, options)
+            if key in unchanged:
+                return lhs, rhs
+            found = prepare(self, lhs, rhs, *flags, **named)
+            if found[0] is lhs and found[1] is rhs:
+                unchanged.add(key)
+            return found
+        if type(lhs) is core.tensor and type(rhs) in (int, float):
+            # With its sign: -0.0 is equal to 0.0.
+            key = (lhs.type.name, type(rhs), repr(rhs), options)
+            if key in numbers:
+                return lhs, numbers[key]
+            found = prepare(self, lhs, rhs, *flags, **named)
+            if found[0] is lhs:
+                found[1].handle.data.flags.writeable = False
+                numbers[key] = found[1]
+            return found
+        return prepare(self, lhs, rhs, *flags, **named)
+
+    semantic.TritonSemantic.binary_op_type_checking_impl = binary
+
+
+def _list_members_once():
+    """Find what a launch replaces once for each place, and call it without a detour."""
+
+    @cache
+    def builtins_of(place):
+        return [pair for pair in inspect.getmembers(place) if core.is_builtin(pair[1])]
+
+    def patch_builtin(place, builder, scope):
+        for name, member in builtins_of(place):
+            interpreter._patch_attr(place, name, member, builder, scope)
+
+    def patch_attr(place, name, member, builder, scope):
+        def call(*args, member=member, **named):
+            named["_semantic"] = interpreter.interpreter_semantic
+            return member(*args, **named)
+
+        scope.set_attr(place, name, call)
+
+    interpreter._patch_builtin = patch_builtin
+    interpreter._patch_attr = patch_attr
