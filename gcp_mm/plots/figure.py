@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from gcp_mm.files import atomic_write
 from gcp_mm.plain_data import text_only
 
 if TYPE_CHECKING:
+    from matplotlib.backend_bases import RendererBase
     from matplotlib.figure import Figure
 
 
@@ -44,12 +47,37 @@ def svg_text(figure: Figure) -> str:
     return _content(figure, "svg").decode()
 
 
+@contextlib.contextmanager
+def _drawn_once(figure: Figure) -> Iterator[None]:
+    """Spare a quarter of the time of saving: to be arranged, a figure is drawn as a whole.
+
+    matplotlib draws it first with its layout engine and throws that away, and then without one.
+    """
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    draw = figure.draw
+
+    def draw_or_arrange(renderer: RendererBase) -> None:
+        engine = figure.get_layout_engine()
+        if isinstance(engine, ConstrainedLayoutEngine):
+            engine.execute(figure)
+        else:
+            draw(renderer)
+
+    figure.draw = draw_or_arrange  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del figure.draw
+
+
 def _content(figure: Figure, form: str) -> bytes:
     """Draw; the same figure gives the same bytes, so that a committed one changes only with it."""
     import matplotlib
 
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
     content = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "gcp_mm", "svg.fonttype": "none"}):
+    settings = {"svg.hashsalt": "gcp_mm", "svg.fonttype": "none"}
+    with matplotlib.rc_context(settings), _drawn_once(figure):
         figure.savefig(content, format=form, dpi=150, metadata=metadata)
     return content.getvalue()

@@ -1,4 +1,6 @@
+import matplotlib
 import pytest
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from gcp_mm.errors import UserError
 from gcp_mm.plots.figure import new_figure, save_figure
@@ -17,6 +19,19 @@ def test_same_figure_gives_the_same_bytes(tmp_path, suffix):
     assert files[0].read_bytes() == files[1].read_bytes()
     assert files[0].stat().st_size > 1000
     assert sorted(files[0].parent.iterdir()) == files
+
+
+@pytest.mark.parametrize("form", ["svg", "pdf", "png"])
+def test_figure_is_what_matplotlib_saves(tmp_path, form):
+    plain = tmp_path / f"plain.{form}"
+    date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
+    with matplotlib.rc_context({"svg.hashsalt": "gcp_mm", "svg.fonttype": "none"}):
+        line().savefig(plain, dpi=150, metadata=date)
+    figure = line()
+    ours = save_figure(figure, tmp_path / f"ours.{form}")
+    assert ours.read_bytes() == plain.read_bytes()
+    # It can be arranged anew, as for another format.
+    assert isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
 
 
 def test_unknown_format_is_named(tmp_path):
