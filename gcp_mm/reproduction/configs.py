@@ -149,7 +149,8 @@ def _bases(text: str) -> list[Path]:
 def _bases_below(path: Path) -> list[Path | str]:
     """Return the bases that a config of this project names; one of a package as it is named."""
     found: list[Path | str] = []
-    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+    text = path.read_text(encoding="utf-8")
+    for statement in ast.parse(text).body if "_base_" in text else ():
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "_base_":
             named = ast.literal_eval(statement.value)
             names = [named] if isinstance(named, str) else named

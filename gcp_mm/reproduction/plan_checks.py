@@ -135,8 +135,9 @@ def _why_base_wrong(group: Mapping[str, Any]) -> str | None:
     detection = group.get("detection", {})
     texts += detection.get("bases", [])
     texts += [arm["base"] for arm in detection.get("arms", {}).values() if "base" in arm]
+    configs = zoo_root() / "configs"
     for base in texts:
-        path = zoo_root() / "configs" / base
+        path = configs / base
         inside = ".." not in Path(base).parts and not Path(base).is_absolute()
         if not inside or path.suffix != ".py" or not path.is_file():
             return f"there is no base {base!r} below configs"

@@ -121,8 +121,10 @@ def full() -> dict[str, Any]:
 
 def write_plan(path, content: Any):
     """Write a plan, or a text as it is."""
-    text = content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
-    path.write_text(text, encoding="utf-8")
+    if not isinstance(content, str):
+        dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+        content = yaml.dump(content, Dumper=dumper, sort_keys=False)
+    path.write_text(content, encoding="utf-8")
     return path
 
 
