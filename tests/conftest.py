@@ -145,6 +145,24 @@ def run_warm(warm_env) -> Callable[..., subprocess.CompletedProcess]:
     return runner(warm_env, warm_env["PYTHON"])
 
 
+@pytest.fixture(scope="session")
+def loaded_env(warm_env, tmp_path_factory):
+    """Return the same with a Python that has imported OpenMMLab and this project as well."""
+    folder = folder_of_session(tmp_path_factory) / "loaded"
+    folder.mkdir(exist_ok=True)
+    libraries = (str(REPO), str(REPO / "tests"), "whole_stack")
+    python, lease = warm_python(folder, warm_env, libraries, start=warm_env["PYTHON"])
+    yield {**warm_env, "PYTHON": python}
+    if lease:
+        lease.close()
+
+
+@pytest.fixture(scope="session")
+def run_loaded(loaded_env) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a command as ``run_warm`` does, where no import of the stack is tested either."""
+    return runner(loaded_env, loaded_env["PYTHON"])
+
+
 @pytest.fixture
 def start_python(tool_env):
     """Start a program, given as text; it is killed at the end."""

@@ -7,6 +7,10 @@ its streams, its folder, its environment and the signals that it gets, and ends 
 
 It is for tests of what a program does once it runs. Tests of a process from its start (options of
 the interpreter, other libraries, what an import prints), and of its parent, need a real one.
+
+A second server is forked from the first and has imported OpenMMLab and this project as well
+(``whole_stack.py``), for programs of which no import is tested. That takes a training two of its
+three seconds.
 """
 
 import atexit
@@ -39,11 +43,14 @@ def warm_python(
     env: dict[str, str],
     libraries: tuple[str, ...] = LIBRARIES,
     interpreter: str = sys.executable,
+    start: str = "",
 ) -> tuple[str, socket.socket | None]:
     """Return the path of such a Python, and what keeps its server alive until it is closed.
 
-    Workers of a session share the server of their folder; the first of them starts it. Where the
-    system has not what this takes, it is the interpreter itself.
+    Workers of a session share the server of their folder; the first of them starts it, with
+    ``start`` in place of the interpreter: another such Python. A library may be a folder, in which
+    those behind it are looked for first. Where the system has not what this takes, it is the
+    interpreter itself.
     """
     address, python = folder / "warm", folder / "python"
     if not hasattr(os, "pidfd_open") or len(os.fsencode(address)) > LONGEST_ADDRESS:
@@ -57,7 +64,7 @@ def warm_python(
         words = [interpreter, "-I", "-S", __file__, "start", str(address)]
         python.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
         python.chmod(0o755)
-        _start_server(address, env, [interpreter, __file__, "serve"], libraries)
+        _start_server(address, env, [start or interpreter, __file__, "serve"], libraries)
         return str(python), _lease(address)
 
 
@@ -73,10 +80,9 @@ def _start_server(
         listener.bind(str(address))
         listener.listen(64)
         subprocess.Popen(
-            [*words, str(listener.fileno()), *libraries],
-            pass_fds=[listener.fileno()],
+            [*words, "0", *libraries],
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=listener,
             start_new_session=True,
         )
 
@@ -196,9 +202,15 @@ class Server:
 
 def import_libraries(names: list[str]) -> None:
     """Import what takes the time; not all of it need be installed."""
+    path = list(sys.path)
     for name in names:
+        if Path(name).is_absolute():
+            sys.path.insert(0, name)
+            continue
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    sys.path[:] = path
+    gc.collect()
     gc.freeze()
 
 
@@ -212,8 +224,9 @@ def become(request: dict) -> None:
     os.environ.update(request["env"])
     os.chdir(request["folder"])
     sys.executable = request["python"]  # for who starts more processes
-    sys.stdin, sys.stdout = open(0), open(1, "w")
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")
+    # Those that they replace may be of this kind, and must not close them.
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     # Not the numbers of every other process.
     for module in filter(None, map(sys.modules.get, ("random", "numpy.random"))):
         module.seed()

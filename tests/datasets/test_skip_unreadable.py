@@ -191,8 +191,8 @@ def test_tool_names_an_image_in_validation(call_tool, spoilt):
     assert repr(path) in only_error(*call_tool(*arguments))
 
 
-def test_tool_prints_the_error_of_a_worker(run_warm, spoilt):
+def test_tool_prints_the_error_of_a_worker(run_loaded, spoilt):
     path, arguments = spoilt("train", limit=0, workers=2)
-    process = run_warm(*arguments)
+    process = run_loaded(*arguments)
     line = only_error(process.returncode, process.stdout, process.stderr)
     assert line.startswith("error: 1 images cannot be read") and repr(path) in line

@@ -60,12 +60,12 @@ def trained_by_one(probed_classifier, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained_by_two(run_warm, probed_classifier, tmp_path_factory) -> Path:
+def trained_by_two(run_loaded, probed_classifier, tmp_path_factory) -> Path:
     """Return the work folder of two processes with half the batch each."""
 
     def launch():
         work_dir = tmp_path_factory.mktemp("by_two")
-        process = run_warm(
+        process = run_loaded(
             *("bash", "tools/dist_train.sh", probed_classifier, 2, "--work-dir", work_dir),
             *("--cfg-options", "train_dataloader.batch_size=2"),
         )

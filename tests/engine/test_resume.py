@@ -50,7 +50,7 @@ custom_hooks = [
 
 
 @pytest.fixture(scope="module")
-def resumed(warm_env, classifier, repo, tmp_path_factory):
+def resumed(loaded_env, classifier, repo, tmp_path_factory):
     """Return the work folder of a run that was killed and resumed."""
 
     def kill_and_resume():
@@ -58,12 +58,12 @@ def resumed(warm_env, classifier, repo, tmp_path_factory):
         (folder / "stopping_hook.py").write_text(STOPPING_HOOK)
         config = write_config(folder / "tiny_gcp.py", CONFIG, classifier=classifier)
         work_dir, marker = folder / "work", folder / "stopped"
-        command = [warm_env["PYTHON"], "tools/train.py", config, "--work-dir", work_dir]
+        command = [loaded_env["PYTHON"], "tools/train.py", config, "--work-dir", work_dir]
 
         process = subprocess.Popen(
             list(map(str, command)),
             cwd=repo,
-            env={**warm_env, "PYTHONPATH": str(folder), "STOP": str(marker)},
+            env={**loaded_env, "PYTHONPATH": str(folder), "STOP": str(marker)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -56,12 +56,12 @@ def test_other_batches_give_other_weights(trained_by_one, smooth_classifier, cal
 
 
 def test_processes_under_slurm_train_and_evaluate_together(
-    run_warm, smooth_classifier, trained_by_one, tmp_path
+    run_loaded, smooth_classifier, trained_by_one, tmp_path
 ):
     work_dir = tmp_path / "work"
     job = dict(GPUS="2", PATH=put_on_path(tmp_path, SRUN))
     options = ["--cfg-options", "train_dataloader.batch_size=2"]
-    process = run_warm(
+    process = run_loaded(
         *("bash", "tools/slurm_train.sh", "cpu", "job", smooth_classifier),
         *("--work-dir", work_dir, *options, "train_cfg.max_epochs=1"),
         **job,
@@ -74,7 +74,7 @@ def test_processes_under_slurm_train_and_evaluate_together(
     )
     assert largest_difference(two, one) < 1e-5
 
-    process = run_warm(
+    process = run_loaded(
         *("bash", "tools/slurm_test.sh", "cpu", "job", smooth_classifier),
         *(work_dir / "epoch_1.pth", "--work-dir", tmp_path / "tested"),
         **job,

@@ -19,7 +19,9 @@ def contents(path) -> dict:
 
 
 @pytest.mark.parametrize("dataset", ["imagenet-c", "imagenet-p"])
-def test_killed_run_continues(request, call_tool, warm_env, config, checkpoint, tmp_path, dataset):
+def test_killed_run_continues(
+    request, call_tool, loaded_env, config, checkpoint, tmp_path, dataset
+):
     tree = request.getfixturevalue(f"tree_{dataset[-1]}")
     out, straight = tmp_path / "killed.json", tmp_path / "straight.json"
     command = (
@@ -28,8 +30,8 @@ def test_killed_run_continues(request, call_tool, warm_env, config, checkpoint, 
         *("--corruptions", "noise" if dataset == "imagenet-c" else "benchmark"),
     )
     process = subprocess.Popen(
-        [warm_env["PYTHON"], *map(str, command), "--out", out],
-        env=warm_env,
+        [loaded_env["PYTHON"], *map(str, command), "--out", out],
+        env=loaded_env,
         cwd=request.getfixturevalue("repo"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

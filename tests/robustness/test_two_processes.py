@@ -50,10 +50,10 @@ def one(call_tool, asked, tmp_path):
 
 
 @pytest.mark.parametrize("dataset", ASKED)
-def test_two_processes_count_like_one(one, run_warm, asked, tmp_path, dataset):
+def test_two_processes_count_like_one(one, run_loaded, asked, tmp_path, dataset):
     (config, checkpoint), options = asked(dataset)
     out = tmp_path / "two.json"
-    process = run_warm(
+    process = run_loaded(
         *("bash", "tools/dist_test_robustness.sh", config, checkpoint, 2, *options, "--out", out),
     )
     assert process.returncode == 0, process.stderr

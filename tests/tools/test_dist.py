@@ -112,19 +112,21 @@ def test_robustness_takes_alexnet_and_measures_baselines(launch_arguments, comma
     assert words[6:] == [*command, config, "a.pth", "--out", "o p", "--launcher", "pytorch"]
 
 
-def test_port_in_use_is_one_line(run_warm, classifier):
+def test_port_in_use_is_one_line(run_loaded, classifier):
     with socket.socket() as listener:
         listener.bind(("0.0.0.0", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        process = run_warm("bash", "tools/dist_train.sh", classifier, 2, PORT=str(port))
+        process = run_loaded("bash", "tools/dist_train.sh", classifier, 2, PORT=str(port))
     error = only_error(process.returncode, process.stdout, process.stderr)
     assert f"port {port} is in use on this machine" in error
     assert "leave PORT unset" in error
 
 
-def test_error_in_the_processes_appears_once_and_without_traceback(run_warm, classifier, tmp_path):
-    process = run_warm(
+def test_error_in_the_processes_appears_once_and_without_traceback(
+    run_loaded, classifier, tmp_path
+):
+    process = run_loaded(
         *("bash", "tools/dist_train.sh", classifier, 2, "--work-dir", tmp_path),
         *("--cfg-options", "train_dataloader.dataset.data_root=/no/data"),
     )
@@ -132,9 +134,9 @@ def test_error_in_the_processes_appears_once_and_without_traceback(run_warm, cla
     assert "'/no/data' does not exist" in error
 
 
-def test_two_processes_evaluate_like_one(run_warm, classifier, trained, tmp_path):
+def test_two_processes_evaluate_like_one(run_loaded, classifier, trained, tmp_path):
     out = tmp_path / "out.pkl"
-    process = run_warm(
+    process = run_loaded(
         *("bash", "tools/dist_test.sh", classifier, trained[0] / "epoch_1.pth", 2),
         *("--work-dir", tmp_path / "work", "--out", out),
     )

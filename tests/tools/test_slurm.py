@@ -91,8 +91,8 @@ def test_machine_without_slurm(run_tool):
     assert "tools/dist_train.sh" in error
 
 
-def test_error_appears_once(run_warm, classifier, tmp_path):
-    process = run_warm(
+def test_error_appears_once(run_loaded, classifier, tmp_path):
+    process = run_loaded(
         *("bash", "tools/slurm_train.sh", "cpu", "job", classifier),
         *("--cfg-options", "train_dataloader.dataset.data_root=/no/data"),
         GPUS="2",
@@ -102,14 +102,14 @@ def test_error_appears_once(run_warm, classifier, tmp_path):
     assert "'/no/data' does not exist" in error
 
 
-def test_processes_end_with_a_killed_launcher(warm_env, classifier, repo, tmp_path):
+def test_processes_end_with_a_killed_launcher(loaded_env, classifier, repo, tmp_path):
     pids = tmp_path / "pids"
-    path = put_on_path(tmp_path, forking_srun(tmp_path, warm_env["PYTHON"]))
+    path = put_on_path(tmp_path, forking_srun(tmp_path, loaded_env["PYTHON"]))
     launcher = subprocess.Popen(
         [*("bash", "tools/slurm_train.sh", "cpu", "job", classifier)]
         + ["--work-dir", tmp_path / "work", "--cfg-options", "train_cfg.max_epochs=9999"],
         cwd=repo,
-        env={**warm_env, "GPUS": "2", "PATH": path, "PIDS": str(pids)},
+        env={**loaded_env, "GPUS": "2", "PATH": path, "PIDS": str(pids)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -12,13 +12,13 @@ echo "$(grep -c END "$SUBMITTED")1;cluster"
 
 
 @pytest.fixture
-def submitted(run_warm, tmp_path, monkeypatch):
+def submitted(run_loaded, tmp_path, monkeypatch):
     """Submit, and return the arguments of each sbatch and what was printed."""
     log = tmp_path / "submitted"
     path = put_on_path(tmp_path, SBATCH, "sbatch")
 
     def call(*arguments, **env):
-        process = run_warm(
+        process = run_loaded(
             *("bash", "tools/slurm_reproduce.sh", *arguments),
             **{"PATH": path, "SUBMITTED": str(log), **env},
         )

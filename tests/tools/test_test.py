@@ -15,12 +15,12 @@ OTHER_WIDTH = ["--cfg-options", "model.backbone.base_channels=8", "model.neck.in
 
 
 @pytest.fixture(scope="module")
-def tested(run_warm, repo, classifier, trained, tmp_path_factory):
+def tested(run_loaded, repo, classifier, trained, tmp_path_factory):
     """Return the folder and the process of an evaluation that writes all that it can."""
 
     def test():
         folder = tmp_path_factory.mktemp("tested")
-        process = run_warm(
+        process = run_loaded(
             *(repo / "tools/test.py", classifier, trained[0] / "epoch_3.pth"),
             *("--work-dir", "work", "--out", "results/out.pkl", "--show-dir", "shown"),
             cwd=folder,
@@ -72,7 +72,7 @@ def test_images_of_one_name_in_several_classes_are_all_shown(
 
 
 def test_the_inferencer_of_the_docs_predicts_as_the_tool_does(
-    run_warm, tested, classifier, trained, class_folders, tmp_path
+    run_loaded, tested, classifier, trained, class_folders, tmp_path
 ):
     with (tested[0] / "results/out.pkl").open("rb") as file:
         results = pickle.load(file)
@@ -84,7 +84,7 @@ def test_the_inferencer_of_the_docs_predicts_as_the_tool_does(
         **{"work_dirs/resnet50_gcp_folder/epoch_20.pth": trained[0] / "epoch_3.pth"},
         **{"cat.jpg": path, "shown": tmp_path / "shown"},
     )
-    process = run_warm("-c", code)
+    process = run_loaded("-c", code)
     assert process.returncode == 0, process.stderr
     name, score = process.stdout.split()[-2:]
     # The images are in the order of their classes and names.
@@ -134,8 +134,8 @@ def test_what_cannot_be_evaluated_is_refused(
     assert not (tmp_path / "marker").exists()
 
 
-def test_hostile_checkpoint_in_a_process_of_its_own(run_warm, classifier, files, tmp_path):
-    process = run_warm("tools/test.py", classifier, files["hostile"], "--work-dir", tmp_path)
+def test_hostile_checkpoint_in_a_process_of_its_own(run_loaded, classifier, files, tmp_path):
+    process = run_loaded("tools/test.py", classifier, files["hostile"], "--work-dir", tmp_path)
     error = only_error(process.returncode, process.stdout, process.stderr)
     assert "nothing in it was executed" in error
     assert not (tmp_path / "marker").exists()
