@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
+import pickle
 import signal
+import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from shared_folder import REPO
 from torch import Tensor, nn
 
 import gcp_mm.registry  # noqa: F401  (its hooks)
-from gcp_mm.reproduction.worker import _PRELOAD
 
 ITERATIONS = 2  # of an epoch
+UNTIL = """
+import pickle, sys
+from engine.counting import run_until
+run_until(*pickle.load(sys.stdin.buffer))
+"""
 SCORES = (0.0, 0.3, 0.6, 0.5, 0.8, 0.7)  # after each epoch; the first is before training
 
 
@@ -82,25 +88,27 @@ def counting_runner(work_dir: Path, epochs: int = 3, **changes: object) -> Runne
     return Runner(**{**settings, **changes})
 
 
-def run_killed(run: Callable[[], object], event: int, kind: str = "") -> bool:
+def run_killed(
+    env: Mapping[str, str], run: Callable[[], object], event: int, kind: str = ""
+) -> bool:
     """Run in a process of its own that is killed at the n-th event; return whether it was.
 
     Events are fsync, replace, remove, unlink and the batches of a validation (process), each
-    before and after it; ``kind`` counts those of one name alone. What is run is pickled.
+    before and after it; ``kind`` counts those of one name alone. What is run is pickled. The Python
+    of the environment has run nothing: a fork of this process cannot train once any test before
+    has let autograd start threads.
     """
-    # From a server that has run nothing: a fork of this process cannot train once any test before
-    # has let autograd start threads.
-    context = multiprocessing.get_context("forkserver")
-    # The same as the worker of a plan has: a process has one server. It knows no module of the
-    # tests, whose folder is not on its path, and would tell nobody.
-    context.set_forkserver_preload(_PRELOAD)
-    process = context.Process(target=_run_until, args=(run, event, kind))
-    process.start()
-    process.join()
-    return process.exitcode == -signal.SIGKILL
+    path = os.pathsep.join(map(str, (REPO, REPO / "tests")))
+    process = subprocess.run(
+        [env["PYTHON"], "-c", UNTIL],
+        env={**env, "PYTHONPATH": path},
+        input=pickle.dumps((run, event, kind)),
+        check=False,
+    )
+    return process.returncode == -signal.SIGKILL
 
 
-def _run_until(run: Callable[[], object], event: int, kind: str) -> None:
+def run_until(run: Callable[[], object], event: int, kind: str) -> None:
     """Run in a process that ends at the n-th event, or says why it did not come there."""
     try:
         _kill_at(event, kind)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from tiny_runs import forget_runs, largest_difference, read_checkpoint
 
-from engine.counting import best_files, counting_runner, run_killed
+from engine import counting
+from engine.counting import best_files, counting_runner
 from gcp_mm.errors import UserError
 
 BEST = "best_accuracy_top1_epoch_{}.pth"
@@ -26,6 +27,11 @@ def train(work_dir, epochs=5, **changes):
         counting_runner(work_dir, epochs, **changes).train()
     finally:
         forget_runs()
+
+
+@pytest.fixture(scope="module")
+def run_killed(loaded_env):
+    return partial(counting.run_killed, loaded_env)
 
 
 def names(folder):
@@ -62,7 +68,7 @@ def straight(request, tmp_path_factory):
 @pytest.mark.parametrize(
     ("kind", "event"), [("process", 6), ("remove", 1), ("remove", 2), ("replace", 14)]
 )
-def test_run_that_was_killed_ends_as_one_that_was_not(straight, tmp_path, kind, event):
+def test_run_that_was_killed_ends_as_one_that_was_not(straight, run_killed, tmp_path, kind, event):
     settings, expected = straight
     run = tmp_path / "run"
     assert run_killed(partial(train, run, **settings), event, kind)
@@ -86,7 +92,7 @@ def test_run_that_was_killed_ends_as_one_that_was_not(straight, tmp_path, kind, 
         assert found.get("param_schedulers") == wanted.get("param_schedulers")
 
 
-def test_old_files_are_removed_after_the_new_ones_are_written(tmp_path):
+def test_old_files_are_removed_after_the_new_ones_are_written(run_killed, tmp_path):
     train(tmp_path, 2, hook=dict(max_keep_ckpts=1))
     assert names(tmp_path) == [BEST.format(2), "epoch_2.pth"]
     # The write of epoch 3 does not succeed: everything is still there.
@@ -184,7 +190,7 @@ def test_best_score_of_a_metric_in_another_form_counts(tmp_path, kind):
     assert info(tmp_path / "epoch_2.pth")["best_score"] == 9.0
 
 
-def test_epochs_without_a_validation_are_not_validated_later(tmp_path):
+def test_epochs_without_a_validation_are_not_validated_later(run_killed, tmp_path):
     settings = dict(train_cfg=dict(by_epoch=True, max_epochs=4, val_interval=2))
     assert run_killed(partial(train, tmp_path, **settings), 1, "process")
     source = str(tmp_path / "epoch_1.pth")
