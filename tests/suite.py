@@ -358,11 +358,6 @@ def _list_operators_once(module: ModuleType) -> None:
     module.get_torchlib_ops = functools.cache(module.get_torchlib_ops)
 
 
-def _name_callers_by_their_code(module: ModuleType) -> None:
-    """Let torch's launcher look for no source of its callers, among 7000 modules: it names them."""
-    module.get_method_name = lambda depth=2: sys._getframe(depth).f_code.co_name
-
-
 _draw_nothing_for_meta()
 for models in ("mmdet.models", "mmpretrain.models"):  # which some tests import later
     wrapt.register_post_import_hook(lambda module: gc.freeze(), models)
@@ -370,6 +365,3 @@ wrapt.register_post_import_hook(_read_metafiles_once, "mmengine.config.utils")
 wrapt.register_post_import_hook(_read_configs_once, "mmengine.config.config")
 wrapt.register_post_import_hook(_do_once_for_configs, "mmengine.config.config")
 wrapt.register_post_import_hook(_list_operators_once, "onnxscript._framework_apis.torch_2_5")
-wrapt.register_post_import_hook(
-    _name_callers_by_their_code, "torch.distributed.elastic.rendezvous.dynamic_rendezvous"
-)
