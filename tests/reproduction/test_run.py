@@ -439,10 +439,10 @@ def test_work_of_a_job_is_at_least_a_step():
 
 
 @pytest.fixture(scope="module")
-def parents(repo, warm_env, tmp_path_factory):
+def parents(repo, loaded_env, tmp_path_factory):
     """Return a function that starts `gcp-mm reproduce`, without its imports."""
-    program = [warm_env["PYTHON"], Path(__file__).with_name("parents.py")]
-    env = {**warm_env, "PYTHONPATH": f"{repo}:{repo}/tests"}
+    program = [loaded_env["PYTHON"], Path(__file__).with_name("parents.py")]
+    env = {**loaded_env, "PYTHONPATH": f"{repo}:{repo}/tests"}
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     cwd = tmp_path_factory.mktemp("cwd")
     with subprocess.Popen(program, env=env, cwd=cwd, start_new_session=True, **pipes) as process:
