@@ -60,10 +60,10 @@ def places(value, path=()):
 
 
 def put(content, path, value):
-    content = copy.deepcopy(content)
-    holder = content
+    """Return a copy with another value at a place; the rest is shared."""
+    content = holder = copy.copy(content)
     for key in path[:-1]:
-        holder = holder[key]
+        holder[key] = holder = copy.copy(holder[key])
     if value is put:
         del holder[path[-1]]
     else:
