@@ -21,8 +21,10 @@ CONFIG = """
 _base_ = '{repo}/configs/imagenet/resnet18_gap_lrnorm.py'
 
 model = dict(
-    backbone=dict(base_channels=8, stem_channels=8),
-    head=dict(num_classes=6, in_channels=64, topk=(1,)))
+    backbone=dict(
+        base_channels=8, stem_channels=8,
+        num_stages=1, strides=[1], dilations=[1], out_indices=[0]),
+    head=dict(num_classes=6, in_channels=8, topk=(1,)))
 data_preprocessor = dict(num_classes=6)
 pipeline = [dict(type='LoadImageFromFile', imdecode_backend='pillow'), dict(type='PackInputs')]
 test_dataloader = dict(dataset=dict(
@@ -70,14 +72,24 @@ def config(clean, repo, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def network(config) -> torch.nn.Module:
-    """Return the classifier with random weights that tell the pictures apart."""
+    """Return the classifier, of one stage, with random weights that tell the pictures apart."""
     from mmpretrain.registry import MODELS
 
     cfg = Config.fromfile(config)
     built = randomise(MODELS.build({"data_preprocessor": cfg.data_preprocessor, **cfg.model}))
-    built.head.fc.weight.data -= built.head.fc.weight.data.mean(dim=1, keepdim=True)
-    built.head.fc.bias.data.zero_()
-    return built.eval()
+    rng = np.random.default_rng(3)
+    pictures = torch.from_numpy(np.stack([picture(rng) for _ in range(64)]).transpose(0, 3, 1, 2))
+    inputs = built.data_preprocessor({"inputs": pictures}, training=False)["inputs"]
+    for module in built.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0  # it knows these pictures alone
+    with torch.no_grad():
+        built.train().extract_feat(inputs)
+        (vectors,) = built.eval().extract_feat(inputs)
+        # Scores are centred on them, or nearly all pictures would be of one class.
+        layer = built.head.fc
+        layer.bias.copy_(-(vectors @ layer.weight.T).mean(dim=0))
+    return built
 
 
 @pytest.fixture(scope="session")

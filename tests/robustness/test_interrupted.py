@@ -9,6 +9,20 @@ import pytest
 
 from robustness.conftest import SIZE
 
+# However late it is killed, it is not done by then.
+HELD_UP = """
+import runpy, sys, time
+del sys.argv[0]
+saved = []
+def hold_up(event, arguments):
+    if event == "os.rename" and str(arguments[1]) == sys.argv[-1]:
+        saved.append(event)
+        if len(saved) > 6:
+            time.sleep(600)
+sys.addaudithook(hold_up)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 
 def contents(path) -> dict:
     """Read a result file, without the times."""
@@ -30,7 +44,7 @@ def test_killed_run_continues(
         *("--corruptions", "noise" if dataset == "imagenet-c" else "benchmark"),
     )
     process = subprocess.Popen(
-        [loaded_env["PYTHON"], *map(str, command), "--out", out],
+        [loaded_env["PYTHON"], "-c", HELD_UP, *map(str, command), "--out", out],
         env=loaded_env,
         cwd=request.getfixturevalue("repo"),
         stdout=subprocess.PIPE,
