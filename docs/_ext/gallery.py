@@ -32,9 +32,9 @@ def figures(block: tuple, variables: dict, conf: dict) -> str:
         if len(text := figure.get_label()) < 40:
             raise ValueError(f"a figure says {text!r}: figure.set_label('what is seen on it')")
         if engine := figure.get_layout_engine():
-            # Once: saving would arrange it twice for each of the two sizes.
+            # Once: saving would arrange it twice for each of the two sizes, and draw it for that.
             engine.execute(figure)
-            figure.set_layout_engine("none")
+            figure.set_layout_engine(None)
     found = iter([figure.get_label() for figure in drawn])
     written = matplotlib_scraper(block, variables, conf)
     # Its own texts are the titles.

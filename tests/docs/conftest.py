@@ -8,10 +8,12 @@ from shared_folder import REPO
 from suite import made_once
 
 # `python -W ignore -m sphinx`, for a Python that has begun already. Sphinx makes nodes by the
-# hundred thousand, which the collector would look through again and again and keep.
+# hundred thousand, which the collector would look through again and again and keep. sphinx-gallery
+# and mmengine even call it.
 SPHINX = """
 import gc, runpy, warnings
 gc.disable()
+gc.collect = lambda *_: 0
 warnings.simplefilter("ignore")
 runpy.run_module("sphinx", run_name="__main__", alter_sys=True)
 """
