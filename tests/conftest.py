@@ -159,7 +159,10 @@ def loaded_env(warm_env, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run_loaded(loaded_env) -> Callable[..., subprocess.CompletedProcess]:
-    """Run a command as ``run_warm`` does, where no import of the stack is tested either."""
+    """Run a command as ``run_warm`` does, where no import of the stack is tested either.
+
+    Another test has to start the program without: here it finds what it forgot to import.
+    """
     return runner(loaded_env, loaded_env["PYTHON"])
 
 

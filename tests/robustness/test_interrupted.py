@@ -33,9 +33,7 @@ def contents(path) -> dict:
 
 
 @pytest.mark.parametrize("dataset", ["imagenet-c", "imagenet-p"])
-def test_killed_run_continues(
-    request, call_tool, loaded_env, config, checkpoint, tmp_path, dataset
-):
+def test_killed_run_continues(request, call_tool, warm_env, config, checkpoint, tmp_path, dataset):
     tree = request.getfixturevalue(f"tree_{dataset[-1]}")
     out, straight = tmp_path / "killed.json", tmp_path / "straight.json"
     command = (
@@ -44,8 +42,8 @@ def test_killed_run_continues(
         *("--corruptions", "noise" if dataset == "imagenet-c" else "benchmark"),
     )
     process = subprocess.Popen(
-        [loaded_env["PYTHON"], "-c", HELD_UP, *map(str, command), "--out", out],
-        env=loaded_env,
+        [warm_env["PYTHON"], "-c", HELD_UP, *map(str, command), "--out", out],
+        env=warm_env,
         cwd=request.getfixturevalue("repo"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

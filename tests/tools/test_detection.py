@@ -83,7 +83,7 @@ def test_round_trip(call_tool, detector, detector_run, tmp_path):
 
 
 def test_the_inferencer_of_the_docs_draws_what_it_finds(
-    run_loaded, detector, detector_run, scenes, tmp_path
+    run_warm, detector, detector_run, scenes, tmp_path
 ):
     path = min((scenes / "val2017").iterdir())
     code = python_snippet(
@@ -93,7 +93,7 @@ def test_the_inferencer_of_the_docs_draws_what_it_finds(
         **{"work_dirs/mine/epoch_12.pth": detector_run / "epoch_1.pth"},
         **{"street.jpg": path, "shown": tmp_path / "shown"},
     )
-    process = run_loaded("-c", code)
+    process = run_warm("-c", code)
     assert process.returncode == 0, process.stderr
     labels, scores = process.stdout.strip().splitlines()[-1].split("] [")[:2]
     assert labels.count(",") == scores.count(",")
@@ -101,14 +101,14 @@ def test_the_inferencer_of_the_docs_draws_what_it_finds(
 
 
 def test_mim_evaluates_it_with_the_tool_of_mmdet(
-    run_loaded, loaded_env, detector, detector_run, tmp_path
+    run_warm, warm_env, detector, detector_run, tmp_path
 ):
     mim = Path(sys.executable).with_name("mim")
     if not mim.exists():
         pytest.skip("openmim is not installed")
-    process = run_loaded(
+    process = run_warm(
         *(
-            loaded_env["PYTHON"],
+            warm_env["PYTHON"],
             mim,
             "test",
             mim_package("mmdetection"),

@@ -15,12 +15,12 @@ OTHER_WIDTH = ["--cfg-options", "model.backbone.base_channels=8", "model.neck.in
 
 
 @pytest.fixture(scope="module")
-def tested(run_loaded, repo, classifier, trained, tmp_path_factory):
+def tested(run_warm, repo, classifier, trained, tmp_path_factory):
     """Return the folder and the process of an evaluation that writes all that it can."""
 
     def test():
         folder = tmp_path_factory.mktemp("tested")
-        process = run_loaded(
+        process = run_warm(
             *(repo / "tools/test.py", classifier, trained[0] / "epoch_3.pth"),
             *("--work-dir", "work", "--out", "results/out.pkl", "--show-dir", "shown"),
             cwd=folder,
@@ -72,7 +72,7 @@ def test_images_of_one_name_in_several_classes_are_all_shown(
 
 
 def test_the_inferencer_of_the_docs_predicts_as_the_tool_does(
-    run_loaded, tested, classifier, trained, class_folders, tmp_path
+    run_warm, tested, classifier, trained, class_folders, tmp_path
 ):
     with (tested[0] / "results/out.pkl").open("rb") as file:
         results = pickle.load(file)
@@ -84,7 +84,7 @@ def test_the_inferencer_of_the_docs_predicts_as_the_tool_does(
         **{"work_dirs/resnet50_gcp_folder/epoch_20.pth": trained[0] / "epoch_3.pth"},
         **{"cat.jpg": path, "shown": tmp_path / "shown"},
     )
-    process = run_loaded("-c", code)
+    process = run_warm("-c", code)
     assert process.returncode == 0, process.stderr
     name, score = process.stdout.split()[-2:]
     # The images are in the order of their classes and names.
