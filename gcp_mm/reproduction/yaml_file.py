@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from yaml.composer import Composer
 
 from gcp_mm.errors import UserError
 
@@ -20,17 +19,6 @@ MOST_VALUES = 100_000
 _LARGEST = 1 << 20
 # Of yaml's constructors, for tags such as `!!bool` before what is none.
 _UNFIT = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
-# libyaml parses three times as fast as Python. Nodes are nested in Python nevertheless, where a
-# deep file ends with an error: CSafeLoader would end the process.
-_Loader: Any = yaml.SafeLoader
-if yaml.__with_libyaml__:
-
-    class _Nested(Composer, yaml.CSafeLoader):
-        def __init__(self, text: str) -> None:
-            yaml.CSafeLoader.__init__(self, text)
-            Composer.__init__(self)
-
-    _Loader = _Nested
 
 
 def read_yaml(path: Path, what: str) -> Any:
@@ -44,28 +32,20 @@ def read_yaml(path: Path, what: str) -> Any:
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise ValueError("it is larger than a MiB")
-        text = content.decode("utf-8-sig")
+        loader = yaml.SafeLoader(content.decode("utf-8-sig"))
         try:
-            return _construct(_Loader(text))
-        except yaml.YAMLError:  # of which Python's parser shows the place
-            return _construct(yaml.SafeLoader(text))
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _check(node)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
     except OSError as error:
         raise UserError(f"{what} cannot be read: {error.strerror}") from error
     except _UNFIT as error:
         told = " ".join(str(error).split())[:400]
         raise UserError(f"{what} cannot be read ({type(error).__name__}): {told}") from error
-
-
-def _construct(loader: Any) -> Any:
-    """Return what a document stands for."""
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _check(node)
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
 
 
 def _check(root: yaml.Node) -> None:
