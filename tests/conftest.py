@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import libraries_once  # noqa: F401
 import numpy as np
 import pytest
 import torch

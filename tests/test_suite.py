@@ -179,24 +179,3 @@ def test_seconds_of_a_collection_are_those_of_the_last_one(monkeypatch):
     monkeypatch.setitem(suite._collection, "seconds", 1e9)
     gc.collect()
     assert 0 < suite._collection["seconds"] < 1e9
-
-
-def test_a_published_config_is_read_again_only_if_a_base_has_changed(tmp_path, monkeypatch):
-    from mmengine.config import Config
-
-    monkeypatch.setattr(suite, "CONFIGS", f"{tmp_path}{os.sep}")
-    base, config = tmp_path / "base.py", tmp_path / "config.py"
-    base.write_text("a = dict(b=[1])")
-    config.write_text("_base_ = 'base.py'\nc = 2")
-    first = Config.fromfile(config)
-    first.a.b.append(3)
-    assert Config.fromfile(config).a.b == [1]
-    read = []
-    monkeypatch.setattr(Config, "_merge_a_into_b", lambda *_: read.append(1))
-    Config.fromfile(config)
-    monkeypatch.undo()
-    monkeypatch.setattr(suite, "CONFIGS", f"{tmp_path}{os.sep}")
-    assert not read
-    base.write_text("a = dict(b=[4])")
-    os.utime(base, ns=(0, 1))
-    assert Config.fromfile(config).a.b == [4]

@@ -3,7 +3,7 @@
 import importlib
 import warnings
 
-import suite  # noqa: F401  (what it lets mmengine do once)
+import libraries_once  # noqa: F401
 
 from gcp_mm.reproduction.worker import _PRELOAD
 

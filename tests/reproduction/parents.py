@@ -57,7 +57,7 @@ def fork_program(_: str, words: Sequence[bytes | str], passed: Sequence[int]) ->
 def serve() -> None:
     """Read what is asked for."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    import suite  # noqa: F401  (what it lets mmengine do once)
+    import libraries_once  # noqa: F401
 
     for name in (*_PRELOAD, "gcp_mm.reproduction.report", "gcp_mm.reproduction.run"):
         importlib.import_module(name)
