@@ -77,6 +77,7 @@ def test_runs_of_different_lengths_are_drawn_as_far_as_all_go(figures):
     assert "tiny_convergence" in figures("convergence", done)
 
 
+@pytest.mark.slow
 def test_bands_with_gaps(figures):
     columns = probes([3.0, None, 1.0, 0.5], [1.0, 2.0, None, 0.1])
     done = both(lambda arm, seed: train(arm, [10.0], seed, probes=columns))

@@ -133,6 +133,7 @@ def test_every_figure_is_there_and_is_named(whole):
     assert len(all_of(page, "svg")) == 8
 
 
+@pytest.mark.slow
 def test_page_is_the_same_when_it_is_written_again(whole, tmp_path):
     plan, jobs, out, _ = whole
     write_report(plan, jobs, out.with_name("work"), tmp_path, "gcp-mm reproduce plan.yml")

@@ -88,6 +88,7 @@ def test_commands_of_other_runs_are_refused_and_configs_are_kept(call_tool, tmp_
     assert {path: path.read_text() for path in files} == files
 
 
+@pytest.mark.slow
 def test_report_of_what_is_there(call_tool, plan, tmp_path):
     work, out = tmp_path / "w", tmp_path / "out"
     line = only_error(*call_tool(TOOL, plan, "--report", "--work-dir", work, "--out", out))

@@ -145,6 +145,7 @@ def test_unknown_row(monkeypatch):
         load("resnet19_gcp_lrnorm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [NAME, "shufflenetv2_gap_lrfast"])
 def test_network_of_a_row_is_accepted(name):
     """Its config says which tensors it has; the metafile, how many parameters."""

@@ -34,6 +34,7 @@ RANDOM = {
 SIGMA = (0.08, 0.12, 0.18, 0.26, 0.38)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corruption", ALL_CORRUPTIONS)
 def test_the_seed_decides(corruption):
     image = smooth(48, 48)

@@ -146,6 +146,7 @@ def test_tree_of_some_classes_has_the_labels_of_imagenet(call_tool, weights, tre
 MEANS = {"imagenet-c": ("mCE", "relative_mCE"), "imagenet-p": ("mFR", "mT5D")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", MEANS)
 def test_network_is_100_of_itself(request, call_tool, config, checkpoint, tmp_path, dataset):
     tree = request.getfixturevalue(f"tree_{dataset[-1]}")

@@ -11,6 +11,7 @@ from robustness.report.conftest import clips
 FEW = ("fog", "snow", "saturate")
 
 
+@pytest.mark.slow
 def test_every_file_is_written(constant, result, tmp_path):
     models = read_models(
         [
