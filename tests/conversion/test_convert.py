@@ -50,6 +50,7 @@ def test_dropcov_keeps_its_convolution_and_says_what_it_is(state_dict):
     }
 
 
+@pytest.mark.slow
 def test_the_covariance_of_dropcov_has_no_root(state_dict, worst):
     """The same weights with and without the convolution are two networks."""
     weights = state_dict(DROPCOV)

@@ -74,6 +74,7 @@ def encode(coco: COCO, annotation: dict) -> dict:
     return dict(size=rle["size"], counts=rle["counts"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 def test_the_published_numbers_of_the_coco_api(shared, metric, kind, capsys):
     folder = shared / "data" / "cocoapi_val2014_100"

@@ -17,6 +17,7 @@ def rates(power, epochs, epoch_length, eta_min=0.0):
     return found, optimizer.param_groups[0]["lr"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", [1, 2])
 @pytest.mark.parametrize(("epochs", "epoch_length"), [(1, 1), (3, 7), (240, 13), (60, 1251)])
 def test_equals_the_formula_in_every_iteration(power, epochs, epoch_length):

@@ -77,6 +77,9 @@ def resumed(loaded_env, classifier, repo, tmp_path_factory):
         assert {path.name for path in work_dir.glob("epoch_*.pth")} == {"epoch_1.pth"}
         assert max(read_scalars(work_dir)[0]) == ITERATIONS + 2
 
+        # mmengine calls the folder of a run's log by the second in which the run begins.
+        while (work_dir / time.strftime("%Y%m%d_%H%M%S")).exists():
+            time.sleep(0.05)
         with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(folder)
             train(load_config(str(config), work_dir=str(work_dir)), resume=True)

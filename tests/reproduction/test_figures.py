@@ -92,6 +92,7 @@ def test_claim_without_a_curve_has_its_differences_alone(figures):
     assert set(figures("landscape", both(sharp))) == {"tiny_landscape_differences"}
 
 
+@pytest.mark.slow
 def test_errors_of_epochs_and_of_corruptions(figures):
     done = both(lambda arm, seed: corruptions(arm, 10.0, 20.0 + seed, seed))
     done += both(lambda arm, seed: corruptions(arm, 30.0, 40.0 + seed, seed, epoch=1))

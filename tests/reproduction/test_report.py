@@ -141,6 +141,7 @@ def test_page_is_the_same_when_it_is_written_again(whole, tmp_path):
     assert before == after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unfinished",
     [

@@ -4,6 +4,7 @@ import pytest
 from tiny_runs import only_error
 
 
+@pytest.mark.slow
 def test_draws_the_nine_settings(call_tool, tmp_path):
     code, output, errors = call_tool("tools/plot_schedules.py", tmp_path / "nine.svg")
     assert code == 0, errors

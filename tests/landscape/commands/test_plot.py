@@ -58,6 +58,7 @@ def test_runs_give_figures_table_and_widths(call_tool, runs, tmp_path):
     assert "warning" not in errors
 
 
+@pytest.mark.slow
 def test_runs_that_were_probed_differently_are_pointed_out(call_tool, runs, tmp_path):
     write_run(runs[1], "gcp", 1.0, batch_size=96)
     names = ["--names", "GAP", "GCP"]

@@ -130,6 +130,7 @@ def test_few_launches_are_asked_for_by_an_argument_that_programs_before_it_do_no
     assert torch.equal(torch.ops.gcp_mm.gram_pool(x, 5), gram_pool(x, 5, True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(2, 37, 53), (1, 53, 37)])
 @pytest.mark.parametrize("view", LAYOUTS.values(), ids=LAYOUTS)
 def test_opcheck_of_layouts(products, normal, shape, view):

@@ -155,6 +155,7 @@ def test_graphs_without_a_break(method, normal):
     check_graphs(method, normal(*SHAPES["N < C"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["mpn_cov"], indirect=True)
 def test_graph_of_eigenvalues_of_the_matrix_itself(method, normal):
     check_graphs(method, normal(*SHAPES["N > C"]))

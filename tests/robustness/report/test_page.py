@@ -16,6 +16,7 @@ from robustness.report.conftest import clips
 FEW = ("fog", "snow", "saturate")
 
 
+@pytest.mark.slow
 def test_the_page_has_what_the_other_files_have(constant, result, tmp_path):
     files = [constant("a", names=FEW), result("imagenet-p", "a", clips(0.1, 2.5), num_samples=9)]
     models, published = read_models(files), find_robustness(["resnet50_gcp_lrnorm"])
