@@ -1,11 +1,13 @@
 """tools/test_robustness.py on damaged data: the file is named, finished cells are kept."""
 
+import gc
 import json
 import shutil
 
 import numpy as np
 import pytest
 from tiny_runs import only_error
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from robustness.conftest import SIZE, write_clip
 
@@ -85,3 +87,7 @@ def test_error_in_a_worker_is_named_and_finished_cells_are_kept(tool, part_p, tm
     error = only_error(*tool("imagenet-p", part_p, "--workers", 2))
     assert all(part in error for part in named), error
     assert list(json.loads((tmp_path / "out.json").read_text())["cells"]) == ["shot_noise"]
+    # Garbage collection, in a later test, would wait 5 s for each worker.
+    for batches in gc.get_objects():
+        if type(batches) is _MultiProcessingDataLoaderIter:  # isinstance asks for attributes
+            batches._shutdown_workers()
