@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write
@@ -47,28 +45,35 @@ def svg_text(figure: Figure) -> str:
     return _content(figure, "svg").decode()
 
 
-@contextlib.contextmanager
-def _drawn_once(figure: Figure) -> Iterator[None]:
-    """Spare a quarter of the time of saving: to be arranged, a figure is drawn as a whole.
+def _save_drawn_once(figure: Figure, content: io.BytesIO, **options: Any) -> None:
+    """Save as ``savefig`` does, with the same bytes, but arrange where it draws to arrange.
 
-    matplotlib draws it first with its layout engine and throws that away, and then without one.
+    matplotlib draws a figure first with its layout engine, throws that away, and then draws it
+    without one.
     """
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     draw = figure.draw
+    is_drawn = False
 
     def draw_or_arrange(renderer: RendererBase) -> None:
+        nonlocal is_drawn
         engine = figure.get_layout_engine()
         if isinstance(engine, ConstrainedLayoutEngine):
             engine.execute(figure)
         else:
             draw(renderer)
+            is_drawn = True
 
     figure.draw = draw_or_arrange  # type: ignore[method-assign]
     try:
-        yield
+        figure.savefig(content, **options)
     finally:
         del figure.draw
+    if not is_drawn:  # by a matplotlib that keeps the engine: better twice than an empty figure
+        content.truncate(0)
+        content.seek(0)
+        figure.savefig(content, **options)
 
 
 def _content(figure: Figure, form: str) -> bytes:
@@ -78,6 +83,6 @@ def _content(figure: Figure, form: str) -> bytes:
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
     content = io.BytesIO()
     settings = {"svg.hashsalt": "gcp_mm", "svg.fonttype": "none"}
-    with matplotlib.rc_context(settings), _drawn_once(figure):
-        figure.savefig(content, format=form, dpi=150, metadata=metadata)
+    with matplotlib.rc_context(settings):
+        _save_drawn_once(figure, content, format=form, dpi=150, metadata=metadata)
     return content.getvalue()

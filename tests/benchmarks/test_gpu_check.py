@@ -36,9 +36,9 @@ def part(monkeypatch):
     return make
 
 
-def test_everything_runs_on_a_cpu(run_loaded, tmp_path):
+def test_everything_runs_on_a_cpu(run_warm, tmp_path):
     out = tmp_path / "out.json"
-    result = run_loaded(
+    result = run_warm(
         *("benchmarks/gpu_check.py", "--device", "cpu", "--quick"),
         *("--bundle", tmp_path / "none", "--folder", tmp_path / "work", "--out", out),
         timeout=550,

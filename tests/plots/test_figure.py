@@ -34,6 +34,13 @@ def test_figure_is_what_matplotlib_saves(tmp_path, form):
     assert isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
 
 
+def test_figure_is_drawn_by_a_matplotlib_that_keeps_the_layout_engine(monkeypatch, tmp_path):
+    figure = line()
+    monkeypatch.setattr(figure, "set_layout_engine", lambda *_, **__: None)
+    text = save_figure(figure, tmp_path / "figure.svg").read_text()
+    assert text.count("<svg ") == 1 and ">first</text>" in text
+
+
 def test_unknown_format_is_named(tmp_path):
     with pytest.raises(UserError, match=r"no figure format '\.doc'.*png"):
         save_figure(line(), tmp_path / "figure.doc")

@@ -134,8 +134,8 @@ def test_what_cannot_be_evaluated_is_refused(
     assert not (tmp_path / "marker").exists()
 
 
-def test_hostile_checkpoint_in_a_process_of_its_own(run_loaded, classifier, files, tmp_path):
-    process = run_loaded("tools/test.py", classifier, files["hostile"], "--work-dir", tmp_path)
+def test_hostile_checkpoint_in_a_process_of_its_own(run_warm, classifier, files, tmp_path):
+    process = run_warm("tools/test.py", classifier, files["hostile"], "--work-dir", tmp_path)
     error = only_error(process.returncode, process.stdout, process.stderr)
     assert "nothing in it was executed" in error
     assert not (tmp_path / "marker").exists()
