@@ -226,6 +226,8 @@ def _train_a_part(rank, processes, folder, kind):
     train(network, [part.chunk(processes)[rank] for part in numbers], 3)
     if rank == 0:
         torch.save(weights_of(network).cpu(), Path(folder, "weights.pt"))
+    # A group that dies with its network waits for its thread while that waits for the interpreter.
+    del network
     torch.distributed.destroy_process_group()
 
 
