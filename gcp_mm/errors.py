@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -39,6 +41,11 @@ class FileWriteError(SystemUserError):
         whole = isinstance(error, UserError) and not isinstance(error, cls)
         reason = str(error) if whole else error.strerror or str(error)
         remedy = _REMEDIES.get(error.errno)
+        if error.errno == errno.EEXIST and error.filename:
+            link = Path(os.fsdecode(error.filename))
+            if link.is_symlink() and not link.exists():
+                reason = f"{str(link)!r} is a link to {str(link.readlink())!r}, where nothing is"
+                remedy = "make that folder, or choose another path"
         explained = cls(f"{what}: {reason}{f'; {remedy}' if remedy else ''}")
         explained.errno, explained.strerror = error.errno, error.strerror
         return explained

@@ -33,7 +33,7 @@ def sha256(filename: str | os.PathLike[str]) -> str:
 
 def why_absent(path: str | os.PathLike[str], wanted: str = "file") -> str:
     """Say why there is no file or folder to use at a path: the end of a sentence that names it."""
-    path = Path(path).expanduser()
+    written, path = str(path), Path(path).expanduser()
     try:
         path.stat()
     except ValueError:
@@ -41,6 +41,9 @@ def why_absent(path: str | os.PathLike[str], wanted: str = "file") -> str:
     except OSError as error:
         reason, told = error.errno, error.strerror
     else:
+        is_usable = {"file": path.is_file, "folder": path.is_dir}.get(wanted, path.exists)()
+        if is_usable and written.startswith("~"):
+            return f"does not exist: ~ is the home folder to a shell alone; write {str(path)!r}"
         return f"is no {wanted}"
     if reason == errno.ELOOP:
         return "is a loop of links: one of them leads to itself, and has to be made anew"

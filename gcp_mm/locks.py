@@ -94,7 +94,8 @@ class Lock:
                 descriptor = self._take(certain=tries < TRIES)
             self._descriptor = descriptor
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, _describe_process().encode())
+            # Names of files on the command line need not be text.
+            os.write(descriptor, _describe_process().encode(errors="replace"))
         except OSError as error:
             self.release()
             raise FileWriteError.of(error, f"{str(self.path)!r} cannot be written") from error

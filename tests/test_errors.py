@@ -9,7 +9,7 @@ import pytest
 from gcp_mm import errors
 from gcp_mm.errors import FileWriteError, UserError
 
-KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind is not errors.Path]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -22,6 +22,16 @@ def test_pickled_error_is_the_same(kind):
     assert str(found) == str(error) == "what is wrong, and what to do"
     assert getattr(found, "errno", None) == getattr(error, "errno", None)
     assert getattr(found, "strerror", None) == getattr(error, "strerror", None)
+
+
+def test_link_to_nothing_is_no_file(tmp_path):
+    (tmp_path / "runs").symlink_to("/no/disk")
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "runs").mkdir(parents=True, exist_ok=True)
+    assert str(FileWriteError.of(caught.value, "'out.json'")) == (
+        f"'out.json': {str(tmp_path / 'runs')!r} is a link to '/no/disk', where nothing is; make "
+        "that folder, or choose another path"
+    )
 
 
 def test_explained_error_keeps_its_number():

@@ -232,6 +232,20 @@ def test_why_there_is_nothing_at_a_path(tmp_path):
         assert why_absent(tmp_path / name, "folder").startswith(said), name
 
 
+@pytest.mark.parametrize("wanted", ["file", "folder", "file or folder"])
+def test_sign_of_the_home_folder_that_nothing_expands(tmp_path, monkeypatch, wanted):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for name in ("folder", "file"):
+        expected = f"is no {wanted}"
+        if name in wanted.split():
+            path = str(tmp_path / name)
+            expected = f"does not exist: ~ is the home folder to a shell alone; write {path!r}"
+        assert why_absent(f"~/{name}", wanted) == expected
+    assert why_absent("~/absent", wanted) == "does not exist"
+
+
 def test_why_a_path_below_a_closed_folder_is_not_looked_at(tmp_path, monkeypatch):
     """Rights do not stop the user root, so the system's answer is put in."""
 

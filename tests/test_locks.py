@@ -92,6 +92,13 @@ def test_holder_that_is_no_text_is_not_printed(tmp_path):
             hold_file(tmp_path / "a", "is written", "wait").acquire()
 
 
+def test_command_line_of_the_holder_need_not_be_text(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", os.fsdecode(b"caf\xe9.py")])
+    with hold_file(tmp_path / "a", "is written", "wait"):
+        with pytest.raises(FileHeldError, match=r"\(train\.py 'caf.\.py'\): wait$"):
+            hold_file(tmp_path / "a", "is written", "wait").acquire()
+
+
 def test_lock_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FileWriteError, match=r"file/\.lock' cannot be written: "):

@@ -58,8 +58,8 @@ class ClassFolder(SkipUnreadable, CustomDataset):
         names = metainfo.pop("classes", None) if classes is None else classes
         if names is not None:
             metainfo["classes"] = tuple(
-                read_class_names(names)
-                if isinstance(names, str)
+                read_class_names(str(names))
+                if isinstance(names, (str, Path))
                 else check_class_names(names, "classes of the data set")
             )
         super().__init__(*args, extensions=extensions, metainfo=metainfo or None, **kwargs)

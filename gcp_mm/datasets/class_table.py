@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gcp_mm.datasets.text_list import is_quoted
@@ -62,7 +63,7 @@ def read_ground_truth(
                 "Give a list that counts classes from 0, in the order of the sorted class names"
                 + ("" if table else ", or name the classes (classes=[...] of the data set)")
             )
-        folder = name.partition("/")[0]
+        folder = name.replace("\\", "/").removeprefix("./").partition("/")[0]
         if table and table.get(folder, index) != index:
             raise UserError(
                 f"{where}: the folder's class has index {table[folder]}, not {index}. Such a list "
@@ -86,6 +87,8 @@ def _split(where: str, line: str, table: Mapping[str, int] | None) -> tuple[str,
         parts = line.strip().rsplit(maxsplit=1)
     if len(parts) > 2 or (len(parts) == 2 and _has_more_columns(parts[0])):
         raise UserError(f"{where} has more columns than an image and its class. {form}")
+    if mark := re.search("[,;]" if len(parts) == 1 else "[,;]$", parts[0]):
+        raise UserError(f"{where} is separated by {mark[0]!r}. {form}, separated by a blank")
     if len(parts) < 2 or not all(parts):
         raise UserError(
             f"{where} is no pair of an image and its class. A list of numbers alone is "
@@ -93,8 +96,6 @@ def _split(where: str, line: str, table: Mapping[str, int] | None) -> tuple[str,
             f"ILSVRC ids from 1 to 1000, which are not class indices. {form}"
         )
     name, label = parts
-    if name.endswith((",", ";")):
-        raise UserError(f"{where} is separated by {name[-1]!r}. {form}, separated by a blank")
     if is_quoted(name) or is_quoted(label):
         raise UserError(f"{where} has quotes, which would be part of the name. {form}")
     return where, name, label

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mmengine.fileio import get
@@ -58,8 +58,19 @@ def read_class_names(path: str) -> list[str]:
     return check_class_names(lines, path)
 
 
+def check_order(names: object, source: str) -> None:
+    """Refuse a set, whose order differs from process to process, and a table of labels."""
+    if isinstance(names, (set, frozenset, Mapping)):
+        some = ", ".join(sorted(map(repr, names))[:3])
+        raise UserError(
+            f"{source}: the label of a class is its place, which a {type(names).__name__} does not "
+            f"give it; write a list in the order of the labels, such as [{some}, ...]"
+        )
+
+
 def check_class_names(names: Iterable[object], source: str) -> list[str]:
     """Check names of classes that come from a list."""
+    check_order(names, source)
     seen: dict[str, int] = {}
     for number, name in enumerate(map(str, names), 1):
         where = f"{source!r}, line {number} ({name!r})"

@@ -118,8 +118,8 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
                     known = _LAYOUTS.get(name_of(dataset)) or _LAYOUTS.get(scope)
                     layout = known or "see the config's data set class"
                     raise UserError(
-                        f"{path!r} {why_absent(path)} ({key}.{name}, working folder: {Path.cwd()})"
-                        f". Expected layout: {layout}. Link your data there "
+                        f"{path!r} {why_absent(path, 'file or folder')} ({key}.{name}, working "
+                        f"folder: {Path.cwd()}). Expected layout: {layout}. Link your data there "
                         f"(ln -s /path/to/data {root.rstrip('/') or 'data'}), or set {key}."
                         "data_root with --cfg-options"
                     )

@@ -160,8 +160,15 @@ def test_classes_come_from_a_file_as_they_are_written(tree, tmp_path):
     dataset = ClassFolder(data_root=root, classes=str(names))
     assert dataset.metainfo["classes"] == ("2", "10", "0")
     assert labels(dataset)[0] == ("0/a.PNG", 2)
-    same = ClassFolder(data_root=root, metainfo=dict(classes=[2, 10, 0]))
-    assert same.metainfo["classes"] == dataset.metainfo["classes"]
+    for same in (dict(classes=names), dict(metainfo=dict(classes=[2, 10, 0]))):
+        other = ClassFolder(data_root=root, **same)
+        assert other.metainfo["classes"] == dataset.metainfo["classes"]
+
+
+@pytest.mark.parametrize("classes", [{"cat", "dog"}, {"cat": 1, "dog": 0}])
+def test_classes_without_places_have_no_labels(tree, classes):
+    with pytest.raises(UserError, match=r"does not give it; write .* \['cat', 'dog', \.\.\.\]"):
+        ClassFolder(data_root=tree("cat", "dog"), classes=classes)
 
 
 def test_a_list_of_a_windows_tool_is_read(tree, tmp_path, log):

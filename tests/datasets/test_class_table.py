@@ -39,6 +39,8 @@ BAD_LINES = {
     "b.JPEG\t3\t7": ["line 2", "more columns than an image and its class"],
     "b.JPEG 3 7": ["line 2", "more columns"],
     "b.JPEG, 3": ["line 2", "separated by ','"],
+    "b.JPEG,3": ["line 2", "separated by ','"],
+    "file;class": ["line 2", "separated by ';'"],
     '"b.JPEG" 3': ["line 2", "quotes"],
     'b.JPEG "3"': ["line 2", "quotes"],
     "b.JPEG 3.0": ["line 2", "'3.0'", "from 0 to 999"],
@@ -49,6 +51,8 @@ BAD_LINES = {
     "b.JPEG cat": ["line 2", "'cat'", "from 0 to 999"],
     "b.JPEG -1": ["line 2", "'-1'", "from 0 to 999"],
     "n7/b.JPEG 3": ["line 2", "'n7/b.JPEG 3'", "has index 7, not 3"],
+    "./n7/b.JPEG 3": ["line 2", "has index 7, not 3"],
+    "n7\\b.JPEG 3": ["line 2", "has index 7, not 3"],
 }
 
 
@@ -70,8 +74,8 @@ def test_lines_give_names_and_indices(lines):
 
 
 def test_names_keep_folders_and_blanks():
-    lines = ["n7/a 1.JPEG 7", "other/b.JPEG 3"]
-    assert read_ground_truth("", lines, TABLE) == [("n7/a 1.JPEG", 7), ("other/b.JPEG", 3)]
+    lines = ["n7/a 1.JPEG 7", "other/b,c.JPEG 3"]
+    assert read_ground_truth("", lines, TABLE) == [("n7/a 1.JPEG", 7), ("other/b,c.JPEG", 3)]
 
 
 @pytest.mark.parametrize(("line", "parts"), BAD_LINES.items())

@@ -145,6 +145,9 @@ def test_forgotten_metainfo(content, tmp_path):
 def test_metainfo_in_other_forms(build):
     refused(build, None, "'disk'", "with the comma", classes="disk")
     refused(build, None, "several times", classes=("disk", "disk", "star"))
+    refused(build, None, "a set does not give it", classes=set(CLASSES))
+    refused(build, None, "a dict does not give it", classes={"disk": 2, "triangle": 1, "star": 0})
+    refused(build, None, "has 1, 2: write names as text", classes=("disk", 1, 2))
 
 
 def test_class_that_the_file_lacks(build, content, log):

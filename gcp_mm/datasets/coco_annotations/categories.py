@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gcp_mm.datasets.text_list import check_order
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 
@@ -78,9 +79,14 @@ def _check_classes(classes: Sequence[str] | None) -> Sequence[str]:
             f"metainfo.classes is the text {classes!r}, not names of classes: write "
             f"metainfo=dict(classes=({classes!r},)), with the comma"
         )
+    check_order(classes, "metainfo.classes")
     if not classes:
         raise UserError(
             "metainfo.classes names no class: write metainfo=dict(classes=('first', 'second'))"
+        )
+    if others := [name for name in classes if not isinstance(name, str)]:
+        raise UserError(
+            f"metainfo.classes has {abbreviate(map(repr, others))}: write names as text"
         )
     twice = [name for name, number in Counter(classes).items() if number > 1]
     if twice:
