@@ -10,9 +10,12 @@ Before torch 1.6 there was no checksum.
 from __future__ import annotations
 
 import contextlib
+import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
+import torch
 
 from gcp_mm.errors import UserError, first_line
 from gcp_mm.files import abbreviate
@@ -34,6 +37,8 @@ _OTHER = {
     b"version https://git-lfs": "is a pointer of Git LFS, not the file: run `git lfs pull` in its "
     "repository",
 }
+# What torch.load says of a device that is not there.
+_OF_THE_DEVICE = ("deserialize object on", "restore data location")
 _BLOCK = 1 << 20  # bytes that are read at once
 # The library refuses longer headers; what another file has there is far more, read as a number.
 _LONGEST_HEADER = 100_000_000
@@ -85,11 +90,25 @@ def explained(path: Path, kind: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # the libraries raise a dozen types for a damaged file
-        what = _other_kind(path) or (
-            f"cannot be read: it is truncated or not a {kind}. Use an earlier checkpoint or fetch "
-            f"the file again ({first_line(error)})"
+        what = (
+            _not_the_file(path, error)
+            or _other_kind(path)
+            or "cannot be read: it is truncated or not a "
+            f"{kind}. Use an earlier checkpoint or fetch the file again ({first_line(error)})"
         )
         raise UserError(f"{with_size(path)} {what}") from error
+
+
+def _not_the_file(path: Path, error: Exception) -> str | None:
+    """Say what stands between a file and its reader; None if the file may be at fault."""
+    told = first_line(error)
+    if not os.access(path, os.R_OK):
+        return "cannot be read: permission denied. Change its rights, or ask its owner to"
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return f"does not fit into the memory ({told}): free some, or load it on the CPU"
+    if any(part in told for part in _OF_THE_DEVICE):
+        return f"cannot be put on a device ({told}): load it with map_location='cpu'"
+    return None
 
 
 def _other_kind(path: Path) -> str | None:

@@ -133,8 +133,10 @@ def _open(url: str, record: dict[str, Any]) -> HTTPResponse | None:
         if error.code == 304:
             return None
         raise
-    # Not every server looks at conditions, and some give neither a version nor a date.
-    if record and all(record.get(name) == value for name, value in _version(response).items()):
+    # Not every server looks at conditions. A size alone says nothing: it is that of the network.
+    version = _version(response)
+    told = version["etag"] or version["last_modified"]
+    if told and all(record.get(name) == value for name, value in version.items()):
         response.close()
         return None
     return response

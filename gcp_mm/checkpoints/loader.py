@@ -8,6 +8,7 @@ anything. The loaders here replace both through ``CheckpointLoader.register_sche
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import warnings
@@ -33,14 +34,25 @@ def find_checkpoint(filename: str | Path) -> Path:
     """Find a checkpoint on disk, or fetch it from the Hugging Face Hub."""
     if hub.is_address(filename):
         return hub.download(str(filename))
-    path = Path(filename).expanduser()
-    # Nothing is no folder, although Path takes it for this one.
-    if filename and (several := file_kind.several_files(path)):
+    path, several, found = Path(filename), None, False
+    # Below a folder that may not be looked into, or of a ~user that there is not.
+    with contextlib.suppress(OSError, RuntimeError):
+        path = path.expanduser()
+        # Nothing is no folder, although Path takes it for this one.
+        several = file_kind.several_files(path) if filename else None
+        found = path.is_file()
+    if several:
         raise CheckpointNotFoundError(f"checkpoint {str(path)!r} {several}")
-    if not path.is_file():
+    if not found:
+        if "://" in str(filename):
+            raise CheckpointNotFoundError(
+                f"checkpoint {str(filename)!r} is an address, and only files and "
+                "hf://OWNER/NAME/FILE are read here: fetch it, and give its path"
+            )
         raise CheckpointNotFoundError(
-            f"checkpoint {str(path)!r} {why_absent(path)} (working folder: {Path.cwd()}); correct "
-            "the path, or train the model first: training writes work_dirs/<config>/epoch_N.pth"
+            f"checkpoint {str(path)!r} {why_absent(path.absolute())} (working folder: "
+            f"{Path.cwd()}); correct the path, or train the model first: training writes "
+            "work_dirs/<config>/epoch_N.pth"
         )
     return path
 

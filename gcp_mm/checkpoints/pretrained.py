@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from mmengine.config import Config
@@ -24,13 +25,15 @@ CLASSIFIER_PARTS = ("fc.", "head.", "neck.", "classifier.")
 
 def check_pretrained_exists(checkpoint: str, key: str = "model.backbone.init_cfg") -> None:
     """Check that a pretrained file is there, and say how to get one if not."""
-    if "://" in checkpoint or Path(checkpoint).expanduser().is_file():
-        return
-    name = Path(checkpoint).stem
+    path = Path(checkpoint)
+    with contextlib.suppress(OSError, RuntimeError):
+        path = path.expanduser()
+        if "://" in checkpoint or path.is_file():
+            return
     raise CheckpointNotFoundError(
-        f"the file {checkpoint!r} of pretrained weights {why_absent(checkpoint)} "
+        f"the file {checkpoint!r} of pretrained weights {why_absent(path.absolute())} "
         f"({key}.checkpoint, working folder: {Path.cwd()}). Train them "
-        f"({command_line('train')} gcp_mm::imagenet/{name}.py), or name a checkpoint that "
+        f"({command_line('train')} gcp_mm::imagenet/{path.stem}.py), or name a checkpoint that "
         f"you have (--cfg-options {key}.checkpoint=PATH), or start from random "
         f"weights (--cfg-options {key}=None)"
     )

@@ -198,6 +198,9 @@ def obtain(
     if out is not None and not converted:
         raise UserError(f"--out is where a converted file goes; {row.name} is not converted")
     target = Path(out).expanduser() if out else default_checkpoint(row)
+    if converted:
+        # Of a file that is there, more is said below.
+        check_target(target, force=True)
     if converted and target.exists():
         if from_file is not None:
             raise UserError(f"{str(target)!r} exists: remove it, or name another file with --out")

@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from gcp_mm.engine.config import tested_dataset
+from gcp_mm.engine.preflight import name_of
 from gcp_mm.errors import UserError
 from gcp_mm.images.read_image import ImageReadError, describe_error
 
@@ -37,7 +38,7 @@ def _run(transforms: list[dict], sample: dict) -> Tensor:
 def size_of_test_images(cfg: Config) -> tuple[int, int]:
     """Find the size that the test pipeline gives every image."""
     # The images are made here, so there is nothing to load.
-    transforms = [step for step in _pipeline(cfg) if "LoadImage" not in step["type"]]
+    transforms = [step for step in _pipeline(cfg) if "LoadImage" not in name_of(step)]
     made = [_run(transforms, {"img": np.zeros((*size, 3), np.uint8)}) for size in _BLANK]
     height, width = made[0].shape[-2:]
     if any(image.shape[-2:] != (height, width) for image in made):

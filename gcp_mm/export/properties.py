@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS
 
 import gcp_mm.registry  # noqa: F401  (its data sets)
 from gcp_mm.checkpoints.loader import load_from_file
-from gcp_mm.engine.config import innermost
+from gcp_mm.engine.config import tested_dataset
 from gcp_mm.export.images import swaps_channels
 from gcp_mm.export.numeric_check import Logits
 from gcp_mm.files import sha256
@@ -25,9 +25,11 @@ def class_names(cfg: Config, checkpoint: str | Path, number: int) -> list[str] |
     The names that it was trained with, in the checkpoint, come before those of the config.
     """
     described = part_of(load_from_file(checkpoint, "cpu"), "meta").get("dataset_meta")
-    dataset = innermost((cfg.get("test_dataloader") or {}).get("dataset", {}))
-    with DATASETS.switch_scope_and_registry("mmpretrain") as registry:
-        kind = registry.get(dataset["type"]) if isinstance(dataset.get("type"), str) else None
+    dataset = tested_dataset(cfg)
+    kind = dataset.get("type")
+    if isinstance(kind, str):
+        with DATASETS.switch_scope_and_registry("mmpretrain") as registry:
+            kind = registry.get(kind)
     for source in (
         described,
         {"classes": dataset.get("classes")},

@@ -95,6 +95,15 @@ def test_files_of_the_same_name_are_not_mixed_up(server, tmp_path):
         assert [load(server, address) for address in addresses] == [0, 1, 2, 3]
 
 
+def test_changed_file_of_the_same_size_from_a_server_that_says_nothing_of_it(server, tmp_path):
+    server.versions = ()
+    for number in (1, 2):
+        server.files["/x.pth"] = checkpoint(tmp_path, number)
+        assert load(server, "/x.pth") == number
+    server.stop()
+    assert load(server, "/x.pth") == 2
+
+
 @pytest.mark.parametrize("conditions", [True, False])
 @pytest.mark.parametrize("versions", [("etag",), ("date",), ("etag", "date")])
 def test_changed_file_is_fetched_again(server, tmp_path, versions, conditions):

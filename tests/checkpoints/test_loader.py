@@ -5,6 +5,7 @@ import io
 import os
 import pathlib
 import pickle
+import tempfile
 import warnings
 
 import numpy as np
@@ -14,7 +15,9 @@ from golden_files import load_fill, recorded
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from gcp_mm.checkpoints.loader import UNSAFE_SWITCH, load_from_file
+from gcp_mm.checkpoints.loader import UNSAFE_SWITCH, find_checkpoint, load_from_file
+from gcp_mm.checkpoints.pretrained import check_pretrained_exists
+from gcp_mm.conversion.convert_file import write_checkpoint
 from gcp_mm.errors import CheckpointNotFoundError, UnsafeCheckpointError, UserError
 
 
@@ -175,6 +178,70 @@ def test_missing_file(tmp_path, monkeypatch, name):
         CheckpointLoader.load_checkpoint(name)
     assert isinstance(caught.value, FileNotFoundError)
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".pth", "~nobody here/x.pth", "a/b\0.pth"])
+def test_name_that_the_system_cannot_look_for(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    for find in (find_checkpoint, check_pretrained_exists):
+        with pytest.raises(CheckpointNotFoundError, match="is no name of|is too long|not exist"):
+            find(name)
+
+
+@pytest.mark.parametrize("address", ["https://h/x.pth", "gcp_mm://resnet18_gcp_lrnorm"])
+def test_address_where_files_are_read(address):
+    with pytest.raises(CheckpointNotFoundError, match=f"'{address}' is an address.*give its path"):
+        find_checkpoint(address)
+
+
+@pytest.fixture
+def as_nobody():
+    """Return a folder that others may look into, and a function that becomes one of them."""
+    if os.geteuid() != 0:
+        pytest.skip("needs another user")
+    with tempfile.TemporaryDirectory() as name:
+        pathlib.Path(name).chmod(0o755)
+        yield pathlib.Path(name), lambda: os.setresuid(65534, 65534, 0)
+        os.setresuid(0, 0, 0)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_file_of_another_user(as_nobody, suffix):
+    folder, leave = as_nobody
+    path = folder / f"x{suffix}"
+    write_checkpoint({"w": torch.ones(2)}, path)
+    path.chmod(0o600)
+    locked = folder / "locked"
+    locked.mkdir(0o700)
+    leave()
+    with pytest.raises(UserError, match=f"x{suffix}' .* cannot be read: permission denied"):
+        load_from_file(path)
+    for find in (find_checkpoint, check_pretrained_exists):
+        with pytest.raises(CheckpointNotFoundError, match="permission denied in one of its"):
+            find(str(locked / "x.pth"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
+@pytest.mark.parametrize("map_location", [None, "cuda"])
+def test_device_that_is_not_there_is_no_fault_of_the_file(tmp_path, monkeypatch, map_location):
+    if map_location is None:
+        monkeypatch.setattr("torch.serialization.location_tag", lambda storage: "cuda:0")
+    path = save(tmp_path / "x.pth", {"w": torch.ones(2)})
+    with pytest.raises(UserError, match=r"x.pth' .* be put on a device .*map_location='cpu'$"):
+        load_from_file(path, map_location)
+    assert load_from_file(path, "cpu")["w"].sum() == 2
+
+
+@pytest.mark.parametrize("kind", [MemoryError, torch.OutOfMemoryError])
+def test_full_memory_is_no_fault_of_the_file(tmp_path, monkeypatch, kind):
+    path = save(tmp_path / "x.pth", {"w": torch.ones(2)})
+
+    def fail(*arguments, **options):
+        raise kind("CUDA out of memory.")
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(UserError, match=r"x.pth' .* not fit into the memory \(CUDA out of"):
+        load_from_file(path)
 
 
 @pytest.mark.parametrize("imports", ["import mmengine.runner, gcp_mm", "import gcp_mm.registry"])

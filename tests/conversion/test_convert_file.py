@@ -322,6 +322,12 @@ def test_file_fetched_by_hand_goes_where_asked(released, folder):
         obtain(find_row(NAME), out="here.pth", from_file=released)
 
 
+@pytest.mark.parametrize("from_file", [None, "anything.pth"])
+def test_folder_in_place_of_a_file_is_not_to_be_removed(folder, from_file):
+    with pytest.raises(UserError, match="work' is a folder; name a file in it"):
+        obtain(find_row(NAME), out=folder, from_file=from_file)
+
+
 def test_recorded_digest_is_said(released, small_row, folder):
     digest = hashlib.sha256(released.read_bytes()).hexdigest()
     row = small_row(NAME, sha256=digest, size=released.stat().st_size)

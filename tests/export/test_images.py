@@ -9,6 +9,7 @@ from PIL import Image
 import gcp_mm.registry  # noqa: F401
 from gcp_mm.errors import UserError
 from gcp_mm.export.images import fit, prepare_image, random_images, size_of_test_images
+from gcp_mm.export.properties import class_names
 
 
 @pytest.fixture
@@ -23,6 +24,32 @@ def test_size_is_that_of_the_test_pipeline(cfg):
     assert size_of_test_images(cfg) == (48, 40)
     cfg.test_dataloader.dataset = dict(type="RepeatDataset", dataset=cfg.test_dataloader.dataset)
     assert size_of_test_images(cfg) == (48, 40)
+
+
+LAZY = """
+from mmcv.transforms import LoadImageFromFile
+from mmengine.config import read_base
+from mmpretrain.datasets import CenterCrop, ImageNet, PackInputs
+test_dataloader = dict(
+    dataset=dict(
+        type=ImageNet,
+        pipeline=[
+            dict(type=LoadImageFromFile),
+            dict(type=CenterCrop, crop_size=32),
+            dict(type=PackInputs),
+        ],
+    )
+)
+"""
+
+
+def test_config_that_holds_classes(tmp_path):
+    """As those that mmengine calls lazy, or of pure Python."""
+    (tmp_path / "lazy.py").write_text(LAZY)
+    cfg = Config.fromfile(tmp_path / "lazy.py")
+    assert size_of_test_images(cfg) == (32, 32)
+    torch.save({}, tmp_path / "a.pth")
+    assert len(class_names(cfg, tmp_path / "a.pth", 1000)) == 1000
 
 
 def test_pipeline_without_one_size_asks_for_it(cfg):

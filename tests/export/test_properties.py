@@ -51,9 +51,10 @@ def test_class_names(tmp_path, meta, dataset, expected):
     assert class_names(cfg, path, 2) == expected
 
 
-def test_class_names_of_imagenet(tmp_path):
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_class_names_of_imagenet(tmp_path, split):
     path = tmp_path / "a.pth"
     torch.save({"state_dict": {}}, path)
-    cfg = Config({"test_dataloader": {"dataset": {"type": "ImageNet"}}})
+    cfg = Config({f"{split}_dataloader": {"dataset": {"type": "ImageNet"}}})
     names = class_names(cfg, path, 1000)
     assert names[0].startswith("tench") and len(names) == 1000
