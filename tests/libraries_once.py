@@ -36,11 +36,15 @@ def _read_metafiles_once(module: ModuleType) -> None:
     module.load = lambda path: load_version(path, Path(path).stat().st_mtime_ns)
 
 
-def _do_once_for_configs(module: ModuleType) -> None:
-    """Let mmengine.config.config do once what takes it long.
+def _ask_for_packages_once(module: ModuleType) -> None:
+    """Let mmengine.config.config ask once for a package: it lists all distributions each time."""
+    module.is_installed = functools.cache(module.is_installed)
 
-    It lists all distributions anew to ask for a package, and formats the text of a config for the
-    log, for two files and in each checkpoint of a run.
+
+def _format_once(module: ModuleType) -> None:
+    """Let yapf, from which mmengine and its forks take it, format the text of a config once.
+
+    A run formats it for the log, for two files and in each checkpoint.
     """
     format_code = module.FormatCode
 
@@ -48,7 +52,6 @@ def _do_once_for_configs(module: ModuleType) -> None:
     def format_once(text: str, options: str) -> object:
         return format_code(text, **ast.literal_eval(options))
 
-    module.is_installed = functools.cache(module.is_installed)
     module.FormatCode = lambda text, **options: format_once(text, repr(options))
 
 
@@ -115,5 +118,6 @@ for models in ("mmdet.models", "mmpretrain.models"):  # which some tests import 
     wrapt.register_post_import_hook(lambda module: gc.freeze(), models)
 wrapt.register_post_import_hook(_read_metafiles_once, "mmengine.config.utils")
 wrapt.register_post_import_hook(_read_configs_once, "mmengine.config.config")
-wrapt.register_post_import_hook(_do_once_for_configs, "mmengine.config.config")
+wrapt.register_post_import_hook(_ask_for_packages_once, "mmengine.config.config")
+wrapt.register_post_import_hook(_format_once, "yapf.yapflib.yapf_api")
 wrapt.register_post_import_hook(_list_operators_once, "onnxscript._framework_apis.torch_2_5")
