@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -69,6 +71,34 @@ def delete(module, info):
 
 def cut(module, info):
     module.write_text("imp")
+
+
+def test_a_file_of_two_packages_is_that_of_either(repo, tmp_path):
+    infos = [add_package(tmp_path, name)[1] for name in ("a", "b", "c")]
+    shared = tmp_path / "docs/conf.py"
+    shared.parent.mkdir()
+    for info, text in zip(infos, ("aa", "bbbb", "cc"), strict=True):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        record = info / "RECORD"
+        record.write_text(
+            f"{record.read_text()}docs/conf.py,sha256={digest.rstrip('=')},{len(text)}\n"
+        )
+    names = [info.name for info in infos]
+
+    def damaged(question):
+        command = [sys.executable, repo / "requirements/installed.py", tmp_path, question]
+        return subprocess.check_output([*command, *names], text=True).split()
+
+    for text in ("aa", "bbbb", "cc"):
+        shared.write_text(text)
+        assert damaged("sizes") == damaged("contents") == []
+    shared.write_text("dd")
+    assert damaged("sizes") == [] and damaged("contents") == names
+    shared.unlink()
+    assert damaged("sizes") == names
+    shared.write_text("aa")
+    (tmp_path / "b.py").unlink()
+    assert damaged("sizes") == names[1:2]
 
 
 @pytest.mark.parametrize("harm", [remove, delete, cut])
