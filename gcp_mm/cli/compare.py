@@ -24,19 +24,14 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
 
     def command() -> None:
-        from gcp_mm.plots.training_curves import plot_curves, read_curves, summarise
+        from gcp_mm.plots.training_curves import plot_curves, read_runs, say, summarise
 
-        runs = [read_curves(path) for path in args.runs]
-        text = json.dumps(summarise(runs, args.command), indent=1) + "\n"
+        runs = read_runs(args.runs)
+        text = json.dumps(summarise(runs, args.command), indent=1, allow_nan=False) + "\n"
         plot_curves(runs, args.metric, args.figure)
         atomic_write(args.json, text)
         for run in runs:
-            values = run.metrics[args.metric]
-            best = max(values)
-            print(
-                f"{run.name}: {args.metric} {values[-1]:.2f} after epoch {run.epochs[-1]}, "
-                f"best {best:.2f} after epoch {run.epochs[values.index(best)]}"
-            )
+            print(say(run, args.metric))
         print(f"results: {args.figure}, {args.json}")
 
     run_command(command)

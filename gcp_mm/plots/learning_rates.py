@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, ReduceOnPlateauParamScheduler
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 
 import gcp_mm.registry  # noqa: F401
@@ -23,6 +23,11 @@ def learning_rates(cfg: Config, epoch_length: int = 1) -> np.ndarray:
     The schedulers are stepped as mmengine's Runner does; if one counts iterations, the length of
     an epoch has to be known.
     """
+    epochs = cfg.train_cfg.get("max_epochs")
+    if epochs is None:
+        raise UserError("train_cfg has no max_epochs: it counts iterations, and epochs are drawn")
+    if epoch_length < 1:
+        raise UserError(f"--epoch-length {epoch_length}: at least 1 iteration")
     weight = torch.zeros(1, requires_grad=True)
     optimizer = OPTIMIZERS.build(cfg.optim_wrapper.optimizer, default_args=dict(params=[weight]))
     wrapper = OptimWrapper(optimizer)
@@ -35,13 +40,14 @@ def learning_rates(cfg: Config, epoch_length: int = 1) -> np.ndarray:
                 f"{setting['type']} of this config counts iterations: say how many an epoch has "
                 "(--epoch-length)"
             )
-        epochs = cfg.train_cfg.max_epochs
         setting = {"end": epochs if by_epoch else epochs * epoch_length, **setting}
         arguments = dict(optimizer=wrapper)
         if setting.get("convert_to_iter_based"):
             arguments["epoch_length"] = epoch_length
         schedulers.append(PARAM_SCHEDULERS.build(setting, default_args=arguments))
-    rates = np.empty((cfg.train_cfg.max_epochs, epoch_length))
+        if isinstance(schedulers[-1], ReduceOnPlateauParamScheduler):
+            raise UserError(f"{setting['type']} follows what a training measures: there is no plan")
+    rates = np.empty((epochs, epoch_length))
     with if_long(len(rates), "stepping through epochs") as progress:
         for epoch, row in enumerate(rates):
             for iteration in range(epoch_length):

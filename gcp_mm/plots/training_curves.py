@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 import platform
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ class TrainingCurves:
     Attributes:
         name: Name of the work folder.
         epochs: Validated epochs, from 1.
-        metrics: By name, such as ``accuracy/top1`` in percent: the value after each epoch.
+        metrics: By name, such as ``accuracy/top1`` in percent: the value after each epoch, NaN
+            where there is none, as of a detector that has found nothing yet.
         train_loss: Mean of the logged training losses of each of these epochs.
         lr: Learning rate at the last logged step of each of these epochs.
     """
@@ -37,6 +39,21 @@ class TrainingCurves:
     metrics: dict[str, list[float]]
     train_loss: list[float]
     lr: list[float]
+
+
+def read_runs(work_dirs: Sequence[Path]) -> list[TrainingCurves]:
+    """Read work folders to compare; their names have as many folders in them as tell them apart."""
+    folders = [path.resolve() for path in work_dirs]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise UserError(f"{str(folder)!r} is there twice: name each run once")
+    for length in itertools.count(1):
+        names = ["/".join(folder.parts[-length:]) for folder in folders]
+        if len(set(names)) == len(names):
+            break
+    return [
+        replace(read_curves(path), name=name) for path, name in zip(work_dirs, names, strict=True)
+    ]
 
 
 def read_curves(work_dir: Path) -> TrainingCurves:
@@ -58,11 +75,15 @@ def read_curves(work_dir: Path) -> TrainingCurves:
     epochs = sorted(validation.keys() & steps.keys())
     if not epochs:
         raise UserError(f"{str(work_dir)!r}: no epoch has been validated yet")
-    names = [key for key in validation[epochs[0]] if key not in _NO_METRICS]
+    names = dict.fromkeys(key for epoch in epochs for key in validation[epoch])
     return TrainingCurves(
         name=work_dir.resolve().name,
         epochs=epochs,
-        metrics={name: [validation[epoch][name] for epoch in epochs] for name in names},
+        metrics={
+            name: [validation[epoch].get(name, math.nan) for epoch in epochs]
+            for name in names
+            if name not in _NO_METRICS
+        },
         train_loss=[float(np.mean([r["loss"] for r in steps[epoch]])) for epoch in epochs],
         lr=[steps[epoch][-1]["lr"] for epoch in epochs],
     )
@@ -83,6 +104,11 @@ def _read_records(file: Path) -> list[dict]:
                 break
             raise UserError(f"scalar log {str(file)!r}, line {number}: {error}") from error
         form = isinstance(record, dict)
+        if form and "iter" in record and "epoch" not in record:
+            raise UserError(
+                f"scalar log {str(file)!r}: this training counts iterations and no epochs "
+                "(log_processor.by_epoch), and curves are those of epochs"
+            )
         wanted = ["step", "epoch", "loss"] if form and "lr" in record else ["step"]
         if not form or not all(isinstance(record.get(key), (int, float)) for key in wanted):
             raise UserError(
@@ -130,6 +156,18 @@ def plot_curves(runs: Sequence[TrainingCurves], metric: str, path: Path) -> Path
     return save_figure(figure, path)
 
 
+def say(run: TrainingCurves, metric: str) -> str:
+    """Say how good a run was in the end and at its best."""
+    values = run.metrics[metric]
+    text = f"{run.name}: {metric} {values[-1]:.4g} after epoch {run.epochs[-1]}"
+    pairs = zip(values, run.epochs, strict=True)
+    known = [(value, epoch) for value, epoch in pairs if math.isfinite(value)]
+    if not known:
+        return text
+    value, epoch = max(known, key=lambda pair: pair[0])
+    return f"{text}, best {value:.4g} after epoch {epoch}"
+
+
 def summarise(runs: Sequence[TrainingCurves], commands: Sequence[str]) -> dict:
     """Collect runs, the commands that made them and the machine for a result file."""
     from mmengine.utils.dl_utils import collect_env
@@ -140,5 +178,6 @@ def summarise(runs: Sequence[TrainingCurves], commands: Sequence[str]) -> dict:
         "commands": list(commands),
         "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
         "environment": {key: environment[key] for key in kept if key in environment},
-        "runs": [asdict(run) for run in runs],
+        # JSON has no NaN: null stands in its place.
+        "runs": json.loads(json.dumps(list(map(asdict, runs))), parse_constant=lambda _: None),
     }

@@ -5,6 +5,9 @@ from mmengine.config import Config
 from gcp_mm.errors import UserError
 from gcp_mm.plots.learning_rates import learning_rates, plot_learning_rates
 
+WARM_UP = dict(type="LinearLR", start_factor=0.5, by_epoch=False, begin=0, end=3)
+STEP = dict(type="StepLR", step_size=1)
+
 
 def config(schedulers, epochs=4):
     optimizer = dict(type="SGD", lr=1.0)
@@ -27,9 +30,8 @@ def test_rate_by_epoch_and_by_iteration():
 
 def test_warm_up_and_decay_follow_each_other():
     """Over 4 iterations of an epoch: a linear start in iterations, then a step in epochs."""
-    warm_up = dict(type="LinearLR", start_factor=0.5, by_epoch=False, begin=0, end=3)
     step = dict(type="MultiStepLR", by_epoch=True, milestones=[1], gamma=0.1)
-    found = learning_rates(config([warm_up, step], 2), 4)
+    found = learning_rates(config([WARM_UP, step], 2), 4)
     assert found == pytest.approx(np.array([[0.5, 0.75, 1, 1], [0.1] * 4]))
 
 
@@ -40,10 +42,21 @@ def test_schedule_without_an_end_lasts_as_long_as_the_training():
     assert found == pytest.approx(np.array(expected), abs=1e-9)
 
 
-def test_schedule_in_iterations_needs_the_length_of_an_epoch():
-    warm_up = dict(type="LinearLR", start_factor=0.5, by_epoch=False, begin=0, end=3)
-    with pytest.raises(UserError, match="LinearLR of this config counts iterations.*epoch-length"):
-        learning_rates(config(warm_up))
+@pytest.mark.parametrize(
+    ("schedulers", "epochs", "length", "told"),
+    [
+        (WARM_UP, 4, 1, "LinearLR of this config counts iterations.*epoch-length"),
+        (STEP, 4, 0, "--epoch-length 0: at least 1"),
+        (STEP, None, 1, "train_cfg has no max_epochs: it counts iterations"),
+        (dict(type="ReduceOnPlateauLR", monitor="loss"), 4, 1, "ReduceOnPlateauLR follows"),
+    ],
+)
+def test_schedule_that_cannot_be_known_is_refused(schedulers, epochs, length, told):
+    cfg = config(schedulers, epochs)
+    if epochs is None:
+        cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=100)
+    with pytest.raises(UserError, match=told):
+        learning_rates(cfg, length)
 
 
 def test_figure_has_a_panel_for_each_network(tmp_path):
@@ -54,5 +67,5 @@ def test_figure_has_a_panel_for_each_network(tmp_path):
 
 
 def test_long_schedule_shows_how_far_it_is(impatient, capsys):
-    learning_rates(config(dict(type="StepLR", step_size=1)))
+    learning_rates(config(STEP))
     assert "] 4/4, " in capsys.readouterr().err

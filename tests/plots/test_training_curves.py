@@ -1,9 +1,11 @@
 import json
+import math
+import shutil
 
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.plots.training_curves import plot_curves, read_curves, summarise
+from gcp_mm.plots.training_curves import plot_curves, read_curves, read_runs, say, summarise
 
 
 def write_log(work_dir, run, records, tail=""):
@@ -49,6 +51,35 @@ def test_curves_of_a_real_run(trained):
     assert curves.lr == pytest.approx([0.01, 0.01, 0.001])
 
 
+def test_metric_that_some_epochs_lack(tmp_path):
+    """As of a detector that finds nothing at first, or whose loss is none."""
+    times, box_ap = {"data_time": 0.1, "time": 0.2}, {"coco/bbox_mAP": 0.1234}
+    records = [step(1, 1, 4.0), {**times, "step": 1}, step(2, 2, 2.0), {**box_ap, "step": 2}]
+    records += [step(3, 3, 1.0), {**times, "coco/bbox_mAP": math.nan, "step": 3}]
+    write_log(tmp_path / "detector", "20260101_000000", records)
+    run = read_curves(tmp_path / "detector")
+    assert run.metrics == {
+        "coco/bbox_mAP": pytest.approx([math.nan, 0.1234, math.nan], nan_ok=True)
+    }
+    said = say(run, "coco/bbox_mAP")
+    assert said == "detector: coco/bbox_mAP nan after epoch 3, best 0.1234 after epoch 2"
+    plot_curves([run], "coco/bbox_mAP", tmp_path / "curves.svg")
+    (found,) = json.loads(json.dumps(summarise([run], []), allow_nan=False))["runs"]
+    assert found["metrics"]["coco/bbox_mAP"] == [None, 0.1234, None]
+
+
+def test_runs_of_one_name_are_told_apart(work_dir, tmp_path):
+    """As those of a plan, which are all called `train`."""
+    folders = [work_dir.rename(tmp_path / "train")]
+    for name in ("a/gap", "b/gap"):
+        folders.append(tmp_path / name / "train")
+        shutil.copytree(folders[0], folders[-1])
+    assert [run.name for run in read_runs(folders[1:])] == ["a/gap/train", "b/gap/train"]
+    assert [run.name for run in read_runs(folders[1:2])] == ["train"]
+    with pytest.raises(UserError, match=r"a/gap/train' is there twice"):
+        read_runs([folders[1], tmp_path / "a/../a/gap/train"])
+
+
 def test_folder_without_a_log_and_run_without_an_epoch(tmp_path):
     with pytest.raises(UserError, match="not a work folder"):
         read_curves(tmp_path)
@@ -83,6 +114,7 @@ def test_evaluation_before_the_training_is_no_clock_that_went_back(work_dir, cap
         (b"[1, 2]\n", "line 1 has no numbers step"),
         (b'{"step": "x"}\n', "line 1 has no numbers step"),
         (b'{"lr": 0.1, "step": 1}\n', "line 1 has no numbers step, epoch, loss"),
+        (b'{"lr": 0.1, "loss": 1.0, "iter": 50, "step": 50}\n', "counts iterations and no epochs"),
         (b'{"step"\n{"step": 1}\n', "line 1"),
         (b"\x80\xff", "cannot be read"),
         (b"[" * 100_000 + b"\n{}", "line 1"),

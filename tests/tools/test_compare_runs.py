@@ -12,7 +12,7 @@ def test_writes_figure_and_numbers(call_tool, trained, tmp_path):
     summary = json.loads((tmp_path / "curves.json").read_text())
     (run,) = summary["runs"]
     assert run["epochs"] == [1, 2, 3] and summary["commands"] == ["tools/train.py X"]
-    assert f"accuracy/top1 {run['metrics']['accuracy/top1'][-1]:.2f} after epoch 3" in output
+    assert f"accuracy/top1 {run['metrics']['accuracy/top1'][-1]:.4g} after epoch 3" in output
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -60,7 +60,6 @@ def test_losses_and_metrics_are_logged(detector_run):
     steps, epochs = read_scalars(detector_run)
     assert set(steps) == {1, 2}
     assert all(record["loss"] > record["loss_mask"] > 0 for record in steps.values())
-    # Metrics count iterations here, of which there are two.
     (metrics,) = epochs.values()
     assert {"coco/bbox_mAP", "coco/segm_mAP"} <= set(metrics)
 
