@@ -7,7 +7,6 @@ may be stands here as in the modules that take them, which need seconds to impor
 from __future__ import annotations
 
 import argparse
-import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,7 @@ from typing import TYPE_CHECKING
 from gcp_mm.console.command_names import next_command
 from gcp_mm.engine.config import add_common_arguments, load_config
 from gcp_mm.errors import UserError
-from gcp_mm.files import abbreviate, sha256
-from gcp_mm.locks import hold_file
-from gcp_mm.plain_data import digest
+from gcp_mm.files import abbreviate
 
 if TYPE_CHECKING:
     import torch
@@ -69,39 +66,20 @@ def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def measuring(
+def _measuring(
     args: argparse.Namespace, kind: str, options: Sequence[str]
 ) -> Iterator[tuple[nn.Module, Batches, ResultFile]]:
-    """Load what the arguments name, hold the result file, and say at the end what is next.
-
-    The file was made with equal arguments of the names ``options``, or is refused.
-    """
-    from gcp_mm.checkpoints.loader import find_checkpoint
-    from gcp_mm.checkpoints.pretrained import load_model
-    from gcp_mm.landscape.loss import digest_of, fixed_batches
-    from gcp_mm.landscape.records import ResultFile
+    """Load what the arguments name, and say at the end where the results are and what is next."""
+    from gcp_mm.landscape.offline import measuring
 
     device = check_device(args, kind)
     cfg = load_config(args.config, args.cfg_options, args.work_dir, needs=["model"])
-    checkpoint = find_checkpoint(args.checkpoint)
-    model = load_model(cfg, checkpoint).to(device)
-    batches = fixed_batches(cfg, args.batches, args.batch_size, args.data_seed, args.split)
-    settings = {
-        "config": Path(args.config).stem,
-        "model": digest(cfg.model.to_dict()),
-        "checkpoint": sha256(checkpoint)[:16],
-        "images": digest_of(inputs for inputs, _ in batches)[:16],
-        "samples": digest_of(itertools.chain.from_iterable(batches))[:16],
-    }
     common = ("split", "batches", "batch_size", "data_seed", "seed")
-    settings |= {name: getattr(args, name) for name in (*common, *options)}
-    out = args.out or Path(cfg.work_dir) / "landscape" / f"{kind}_{checkpoint.stem}.json"
-    with hold_file(out, "is being written", "wait for it, or choose another --out"):
-        file = ResultFile(out, kind, settings)
-        file.results["checkpoint"] = str(args.checkpoint)
-        yield model, [(x.to(device), y.to(device)) for x, y in batches], file
-    print(f"results: {out}")
-    print(next_command("landscape", "plot", out, "--out", out.with_suffix("")))
+    chosen = {name: getattr(args, name) for name in (*common, *options)}
+    with measuring(cfg, args.checkpoint, kind, chosen, args.out, device) as (model, batches, file):
+        yield model, batches, file
+    print(f"results: {file.path}")
+    print(next_command("landscape", "plot", file.path, "--out", file.path.with_suffix("")))
 
 
 def add_surface_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -148,7 +126,7 @@ def measure_surface(args: argparse.Namespace) -> None:
 
     low, high = args.range
     grid = make_grid(low, high, args.points, args.dimensions)
-    with measuring(args, "surface", _SURFACE) as (model, batches, file):
+    with _measuring(args, "surface", _SURFACE) as (model, batches, file):
         results = file.results
         done = sum(loss is not None for row in results.get("losses", ()) for loss in row)
         total = len(grid.alphas) * len(grid.betas)
@@ -221,7 +199,7 @@ def measure_curvature(args: argparse.Namespace) -> None:
     from gcp_mm.console.progress import Stages
     from gcp_mm.landscape.curvature import curvature
 
-    with measuring(args, "curvature", _CURVATURE) as (model, batches, file):
+    with _measuring(args, "curvature", _CURVATURE) as (model, batches, file):
         with Stages(_STAGES) as stages:
 
             def on_stage(stage: str) -> None:

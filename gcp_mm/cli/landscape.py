@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gcp_mm.cli import _landscape_measure as measure
 from gcp_mm.console.command_names import next_command
 from gcp_mm.console.run_command import run_command
 from gcp_mm.engine.config import TRAINING, add_amp_argument, add_common_arguments, load_config
 from gcp_mm.errors import UserError
-from gcp_mm.files import abbreviate
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 HOOK = dict(type="gcp_mm.LandscapeHook")
 
@@ -164,87 +159,17 @@ def add_plot_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def draw(args: argparse.Namespace) -> None:
-    """Read the files, draw, and print the mean widths of runs."""
-    paths = [path / measure.RECORDS if path.is_dir() else path for path in args.files]
-    if args.names and len(args.names) != len(paths):
-        raise UserError(f"{len(args.names)} --names for {len(paths)} files: give one for each")
-    if args.out.suffix[1:] in args.formats:
-        args.out = args.out.with_suffix("")
-    kinds = {_kind(path) for path in paths}
-    figures = ("run", "surface", "curvature")
-    for path in paths:
-        if _kind(path) not in figures:
-            raise UserError(
-                f"{str(path)!r}: no figure is made of files of the kind {_kind(path)!r}; give "
-                "records of `run` or `probe`, or what `surface` or `curvature` wrote"
-            )
-    if len(kinds) > 1:
-        raise UserError(f"files of different kinds do not go into one figure: {sorted(kinds)}")
-    written = {"run": _runs, "surface": _surfaces, "curvature": _spectra}[kinds.pop()](args, paths)
+    """Draw the files, and print the mean widths of runs."""
+    from gcp_mm.landscape.report import make_report
+
+    report = make_report(args.files, args.names, smooth=args.smooth, log=args.log, zoom=args.zoom)
+    for sentence in report.warnings:
+        print(f"warning: {sentence}", file=sys.stderr)
+    written = report.write(args.out, args.formats)
+    for index, found in enumerate(report.widths):
+        print(_said_of(found, report.runs[0].name if index else None))
     # The last station: the numbers are printed above, and the figure is looked at.
     print(f"results: {', '.join(map(str, written))}")
-
-
-def _kind(path: Path) -> str:
-    """Tell result files from records, which are several JSON objects."""
-    if path.is_fifo():
-        # It is read twice, and the first time would wait for a writer, which may never come.
-        raise UserError(f"{str(path)!r} is a pipe: write it to a file first")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["kind"].replace("header", "run")
-    except OSError as error:
-        raise UserError(f"{str(path)!r} cannot be read: {error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return "run"
-
-
-def _distinct(args: argparse.Namespace, names: Sequence[str]) -> Sequence[str]:
-    """Return the names in the figure, those that were given or else those of the files."""
-    names = args.names or names
-    twice = [name for name in names if list(names).count(name) > 1]
-    if twice and args.names:
-        raise UserError(f"--names: {twice[0]!r} is there twice")
-    if twice:
-        files = [str(f) for f, name in zip(args.files, names, strict=True) if name == twice[0]]
-        raise UserError(
-            f"{abbreviate(files)} are called {twice[0]!r}: give --names, one for each file"
-        )
-    return names
-
-
-def _beside(args: argparse.Namespace, suffix: str) -> Path:
-    return args.out.with_name(f"{args.out.name}.{suffix}")
-
-
-def _save(args: argparse.Namespace, figure: Figure) -> list[Path]:
-    from gcp_mm.plots.figure import save_figure
-
-    return [save_figure(figure, _beside(args, suffix)) for suffix in args.formats]
-
-
-def _runs(args: argparse.Namespace, paths: Sequence[Path]) -> list[Path]:
-    from gcp_mm.landscape.bands import incomparable, mean_widths, run_bands, write_csv
-    from gcp_mm.landscape.page import page_of_runs
-    from gcp_mm.landscape.plot import draw_bands
-    from gcp_mm.landscape.records import read_records
-    from gcp_mm.plots.figure import svg_text
-
-    read = [read_records(path) for path in paths]
-    names = _distinct(args, [header["run"] for header, _ in read])
-    runs = [
-        run_bands(name, header["settings"], records)
-        for name, (header, records) in zip(names, read, strict=True)
-    ]
-    for sentence in incomparable(runs):
-        print(f"warning: {sentence}. Their widths mean different things", file=sys.stderr)
-    widths = [mean_widths(run, runs[0]) for run in runs]
-    figure = draw_bands(runs, args.smooth, args.log, args.zoom)
-    written = _save(args, figure)
-    written.append(write_csv(runs, _beside(args, "csv")))
-    page = page_of_runs(runs, widths, svg_text(figure))
-    for found in widths:
-        print(_said_of(found, runs[0].name if found is not widths[0] else None))
-    return [page.write_html(_beside(args, "html")), *written]
 
 
 def _said_of(found: Mapping[str, Any], first: str | None) -> str:
@@ -259,51 +184,6 @@ def _said_of(found: Mapping[str, Any], first: str | None) -> str:
     if first is not None and None not in ratios:
         text += f"; {ratios[0]:.3f} and {ratios[1]:.3f} times those of {first} at the same steps"
     return text
-
-
-def _results(
-    args: argparse.Namespace, paths: Sequence[Path], kind: str, *measured: str
-) -> list[dict]:
-    """Read finished result files, each with the name that it has in the figure."""
-    from gcp_mm.landscape.records import read_results
-
-    read = [read_results(path, kind) for path in paths]
-    for path, (_, results) in zip(paths, read, strict=True):
-        if not results.keys() >= set(measured):
-            told = f"has no {measured[0]} yet; start `{kind}` again to finish"
-            raise UserError(f"{str(path)!r} {told}")
-    configs = [
-        str(settings.get("config", path.stem))
-        for path, (settings, _) in zip(paths, read, strict=True)
-    ]
-    names = _distinct(args, configs)
-    return [{**results, "name": name} for name, (_, results) in zip(names, read, strict=True)]
-
-
-def _surfaces(args: argparse.Namespace, paths: Sequence[Path]) -> list[Path]:
-    from gcp_mm.landscape.page import page_of_surfaces
-    from gcp_mm.landscape.plot import draw_surfaces
-    from gcp_mm.landscape.surface import losses_as_array
-    from gcp_mm.plots.figure import svg_text
-
-    read = _results(args, paths, "surface", "losses", "alphas", "betas")
-    surfaces = [{**found, "losses": losses_as_array(found)} for found in read]
-    figure = draw_surfaces(surfaces)
-    written = _save(args, figure)
-    page = page_of_surfaces(surfaces, svg_text(figure))
-    return [page.write_html(_beside(args, "html")), *written]
-
-
-def _spectra(args: argparse.Namespace, paths: Sequence[Path]) -> list[Path]:
-    from gcp_mm.landscape.page import page_of_spectra
-    from gcp_mm.landscape.plot import draw_spectra
-    from gcp_mm.plots.figure import svg_text
-
-    spectra = _results(args, paths, "curvature", "density")
-    figure = draw_spectra(spectra)
-    written = _save(args, figure)
-    page = page_of_spectra(spectra, svg_text(figure))
-    return [page.write_html(_beside(args, "html")), *written]
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

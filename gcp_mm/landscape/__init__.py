@@ -3,7 +3,8 @@
 To read in this order: ``settings`` (where and how far to step), ``frozen`` and ``split`` (what
 keeps a training undisturbed), ``probe`` (the measurement), ``hook`` and ``offline`` (in a training,
 and of its checkpoints), ``records`` and ``bands`` (what a run gives), ``loss``, ``surface`` and
-``curvature`` (of one checkpoint), ``plot``. It imports what is below it, the engine included.
+``curvature`` (of one checkpoint), ``plot`` and ``page`` (their figures), ``report`` (of files). It
+imports what is below it, the engine included.
 """
 
 from gcp_mm.landscape.frozen import frozen

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,12 +173,16 @@ def mean_widths(run: RunBands, reference: RunBands) -> dict[str, Any]:
     }
 
 
-def incomparable(runs: Sequence[RunBands]) -> list[str]:
-    """Name settings in which runs differ from the first one: their bands mean different things."""
+def incomparable(
+    settings: Mapping[str, Mapping[str, Any]], only: Iterable[str] | None = None
+) -> list[str]:
+    """Name settings in which measurements differ from the first: they mean different things."""
+    (first, of_first), *others = settings.items()
     return [
-        f"{run.name!r} was probed differently from {runs[0].name!r}: {'; '.join(different)}"
-        for run in runs[1:]
-        if (different := different_settings(run.settings, runs[0].settings))
+        f"{name!r} was probed differently from {first!r}: {'; '.join(different)}. Their numbers "
+        "mean different things"
+        for name, found in others
+        if (different := different_settings(found, of_first, only))
     ]
 
 

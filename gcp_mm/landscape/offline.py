@@ -1,26 +1,31 @@
-"""Probe a series of checkpoints on the same images."""
+"""Measure checkpoints on the same images: probe a series of them, or look around one."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from torch import nn
 
 from gcp_mm.checkpoints.loader import find_checkpoint, load_from_file
 from gcp_mm.checkpoints.pretrained import load_model
 from gcp_mm.console.progress import Progress
 from gcp_mm.errors import UserError
 from gcp_mm.files import sha256
-from gcp_mm.landscape.loss import digest_of, fixed_batches
+from gcp_mm.landscape.loss import Batches, digest_of, fixed_batches
 from gcp_mm.landscape.probe import measure
-from gcp_mm.landscape.records import RecordFile, make_header, was_counted
+from gcp_mm.landscape.records import RecordFile, ResultFile, make_header, was_counted
 from gcp_mm.landscape.settings import Settings, resolve
 from gcp_mm.locks import hold_file
-from gcp_mm.plain_data import part_of
+from gcp_mm.plain_data import digest, part_of
+
+# What is said of a file that another process writes, and what to do then.
+_HELD = ("is being written", "wait for it, or choose another --out")
 
 
 def probe_checkpoints(
@@ -50,7 +55,7 @@ def probe_checkpoints(
         "seed": seed,
         "images": digest_of(itertools.chain.from_iterable(batches)),
     }
-    with hold_file(out, "is being written", "wait for it, or choose another --out"):
+    with hold_file(out, *_HELD):
         file = RecordFile(out, make_header(cfg, header))
         _probe_missing(cfg, file, paths, batches, settings, device, seed)
     return file.records
@@ -114,3 +119,36 @@ def _when(path: Path) -> dict:
         "epoch": meta.get("epoch"),
         "lr": learning_rate if isinstance(learning_rate, int | float) else None,
     }
+
+
+@contextmanager
+def measuring(
+    cfg: Config,
+    checkpoint: str,
+    kind: str,
+    options: Mapping[str, Any],
+    out: Path | None = None,
+    device: str | torch.device = "cpu",
+) -> Iterator[tuple[nn.Module, Batches, ResultFile]]:
+    """Load a checkpoint and its images, and hold the result file of a measurement around it.
+
+    ``options`` are written down, and a file that was made with others is refused; ``batches``,
+    ``batch_size``, ``data_seed`` and ``split`` among them choose the images.
+    """
+    path = find_checkpoint(checkpoint)
+    model = load_model(cfg, path).to(device)
+    chosen = (options[name] for name in ("batches", "batch_size", "data_seed", "split"))
+    batches = fixed_batches(cfg, *chosen)
+    settings = {
+        "config": Path(cfg.filename).stem,
+        "model": digest(cfg.model.to_dict()),
+        "checkpoint": sha256(path)[:16],
+        "images": digest_of(inputs for inputs, _ in batches)[:16],
+        "samples": digest_of(itertools.chain.from_iterable(batches))[:16],
+        **options,
+    }
+    out = out or Path(cfg.work_dir) / "landscape" / f"{kind}_{path.stem}.json"
+    with hold_file(out, *_HELD):
+        file = ResultFile(out, kind, settings)
+        file.results["checkpoint"] = checkpoint
+        yield model, [(x.to(device), y.to(device)) for x, y in batches], file

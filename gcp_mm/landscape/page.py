@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gcp_mm.files import abbreviate
-from gcp_mm.landscape.bands import RunBands, incomparable
+from gcp_mm.landscape.bands import RunBands
 from gcp_mm.pages import Page, literal
 
 _WIDTHS = {
@@ -29,7 +29,10 @@ _CURVATURE = {
 
 
 def page_of_runs(
-    runs: Sequence[RunBands], widths: Sequence[Mapping[str, Any]], drawing: str
+    runs: Sequence[RunBands],
+    widths: Sequence[Mapping[str, Any]],
+    drawing: str,
+    warnings: Sequence[str] = (),
 ) -> Page:
     """Show bands over trainings, and the widths that :func:`mean_widths` found of each run."""
     page = Page(
@@ -39,8 +42,7 @@ def page_of_runs(
         "narrow ones mean a smooth loss, whose gradient tells where it goes "
         "([arXiv 2003.11241](https://arxiv.org/abs/2003.11241), section 4).",
     )
-    for sentence in incomparable(runs):
-        page.text(f"**Warning**: {literal(sentence)}. Their widths mean different things.")
+    _warn(page, warnings)
     names = abbreviate(run.name for run in runs)
     page.figure(
         drawing,
@@ -68,13 +70,16 @@ def page_of_runs(
     return page
 
 
-def page_of_surfaces(surfaces: Sequence[Mapping[str, Any]], drawing: str) -> Page:
+def page_of_surfaces(
+    surfaces: Sequence[Mapping[str, Any]], drawing: str, warnings: Sequence[str] = ()
+) -> Page:
     """Show losses on lines or planes through the weights."""
     page = Page(
         "Loss surface",
         "The loss around the weights of a network, which are at 0, along random directions that "
         "are scaled filter by filter ([arXiv 1712.09913](https://arxiv.org/abs/1712.09913)).",
     )
+    _warn(page, warnings)
     names = abbreviate(surface["name"] for surface in surfaces)
     alt = f"The loss against the distance from the weights, of {names}. Ranges are in the table."
     page.figure(drawing, alt, "Loss around the weights.", "surface")
@@ -82,7 +87,7 @@ def page_of_surfaces(surfaces: Sequence[Mapping[str, Any]], drawing: str) -> Pag
     for surface in surfaces:
         finite = surface["losses"][np.isfinite(surface["losses"])]
         ends = (float(finite.min()), float(finite.max())) if finite.size else (None, None)
-        gaps = surface["losses"].size - finite.size
+        gaps = surface["losses"].size - finite.size - surface.get("missing", 0)
         rows.append([surface["name"], surface.get("loss"), *ends, finite.size, gaps])
     columns = ["network", "at the weights", "smallest", "largest", "points", "not finite"]
     page.table(columns, rows, "Losses on the grid.")
@@ -91,13 +96,16 @@ def page_of_surfaces(surfaces: Sequence[Mapping[str, Any]], drawing: str) -> Pag
     return page
 
 
-def page_of_spectra(spectra: Sequence[Mapping[str, Any]], drawing: str) -> Page:
+def page_of_spectra(
+    spectra: Sequence[Mapping[str, Any]], drawing: str, warnings: Sequence[str] = ()
+) -> Page:
     """Show spectral densities of Hessians."""
     page = Page(
         "Curvature of the loss",
         "The spectral density of the Hessian says how many of its eigenvalues are where. The "
         "largest ones, marked at the bottom, are the sharpest directions out of the minimum.",
     )
+    _warn(page, warnings)
     names = abbreviate(spectrum["name"] for spectrum in spectra)
     alt = f"Densities of the eigenvalues, of {names}. The largest ones are in the tables."
     page.figure(drawing, alt, "Spectral density of the Hessian.", "spectrum")
@@ -118,6 +126,11 @@ def page_of_spectra(spectra: Sequence[Mapping[str, Any]], drawing: str) -> Page:
     kept = ("name", *_CURVATURE, "eigenvalues", "grid", "density")
     page.data("spectra", [_part(spectrum, kept) for spectrum in spectra])
     return page
+
+
+def _warn(page: Page, warnings: Sequence[str]) -> None:
+    for sentence in warnings:
+        page.text(f"**Warning**: {literal(sentence)}.")
 
 
 def _part(found: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -199,7 +199,18 @@ def measure(
                 raise UserError(f"the loss does not depend on the output of {settings.at!r}")
             return found, gradient
 
+        def compare(gradient: Tensor, where: str) -> Tensor:
+            """Return the sums over all processes that norms and angles follow from."""
+            found = over_processes(products(g, gradient))
+            if not found.isfinite().all():
+                raise UserError(
+                    f"the gradient is not finite {where}, where the loss is: a layer behind "
+                    f"{settings.at!r} has no derivative there, as a root at 0; probe behind it"
+                )
+            return found
+
         loss_here, g = evaluate(origin.clone, "before any step")
+        compare(g, "before any step")
         losses, sums = [], []
         for number, eta in enumerate(etas, 1):
 
@@ -209,5 +220,5 @@ def measure(
             where = f"at step {number} of {len(etas)} (eta = {eta:g})"
             value, gradient = evaluate(moved, where)
             losses.append(value)
-            sums.append(over_processes(products(g, gradient)))
+            sums.append(compare(gradient, where))
         return summarise(settings.at, etas, loss_here, losses, torch.stack(sums), batch_size)

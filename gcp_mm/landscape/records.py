@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from gcp_mm.plain_data import (
     Maybe,
     differences,
     digest,
+    read_json,
     why_unfit,
 )
 
@@ -40,54 +41,54 @@ def read_results(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
             f"result file {str(path)!r} {why_absent(path)}; make it with `{kind}` first"
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["kind"] != kind:
-            raise UserError(f"{str(path)!r} holds a {content['kind']!r}, expected a {kind!r}")
-        settings, results = content["settings"], content["results"]
-        if not (isinstance(settings, dict) and isinstance(results, dict)):
-            raise TypeError("settings and results have to be objects")
-        _check_numbers(results)
-        return settings, results
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        if isinstance(error, UserError):
-            raise
+        content = read_json(path)
+        form = {"kind": Kind(repr(kind), kind.__eq__), "settings": OBJECT, "results": _RESULTS}
+        why = why_unfit(content, form) or _why_uneven(content["results"])
+    except UserError as error:
+        why = str(error)
+    if why:
         raise UserError(
-            f"{str(path)!r} is not a result file of `{kind}` ({type(error).__name__}: {error}); "
-            "choose another --out, or delete it"
-        ) from error
+            f"{str(path)!r} is not a result file of `{kind}` ({why}); choose another --out, or "
+            "delete it"
+        )
+    return content["settings"], content["results"]
 
 
-def _check_numbers(results: Mapping[str, Any]) -> None:
-    """Raise a TypeError that names the first result of another form than this package writes."""
-    for key in ("loss", "trace", "trace_standard_error", "smallest_eigenvalue"):
-        if key in results and not NUMBER.fits(results[key]):
-            raise TypeError(f"{key} has to be a number")
-    for key in ("alphas", "betas", "eigenvalues", "grid", "density"):
-        values = results.get(key, [0.0])
-        if not (isinstance(values, list) and values and all(map(NUMBER.fits, values))):
-            raise TypeError(f"{key} has to be a list of numbers")
+_NUMBERS = Kind(
+    "a list of numbers", lambda value: value != [] and not why_unfit(value, ListOf(NUMBER))
+)
+# Strings stand for what JSON has no number for, null for a point that is not evaluated yet.
+_LOSS = Kind("a loss", lambda value: NUMBER.fits(value) or value in (None, "inf", "-inf", "nan"))
+_RESULTS = {
+    **dict.fromkeys(("loss?", "trace?", "trace_standard_error?"), NUMBER),
+    "smallest_eigenvalue?": NUMBER,
+    **dict.fromkeys(("alphas?", "betas?", "eigenvalues?", "grid?", "density?"), _NUMBERS),
+    "losses?": ListOf(ListOf(_LOSS)),
+}
+
+
+def _why_uneven(results: Mapping[str, Any]) -> str | None:
+    """Say which results do not belong together."""
     if len(results.get("grid", ())) != len(results.get("density", ())):
-        raise TypeError("grid and density have to be of one length")
-    if "losses" in results:
-        rows = results["losses"]
-        if not (isinstance(rows, list) and rows and all(isinstance(row, list) for row in rows)):
-            raise TypeError("losses have to be rows of numbers")
-        height, width = len(results.get("alphas", rows)), len(results.get("betas", rows[0]))
-        if len(rows) != height or any(len(row) != width for row in rows):
-            raise TypeError("losses have to be a row for each of alphas and a column of betas")
-        known = (None, "inf", "-inf", "nan")
-        if not all(NUMBER.fits(loss) or loss in known for row in rows for loss in row):
-            raise TypeError("losses have to be numbers")
+        return "grid and density are not of one length"
+    if (rows := results.get("losses")) is not None:
+        height = len(results.get("alphas", rows))
+        width = len(results.get("betas", rows[0] if rows else ()))
+        if not rows or len(rows) != height or any(len(row) != width for row in rows):
+            return "losses are not a row for each of alphas and a column for each of betas"
+    return None
 
 
 ADDED = ("processes", "samples")
 """Settings that earlier versions did not write down."""
 
 
-def different_settings(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def different_settings(
+    found: Mapping[str, Any], wanted: Mapping[str, Any], only: Iterable[str] | None = None
+) -> list[str]:
     """Name the settings in which two measurements differ, of those that both may have noted."""
     unknown = [key for key in ADDED if key not in found or key not in wanted]
-    return differences(found, wanted, without=unknown)
+    return differences(found, wanted, only, without=unknown)
 
 
 class ResultFile:
@@ -136,7 +137,7 @@ def make_header(cfg: Config, settings: Mapping) -> dict:
     }
 
 
-_NUMBERS = Kind(
+_VALUES = Kind(
     "a list of numbers or null",
     lambda value: value != [] and not why_unfit(value, ListOf(Maybe(NUMBER))),
 )
@@ -146,7 +147,7 @@ _FORMS: dict[str, dict[str, Any]] = {
     "probe": {
         **{"step": COUNT, "batch?": COUNT},
         **dict.fromkeys(("epoch?", "lr?", "loss?", "grad_norm?"), Maybe(NUMBER)),
-        **dict.fromkeys(("losses?", "grad_diffs?", "beta?"), _NUMBERS),
+        **dict.fromkeys(("losses?", "grad_diffs?", "beta?"), _VALUES),
     },
 }
 

@@ -176,17 +176,18 @@ def _steps(
                 "dict(start=0.1, stop=75, num=50)"
             )
         steps = np.linspace(*published, NUM_STEPS)
-    elif isinstance(etas, Mapping):
-        arguments: dict[str, Any] = dict(etas)
+    else:
         try:
-            steps = np.asarray(np.linspace(**arguments), dtype=float)
+            numbers: Any = etas
+            if isinstance(etas, Mapping):
+                arguments: dict[str, Any] = dict(etas)
+                numbers = np.linspace(**arguments)
+            steps = np.asarray(numbers, dtype=float)
         except (TypeError, ValueError) as error:
             raise UserError(
-                f"etas={arguments!r} are no arguments of numpy.linspace ({error}); give start, "
-                "stop and num"
+                f"etas={etas!r} are neither numbers nor arguments of numpy.linspace ({error}); "
+                "give start, stop and num"
             ) from error
-    else:
-        steps = np.asarray(etas, dtype=float)
     if steps.ndim != 1 or not len(steps) or not (np.isfinite(steps) & (steps > 0)).all():
         raise UserError(f"etas have to be positive numbers, at least one, got {etas!r}")
     return tuple(steps.tolist())

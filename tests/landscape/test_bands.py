@@ -145,9 +145,11 @@ def test_runs_without_a_common_probe(steps, widths):
 def test_settings_that_differ_are_named():
     same = [run(name, [0], [1], [1]) for name in "ac"]
     runs = [same[0], run("b", [0], [1], [1], batch_size=96), same[1]]
-    (sentence,) = incomparable(runs)
+    settings = {run.name: run.settings for run in runs}
+    (sentence,) = incomparable(settings)
     assert "'b' was probed differently from 'a'" in sentence
     assert "batch_size is 96 there and 256 here" in sentence
+    assert incomparable(settings, only=("at",)) == []
 
 
 def test_csv_has_a_line_for_each_run_and_step(tmp_path):

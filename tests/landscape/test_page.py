@@ -38,7 +38,9 @@ def read(page, tmp_path):
 def test_bands_are_there_with_their_widths(tmp_path):
     runs = [run("gap", 2.0, batch_size=1), run("gcp", 0.5, batch_size=2)]
     widths = [mean_widths(one, runs[0]) for one in runs]
-    elements, cells = read(page_of_runs(runs, widths, svg_text(draw_bands(runs))), tmp_path)
+    warnings = ["'gcp' was probed differently from 'gap': batch_size is 2"]
+    page = page_of_runs(runs, widths, svg_text(draw_bands(runs)), warnings)
+    elements, cells = read(page, tmp_path)
     assert cells[7:14] == ["gap", "2", "1", "2", "4", "1", "1"]
     assert cells[14:] == ["gcp", "2", "1", "0.5", "1", "0.25", "0.25"]
     data = numbers_of(elements)["bands"]

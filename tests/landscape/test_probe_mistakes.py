@@ -31,6 +31,20 @@ class Exploding(Plain):
         return super().tail(x) * x.abs().max().exp()
 
 
+class Root(Plain):
+    """Has no derivative where an activation is 0, as behind a ReLU."""
+
+    def tail(self, x):
+        return super().tail(x.sqrt())
+
+
+class LateRoot(Plain):
+    """The same, but only far from where it is."""
+
+    def tail(self, x):
+        return super().tail(((1e4 - x) * (x < 1e4)).square().sqrt())
+
+
 def diverged():
     network = plain()
     nn.init.constant_(network.fc.bias, torch.nan)
@@ -52,6 +66,16 @@ MISTAKES = {
         lambda: randomise(Exploding()).double(),
         dict(etas=[0.1, 1e6, 2e6], direction="descent"),
         ["at step 2 of 3 (eta = 1e+06)"],
+    ),
+    "no derivative": (
+        lambda: randomise(Root()).double(),
+        {},
+        ["not finite before any step", "'act'"],
+    ),
+    "no derivative on the way": (
+        lambda: randomise(LateRoot()).double(),
+        dict(etas=[0.1, 1e8]),
+        ["the gradient is not finite at step 2 of 2", "behind 'act'"],
     ),
     "soft labels": (
         plain,

@@ -206,8 +206,8 @@ def test_file_of_other_settings_is_refused_and_kept(tmp_path, change, phrases):
     [
         ("{", "not a result file of `surface`"),
         ("[1]", "not a result file of `surface`"),
-        ('{"kind": "surface", "settings": {}}', "KeyError: 'results'"),
-        ('{"kind": "curvature"}', "holds a 'curvature', expected a 'surface'"),
+        ('{"kind": "surface", "settings": {}}', "lacks 'results'"),
+        ('{"kind": "curvature", "settings": {}, "results": {}}', "kind is 'curvature', not 'sur"),
         (None, "does not exist"),
     ],
 )
@@ -239,14 +239,15 @@ CURVATURE = {"trace": 1.0, "eigenvalues": [1.0], "grid": [0.0, 1.0], "density": 
 @pytest.mark.parametrize(
     ("kind", "key", "value", "named"),
     [
-        *(("surface", "loss", value, "loss has to be") for value in (None, "x", [1.0])),
-        *(("surface", "alphas", value, "alphas has to be") for value in (None, [], "x", ["1"])),
-        *(("surface", "betas", value, "a column of betas") for value in ([0.0, 1.0],)),
-        *(("surface", "losses", value, "rows of numbers") for value in (None, [], [1, 2])),
-        ("surface", "losses", [[1]], "a row for each"),
-        ("surface", "losses", [[1.0], ["x"]], "losses have to be numbers"),
-        *(("curvature", "trace", value, "trace has to be") for value in (None, "1", {})),
-        *(("curvature", "density", value, "density has to be") for value in (None, 1.0, [[1]])),
+        *(("surface", "loss", value, "results/loss is ") for value in (None, "x", [1.0])),
+        *(("surface", "alphas", value, "alphas is .*of n") for value in (None, [], "x", ["1"])),
+        *(("surface", "betas", value, "a column for each of betas") for value in ([0.0, 1.0],)),
+        *(("surface", "losses", value, "losses is .* list") for value in (None, "x")),
+        ("surface", "losses", [1, 2], "results/losses/0 is 1, not a list"),
+        *(("surface", "losses", value, "a row for each of alphas") for value in ([], [[1]])),
+        ("surface", "losses", [[1.0], ["x"]], "results/losses/1/0 is 'x', not a loss"),
+        *(("curvature", "trace", value, "results/trace is ") for value in (None, "1", {})),
+        *(("curvature", "density", value, "density is ") for value in (None, 1.0, [[1]])),
         ("curvature", "grid", [1.0], "of one length"),
     ],
 )

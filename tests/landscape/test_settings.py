@@ -53,6 +53,7 @@ def test_networks_of_torchvision_have_the_same_point(network, at):
 MISTAKES = [
     (dict(etas=dict(start=1, end=2)), ["'end'", "start, stop and num"]),
     (dict(etas=dict(start=1, stop=2, num=-1)), ["num", "start, stop and num"]),
+    (dict(etas=["a"]), ["['a']", "neither numbers nor"]),
     (dict(etas=[]), ["at least one"]),
     (dict(etas=[1.0, -2.0]), ["positive", "-2.0"]),
     (dict(etas=[1.0, float("nan")]), ["positive"]),

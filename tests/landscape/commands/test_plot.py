@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 
 import pytest
 from tiny_runs import only_error
@@ -84,6 +85,28 @@ def test_results_are_drawn(call_tool, tmp_path, kind):
     assert output == f"results: {tmp_path / 'figure.html'}, {tmp_path / 'figure.svg'}\n"
     text = (tmp_path / "figure.svg").read_text()
     assert ">config_of_a<" in text and ">config_of_b<" in text
+
+
+def test_results_that_do_not_compare_or_lack_points_are_pointed_out(call_tool, tmp_path):
+    files, losses = [], {"a": [[2.0], [1.0], ["inf"]], "b": [[2.0], [1.0], [None]]}
+    for name, images in (("a", "ab12"), ("b", "cd34")):
+        results = {**RESULTS["surface"], "losses": losses[name]}
+        files.append(write_results(tmp_path / f"{name}.json", "surface", **results))
+        content = json.loads(files[-1].read_text())
+        content["settings"].update(images=images, checkpoint=name, seed=name)
+        files[-1].write_text(json.dumps(content))
+    options = ["--out", tmp_path / "figure", "--formats", "svg"]
+    code, _, errors = call_tool(TOOL, "plot", *files, *options)
+    assert code == 0, errors
+    first, second = errors.splitlines()
+    assert first.startswith("warning: 'config_of_b' was probed differently from 'config_of_a': ima")
+    assert "images is 'cd34' there and 'ab12' here. Their" in first and "seed" not in first
+    assert second == ("warning: 'config_of_b' lacks 1 of 3 points; start `surface` again to finish")
+    page = (tmp_path / "figure.html").read_text()
+    assert "lacks 1 of 3 points" in page
+    # Of the second, the point is not there, and is not one without a finite loss.
+    gaps = re.findall(r'data-value="2">2</td>\s*<td class="number" data-value="(\d)"', page)
+    assert gaps == ["1", "0"]
 
 
 def test_mistakes_are_named(call_tool, runs, tmp_path):
