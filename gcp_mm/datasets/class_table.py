@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from gcp_mm.datasets.text_list import is_quoted
+from gcp_mm.datasets.text_list import how_alike, is_quoted
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.images.names import is_image_name
@@ -31,6 +31,8 @@ def check_classes(
         differences.append(
             f"{len(unknown)} not in the class table: {abbreviate(unknown)} (move them elsewhere)"
         )
+    if alike := how_alike(missing, unknown):
+        differences.append(f"some differ in {alike}")
     if differences:
         raise UserError(
             f"{source!r}: expected {len(table)} classes, found {len(found)}; "

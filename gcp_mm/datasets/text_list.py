@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mmengine.fileio import get
 
 from gcp_mm.errors import UserError
+from gcp_mm.files import abbreviate
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
@@ -88,6 +90,24 @@ def check_class_names(names: Iterable[object], source: str) -> list[str]:
     if not seen:
         raise UserError(f"{source!r} holds no class name")
     return list(seen)
+
+
+def how_alike(ours: Iterable[str], theirs: Iterable[str]) -> str:
+    """Name the pairs, if any, that a person may take for one name, and in what they differ."""
+
+    def compose(name: str) -> str:
+        return unicodedata.normalize("NFC", name)
+
+    def plain(name: str) -> str:
+        return "".join(compose(name).casefold().replace("_", " ").replace("-", " ").split())
+
+    others = {plain(name): name for name in theirs}
+    pairs = [(name, others[plain(name)]) for name in ours if plain(name) in others]
+    if not pairs:
+        return ""
+    is_stored = all(compose(name) == compose(other) for name, other in pairs)
+    named = abbreviate(f"{name!r} and {other!r}" for name, other in pairs)
+    return f"{'how accents are stored' if is_stored else 'capitals or blanks'}: {named}"
 
 
 def is_quoted(text: str) -> bool:

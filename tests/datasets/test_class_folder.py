@@ -165,6 +165,11 @@ def test_classes_come_from_a_file_as_they_are_written(tree, tmp_path):
         assert other.metainfo["classes"] == dataset.metainfo["classes"]
 
 
+def test_names_that_look_alike_are_told_apart(tree):
+    with pytest.raises(UserError, match="differ in how accents are stored: 'caf\u00e9' and 'cafe"):
+        ClassFolder(data_root=tree("cafe\u0301", "dog"), classes=["caf\u00e9", "dog"])
+
+
 @pytest.mark.parametrize("classes", [{"cat", "dog"}, {"cat": 1, "dog": 0}])
 def test_classes_without_places_have_no_labels(tree, classes):
     with pytest.raises(UserError, match=r"does not give it; write .* \['cat', 'dog', \.\.\.\]"):

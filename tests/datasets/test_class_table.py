@@ -27,6 +27,11 @@ REFUSED = {
         False,
         ["expected 1000 classes, found 1000", "1 of 1000 missing: n7 (", "1 not in the class ta"],
     ),
+    "capitals": (
+        {*TABLE, "N7"} - {"n7"},
+        False,
+        ["1 not in the class table: N7", "some differ in capitals or blanks: 'n7' and 'N7'"],
+    ),
     "unknown, a part allowed": ({*SOME, "cat", "d"}, True, ["2 not in the class table: cat, d ("]),
 }
 LINES = {

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gcp_mm.datasets.text_list import check_order
+from gcp_mm.datasets.text_list import check_order, how_alike
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 
@@ -104,15 +103,9 @@ def _compare_names(
     extra = [name for name in by_name if name not in classes]
     in_use = [name for name, ids in by_name.items() if any(used[old] for old in ids)]
     annotated = set(in_use) & set(extra)
-    alike = _alike(missing, extra)
+    alike = how_alike(missing, extra)
     if allow_missing and not annotated and not alike and len(missing) < len(classes):
         return
-    detail = ""
-    if alike:
-        pairs = [f"{ours!r} and {theirs!r}" for ours, theirs in alike]
-        detail = f" They differ in capitals or blanks: {abbreviate(pairs)}."
-        if all(_compose(ours) == _compose(theirs) for ours, theirs in alike):
-            detail = f" They differ in how accents are stored: {abbreviate(pairs)}."
     own = in_use or list(by_name)
     names = ", ".join(map(repr, own[:20])) + ("," if len(own) == 1 else "")
     names += ", ..." if len(own) > 20 else ""
@@ -127,23 +120,9 @@ def _compare_names(
     raise UserError(
         f"the classes of the config are not the categories of {path!r}: metainfo.classes has "
         f"{len(classes)} ({abbreviate(map(repr, classes))}), the file has {len(by_name)} "
-        f"({abbreviate(map(repr, by_name))}) and lacks {abbreviate(map(repr, missing))}.{detail} "
-        f"{remedy}"
+        f"({abbreviate(map(repr, by_name))}) and lacks {abbreviate(map(repr, missing))}. "
+        f"{f'They differ in {alike}. ' if alike else ''}{remedy}"
     )
-
-
-def _alike(missing: list[str], extra: list[str]) -> list[tuple[str, str]]:
-    """Pair names that differ in capitals, blanks, hyphens, underscores or stored accents alone."""
-
-    def plain(name: str) -> str:
-        return "".join(_compose(name).casefold().replace("_", " ").replace("-", " ").split())
-
-    others = {plain(name): name for name in extra}
-    return [(name, others[plain(name)]) for name in missing if plain(name) in others]
-
-
-def _compose(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def _remarks(classes: Sequence[str], by_name: dict, used: Counter, path: str) -> tuple[str, ...]:
