@@ -60,7 +60,7 @@ def _is_usual(annotation: dict, known: fields.Known) -> bool:
             and fields.is_placed(bbox, annotation["segmentation"], known.sizes[image])
             and 0 < found <= fields.largest_area(*bbox[2:])
         )
-    except (KeyError, TypeError, ValueError):
+    except fields.NO_BOX:
         return False
 
 

@@ -12,6 +12,8 @@ from gcp_mm.datasets.coco_annotations.segmentation import InvalidMaskError, area
 # Pixels by which a box may reach beyond its image without a word.
 TOLERANCE = 2
 NUMBERS = {int, float}
+# An overflow is of a whole number beyond every float.
+NO_BOX = (KeyError, TypeError, ValueError, OverflowError)
 _FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1, "": 0}
 _OR_NO_MASKS = "or use a detector without masks (configs/faster_rcnn_*.py)"
 
@@ -56,7 +58,7 @@ class FieldCheck:
         mask = annotation.get("segmentation")
         try:
             is_fine = is_placed(annotation["bbox"], mask, size)
-        except (KeyError, TypeError, ValueError):
+        except NO_BOX:
             is_fine = False
         if not is_fine:
             mask = self._check_mask(*size)
@@ -188,7 +190,7 @@ class FieldCheck:
         value = self.annotation.get("area")
         try:
             w, h = (float(side) for side in self.annotation["bbox"][2:])
-        except (KeyError, TypeError, ValueError, OverflowError):
+        except NO_BOX:
             return  # The box is refused already.
         largest = largest_area(w, h)
         number = math.nan
@@ -219,16 +221,8 @@ class FieldCheck:
 def is_placed(box: list, segmentation: object, size: Size) -> bool:
     """Say whether a box is within its image, and the one around polygons.
 
-    Raises TypeError or ValueError on what is no box.
+    Raises one of NO_BOX on what is no box.
     """
-    try:
-        return _is_placed(box, segmentation, size)
-    except OverflowError:  # a whole number beyond every float
-        return False
-
-
-def _is_placed(box: list, segmentation: object, size: Size) -> bool:
-    """Compare without a look at how large the whole numbers are."""
     x, y, w, h = box
     width, height = size
     if (

@@ -69,7 +69,7 @@ class Findings:
         self.repairs.add(what, where)
 
     def apply(self, content: dict) -> None:
-        """Repair the content as it was read from the file; doing it twice changes nothing more."""
+        """Repair the content as it was read from the file, or as the check of it has left it."""
         for (section, key), values in self.patches.items():
             entries = content[section]
             for index, value in values.items():
