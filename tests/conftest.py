@@ -1,6 +1,7 @@
 """Fixtures for every test."""
 
 import errno
+import logging
 import os
 import runpy
 import subprocess
@@ -188,6 +189,32 @@ def start_python(tool_env):
             process.kill()
         process.wait()
         process.stdout.close()
+
+
+@pytest.fixture
+def log(caplog):
+    """Return what was told to mmengine's logger, which passes nothing on to Python's."""
+    # Here, because the tests of gcp_mm.ops need no OpenMMLab.
+    from mmengine.logging import MMLogger
+
+    def told(level: int = logging.WARNING) -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.levelno >= level]
+
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    yield told
+    logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture
+def kept_scope():
+    """Give the next test the default scope of the registries that this one found."""
+    from mmengine.registry import DefaultScope
+
+    before = dict(DefaultScope._instance_dict)
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
 
 
 @pytest.fixture

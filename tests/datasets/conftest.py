@@ -22,6 +22,14 @@ def photos(shared) -> list[Path]:
 
 
 @pytest.fixture
+def nothing_is_known(monkeypatch):
+    """Check each annotation file, as if none had been checked before."""
+    from gcp_mm.datasets.coco_annotations import load  # which most tests need not import
+
+    monkeypatch.setattr(load, "_checked", type(load._checked)())
+
+
+@pytest.fixture
 def split(photos, tmp_path) -> Path:
     """Two classes with two photos each."""
     for index, photo in enumerate(photos):

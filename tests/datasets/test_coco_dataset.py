@@ -1,7 +1,6 @@
 """Detection data are matched by name, compared with their images, and repaired or refused."""
 
 import copy
-import logging
 import pickle
 
 import numpy as np
@@ -10,23 +9,18 @@ from coco_files import CLASSES, HEIGHT, WIDTH, reorder, write, write_coco
 from mmcv.transforms import BaseTransform
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmdet.registry import TRANSFORMS
-from mmengine.logging import MMLogger
 from PIL import Image
 
 from gcp_mm.datasets import CocoDataset
 from gcp_mm.datasets.coco_annotations import load
 from gcp_mm.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("nothing_is_known")
 PIPELINE = [
     dict(type="mmdet.LoadImageFromFile"),
     dict(type="mmdet.LoadAnnotations", with_bbox=True, with_mask=True),
     dict(type="mmdet.PackDetInputs", meta_keys=("img_id", "img_path")),
 ]
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_known(monkeypatch):
-    monkeypatch.setattr(load, "_checked", type(load._checked)())
 
 
 @pytest.fixture
@@ -53,14 +47,6 @@ def build(tmp_path, content):
         )
 
     return dataset
-
-
-@pytest.fixture
-def log(caplog):
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    yield lambda: [row.getMessage() for row in caplog.records if row.levelno == logging.WARNING]
-    logger.removeHandler(caplog.handler)
 
 
 def objects(dataset):

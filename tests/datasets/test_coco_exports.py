@@ -8,14 +8,10 @@ from coco_files import CLASSES, HEIGHT, WIDTH, truth_as_predictions, write, writ
 from pycocotools import mask as mask_utils
 
 from gcp_mm.datasets import CocoDataset
-from gcp_mm.datasets.coco_annotations import load
 from gcp_mm.datasets.coco_metric import CocoMetric
 from gcp_mm.errors import UserError
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_known(monkeypatch):
-    monkeypatch.setattr(load, "_checked", type(load._checked)())
+pytestmark = pytest.mark.usefixtures("nothing_is_known")
 
 
 @pytest.fixture

@@ -14,12 +14,8 @@ from gcp_mm.datasets.coco_annotations import load
 from gcp_mm.datasets.coco_metric import CocoMetric
 from gcp_mm.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("nothing_is_known")
 NUMBERS = [f"coco/{kind}_mAP" for kind in ("bbox", "segm")]
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_known(monkeypatch):
-    monkeypatch.setattr(load, "_checked", type(load._checked)())
 
 
 @pytest.fixture

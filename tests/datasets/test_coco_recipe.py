@@ -2,22 +2,13 @@
 
 import re
 
-import pytest
 from coco_files import CLASSES, write, write_coco
 from mmengine.config import Config
-from mmengine.registry import DATASETS, METRICS, DefaultScope, init_default_scope
+from mmengine.registry import DATASETS, METRICS, init_default_scope
 
 
-@pytest.fixture
-def scope():
-    before = dict(DefaultScope._instance_dict)
+def test_recipe(repo, tmp_path, monkeypatch, kept_scope):
     init_default_scope("mmdet")
-    yield
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(before)
-
-
-def test_recipe(repo, tmp_path, monkeypatch, scope):
     text = (repo / "docs/coco_data.md").read_text()
     (shown,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     config = tmp_path / "mine.py"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import METRICS, DefaultScope, init_default_scope
+from mmengine.registry import METRICS, init_default_scope
 from pycocotools.coco import COCO
 
 METRIC = "configs/mask_rcnn_r50_gcpm.py"
@@ -15,7 +15,7 @@ NUMBERS = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
 
 
 @pytest.fixture
-def metric(repo):
+def metric(repo, kept_scope):
     def build(annotations: Path, kinds: list[str]):
         cfg = Config.fromfile(repo / METRIC)
         init_default_scope("mmdet")
@@ -24,10 +24,7 @@ def metric(repo):
         built.dataset_meta = dict(classes=None)
         return built
 
-    before = dict(DefaultScope._instance_dict)
-    yield build
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(before)
+    return build
 
 
 def evaluate(metric, detections: list[dict], with_masks: bool) -> dict:

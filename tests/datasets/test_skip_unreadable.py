@@ -1,11 +1,9 @@
 import copy
-import logging
 import pickle
 import shutil
 from pathlib import Path
 
 import pytest
-from mmengine.logging import MMLogger
 from tiny_runs import only_error, read_log
 from torch.utils.data import DataLoader
 
@@ -29,14 +27,6 @@ def build(split):
     return dataset
 
 
-@pytest.fixture
-def warnings(caplog):
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    yield lambda: [row.getMessage() for row in caplog.records if row.levelno == logging.WARNING]
-    logger.removeHandler(caplog.handler)
-
-
 def index_of(dataset, path) -> int:
     paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
     return paths.index(path)
@@ -49,15 +39,15 @@ def fail(sample):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("cls", [ClassFolder, ImageNet])
-def test_readable_images_are_what_they_were(build, cls, backend, warnings):
+def test_readable_images_are_what_they_were(build, cls, backend, log):
     dataset = build(cls, backend, max_unreadable=0)
     assert [dataset[index]["img"].shape for index in range(4)] == [(96, 96, 3)] * 4
-    assert warnings() == []
+    assert log() == []
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", BROKEN)
-def test_training_takes_another_image_and_names_the_file(build, spoil, warnings, name, backend):
+def test_training_takes_another_image_and_names_the_file(build, spoil, log, name, backend):
     (path,) = spoil(name)
     dataset = build(backend=backend, max_unreadable=1)
     index = index_of(dataset, path)
@@ -65,7 +55,7 @@ def test_training_takes_another_image_and_names_the_file(build, spoil, warnings,
         sample = dataset[index]
         assert sample["img"].shape == (96, 96, 3)
         assert sample["img_path"] != path
-    (line,) = warnings()
+    (line,) = log()
     assert repr(path) in line and "1 of at most 1" in line
 
 
@@ -105,11 +95,11 @@ def test_training_stops_at_one_file_too_many(build, spoil, limit):
 
 
 @pytest.mark.parametrize("test_mode", [False, True])
-def test_a_bug_of_a_later_transform_stays_one(build, test_mode, warnings):
+def test_a_bug_of_a_later_transform_stays_one(build, test_mode, log):
     dataset = build(steps=[fail], test_mode=test_mode)
     with pytest.raises(OSError, match="^a bug$"):
         dataset[0]
-    assert warnings() == []
+    assert log() == []
 
 
 def unpickle(dataset):

@@ -1,13 +1,10 @@
 """Networks built from the project's configs, and what they are compared with."""
 
-import logging
-
 import pytest
 import random_weights
 import torch
 import torchvision
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmpretrain.registry import MODELS
 
 
@@ -54,13 +51,3 @@ def images():
         return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
     return draw
-
-
-@pytest.fixture
-def log(caplog):
-    """Text that goes to mmengine's logger, which does not pass it on to Python's root logger."""
-    logger = MMLogger.get_current_instance()
-    caplog.handler.setLevel(logging.INFO)
-    logger.addHandler(caplog.handler)
-    yield caplog
-    logger.removeHandler(caplog.handler)

@@ -1,5 +1,6 @@
 """Weights of a classifier enter a backbone whole, or with a message, or not at all."""
 
+import logging
 import re
 
 import pytest
@@ -85,7 +86,7 @@ def test_every_tensor_of_a_classifier_is_loaded(backbone, checkpoint, weights, l
     assert_same(network, under("backbone.", weights(depth)))
     number = TENSORS[depth]
     where = f"{kind.removeprefix('gcp_mm.')} from {path} (prefix 'backbone.')"
-    assert f"{where}: loaded {number} of {number} tensors" in log.text
+    assert f"{where}: loaded {number} of {number} tensors" in log(logging.INFO)[-1]
 
 
 @pytest.mark.parametrize("bare", [True, False])
@@ -96,7 +97,10 @@ def test_safetensors(backbone, weights, log, tmp_path, bare):
     network = backbone(path)
     network.init_weights()
     assert_same(network, under("backbone.", weights(18)))
-    assert f"from {path} (prefix 'backbone.'): loaded {TENSORS[18]} of {TENSORS[18]}" in log.text
+    assert (
+        f"from {path} (prefix 'backbone.'): loaded {TENSORS[18]} of {TENSORS[18]}"
+        in log(logging.INFO)[-1]
+    )
 
 
 @pytest.mark.parametrize("type_", ["Pretrained", PretrainedInit])
@@ -182,7 +186,9 @@ def test_what_fits_is_loaded_without_strict(backbone, checkpoint, weights, log, 
     }
     network.init_weights()
     assert_same(network, expected | fitting)
-    assert re.search(rf"loaded {len(fitting)} of {len(expected)} tensors; \w+", log.text)
+    assert re.search(
+        rf"loaded {len(fitting)} of {len(expected)} tensors; \w+", log(logging.INFO)[-1]
+    )
 
 
 def test_missing_file_says_what_to_do(backbone, tmp_path):
