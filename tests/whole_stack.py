@@ -10,15 +10,13 @@ from gcp_mm.reproduction.worker import _PRELOAD
 # To find it, mmengine reads the metafiles of mmpretrain, 85 of them.
 CONFIG = "_base_ = 'mmpretrain::_base_/default_runtime.py'"
 
-# What the registries of this project import when they are asked.
-ASKED = (
-    *("gcp_mm.models", "gcp_mm.datasets.register", "gcp_mm.engine.hooks"),
-    *("gcp_mm.engine.epoch_seed", "gcp_mm.engine.amp", "gcp_mm.engine.poly_to_end_lr"),
-    *("gcp_mm.engine.tabulated_lr", "gcp_mm.robustness.metrics", "gcp_mm.images.load_image"),
-)
-
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    for name in (*_PRELOAD, *ASKED):
+    for name in _PRELOAD:
         importlib.import_module(name)
+    registry = importlib.import_module("gcp_mm.registry")
+    for part in vars(registry).values():
+        # What the registries of this project import when they are asked.
+        for name in part._locations if isinstance(part, registry.Registry) else ():
+            importlib.import_module(name)
 importlib.import_module("mmengine.config").Config.fromstring(CONFIG, ".py")
