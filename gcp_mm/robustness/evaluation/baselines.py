@@ -66,9 +66,9 @@ def write_baseline(content: Mapping[str, Any], path: Path) -> None:
         "source": [f"measured: {json.dumps(settings, sort_keys=True)}"],
         **measured,
     }
-    text = json.dumps(baseline, indent=1, allow_nan=False) + "\n"
     # A network without any error cannot be divided by.
-    parse_baseline(text, str(path), dataset)
+    parse_baseline(baseline, str(path), dataset)
+    text = json.dumps(baseline, indent=1, allow_nan=False) + "\n"
     check_target(path)
     atomic_write(path, text, "baseline")
 

@@ -19,6 +19,7 @@ from gcp_mm.plain_data import (
     TableOf,
     why_unfit,
 )
+from gcp_mm.robustness.measures.baseline import DIFFICULTY
 from gcp_mm.robustness.names import (
     ALL_CORRUPTIONS,
     DIFFICULTIES,
@@ -41,7 +42,6 @@ def _is_pair(value: Any) -> bool:
 
 
 _TEXTS = ListOf(TEXT)
-_DIFFICULTY = Kind("1, 2 or 3", lambda value: COUNT.fits(value) and value in DIFFICULTIES)
 _NUMBERS = Maybe(TableOf(NUMBER))
 _COMMON = {
     "name": TEXT,
@@ -59,7 +59,7 @@ _COMMON = {
         ),
         "checkpoint_sha256": TEXT,
         "files_per_cell?": Maybe(POSITIVE),
-        "difficulty?": _DIFFICULTY,
+        "difficulty?": DIFFICULTY,
         "clean_error?": Maybe(FRACTION),
         "input_size?": Maybe(POSITIVE),
         "num_classes?": Maybe(POSITIVE),
@@ -72,7 +72,7 @@ _COMMON = {
     ),
     "metrics": {
         "not_comparable?": _TEXTS,
-        "difficulty?": _DIFFICULTY,
+        "difficulty?": DIFFICULTY,
         **dict.fromkeys(("CE?", "flip_rate?", "top5_ratio?"), _NUMBERS),
         # None where the corruption does not change the error of the baseline.
         "relative_CE?": Maybe(TableOf(Maybe(NUMBER))),

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import UserError
-from gcp_mm.plain_data import FRACTION, NUMBER, OBJECT, Kind, digest
+from gcp_mm.plain_data import (
+    COUNT,
+    FRACTION,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    Kind,
+    ListOf,
+    Maybe,
+    digest,
+    read_json,
+    why_unfit,
+)
 from gcp_mm.robustness.names import (
     ALL_CORRUPTIONS,
     BENCHMARK_CORRUPTIONS,
     DIFFICULTIES,
+    EXTRA_CORRUPTIONS,
     PERTURBATIONS,
     SEVERITIES,
 )
@@ -24,6 +36,42 @@ from gcp_mm.robustness.names import (
 FORMAT, VERSION = "gcp_mm robustness baseline", 1
 
 _SHIPPED = ("alexnet",)
+
+_TEXTS = Maybe(ListOf(TEXT))
+_HEAD = {
+    "format": Kind(repr(FORMAT), lambda value: value == FORMAT),
+    "version": Kind(str(VERSION), lambda value: COUNT.fits(value) and value == VERSION),
+    "name?": TEXT,
+    "data?": Maybe(OBJECT),
+    "source?": Kind(
+        "a text or a list of texts",
+        lambda value: why_unfit(value, TEXT if isinstance(value, str) else _TEXTS) is None,
+    ),
+}
+DIFFICULTY = Kind("1, 2 or 3", lambda value: COUNT.fits(value) and value in DIFFICULTIES)
+# Only their sum divides.
+_ROW = Kind(
+    "five fractions from 0 to 1, not all 0",
+    lambda row: (
+        why_unfit(row, ListOf(FRACTION)) is None and len(row) == len(SEVERITIES) and any(row)
+    ),
+)
+_DIVISOR = Kind("a number above 0, which divides", lambda value: NUMBER.fits(value) and value > 0)
+_BY_PERTURBATION = Maybe(dict.fromkeys(PERTURBATIONS, _DIVISOR))
+_FORMS = {
+    "imagenet-c": {
+        "error": {
+            **dict.fromkeys(BENCHMARK_CORRUPTIONS, _ROW),
+            **{f"{name}?": _ROW for name in EXTRA_CORRUPTIONS},
+        },
+        "clean_error?": Maybe(FRACTION),
+    },
+    "imagenet-p": {
+        "difficulty?": DIFFICULTY,
+        "flip_probability?": _BY_PERTURBATION,
+        "top5_distance?": _BY_PERTURBATION,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -77,98 +125,56 @@ def load_baseline(baseline: str | Path | Baseline, dataset: str) -> Baseline:
         )
     if str(baseline) in _SHIPPED:
         name = f"{baseline}_{dataset.replace('-', '_')}.json"
-        text = (files("gcp_mm.robustness.measures") / "baselines" / name).read_text(
-            encoding="utf-8"
-        )
-        return parse_baseline(text, name, dataset)
+        with as_file(files("gcp_mm.robustness.measures") / "baselines" / name) as path:
+            return parse_baseline(read_json(path), name, dataset)
     path = Path(baseline).expanduser()
     if not path.is_file():
         raise UserError(
             f"baseline {str(baseline)!r} is neither one of {', '.join(_SHIPPED)} nor a file; "
             f"`{command_line('robustness')} baseline` measures a network and writes one"
         )
-    return parse_baseline(path.read_text(encoding="utf-8", errors="replace"), str(path), dataset)
-
-
-def parse_baseline(text: str, source: str, dataset: str) -> Baseline:
-    """Read the content of a file."""
     try:
-        content = json.loads(text)
-        if content["format"] != FORMAT or content["version"] != VERSION:
-            raise KeyError("format")
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{source!r} is no baseline: a JSON file with 'format': {FORMAT!r} and 'version': "
-            f"{VERSION}; `{command_line('robustness')} baseline` writes one"
-        ) from error
+        content = read_json(path)
+    except (OSError, UserError) as error:
+        raise _unfit(path, error) from error
+    return parse_baseline(content, str(path), dataset)
+
+
+def parse_baseline(content: Any, source: str, dataset: str) -> Baseline:
+    """Take a baseline from the content of a file."""
+    if why := why_unfit(content, _HEAD):
+        raise _unfit(source, why)
     if content.get("dataset") != dataset:
         raise UserError(
             f"baseline {source!r} was measured on {content.get('dataset')!r}, not {dataset!r}"
         )
+    if why := why_unfit(content, _FORMS[dataset]):
+        raise UserError(f"baseline {source!r}: {why}")
+    stated = content.get("source") or ()
     common: dict[str, Any] = {
-        "name": str(content.get("name", Path(source).stem)),
+        "name": content.get("name", Path(source).stem),
         "dataset": dataset,
-        "data": _optional(content, "data", OBJECT, source),
+        "source": (stated,) if isinstance(stated, str) else tuple(stated),
+        "data": content.get("data"),
         "sha256": digest(content),
-        "source": _source(content.get("source"), source),
     }
     if dataset == "imagenet-p":
-        difficulty = content.get("difficulty", 1)
-        if difficulty not in DIFFICULTIES:
-            raise UserError(f"baseline {source!r}: difficulty is {difficulty!r}, not 1, 2 or 3")
         return Baseline(
-            difficulty=difficulty,
-            flip_probability=_values(content, "flip_probability", source),
-            top5_distance=_values(content, "top5_distance", source),
+            difficulty=content.get("difficulty", 1),
+            flip_probability=content.get("flip_probability"),
+            top5_distance=content.get("top5_distance"),
             **common,
         )
+    rows = content["error"]
     return Baseline(
-        error=_errors(content.get("error"), source),
-        clean_error=_optional(content, "clean_error", FRACTION, source),
+        error={name: tuple(rows[name]) for name in ALL_CORRUPTIONS if name in rows},
+        clean_error=content.get("clean_error"),
         **common,
     )
 
 
-def _optional(content: Mapping, key: str, kind: Kind, source: str) -> Any:
-    value = content.get(key)
-    if value is not None and not kind.fits(value):
-        raise UserError(f"baseline {source!r}: {key!r} is {value!r}, not {kind.name} or null")
-    return value
-
-
-def _errors(table: Any, source: str) -> dict[str, tuple[float, ...]]:
-    table = table if isinstance(table, dict) else {}
-    _require(table, BENCHMARK_CORRUPTIONS, f"baseline {source!r}: 'error'")
-    for name, row in table.items():
-        wrong = not isinstance(row, list) or len(row) != len(SEVERITIES)
-        # Only their sum divides.
-        if wrong or not all(FRACTION.fits(value) for value in row) or not any(row):
-            raise UserError(
-                f"baseline {source!r}: 'error' of {name!r} is {row!r}, expected five fractions "
-                "from 0 to 1, not all 0"
-            )
-    return {name: tuple(table[name]) for name in ALL_CORRUPTIONS if name in table}
-
-
-def _values(content: Mapping, key: str, source: str) -> dict[str, float] | None:
-    table = content.get(key)
-    if table is None:
-        return None
-    where = f"baseline {source!r}: {key!r}"
-    _require(table if isinstance(table, dict) else {}, PERTURBATIONS, where)
-    for name, value in table.items():
-        if not NUMBER.fits(value) or value <= 0:
-            raise UserError(f"{where} of {name!r} is {value!r}, and it divides: a number above 0")
-    return {name: float(table[name]) for name in PERTURBATIONS}
-
-
-def _source(value: Any, source: str) -> tuple[str, ...]:
-    parts = [value] if isinstance(value, str) else value or []
-    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        raise UserError(f"baseline {source!r}: 'source' is {value!r}, not a text or a list")
-    return tuple(parts)
-
-
-def _require(table: Mapping, names: Iterable[str], where: str) -> None:
-    if missing := [name for name in names if name not in table]:
-        raise UserError(f"{where} lacks {', '.join(missing)}")
+def _unfit(source: str | Path, why: object) -> UserError:
+    return UserError(
+        f"{str(source)!r} is no baseline ({why}): a JSON file with 'format': {FORMAT!r} and "
+        f"'version': {VERSION}; `{command_line('robustness')} baseline` writes one"
+    )

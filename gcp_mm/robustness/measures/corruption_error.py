@@ -47,7 +47,7 @@ def corruption_error(
     reference = load_baseline(baseline, "imagenet-c")
     sums = {name: _sum(name, errors[name]) for name in _ordered(errors)}
     if clean_error is not None:
-        _check("clean_error", clean_error)
+        check_number("error of 'clean_error'", clean_error)
     if missing := [name for name in sums if name not in reference.error]:
         raise UserError(f"baseline {reference.name!r} has no error of {', '.join(missing)}")
     divisors = {name: math.fsum(reference.error[name]) for name in sums}
@@ -91,24 +91,26 @@ def _sum(name: str, value: Any) -> float:
     except TypeError:
         values = None
     if values is None:
-        return _check(name, value) * len(SEVERITIES)
+        return check_number(f"error of {name!r}", value) * len(SEVERITIES)
     if len(values) != len(SEVERITIES):
         raise UserError(
             f"errors of {name!r}: {len(values)} values, expected one mean error or one for each of "
             f"the severities {SEVERITIES}"
         )
-    return math.fsum(_check(name, error) for error in values)
+    return math.fsum(check_number(f"error of {name!r}", error) for error in values)
 
 
-def _check(name: str, error: Any) -> float:
+def check_number(what: str, value: Any, most: int = 1) -> float:
+    """Require a number from 0 on; up to 1 it is a fraction."""
     try:
-        fraction = math.nan if isinstance(error, str) else float(error)
+        number = math.nan if isinstance(value, str) else float(value)
     except (TypeError, ValueError):
-        fraction = math.nan
-    # A NaN is no fraction either.
-    if not 0 <= fraction <= 1:
-        raise UserError(f"error of {name!r} is {error!r}, expected a fraction from 0 to 1")
-    return fraction
+        number = math.nan
+    # A NaN is none either.
+    if not 0 <= number <= most:
+        kind = "fraction" if most == 1 else "number"
+        raise UserError(f"{what} is {value!r}, expected a {kind} from 0 to {most}")
+    return number
 
 
 def _mean(values: Mapping[str, float | None]) -> float | None:

@@ -17,7 +17,11 @@ import numpy as np
 
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.measures.baseline import Baseline, load_baseline
+from gcp_mm.robustness.measures.corruption_error import check_number
 from gcp_mm.robustness.names import DIFFICULTIES, IS_NOISE, PERTURBATIONS
+
+# |1 - 6| + |2 - 6| + |3 - 6| + |4 - 6| + |5 - 1|: of the five, the last has become the first.
+_FARTHEST = 18
 
 
 def frame_pairs(
@@ -179,17 +183,21 @@ def perturbation_robustness(
         where they cannot be computed, and then ``mFR_reason`` and ``mT5D_reason`` say why.
 
     Raises:
-        UserError: If a perturbation is unknown, or the baseline cannot be read.
+        UserError: If a perturbation is unknown, a value is no fraction or no distance, or the
+            baseline cannot be read.
     """
     reference = load_baseline(baseline, "imagenet-p")
     result: dict[str, Any] = {"difficulty": difficulty}
-    for raw, table, ratios, mean, divisors in (
-        ("flip_probability", flip_probability, "flip_rate", "mFR", reference.flip_probability),
-        ("top5_distance", top5_distance, "top5_ratio", "mT5D", reference.top5_distance),
+    for raw, table, most, ratios, mean in (
+        ("flip_probability", flip_probability, 1, "flip_rate", "mFR"),
+        ("top5_distance", top5_distance, _FARTHEST, "top5_ratio", "mT5D"),
     ):
         if unknown := sorted(set(table) - set(PERTURBATIONS)):
             raise UserError(f"no perturbation of ImageNet-P: {', '.join(unknown)}")
         table = {name: table[name] for name in PERTURBATIONS if name in table}
+        for name, value in table.items():
+            check_number(f"{raw} of {name!r}", value, most)
+        divisors = getattr(reference, raw)
         rate: dict[str, float] | None = None
         reason: str | None = None
         if divisors is None:

@@ -41,6 +41,15 @@ def test_file_is_read(tmp_path):
     assert load_baseline(found, "imagenet-c") is found
 
 
+def test_mark_at_the_start_of_a_file_is_no_part_of_it(tmp_path):
+    """Some editors write one."""
+    path = tmp_path / "mine.json"
+    path.write_text(
+        json.dumps({**HEAD, "dataset": "imagenet-c", "error": ROWS}), encoding="utf-8-sig"
+    )
+    assert load_baseline(path, "imagenet-c").name == "mine"
+
+
 def test_single_cells_without_an_error_do_not_divide(tmp_path):
     rows = {**ROWS, "brightness": [0, 0.0, 0.1, 0.2, 0.3]}
     content = {**HEAD, "dataset": "imagenet-c", "error": rows, "clean_error": 0, "source": "here"}
@@ -59,13 +68,16 @@ def test_single_cells_without_an_error_do_not_divide(tmp_path):
         ("[]", "is no baseline"),
         ({**HEAD, "version": 2, "dataset": "imagenet-c"}, "is no baseline"),
         ({**HEAD, "dataset": "imagenet-p", "flip_probability": FLIPS}, "'imagenet-p', not"),
-        ({**HEAD, "dataset": "imagenet-c"}, "lacks gaussian_noise"),
-        ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "fog": [0.1]}}, "'fog' is"),
-        ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "fog": [0] * 5}}, "'fog' is"),
-        ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "fog": [-0.1] * 5}}, "'fog' is"),
-        ({**HEAD, "dataset": "imagenet-c", "error": ROWS, "clean_error": 43}, "'clean_error'"),
-        ({**HEAD, "dataset": "imagenet-c", "error": ROWS, "data": 1}, "'data' is 1"),
-        ({**HEAD, "dataset": "imagenet-c", "error": ROWS, "source": {"a": 1}}, "'source' is"),
+        ({**HEAD, "dataset": "imagenet-c", "error": {}}, "error lacks 'gaussian_noise'"),
+        ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "fog": [0.1]}}, "error/fog is a list"),
+        ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "fog": [0] * 5}}, "error/fog is"),
+        ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "fog": [-0.1] * 5}}, "error/fog is"),
+        ({**HEAD, "dataset": "imagenet-c", "error": {**ROWS, "spatter": []}}, "error/spatter is"),
+        ({**HEAD, "dataset": "imagenet-c", "error": ROWS, "clean_error": 43}, "clean_error is 43"),
+        ({**HEAD, "dataset": "imagenet-c", "error": ROWS, "data": 1}, "data is 1, not an object"),
+        ({**HEAD, "dataset": "imagenet-c", "error": ROWS, "source": {"a": 1}}, "source is an obj"),
+        ({**HEAD, "dataset": "imagenet-c", "error": ROWS, "name": "\ud800"}, "is no baseline"),
+        ("[" * 100_000, r"is no baseline \(no JSON file .RecursionError"),
     ],
 )
 def test_wrong_file_is_refused(tmp_path, content, named):
@@ -79,9 +91,10 @@ def test_wrong_file_is_refused(tmp_path, content, named):
 @pytest.mark.parametrize(
     ("tables", "named"),
     [
-        ({"flip_probability": {**FLIPS, "tilt": 0}}, "'flip_probability' of 'tilt' is 0"),
-        ({"top5_distance": {"tilt": 1.0}}, "'top5_distance' lacks gaussian_noise"),
+        ({"flip_probability": {**FLIPS, "tilt": 0}}, "flip_probability/tilt is 0, not a number ab"),
+        ({"top5_distance": {"tilt": 1.0}}, "top5_distance lacks 'gaussian_noise'"),
         ({"difficulty": 4}, "difficulty is 4"),
+        ({"difficulty": True}, "difficulty is True"),
     ],
 )
 def test_wrong_sequence_table_is_refused(tmp_path, tables, named):

@@ -180,6 +180,17 @@ def test_other_difficulty_has_no_mean():
     assert found["mFR_reason"] == "baseline 'alexnet' has difficulty 1"
 
 
-def test_unknown_perturbation_is_named():
-    with pytest.raises(UserError, match="spatter"):
-        perturbation_robustness({"spatter": 0.1}, {})
+@pytest.mark.parametrize(
+    ("flips", "distances", "named"),
+    [
+        ({"spatter": 0.1}, {}, "spatter"),
+        # In percent, mFR would be a hundred times as large.
+        ({"tilt": 10.0}, {}, "flip_probability of 'tilt' is 10.0, expected a fraction from 0 to 1"),
+        ({"tilt": float("nan")}, {}, "'tilt' is nan"),
+        ({}, {"snow": 18.5}, "top5_distance of 'snow' is 18.5, expected a number from 0 to 18"),
+        ({}, {"snow": "2"}, "'snow' is '2'"),
+    ],
+)
+def test_mistake_in_a_table_is_named(flips, distances, named):
+    with pytest.raises(UserError, match=named):
+        perturbation_robustness(flips, distances)
