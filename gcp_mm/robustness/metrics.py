@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from mmengine.logging import print_log
 
 from gcp_mm.errors import UserError
 from gcp_mm.registry import METRICS
-from gcp_mm.robustness.evaluation.comparability import corruption_measures, perturbation_measures
-from gcp_mm.robustness.measures.baseline import Baseline
+from gcp_mm.robustness.evaluation.classifier import ordered_top5
+from gcp_mm.robustness.evaluation.comparability import MEASURES
+from gcp_mm.robustness.measures.baseline import Baseline, load_baseline
+from gcp_mm.robustness.measures.corruption_error import check_number
 from gcp_mm.robustness.measures.perturbation_robustness import measure_clips
 from gcp_mm.robustness.names import PERTURBATIONS, folder_name
 
@@ -32,16 +34,28 @@ class RelativeMetric(BaseMetric):
         kwargs: Of mmengine's ``BaseMetric``: ``collect_device``, ``prefix``, ``collect_dir``.
     """
 
+    dataset: ClassVar[str]
+
     def __init__(self, baseline: str | Path | Baseline = "alexnet", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.baseline = baseline
+        # Here, so that no evaluation ends with a wrong path.
+        self.baseline = load_baseline(baseline, self.dataset)
         self._said: set[str] = set()
 
-    def measure(
-        self, measures: Callable[..., dict[str, Any]], cells: Mapping[str, Any], **settings: Any
-    ) -> dict[str, Any]:
+    def scores(self, data_samples: Sequence[dict]) -> torch.Tensor:
+        """Stack the scores of a batch; what is no number would have an order that never changes."""
+        scores = torch.stack([sample["pred_score"] for sample in data_samples])
+        if broken := int((~torch.isfinite(scores)).any(dim=1).sum()):
+            raise UserError(
+                f"the scores of {broken} of {len(scores)} images are not finite: compute in "
+                "float32, or use another checkpoint"
+            )
+        return scores
+
+    def measure(self, cells: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
         """Compute what the data allow, as for a result file, and log once what they do not."""
-        found = measures(cells, {**self.dataset_meta["settings"], **settings}, self.baseline)
+        settings = {**self.dataset_meta["settings"], **settings}
+        found = MEASURES[self.dataset](cells, settings, self.baseline)
         reasons = [
             f"no {mean}: {reason}"
             for mean in ("mCE", "mFR", "mT5D")
@@ -95,9 +109,12 @@ class CorruptionError(RelativeMetric):
         clean_error: Error without corruption, a fraction; adds ``relative_mCE``.
         baseline: See :func:`gcp_mm.robustness.measures.corruption_error`.
         kwargs: Of mmengine's ``BaseMetric``; ``prefix`` defaults to 'imagenet_c'.
+
+    Raises:
+        UserError: If the baseline cannot be read, or the clean error is no fraction.
     """
 
-    default_prefix = "imagenet_c"
+    default_prefix, dataset = "imagenet_c", "imagenet-c"
 
     def __init__(
         self,
@@ -106,6 +123,8 @@ class CorruptionError(RelativeMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(baseline, **kwargs)
+        if clean_error is not None:
+            check_number("clean_error", clean_error)
         self.clean_error = clean_error
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
@@ -114,9 +133,13 @@ class CorruptionError(RelativeMetric):
         Args:
             data_batch: Not used.
             data_samples: Predictions, with ``pred_score``, ``gt_label`` and ``sample_idx``.
+
+        Raises:
+            UserError: If a score is not finite.
         """
-        for sample in data_samples:
-            right = int(sample["pred_score"].argmax()) == int(sample["gt_label"])
+        found = self.scores(data_samples).argmax(dim=1).tolist()
+        for sample, label in zip(data_samples, found, strict=True):
+            right = label == int(sample["gt_label"])
             self.results.append((int(sample["sample_idx"]), int(right)))
 
     def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
@@ -129,13 +152,13 @@ class CorruptionError(RelativeMetric):
             The results by name, in percent.
 
         Raises:
-            UserError: If a sample was not evaluated, or the baseline cannot be read.
+            UserError: If a sample was not evaluated.
         """
         names, number = self.dataset_meta["cells"], self.dataset_meta["files_per_cell"]
         right = once_per_sample(results, len(names) * number).reshape(len(names), number)
         correct = dict(zip(names, right.sum(axis=1).tolist(), strict=True))
         cells = {name: {"correct": count, "total": number} for name, count in correct.items()}
-        found = self.measure(corruption_measures, cells, clean_error=self.clean_error)
+        found = self.measure(cells, clean_error=self.clean_error)
         metrics = {name: 100 * (number - count) / number for name, count in correct.items()}
         metrics.update({f"CE/{name}": value for name, value in (found["CE"] or {}).items()})
         if found["mean_error"] is not None:
@@ -158,9 +181,12 @@ class FlipRate(RelativeMetric):
     Args:
         baseline: See :func:`gcp_mm.robustness.measures.perturbation_robustness`.
         kwargs: Of mmengine's ``BaseMetric``; ``prefix`` defaults to 'imagenet_p'.
+
+    Raises:
+        UserError: If the baseline cannot be read.
     """
 
-    default_prefix = "imagenet_p"
+    default_prefix, dataset = "imagenet_p", "imagenet-p"
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep the five most likely classes of each frame.
@@ -170,13 +196,12 @@ class FlipRate(RelativeMetric):
             data_samples: Predictions, with ``pred_score`` and ``sample_idx``.
 
         Raises:
-            UserError: If there are fewer than five classes.
+            UserError: If there are fewer than five classes, or a score is not finite.
         """
-        scores = torch.stack([sample["pred_score"] for sample in data_samples])
+        scores = self.scores(data_samples)
         if scores.shape[1] < 5:
             raise UserError(f"top-5 distances need 5 classes, and the model has {scores.shape[1]}")
-        top5 = scores.sort(dim=1, descending=True, stable=True).indices[:, :5].tolist()
-        for sample, classes in zip(data_samples, top5, strict=True):
+        for sample, classes in zip(data_samples, ordered_top5(scores).tolist(), strict=True):
             self.results.append((int(sample["sample_idx"]), *classes))
 
     def compute_metrics(self, results: list[tuple[int, ...]]) -> dict[str, float]:
@@ -189,7 +214,7 @@ class FlipRate(RelativeMetric):
             The results by name: ``FP/...`` and ``T5D/...``, and the means that may be stated.
 
         Raises:
-            UserError: If a frame was not evaluated, or the baseline cannot be read.
+            UserError: If a frame was not evaluated, or a clip is too short for the difficulty.
         """
         ends, difficulty = self.dataset_meta["clip_ends"], self.dataset_meta["difficulty"]
         clips = np.split(once_per_sample(results, int(ends[-1])), ends[:-1])
@@ -201,7 +226,7 @@ class FlipRate(RelativeMetric):
                 first = self.dataset_meta["cells"].index(folder) * number
                 measures = measure_clips(clips[first : first + number], name, difficulty)
                 cells[folder] = {"difficulty": {str(difficulty): asdict(measures)}}
-        found = self.measure(perturbation_measures, cells, difficulty=difficulty)
+        found = self.measure(cells, difficulty=difficulty)
         metrics = {f"FP/{name}": value for name, value in found["flip_probability"].items()}
         metrics.update({f"T5D/{name}": value for name, value in found["top5_distance"].items()})
         return {**metrics, **self.means(found, "mFR", "mT5D")}

@@ -151,6 +151,33 @@ def test_baseline_of_the_same_data_gives_the_mean(evaluated):
     assert found[f"{mean}_num_samples_2"] == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("metric", ["CorruptionError", "FlipRate"])
+def test_scores_that_are_no_numbers_are_refused(metric):
+    """Their order never changes, so that a broken network would be the most robust one."""
+    built = METRICS.build(dict(type=f"gcp_mm.{metric}"))
+    values = (1.0, float("nan"), float("inf"))
+    rows = [
+        {"pred_score": torch.full((6,), value), "sample_idx": index, "gt_label": 0}
+        for index, value in enumerate(values)
+    ]
+    with pytest.raises(UserError, match="scores of 2 of 3 images are not finite"):
+        built.process(None, rows)
+    assert built.results == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "options", "named"),
+    [
+        ("CorruptionError", {"baseline": "absent.json"}, "'absent.json' is neither"),
+        ("CorruptionError", {"clean_error": 23.9}, "clean_error is 23.9, expected a fraction"),
+        ("FlipRate", {"baseline": "absent.json"}, "'absent.json' is neither"),
+    ],
+)
+def test_wrong_setting_is_named_before_anything_is_evaluated(metric, options, named):
+    with pytest.raises(UserError, match=named):
+        METRICS.build(dict(type=f"gcp_mm.{metric}", **options))
+
+
 def test_labels_are_those_of_the_table_where_a_class_is_missing(tree_c):
     options = dict(type="gcp_mm.ImageNetC", data_root=str(tree_c), input_size=SIZE)
     data = DATASETS.build({**options, "corruptions": ["fog"], "classes": CLASSES})
