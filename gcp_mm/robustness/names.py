@@ -1,11 +1,14 @@
-"""The corruptions of ImageNet-C and the perturbation sequences of ImageNet-P by name.
+"""The corruptions of ImageNet-C and the perturbation sequences of ImageNet-P by name, and in sets.
 
 Source: Hendrycks and Dietterich, arXiv 1903.12261.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+
+from gcp_mm.errors import UserError
 
 #: Severities of every corruption.
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -66,3 +69,36 @@ def folder_name(perturbation: str, difficulty: int = 1) -> str:
     if IS_NOISE[perturbation] and difficulty > 1:
         return f"{perturbation}_{difficulty}"
     return perturbation
+
+
+_SETS = {"benchmark": BENCHMARK_CORRUPTIONS, "all": ALL_CORRUPTIONS, **GROUPS}
+
+
+def choose_corruptions(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Expand 'benchmark', 'all' and groups into corruptions, each once, in the paper's order."""
+    return _choose(names, _SETS, ALL_CORRUPTIONS, "corruption")
+
+
+def choose_perturbations(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Expand 'benchmark' or 'all' into the ten perturbations."""
+    sets = dict.fromkeys(("benchmark", "all"), PERTURBATIONS)
+    return _choose(names, sets, PERTURBATIONS, "perturbation")
+
+
+def _choose(
+    names: str | Iterable[str], sets: Mapping[str, tuple[str, ...]], known: tuple[str, ...], of: str
+) -> tuple[str, ...]:
+    names = [names] if isinstance(names, str) else list(names)
+    if unknown := [name for name in names if name not in sets and name not in known]:
+        raise UserError(
+            f"unknown {of} {', '.join(map(repr, unknown))}; one of {', '.join([*sets, *known])}"
+        )
+    chosen = {name for part in names for name in sets.get(part, (part,))}
+    return tuple(name for name in known if name in chosen)
+
+
+def choose_severities(severities: Iterable[int]) -> list[int]:
+    """Sort severities, each once."""
+    if wrong := sorted(set(severities) - set(SEVERITIES)):
+        raise UserError(f"severity {wrong[0]}: expected are {SEVERITIES[0]} to {SEVERITIES[-1]}")
+    return sorted(set(severities))

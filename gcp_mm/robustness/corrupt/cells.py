@@ -21,8 +21,13 @@ from gcp_mm.robustness.corrupt.images import corrupt_image, crop
 from gcp_mm.robustness.corrupt.sequences import SEQUENCES
 from gcp_mm.robustness.corrupt.sources import SourceImage
 from gcp_mm.robustness.corrupt.video import encode_mp4
-from gcp_mm.robustness.data.cells import choose_corruptions, choose_perturbations, choose_severities
-from gcp_mm.robustness.names import IS_NOISE, SEVERITIES
+from gcp_mm.robustness.names import (
+    IS_NOISE,
+    SEVERITIES,
+    choose_corruptions,
+    choose_perturbations,
+    choose_severities,
+)
 
 
 def derive_seed(seed: int, *parts: object) -> int:

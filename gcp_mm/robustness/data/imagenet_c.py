@@ -11,11 +11,10 @@ from gcp_mm.errors import UserError
 from gcp_mm.images.names import IMAGE_EXTENSIONS
 from gcp_mm.images.read_image import BACKENDS
 from gcp_mm.registry import DATASETS
-from gcp_mm.robustness.data.cells import choose_corruptions, corruption_cells
 from gcp_mm.robustness.data.fixed_size import read_fixed
-from gcp_mm.robustness.data.listing import Listing
+from gcp_mm.robustness.data.listing import Listing, corruption_cells
 from gcp_mm.robustness.data.tree import RobustnessTree
-from gcp_mm.robustness.names import SEVERITIES
+from gcp_mm.robustness.names import SEVERITIES, choose_corruptions
 
 
 @DATASETS.register_module()

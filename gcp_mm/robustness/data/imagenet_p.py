@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from gcp_mm.registry import DATASETS
-from gcp_mm.robustness.data.cells import choose_perturbations, perturbation_cells
-from gcp_mm.robustness.data.listing import CLIP_SUFFIXES, Listing
+from gcp_mm.robustness.data.listing import CLIP_SUFFIXES, Listing, perturbation_cells
 from gcp_mm.robustness.data.tree import RobustnessTree
 from gcp_mm.robustness.data.video_clip import count_frames, read_clip
+from gcp_mm.robustness.names import choose_perturbations
 
 
 @DATASETS.register_module()
@@ -38,7 +38,8 @@ class ImageNetP(RobustnessTree):
         test_mode: Without effect, this is evaluation.
 
     Raises:
-        UserError: If a folder is missing or short, or classes are missing.
+        UserError: If a folder is missing or short, classes are missing, or there is no such
+            difficulty.
     """
 
     def __init__(

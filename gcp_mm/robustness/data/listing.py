@@ -1,21 +1,73 @@
-"""The files of ImageNet-C or ImageNet-P: the same names in every cell, listed once."""
+"""The cells of a tree as folders, and their files: the same names in every cell, listed once.
+
+A cell is that of a corruption and severity, or that of a perturbation.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from gcp_mm.console.progress import if_long
 from gcp_mm.errors import UserError
-from gcp_mm.files import abbreviate
+from gcp_mm.files import abbreviate, why_absent
 from gcp_mm.images.names import LeftOut, list_image_files
+from gcp_mm.robustness.names import DIFFICULTIES, SEVERITIES, choose_severities, folder_name
 
 CLIP_SUFFIXES = (".mp4",)
+
+
+def corruption_cells(
+    root: str | Path, corruptions: Sequence[str], severities: Sequence[int] = SEVERITIES
+) -> dict[str, Path]:
+    """Find the folder of each ``<corruption>/<severity>``, maybe in that of a group."""
+    chosen = choose_severities(severities)
+    cells = {}
+    for name in corruptions:
+        folder = _find(Path(root), name)
+        for severity in chosen:
+            cells[f"{name}/{severity}"] = folder / str(severity)
+            if not (folder / str(severity)).is_dir():
+                raise UserError(
+                    f"severity {severity} of {name} is missing: {str(folder / str(severity))!r} "
+                    "is no folder. Unpack it, or choose others with --severities"
+                )
+    return cells
+
+
+def perturbation_cells(
+    root: str | Path, perturbations: Sequence[str], difficulty: int = 1
+) -> dict[str, Path]:
+    """Find the folder of each perturbation; from difficulty 2 on noises have others."""
+    if difficulty not in DIFFICULTIES:
+        raise UserError(f"difficulty {difficulty!r}: expected is one of {DIFFICULTIES}")
+    names = [folder_name(name, difficulty) for name in perturbations]
+    return {name: _find(Path(root), name) for name in names}
+
+
+def _find(root: Path, name: str) -> Path:
+    if (root / name).is_dir():
+        return root / name
+    if not root.is_dir():
+        raise UserError(
+            f"--data-root {str(root)!r} {why_absent(root, 'folder')} (working folder: {Path.cwd()})"
+        )
+    found = sorted(path for path in root.glob(f"*/{name}") if path.is_dir())
+    if len(found) > 1:
+        raise UserError(f"{name} is there several times: {', '.join(map(str, found))}; keep one")
+    if not found:
+        there = sorted(path.name for path in root.iterdir() if path.is_dir())
+        raise UserError(
+            f"{name} is missing: neither {str(root / name)!r} nor a folder {name!r} one level "
+            f"deeper exists. In {str(root)!r} are {abbreviate(there, 20) or 'no folders'}. "
+            "Unpack it, or choose others with --corruptions"
+        )
+    return found[0]
 
 
 @dataclass(frozen=True)

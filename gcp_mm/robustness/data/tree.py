@@ -9,10 +9,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmpretrain.datasets.transforms import PackInputs
-from PIL import Image
 from torch.utils.data import Dataset
 
 from gcp_mm.console.command_names import command_line
@@ -20,10 +18,12 @@ from gcp_mm.datasets.imagenet_classes import wnid_to_index
 from gcp_mm.datasets.text_list import read_class_names
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.images.read_image import open_image
 from gcp_mm.plain_data import digest
 from gcp_mm.robustness.corrupt.manifest import find_manifest, is_sealed
 from gcp_mm.robustness.data.fixed_size import RELEASED_SIZE
 from gcp_mm.robustness.data.listing import CLIP_SUFFIXES, Listing, common_listing
+from gcp_mm.robustness.data.video_clip import frame_size
 
 # Files whose size is looked at.
 _PROBED = 16
@@ -202,9 +202,9 @@ def _side(path: Path) -> int | None:
     """Return the side of a square image or clip, None for anything else."""
     try:
         if path.name.lower().endswith(CLIP_SUFFIXES):
-            width, height = mmcv.VideoReader(str(path)).resolution
+            width, height = frame_size(path)
         else:
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 width, height = image.size
     except (OSError, ValueError):
         # Told about when it is read.

@@ -47,6 +47,14 @@ def count_frames(path: str | Path) -> int:
     return stated
 
 
+def frame_size(path: str | Path) -> tuple[int, int]:
+    """Return width and height that the container of a clip states."""
+    video, _ = _open(path)
+    size = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    video.release()
+    return round(size[0]), round(size[1])
+
+
 def read_clip(path: str | Path, size: int | None = None, sealed: bool = False) -> np.ndarray:
     """Decode a clip with FFmpeg on one thread: (T, H, W, 3) uint8, channels blue, green, red.
 

@@ -17,11 +17,16 @@ from gcp_mm.checkpoints.pretrained import load_model
 from gcp_mm.errors import FolderExistsError, UserError
 from gcp_mm.files import atomic_write
 from gcp_mm.plain_data import read_json
-from gcp_mm.robustness.data.cells import choose_corruptions, choose_perturbations
 from gcp_mm.robustness.evaluation.comparability import measured_data, severity_errors
 from gcp_mm.robustness.evaluation.options import Options
 from gcp_mm.robustness.measures.baseline import FORMAT, VERSION, parse_baseline
-from gcp_mm.robustness.names import BENCHMARK_CORRUPTIONS, PERTURBATIONS, SEVERITIES
+from gcp_mm.robustness.names import (
+    BENCHMARK_CORRUPTIONS,
+    PERTURBATIONS,
+    SEVERITIES,
+    choose_corruptions,
+    choose_perturbations,
+)
 
 
 def check_options(options: Options) -> None:

@@ -1,9 +1,14 @@
-"""Listing the files of cells."""
+"""The folders of cells, and their files."""
 
 import pytest
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.data.listing import Listing, common_listing
+from gcp_mm.robustness.data.listing import (
+    Listing,
+    common_listing,
+    corruption_cells,
+    perturbation_cells,
+)
 
 
 @pytest.fixture
@@ -115,3 +120,30 @@ def test_long_listing_shows_how_far_it_is(cells, impatient, capsys):
     common_listing(cells, (".jpeg", ".png"))
     errors = capsys.readouterr().err
     assert "listing cells:\n" in errors and "] 2/2, " in errors
+
+
+@pytest.mark.parametrize("around", ["", "weather"])
+def test_flat_and_grouped_layout(tmp_path, around):
+    for severity in (1, 4):
+        (tmp_path / around / "fog" / str(severity)).mkdir(parents=True)
+    folders = corruption_cells(tmp_path, ["fog"], [4, 1])
+    expected = tmp_path / around / "fog"
+    assert folders == {"fog/1": expected / "1", "fog/4": expected / "4"}
+
+
+def test_difficulty_changes_the_folder_of_noise(tmp_path):
+    for name in ("shot_noise", "shot_noise_3", "tilt"):
+        (tmp_path / name).mkdir()
+    assert list(perturbation_cells(tmp_path, ["shot_noise", "tilt"], 3)) == ["shot_noise_3", "tilt"]
+    with pytest.raises(UserError, match="shot_noise_2 is missing"):
+        perturbation_cells(tmp_path, ["shot_noise", "tilt"], 2)
+    # Also where no folder is missing.
+    with pytest.raises(UserError, match="difficulty 4: expected is one of"):
+        perturbation_cells(tmp_path, ["tilt"], 4)
+
+
+def test_ambiguous_folder_is_named(tmp_path):
+    for group in ("weather", "copy"):
+        (tmp_path / group / "fog/1").mkdir(parents=True)
+    with pytest.raises(UserError, match="fog is there several times"):
+        corruption_cells(tmp_path, ["fog"], [1])

@@ -2,13 +2,13 @@
 
 import json
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from gcp_mm.datasets import ImageNetC, ImageNetP
 from gcp_mm.errors import UserError
+from robustness.conftest import write_clip
 
 WNIDS = ("n01443537", "n01440764")
 SETTINGS = {"seed": 0, "size": {"resize": 73, "crop": 64}, "versions": {"numpy": "2.0"}}
@@ -102,11 +102,10 @@ def test_images_of_several_sizes_are_resized(tree):
 
 
 @pytest.mark.parametrize(("side", "resizes"), [(32, False), (48, True)])
-def test_clips_are_looked_at_too(tmp_path, side, resizes):
-    folder = tmp_path / "tilt/n01440764"
-    folder.mkdir(parents=True)
-    video = cv2.VideoWriter(str(folder / "0.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 1, (side, side))
-    for _ in range(3):
-        video.write(np.zeros((side, side, 3), np.uint8))
-    video.release()
-    assert ImageNetP(tmp_path, "tilt", num_samples=1, input_size=32).resizes == resizes
+@pytest.mark.parametrize("root", ["data", "data:v2,[1]"])
+def test_clips_are_looked_at_too(tmp_path, monkeypatch, root, side, resizes):
+    monkeypatch.chdir(tmp_path)
+    clip = (tmp_path / root / "tilt/n01440764/0.mp4").absolute()
+    write_clip(clip, [np.zeros((side, side, 3), np.uint8)] * 3)
+    # A folder of such a name is no address.
+    assert ImageNetP(root, "tilt", num_samples=1, input_size=32).resizes == resizes

@@ -1,5 +1,8 @@
 """Names of corruptions and perturbations, and what is imported for them."""
 
+import pytest
+
+from gcp_mm.errors import UserError
 from gcp_mm.robustness.names import (
     ALL_CORRUPTIONS,
     BENCHMARK_CORRUPTIONS,
@@ -7,6 +10,8 @@ from gcp_mm.robustness.names import (
     IS_NOISE,
     PERTURBATIONS,
     SEVERITIES,
+    choose_corruptions,
+    choose_perturbations,
     folder_name,
 )
 
@@ -38,3 +43,30 @@ def test_formulas_need_no_framework(run_tool):
     )
     process = run_tool("-c", code)
     assert process.stdout.strip() == "[]", process.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("benchmark", BENCHMARK_CORRUPTIONS),
+        (["all"], ALL_CORRUPTIONS),
+        (["weather"], ("snow", "frost", "fog", "brightness")),
+        (["fog", "noise", "fog"], ("gaussian_noise", "shot_noise", "impulse_noise", "fog")),
+        (["extra", "benchmark"], ALL_CORRUPTIONS),
+    ],
+)
+def test_groups_are_expanded_in_order(names, expected):
+    assert choose_corruptions(names) == expected
+
+
+def test_perturbations_are_expanded_in_order():
+    assert choose_perturbations("benchmark") == choose_perturbations(["all"]) == PERTURBATIONS
+    assert choose_perturbations(["tilt", "snow"]) == ("snow", "tilt")
+
+
+@pytest.mark.parametrize("others", [[], ["all"], ["benchmark"]])
+def test_unknown_name_is_refused_beside_any_set(others):
+    with pytest.raises(UserError, match="unknown perturbation 'tilts'; one of benchmark, all, gau"):
+        choose_perturbations([*others, "tilts"])
+    with pytest.raises(UserError, match="unknown corruption 'fogs'; one of benchmark, all, noise"):
+        choose_corruptions([*others, "fogs"])
