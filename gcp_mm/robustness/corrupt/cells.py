@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +17,6 @@ from PIL import Image
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.corrupt.images import corrupt_image, crop
 from gcp_mm.robustness.corrupt.sequences import SEQUENCES
-from gcp_mm.robustness.corrupt.sources import SourceImage
 from gcp_mm.robustness.corrupt.video import encode_mp4
 from gcp_mm.robustness.names import (
     IS_NOISE,
@@ -39,45 +36,13 @@ def derive_seed(seed: int, *parts: object) -> int:
 JPEG_QUALITY = 85
 
 
-class Cell(ABC):
-    """A folder of the tree, with one file for each image.
-
-    Attributes:
-        suffix: Of its files, with the dot; their names are those of the images.
-    """
-
-    suffix: ClassVar[str]
-
-    @property
-    @abstractmethod
-    def key(self) -> str:
-        """Folder of the cell below the root."""
-
-    @abstractmethod
-    def content(self, image: Image.Image, size: int | None, seed: int) -> bytes:
-        """Make the file of a resized image.
-
-        Args:
-            image: The image, resized but not yet cropped.
-            size: Side of what is cropped; None takes the image as it is.
-            seed: Of this file, from :func:`derive_seed`; not that of the tree.
-
-        Returns:
-            The content of the file.
-        """
-
-    def file(self, root: Path, source: SourceImage) -> Path:
-        """Return where the file of an image lies."""
-        return root / self.key / f"{source.name}{self.suffix}"
-
-
 @dataclass(frozen=True)
-class CorruptionCell(Cell):
+class CorruptionCell:
     """``<corruption>/<severity>/<class>/<name>.JPEG``."""
 
-    suffix = ".JPEG"
     corruption: str
     severity: int
+    suffix: ClassVar[str] = ".JPEG"
 
     @property
     def key(self) -> str:
@@ -85,7 +50,7 @@ class CorruptionCell(Cell):
         return f"{self.corruption}/{self.severity}"
 
     def content(self, image: Image.Image, size: int | None, seed: int) -> bytes:
-        """Corrupt an image: a JPEG file of quality 85."""
+        """Crop and corrupt a resized image: a JPEG file of quality 85."""
         pixels = np.asarray(crop(image, size))
         corrupted = corrupt_image(pixels, self.corruption, self.severity, seed)
         content = io.BytesIO()
@@ -94,11 +59,11 @@ class CorruptionCell(Cell):
 
 
 @dataclass(frozen=True)
-class SequenceCell(Cell):
+class SequenceCell:
     """``<perturbation>/<class>/<name>.mp4``."""
 
-    suffix = ".mp4"
     perturbation: str
+    suffix: ClassVar[str] = ".mp4"
 
     @property
     def key(self) -> str:
@@ -106,12 +71,13 @@ class SequenceCell(Cell):
         return self.perturbation
 
     def content(self, image: Image.Image, size: int | None, seed: int) -> bytes:
-        """Perturb an image: an mp4 file."""
+        """Perturb and crop a resized image: an mp4 file."""
         frames = SEQUENCES[self.perturbation](image, size, np.random.default_rng(seed))
         return encode_mp4(frames, noisy=IS_NOISE[self.perturbation])
 
 
-Cells = Sequence[Cell]
+#: All of a tree are of one of the two kinds.
+Cells = Sequence[CorruptionCell] | Sequence[SequenceCell]
 
 
 def choose_cells(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +25,6 @@ from gcp_mm.robustness.corrupt.images import (
     require_imagecorruptions,
     resized_side,
 )
-from gcp_mm.robustness.corrupt.manifest import Manifest, is_sealed, library_versions
 from gcp_mm.robustness.corrupt.sources import (
     SourceImage,
     classes_of,
@@ -34,44 +33,41 @@ from gcp_mm.robustness.corrupt.sources import (
     unusual_reading,
 )
 from gcp_mm.robustness.corrupt.video import PARAMS, PRESET, require_encoder
-from gcp_mm.robustness.data.seal import SEAL, seal
+from gcp_mm.robustness.data.manifest import SEAL, Manifest, is_sealed, library_versions, seal
 
 _Result = TypeVar("_Result")
 _Item = TypeVar("_Item")
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What is the same for every image."""
+def _check(source: SourceImage, size: int | None, ignore_orientation: bool) -> list[str]:
+    """Read an image; return what is to be remarked about it."""
+    remarks: list[str] = []
+    read_source(source.path, size, ignore_orientation, remarks.append)
+    return remarks
 
-    root: Path
-    cells: Cells
-    size: int | None
-    seed: int
-    ignore_orientation: bool
-    seals_images: bool
 
-    def check(self, source: SourceImage) -> list[str]:
-        """Read an image; return what is to be remarked about it."""
-        remarks: list[str] = []
-        read_source(source.path, self.size, self.ignore_orientation, remarks.append)
-        return remarks
-
-    def write(self, source: SourceImage) -> int:
-        """Write what an image lacks and return the number of files."""
-        missing = [cell for cell in self.cells if not cell.file(self.root, source).exists()]
-        if not missing:
-            return 0
-        image = read_source(source.path, self.size, self.ignore_orientation)
-        for cell in missing:
-            path = cell.file(self.root, source)
-            seed = derive_seed(self.seed, cell.key, source.name)
-            content = cell.content(image, self.size, seed)
-            # Clips come with theirs.
-            if self.seals_images and isinstance(cell, CorruptionCell):
-                content = seal(content)
-            atomic_write(path, content)
-        return len(missing)
+def _write(
+    source: SourceImage,
+    root: Path,
+    cells: Cells,
+    size: int | None,
+    seed: int,
+    ignore_orientation: bool,
+    seals_images: bool,
+) -> int:
+    """Write what a tree lacks of an image and return the number of files."""
+    files = {cell: root / cell.key / f"{source.name}{cell.suffix}" for cell in cells}
+    missing = {cell: path for cell, path in files.items() if not path.exists()}
+    if not missing:
+        return 0
+    image = read_source(source.path, size, ignore_orientation)
+    for cell, path in missing.items():
+        content = cell.content(image, size, derive_seed(seed, cell.key, source.name))
+        # Clips come with theirs.
+        if seals_images and isinstance(cell, CorruptionCell):
+            content = seal(content)
+        atomic_write(path, content)
+    return len(missing)
 
 
 def _initialise_worker() -> None:
@@ -183,15 +179,21 @@ def make_corruptions(
     manifest = Manifest(root, dataset, settings, classes_of(sources))
     if not manifest.path.exists():
         # Before anything is written: a file that is replaced later makes it another source.
-        check = _Job(root, cells, size, seed, ignore_orientation, is_sealed(manifest.content)).check
+        check = partial(_check, size=size, ignore_orientation=ignore_orientation)
         _say(sources, list(report("checking", _parallel(check, sources, workers))))
-    written = 0
     with hold_folder(root, "is being written", "wait for it, or choose another folder"):
         # Another process may have begun the tree, or added cells, meanwhile.
         manifest = Manifest(root, dataset, settings, classes_of(sources))
         manifest.save()
-        job = _Job(root, cells, size, seed, ignore_orientation, is_sealed(manifest.content))
-        for number in report("writing", _parallel(job.write, sources, workers)):
-            written += number
+        write = partial(
+            _write,
+            root=root,
+            cells=cells,
+            size=size,
+            seed=seed,
+            ignore_orientation=ignore_orientation,
+            seals_images=is_sealed(manifest.content),
+        )
+        written = sum(report("writing", _parallel(write, sources, workers)))
         manifest.save([cell.key for cell in cells])
     return written, len(sources) * len(cells) - written

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gcp_mm.errors import UserError
-from gcp_mm.files import abbreviate, why_absent
+from gcp_mm.files import abbreviate, sha256, why_absent
 from gcp_mm.images.names import IMAGE_EXTENSIONS, list_image_files
 from gcp_mm.images.read_image import open_image, orientation_of
 
@@ -81,7 +81,7 @@ def digest(sources: Iterable[SourceImage]) -> str:
     unreadable = []
     for source in sources:
         try:
-            content = hashlib.sha256(source.path.read_bytes()).hexdigest()
+            content = sha256(source.path)
         except OSError:
             unreadable.append(str(source.path))
             continue

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from gcp_mm.errors import UserError
-from gcp_mm.robustness.data.seal import seal
+from gcp_mm.robustness.data.manifest import seal
 
 PRESET = "medium"
 # By default the macroblock tree is computed by functions that differ between processors, and on
@@ -38,8 +38,8 @@ def encode_mp4(frames: Iterable[np.ndarray], noisy: bool) -> bytes:
     noise get ``-tune grain`` and libx264's default of crf 23.
 
     Frames are RGB, uint8, (H, W, 3), of one size; an odd last row or column, which yuv420p cannot
-    hold, is cut off. The file is sealed (:mod:`gcp_mm.robustness.data.seal`); the same frames give
-    the same bytes, in every process and with every instruction set that libx264 finds.
+    hold, is cut off. The file is sealed, see :mod:`gcp_mm.robustness.data.manifest`; the same
+    frames give the same bytes, in every process and with every instruction set that libx264 finds.
     """
     import av
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gcp_mm.errors import UserError
 from gcp_mm.images.read_image import ImageReadError, read_image
-from gcp_mm.robustness.data.seal import NOT_AS_WRITTEN, is_intact
+from gcp_mm.robustness.data.manifest import NOT_AS_WRITTEN, is_intact
 
 #: Height and width of the released images and clips of ImageNet-C and ImageNet-P.
 RELEASED_SIZE = 224

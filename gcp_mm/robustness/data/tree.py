@@ -20,9 +20,9 @@ from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.images.read_image import open_image
 from gcp_mm.plain_data import digest
-from gcp_mm.robustness.corrupt.manifest import find_manifest, is_sealed
 from gcp_mm.robustness.data.fixed_size import RELEASED_SIZE
 from gcp_mm.robustness.data.listing import CLIP_SUFFIXES, Listing, common_listing
+from gcp_mm.robustness.data.manifest import find_manifest, is_sealed
 from gcp_mm.robustness.data.video_clip import frame_size
 
 # Files whose size is looked at.

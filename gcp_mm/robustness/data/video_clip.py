@@ -20,7 +20,7 @@ from torch import Tensor
 from gcp_mm.errors import UserError
 from gcp_mm.files import why_absent
 from gcp_mm.robustness.data.fixed_size import broken, fit
-from gcp_mm.robustness.data.seal import NOT_AS_WRITTEN, is_intact
+from gcp_mm.robustness.data.manifest import NOT_AS_WRITTEN, is_intact
 from gcp_mm.robustness.names import IS_NOISE
 
 

@@ -114,7 +114,7 @@ def _compare_reading(cfg: Config, tree: RobustnessTree, clean: CleanImages | Non
             f"{str(tree.root)!r} was made by an earlier version, without digests of its files: "
             "damage that a decoder takes for right is not noticed"
         )
-    reading = ((tree.manifest or {}).get("settings") or {}).get("reading") or {}
+    reading = tree.manifest["settings"].get("reading", {}) if tree.manifest else {}
     load: Mapping[str, Any] = next(iter(tested_dataset(cfg).get("pipeline") or ()), {})
     ignores = load.get("ignore_orientation", False) or "ignore" in str(load.get("color_type"))
     network = "ignored" if ignores else "applied"

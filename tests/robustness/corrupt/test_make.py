@@ -22,9 +22,9 @@ from gcp_mm.locks import hold_folder
 from gcp_mm.robustness.corrupt import make_corruptions
 from gcp_mm.robustness.corrupt.cells import CorruptionCell, SequenceCell, derive_seed
 from gcp_mm.robustness.corrupt.images import corrupt_image, read_source
-from gcp_mm.robustness.corrupt.manifest import read_manifest
 from gcp_mm.robustness.corrupt.sequences import SEQUENCES
 from gcp_mm.robustness.corrupt.video import encode_mp4
+from gcp_mm.robustness.data.manifest import read_manifest
 
 NOISE, SNOW = CorruptionCell("gaussian_noise", 2), CorruptionCell("snow", 1)
 TILT, SHOT = SequenceCell("tilt"), SequenceCell("shot_noise")

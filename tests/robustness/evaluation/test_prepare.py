@@ -34,7 +34,8 @@ def compare(logged):
         cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=[load]))))
         manifest = None
         if reading or not states:
-            manifest = dict(settings=dict(reading=reading), states_reading=states)
+            settings = dict(reading=reading) if reading else {}
+            manifest = dict(settings=settings, states_reading=states)
         tree = SimpleNamespace(
             root="tree", num_samples=None, num_items=9, manifest=manifest, sealed=sealed
         )

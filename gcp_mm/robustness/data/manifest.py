@@ -1,7 +1,16 @@
-"""``manifest.json`` of a tree: what it is made of, and which cells are finished."""
+"""What a tree that was made here says of itself: its manifest, and a digest in each file.
+
+``manifest.json`` has what the tree is made of, and which cells are finished. The digests are there
+because neither JPEG nor H.264 nor mp4 has a checksum, and a decoder takes most damaged bytes of an
+entropy code for others that are right. Behind each image and each clip stands a box of free space
+with the sha256 of all before it: the last box of an mp4 file, which every program skips, and bytes
+behind the end of a JPEG image, which nothing reads. So it comes and goes with the file, whatever
+tree that is copied to. The released files have none.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,17 +20,59 @@ from typing import Any
 
 from gcp_mm.errors import FolderExistsError, UserError
 from gcp_mm.files import abbreviate, atomic_write
-from gcp_mm.plain_data import differences
-from gcp_mm.robustness.data.seal import SEAL
+from gcp_mm.plain_data import (
+    COUNT,
+    POSITIVE,
+    TEXT,
+    Kind,
+    ListOf,
+    Maybe,
+    TableOf,
+    differences,
+    read_json,
+    why_unfit,
+)
 
 MANIFEST_NAME = "manifest.json"
 FORMAT, VERSION = "gcp_mm corruptions", 1
+_FORM = {
+    "format": Kind(repr(FORMAT), lambda value: value == FORMAT),
+    "version": Kind(str(VERSION), lambda value: COUNT.fits(value) and value == VERSION),
+    "classes": ListOf(TEXT),
+    "images_per_cell": COUNT,
+    "settings": {
+        "size?": Maybe({"crop": POSITIVE}),
+        "reading?": {"with_orientation_tag?": COUNT, "orientation?": TEXT},
+    },
+    "cells?": TableOf(COUNT),
+}
+
+SEAL = "sha256 in the last box"
+#: What is wrong with a file that is not intact.
+NOT_AS_WRITTEN = "its bytes are not those that were written"
+
+_TAG = b"gcp_mm sha256 "
+_BOX = 8 + len(_TAG) + 32
+_HEAD = _BOX.to_bytes(4, "big") + b"free" + _TAG
 
 # What the pixels depend on.
 _PACKAGES = {
     "imagenet-c": ("imagecorruptions-imaug", "numpy", "pillow", "scikit-image", "scipy"),
     "imagenet-p": ("av", "numpy", "pillow", "scipy", "torchvision"),
 }
+
+
+def seal(content: bytes) -> bytes:
+    """Return a JPEG or mp4 file with the box at its end."""
+    return content + _HEAD + hashlib.sha256(content).digest()
+
+
+def is_intact(content: bytes, sealed: bool = False) -> bool:
+    """Say whether a file is as its seal says; without one it is, unless it has to have one."""
+    body, box = content[:-_BOX], content[-_BOX:]
+    if not box.startswith(_HEAD):
+        return not sealed
+    return hashlib.sha256(body).digest() == box[len(_HEAD) :]
 
 
 def library_versions(dataset: str) -> dict[str, str]:
@@ -36,14 +87,16 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
     """Read the manifest of a tree."""
     path = root / MANIFEST_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        known = content["format"] == FORMAT and content["version"] == VERSION
+        content = read_json(path)
+        if unfit := why_unfit(content, _FORM):
+            raise UserError(unfit)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{str(path)!r} is no manifest of corrupted images: {error}") from error
-    if not known:
-        raise UserError(f"{str(path)!r} is not version {VERSION} of {FORMAT!r}")
+    except (OSError, UserError) as error:
+        raise UserError(
+            f"{str(path)!r} is no manifest of corrupted images ({FORMAT!r}, version {VERSION}): "
+            f"{error}. Make the tree again, or take the file away if it is of something else"
+        ) from error
     return content
 
 
@@ -65,14 +118,14 @@ def find_manifest(root: Path, cells: Mapping[str, Path]) -> dict[str, Any] | Non
 
 def _relevant(content: Mapping[str, Any]) -> dict[str, Any]:
     """Take the settings that the files depend on."""
-    settings = dict(content.get("settings", {}))
+    settings = dict(content["settings"])
     versions = settings.pop("versions", {})
     return {"dataset": content.get("dataset"), **settings, **versions}
 
 
 def is_sealed(content: Mapping[str, Any]) -> bool:
     """Say whether all files of a tree were written with a digest."""
-    return bool(content.get("seal") or content.get("settings", {}).get("seal"))
+    return bool(content.get("seal") or content["settings"].get("seal"))
 
 
 def _is_left_over(path: Path) -> bool:

@@ -3,8 +3,12 @@ import json
 import pytest
 
 from gcp_mm.errors import FolderExistsError, UserError
-from gcp_mm.robustness.corrupt.manifest import Manifest, library_versions, read_manifest
+from gcp_mm.robustness.data.manifest import Manifest, library_versions, read_manifest
 
+WHOLE = {
+    **{"format": "gcp_mm corruptions", "version": 1, "settings": {}},
+    **{"classes": ["cat"], "images_per_cell": 4},
+}
 SETTINGS = {"source_sha256": "ab", "num_images": 4, "seed": 0, "versions": {"numpy": "2.0"}}
 
 
@@ -58,15 +62,19 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is no manifest"),
-        ("[]", "is no manifest"),
-        (json.dumps({"request": {}}), "is no manifest"),
-        (json.dumps({"format": "gcp_mm corruptions", "version": 2}), "is not version 1"),
+        ("{", "no JSON file"),
+        ("[" * 100_000, "no JSON file .RecursionError"),
+        ("[]", "it is a list of 0, not an object"),
+        (json.dumps({"request": {}}), "it lacks 'format'"),
+        (json.dumps({**WHOLE, "version": 2}), "version is 2, not 1"),
+        (json.dumps({**WHOLE, "classes": None}), "classes is None, not a list"),
+        (json.dumps({**WHOLE, "images_per_cell": "4"}), "images_per_cell is '4', not"),
+        (json.dumps({**WHOLE, "settings": {"size": {}}}), "settings/size lacks 'crop'"),
     ],
 )
 def test_what_is_no_manifest_is_named(tmp_path, text, message):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(UserError, match=rf"manifest\.json' {message}"):
+    with pytest.raises(UserError, match=rf"manifest\.json' is no manifest of .*: {message}.*away"):
         read_manifest(tmp_path)
 
 
