@@ -39,6 +39,11 @@ def is_system_name(name: str) -> bool:
     return name.startswith((".", "~$")) or name.lower() in _SYSTEM_NAMES
 
 
+def is_text(name: str) -> bool:
+    """Say whether a name is text: archives from elsewhere unpack into bytes that are no UTF-8."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in name)
+
+
 def is_image_name(path: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> bool:
     """Say whether a path from the folder of the data is that of an image."""
     parts = PurePosixPath(path).parts

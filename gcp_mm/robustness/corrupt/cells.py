@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -29,8 +30,9 @@ from gcp_mm.robustness.names import (
 
 def derive_seed(seed: int, *parts: object) -> int:
     """Mix a seed with the name of what is made."""
-    text = "\0".join(map(str, (seed, *parts)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    # Names come from archives of any encoding.
+    text = os.fsencode("\0".join(map(str, (seed, *parts))))
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
 
 
 JPEG_QUALITY = 85

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ from typing import Any
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, sha256, why_absent
-from gcp_mm.images.names import IMAGE_EXTENSIONS, list_image_files
+from gcp_mm.images.names import IMAGE_EXTENSIONS, is_text, list_image_files
 from gcp_mm.images.read_image import open_image, orientation_of
 
 
@@ -52,6 +53,12 @@ def list_sources(root: Path, limit: int | None = None) -> list[SourceImage]:
             f"{abbreviate(found.dangling)}. Mend or remove the links"
         )
     found.left_out.log(str(root), IMAGE_EXTENSIONS)
+    for name in found.folders:
+        # The manifest is a text, and has them.
+        if not is_text(name):
+            raise UserError(
+                f"class folder {str(root / name)!r} has a name that is no UTF-8: rename it"
+            )
     classes: dict[str, list[SourceImage]] = {name: [] for name in found.folders}
     names: dict[str, SourceImage] = {}
     for source in (SourceImage(root / file, file) for file in found.files):
@@ -85,7 +92,7 @@ def digest(sources: Iterable[SourceImage]) -> str:
         except OSError:
             unreadable.append(str(source.path))
             continue
-        total.update(f"{source.file} {content}\n".encode())
+        total.update(os.fsencode(f"{source.file} {content}\n"))
     if unreadable:
         raise UserError(
             f"{len(unreadable)} images cannot be read: {abbreviate(unreadable)}: mend or "

@@ -83,7 +83,7 @@ class Listing:
     @cached_property
     def sha256(self) -> str:
         """Digest of the paths, for the settings of a result file."""
-        return hashlib.sha256("\n".join(self.files).encode()).hexdigest()
+        return hashlib.sha256(os.fsencode("\n".join(self.files))).hexdigest()
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

@@ -170,7 +170,7 @@ class RobustnessTree(Dataset):
             return size.get("crop") != self.input_size
         some = range(0, self.num_items, max(1, self.num_items // _PROBED))
         paths = map(self.path, cycle(self.cells), some)
-        return any(_side(path) != self.input_size for path in paths)
+        return any(_side(path) not in (None, self.input_size) for path in paths)
 
     def path(self, cell: str, index: int) -> Path:
         """Return the path of a file, by its position in the listing."""
@@ -199,7 +199,7 @@ class RobustnessTree(Dataset):
 
 
 def _side(path: Path) -> int | None:
-    """Return the side of a square image or clip, None for anything else."""
+    """Return the side of a square image or clip, 0 if it is not square; None tells nothing."""
     try:
         if path.name.lower().endswith(CLIP_SUFFIXES):
             width, height = frame_size(path)
@@ -209,4 +209,4 @@ def _side(path: Path) -> int | None:
     except (OSError, ValueError):
         # Told about when it is read.
         return None
-    return width if width == height else None
+    return width if width == height else 0

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import why_absent
+from gcp_mm.images.names import is_text
 from gcp_mm.robustness.data.fixed_size import broken, fit
 from gcp_mm.robustness.data.manifest import NOT_AS_WRITTEN, is_intact
 from gcp_mm.robustness.names import IS_NOISE
@@ -30,6 +31,9 @@ def _open(path: str | Path) -> tuple[cv2.VideoCapture, int]:
     # the workers of a data loader are the parallelism.
     # Absolute: FFmpeg takes what stands before a colon for a protocol.
     source = str(Path(path).absolute())
+    if not is_text(source):
+        # OpenCV would end the process.
+        raise broken("clip", path, "has a name that is no UTF-8, as OpenCV needs it: rename it")
     video = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not video.isOpened():
         raise _not_opened(path)

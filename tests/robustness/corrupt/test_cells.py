@@ -1,4 +1,5 @@
 import hashlib
+import os
 
 import pytest
 
@@ -51,6 +52,8 @@ PARTS = (0, "fog/1", "cat/one")
 def test_the_seed_is_that_of_the_digest():
     expected = hashlib.sha256(b"0\0fog/1\0cat/one").hexdigest()[:8]
     assert derive_seed(*PARTS) == int(expected, 16)
+    expected = hashlib.sha256(b"0\0fog/1\0cat/caf\xe9").hexdigest()[:8]
+    assert derive_seed(0, "fog/1", os.fsdecode(b"cat/caf\xe9")) == int(expected, 16)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import shutil
 
 import pytest
@@ -29,6 +30,9 @@ def test_the_digest_covers_names_and_contents(photos, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(photos, copy)
     assert digest(list_sources(copy)) == digest(sources)
+    # As an archive of another encoding leaves it.
+    (copy / "dog" / "two.png").rename(copy / "dog" / os.fsdecode(b"caf\xe9.png"))
+    assert digest(list_sources(copy)) != digest(sources)
     (copy / "cat" / "one.JPEG").rename(copy / "cat" / "three.JPEG")
     assert digest(list_sources(copy)) != digest(sources)
 
@@ -49,6 +53,7 @@ def test_an_unreadable_file_is_named(photos, tmp_path):
         ([], None, "holds no class folders"),
         (["x.png"], None, "holds no class folders"),
         (["a/x.png", "b/x.txt"], None, "b' holds no image"),
+        ([os.fsdecode(b"caf\xe9/x.png")], None, r"caf\\udce9' has a name that is no UTF-8: rename"),
         (["a/x.png", "a/x.jpg"], None, r"a/x\.jpg' and 'x\.png' would become the same file"),
     ],
 )

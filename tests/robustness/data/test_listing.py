@@ -1,5 +1,7 @@
 """The folders of cells, and their files."""
 
+import os
+
 import pytest
 
 from gcp_mm.errors import UserError
@@ -100,6 +102,8 @@ def test_empty_cells_are_named(cells):
 def test_digest_follows_the_names():
     files = ("a/1", "a/2")
     assert Listing(files).sha256 == Listing(files).sha256 != Listing(files[:1]).sha256
+    names = [Listing((os.fsdecode(name),)).sha256 for name in (b"a/caf\xe9", b"a/caf\xc3\xa9")]
+    assert len(set(names)) == 2
 
 
 @pytest.mark.parametrize("number", [1, 3, 7, 20])

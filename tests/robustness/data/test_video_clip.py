@@ -1,12 +1,14 @@
 """Clips, whole and broken."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
 
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.data import video_clip
-from gcp_mm.robustness.data.video_clip import count_frames, read_clip
+from gcp_mm.robustness.data.video_clip import count_frames, has_strict_decoder, read_clip
 
 
 @pytest.fixture
@@ -138,6 +140,16 @@ def test_broken_clip_is_named(clip, damage, named):
     with pytest.raises(UserError) as error:
         read_clip(path)
     assert f"clip {str(path)!r} {named}" in str(error.value)
+
+
+def test_name_of_another_encoding_does_not_end_the_process(clip, monkeypatch):
+    path = clip(3)
+    path = path.rename(path.with_name(os.fsdecode(b"caf\xe9.mp4")))
+    assert not has_strict_decoder() or len(read_clip(path)) == 3
+    monkeypatch.setattr(video_clip, "has_strict_decoder", lambda: False)
+    for read in (count_frames, read_clip):
+        with pytest.raises(UserError, match="has a name that is no UTF-8, .*: rename it"):
+            read(path)
 
 
 @pytest.mark.parametrize("name", ["p:100%d, [1].mp4", "concat:x|y.mp4", "$a {b} it's %05d.mp4"])
