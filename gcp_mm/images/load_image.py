@@ -145,5 +145,6 @@ class LoadImage(BaseTransform):
         """Show the settings."""
         return (
             f"LoadImage(imdecode_backend={self.imdecode_backend!r}, "
-            f"ignore_orientation={self.ignore_orientation}, to_float32={self.to_float32})"
+            f"ignore_orientation={self.ignore_orientation}, check_size={self.check_size}, "
+            f"to_float32={self.to_float32})"
         )

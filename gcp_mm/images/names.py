@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
+from gcp_mm.plain_data import text_only
 
 #: Endings of image files, lower case.
 IMAGE_EXTENSIONS = tuple(
@@ -82,7 +83,8 @@ class LeftOut:
             parts.append(
                 f"{len(self.system)} hidden or system names: {abbreviate(sorted(self.system))}"
             )
-        return f"{source!r}: left out {'; '.join(parts)}"
+        # Names of another encoding are no text, which logs could not write.
+        return text_only(f"{source!r}: left out {'; '.join(parts)}")
 
 
 @dataclass

@@ -122,13 +122,17 @@ def exported(cfg, path):
     return image[0].permute(1, 2, 0).numpy()
 
 
-def inferred(cfg, path):
+def inferencer_of(cfg):
     from mmpretrain import ImageClassificationInferencer
     from mmpretrain.registry import MODELS
 
     network = MODELS.build(dict(cfg.model))
     network._config = cfg
-    inferencer = ImageClassificationInferencer(network)
+    return ImageClassificationInferencer(network)
+
+
+def inferred(cfg, path):
+    inferencer = inferencer_of(cfg)
     (batch,) = inferencer.preprocess([str(path)])
     # An array is taken as it is.
     (again,) = inferencer.preprocess([read_image(path, order="bgr")], batch_size=1)
@@ -141,17 +145,8 @@ def test_the_inferencer_leaves_other_pipelines_alone(small_classifier, saved):
     cfg.test_dataloader.dataset.pipeline[0] = dict(type="LoadImageFromFile")
     path = saved("cmyk.jpg")
     expected = LoadImageFromFile()({"img_path": str(path)})["img"]
-    assert np.array_equal(inferred_plain(cfg, path), expected)
-
-
-def inferred_plain(cfg, path):
-    from mmpretrain import ImageClassificationInferencer
-    from mmpretrain.registry import MODELS
-
-    network = MODELS.build(dict(cfg.model))
-    network._config = cfg
-    (batch,) = ImageClassificationInferencer(network).preprocess([str(path)])
-    return batch["inputs"][0].permute(1, 2, 0).numpy()
+    (batch,) = inferencer_of(cfg).preprocess([str(path)])
+    assert np.array_equal(batch["inputs"][0].permute(1, 2, 0).numpy(), expected)
 
 
 def paths_of(samples):

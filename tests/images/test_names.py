@@ -70,6 +70,12 @@ def test_what_is_left_out_is_counted_and_named(tree):
     )
 
 
+def test_names_of_another_encoding_can_be_logged(tree):
+    root = tree("a/1.jpg", "a/\x1b[31mred.heic", os.fsdecode(b"a/caf\xe9.heic"))
+    line = list_image_files(root).left_out.describe("data", [".jpg"])
+    assert ": a/\ufffd[31mred.heic, a/caf\ufffd.heic; images" in line and line.encode()
+
+
 def test_folders_are_in_the_order_of_their_names(tree):
     root = tree("a b/1.jpg", "a/z.jpg", "a/b/1.jpg", "a-b/1.jpg", "10/1.jpg", "9/1.jpg")
     found = list_image_files(root)

@@ -187,7 +187,10 @@ def _tree(options: Options, table: Sequence[str] | None, listing: Listing | None
 
 
 def _check_classes(classifier: Classifier, tree: RobustnessTree, options: Options) -> None:
-    found, wanted = classifier.num_classes(options.input_size or 224), len(tree.class_to_index)
+    found, wanted = (
+        classifier.num_classes(options.input_size or RELEASED_SIZE),
+        len(tree.class_to_index),
+    )
     if found != wanted:
         raise UserError(
             f"the model has {found} classes, and {str(tree.root)!r} is labelled with {wanted} "

@@ -2,13 +2,13 @@
 
 import os
 
-import cv2
 import numpy as np
 import pytest
 
 from gcp_mm.errors import UserError
 from gcp_mm.robustness.data import video_clip
 from gcp_mm.robustness.data.video_clip import count_frames, has_strict_decoder, read_clip
+from robustness.conftest import write_clip
 
 
 @pytest.fixture
@@ -17,10 +17,8 @@ def clip(tmp_path):
 
     def write(number, size=224):
         path = tmp_path / "clip.mp4"
-        video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 1, (size, size))
-        for index in range(number):
-            video.write(np.full((size, size, 3), (20 * index, 100, 200), np.uint8))
-        video.release()
+        colours = [(20 * index, 100, 200) for index in range(number)]
+        write_clip(path, [np.full((size, size, 3), colour, np.uint8) for colour in colours])
         return path
 
     return write
