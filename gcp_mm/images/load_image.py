@@ -45,9 +45,6 @@ class SharedFlags:
 
     A copy and an unpickled object have flags of their own. Only torch's pickler, which hands the
     data set to workers that are spawned, keeps the memory in common.
-
-    Args:
-        size: Number of flags; none is set.
     """
 
     def __init__(self, size: int) -> None:

@@ -128,32 +128,14 @@ class CorruptionError(RelativeMetric):
         self.clean_error = clean_error
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Compare predictions with classes.
-
-        Args:
-            data_batch: Not used.
-            data_samples: Predictions, with ``pred_score``, ``gt_label`` and ``sample_idx``.
-
-        Raises:
-            UserError: If a score is not finite.
-        """
+        """Compare the ``pred_score`` of each sample with its ``gt_label``."""
         found = self.scores(data_samples).argmax(dim=1).tolist()
         for sample, label in zip(data_samples, found, strict=True):
             right = label == int(sample["gt_label"])
             self.results.append((int(sample["sample_idx"]), int(right)))
 
     def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
-        """Turn counts into errors.
-
-        Args:
-            results: Index and correctness of each sample.
-
-        Returns:
-            The results by name, in percent.
-
-        Raises:
-            UserError: If a sample was not evaluated.
-        """
+        """Turn index and correctness of each sample into the results by name, in percent."""
         names, number = self.dataset_meta["cells"], self.dataset_meta["files_per_cell"]
         right = once_per_sample(results, len(names) * number).reshape(len(names), number)
         correct = dict(zip(names, right.sum(axis=1).tolist(), strict=True))
@@ -189,15 +171,7 @@ class FlipRate(RelativeMetric):
     default_prefix, dataset = "imagenet_p", "imagenet-p"
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Keep the five most likely classes of each frame.
-
-        Args:
-            data_batch: Not used.
-            data_samples: Predictions, with ``pred_score`` and ``sample_idx``.
-
-        Raises:
-            UserError: If there are fewer than five classes, or a score is not finite.
-        """
+        """Keep the five most likely classes of each frame, by its ``pred_score``."""
         scores = self.scores(data_samples)
         if scores.shape[1] < 5:
             raise UserError(f"top-5 distances need 5 classes, and the model has {scores.shape[1]}")
@@ -205,17 +179,7 @@ class FlipRate(RelativeMetric):
             self.results.append((int(sample["sample_idx"]), *classes))
 
     def compute_metrics(self, results: list[tuple[int, ...]]) -> dict[str, float]:
-        """Compare the frames of each clip.
-
-        Args:
-            results: Index and top-5 of each frame.
-
-        Returns:
-            The results by name: ``FP/...`` and ``T5D/...``, and the means that may be stated.
-
-        Raises:
-            UserError: If a frame was not evaluated, or a clip is too short for the difficulty.
-        """
+        """Turn index and top-5 of each frame into the results by name."""
         ends, difficulty = self.dataset_meta["clip_ends"], self.dataset_meta["difficulty"]
         clips = np.split(once_per_sample(results, int(ends[-1])), ends[:-1])
         number = self.dataset_meta["files_per_cell"]

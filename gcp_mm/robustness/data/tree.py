@@ -178,17 +178,9 @@ class RobustnessTree(Dataset):
 
     @abstractmethod
     def read(self, cell: str, index: int) -> np.ndarray:
-        """Read a file.
+        """Read a file by its position in the listing: (H, W, 3) uint8, blue first; a clip with T.
 
-        Args:
-            cell: Key of the cell.
-            index: Position of the file in the listing.
-
-        Returns:
-            (H, W, 3) of an image, (T, H, W, 3) of a clip, uint8, channels blue, green, red.
-
-        Raises:
-            UserError: If it cannot be read, is not what was written, or has another size.
+        One that cannot be read, is not what was written, or has another size is refused.
         """
 
     def _sample(self, index: int, cell: str, file: int, image: np.ndarray, **more: Any) -> dict:

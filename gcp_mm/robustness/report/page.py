@@ -22,14 +22,7 @@ def report_page(
     notes: Iterable[str],
     drawings: Mapping[str, str],
 ) -> Page:
-    """Put a report together.
-
-    Args:
-        models: The networks.
-        numbers: Their long table.
-        notes: What is to be said of them.
-        drawings: SVG of the figures that there are, by the names of their files.
-    """
+    """Put a report together; ``drawings`` is SVG of the figures by the names of their files."""
     table, stars = means(numbers), rows_of_means(models, numbers)
     names = abbreviate(literal(name) for name in table)
     page = Page("Robustness", f"How far corrupted and perturbed images mislead {names}. {LEGEND}")
