@@ -21,12 +21,14 @@ _EXTRA_STATE = "_extra_state"
 _MANY = 1 << 28
 
 
-def check_form(loaded: Any, filename: str | Path, on_meta: bool = False) -> Mapping[str, Tensor]:
+def check_form(
+    loaded: Any, filename: str | Path | None = None, on_meta: bool = False
+) -> Mapping[str, Tensor]:
     """Check that a checkpoint holds a state dict of dense real tensors, and return that.
 
     ``on_meta`` says that it was loaded for names and shapes alone.
     """
-    where = f"checkpoint {str(filename)!r}"
+    where = "the checkpoint" if filename is None else f"checkpoint {str(filename)!r}"
     if not isinstance(loaded, Mapping):
         raise UserError(
             f"{where} holds a {type(loaded).__name__} instead of a dict: save "
@@ -51,7 +53,7 @@ def check_form(loaded: Any, filename: str | Path, on_meta: bool = False) -> Mapp
             continue
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise UserError(f"{where} {_elsewhere(loaded, name, value)}")
-        if fault := tensor_fault(value, on_meta):
+        if fault := _tensor_fault(value, on_meta):
             raise UserError(
                 f"{where}: {name!r} is {fault}, which no network here has. Load the file where it "
                 "was written, and save dense real tensors that hold their numbers"
@@ -101,7 +103,7 @@ def _check_classes(loaded: Mapping[str, Any], where: str) -> None:
         )
 
 
-def tensor_fault(tensor: Tensor, on_meta: bool = False) -> str | None:
+def _tensor_fault(tensor: Tensor, on_meta: bool) -> str | None:
     """Say why a tensor cannot be the weight of a network, None if it can."""
     if tensor.is_nested or tensor.layout != torch.strided:
         return f"a tensor of the layout {tensor.layout}"

@@ -58,7 +58,7 @@ def find_checkpoint(filename: str | Path) -> Path:
 
 
 def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
-    """Load a checkpoint from disk; tensors and plain data only, nothing in it is executed.
+    """Load a file, or ``hf://OWNER/NAME/FILE``: tensors and plain data, and nothing is executed.
 
     A file is read as safetensors if its name ends so, and as one of ``torch.save`` otherwise.
     Setting the environment variable ``GCP_MM_ALLOW_UNSAFE_CHECKPOINTS=1`` allows arbitrary
@@ -142,11 +142,6 @@ def load_from_url(filename: str, map_location: Any = None) -> Any:
         raise
 
 
-def load_from_hub(filename: str, map_location: Any = None) -> Any:
-    """Load ``hf://OWNER/NAME/FILE``, from the cache of huggingface_hub or through it."""
-    return load_from_file(hub.download(filename), map_location)
-
-
 def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
     """Load ``torchvision://NAME``, the weights that torchvision publishes for a model."""
     name = filename.partition("://")[2]
@@ -177,8 +172,7 @@ def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
 def register_loaders() -> None:
     """Make mmengine's ``CheckpointLoader`` use the loaders of this module."""
     loaders: dict[str | tuple[str, ...], Callable] = {
-        "": load_from_file,
-        hub.SCHEME: load_from_hub,
+        ("", hub.SCHEME): load_from_file,
         ("http://", "https://"): load_from_url,
         ("modelzoo://", "torchvision://"): load_from_torchvision,
         ("open-mmlab://", "openmmlab://", "mmcls://"): load_from_openmmlab,

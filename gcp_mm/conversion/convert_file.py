@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ def check_place(source: str | Path, target: str | Path, force: bool) -> None:
     if "://" in str(target):
         raise UserError(f"the destination {str(target)!r} is an address; name a file")
     target = Path(target).expanduser()
-    if not hub.is_address(source) and Path(source).expanduser().resolve() == target.resolve():
-        raise UserError(f"source and destination are the same file: {str(target)!r}")
+    with contextlib.suppress(OSError):  # where one of them is not there
+        if target.samefile(Path(source).expanduser()):
+            raise UserError(f"source and destination are the same file: {str(target)!r}")
     check_target(target, force)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from gcp_mm.checkpoints.coverage import WRAPPERS, weights_of, wrapper_prefix
+from gcp_mm.checkpoints.form import check_form
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
 from gcp_mm.plain_data import TEXT, Kind, ListOf, Maybe, TableOf
@@ -59,14 +60,10 @@ LAYOUT_FORM = {
 
 def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:
     """Take the weights out of a file of the original scripts, or out of a bare state dict."""
-    if not isinstance(checkpoint, Mapping) or not checkpoint:
-        raise UserError(
-            f"the file holds a {type(checkpoint).__name__} "
-            f"{'without entries' if isinstance(checkpoint, Mapping) else ''}, expected a "
-            "checkpoint dict or a state dict; save model.state_dict() instead of the model"
-        )
+    state_dict = check_form(checkpoint)
+    if other := [name for name, value in state_dict.items() if not isinstance(value, Tensor)]:
+        raise UserError(f"entries of the state dict that are no tensors: {abbreviate(other)}")
     layout = Layout()
-    state_dict = checkpoint
     if "state_dict" in checkpoint:
         layout.entries = list(checkpoint)
         unknown = [str(name) for name in checkpoint if name not in _ENTRIES]
@@ -78,16 +75,6 @@ def unwrap(checkpoint: Any) -> tuple[dict[str, Tensor], Layout]:
                 "was not saved by the original scripts; save its state_dict alone"
             )
         layout.details = {name: checkpoint[name] for name in _DETAILS if name in checkpoint}
-        state_dict = checkpoint["state_dict"]
-        if not isinstance(state_dict, Mapping) or not state_dict:
-            raise UserError(f"state_dict is a {type(state_dict).__name__} without tensors")
-    wrong = [
-        f"{name} ({type(value).__name__})"
-        for name, value in state_dict.items()
-        if not isinstance(value, Tensor) or not isinstance(name, str)
-    ]
-    if wrong:
-        raise UserError(f"entries of the state dict that are no tensors: {abbreviate(wrong)}")
     layout.prefix = wrapper_prefix(state_dict)
     inner = [name.removeprefix(layout.prefix) for name in state_dict]
     if mixed := [name for name in inner if name.startswith(WRAPPERS)]:

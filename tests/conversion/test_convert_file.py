@@ -231,6 +231,18 @@ def test_destination_is_protected(source, tmp_path, function):
     assert source.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("function", [convert_file, restore_file])
+def test_links_that_lead_nowhere_or_to_the_source(source, tmp_path, function):
+    (tmp_path / "loop.pth").symlink_to("loop.pth")
+    with pytest.raises(UserError, match="loop.pth' is a loop of links"):
+        function(tmp_path / "loop.pth", tmp_path / "new.pth")
+    (tmp_path / "soft.pth").symlink_to(source)
+    (tmp_path / "hard.pth").hardlink_to(source)
+    for name in ("soft.pth", "hard.pth"):
+        with pytest.raises(UserError, match=f"are the same file: .*{name}"):
+            function(source, tmp_path / name, force=True)
+
+
 def test_force_replaces(source, tmp_path):
     (tmp_path / "old.pth").write_text("old")
     convert_file(source, tmp_path / "old.pth", force=True)
