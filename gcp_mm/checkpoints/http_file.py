@@ -130,7 +130,7 @@ def _open(url: str, record: dict[str, Any]) -> HTTPResponse | None:
         response = within(PATIENCE, lambda: urllib.request.urlopen(request, timeout=PATIENCE / 2))
     except HTTPError as error:
         error.close()
-        if error.code == 304:
+        if error.code == 304 and record:
             return None
         raise
     # Not every server looks at conditions. A size alone says nothing: it is that of the network.

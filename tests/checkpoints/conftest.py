@@ -1,10 +1,11 @@
-"""The checkpoint of a training, as small as it comes."""
+"""The checkpoint of a training, as small as it comes, and a server of files."""
 
 from pathlib import Path
 
 import pytest
 import torch
 from engine.conftest import Regression
+from local_server import serving_files
 from mmengine.runner import Runner
 from tiny_runs import forget_runs
 
@@ -33,3 +34,17 @@ def training_checkpoint(tmp_path_factory) -> Path:
     ).train()
     forget_runs()
     return folder / "epoch_2.pth"
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """See :func:`local_server.serving_files`; what comes goes into an empty folder."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    with serving_files(monkeypatch) as listener:
+        yield listener
+
+
+@pytest.fixture
+def cached(tmp_path):
+    """Return a function that lists what was downloaded."""
+    return lambda: [path.name for path in tmp_path.rglob("hub/**/*") if path.is_file()]
