@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os.path import commonprefix
@@ -12,6 +13,7 @@ from gcp_mm.files import abbreviate
 
 # What DataParallel and DistributedDataParallel put before every name, and torch.compile.
 WRAPPERS = ("module.", "_orig_mod.")
+_WRAPPED = re.compile(rf"({'|'.join(map(re.escape, WRAPPERS))})+")
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,8 @@ class Coverage:
 
 def wrapper_prefix(names: Iterable[str]) -> str:
     """Find what wrappers have put before every name, such as ``module._orig_mod.``, or nothing."""
-    shared, prefix = commonprefix(list(names)), ""
-    while wrapper := next(filter(shared.removeprefix(prefix).startswith, WRAPPERS), ""):
-        prefix += wrapper
-    return prefix
+    found = _WRAPPED.match(commonprefix(list(names)))
+    return found[0] if found else ""
 
 
 def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
@@ -85,11 +85,11 @@ def compare(
 
     Names with an end in ``any_shape``, such as :data:`ADAPTED`, may have any shape.
     ``num_batches_tracked`` counters do not count: checkpoints before torch 1.0 have none, and
-    nothing depends on them.
+    nothing depends on them. Neither does what modules put beside their tensors.
     """
     loaded, missing, mismatched = [], [], []
     for name, tensor in network.items():
-        if name.endswith("num_batches_tracked"):
+        if name.endswith(("num_batches_tracked", "_extra_state")):
             continue
         if name not in checkpoint:
             missing.append(name)

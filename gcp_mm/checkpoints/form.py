@@ -150,13 +150,14 @@ def weight_names(network: nn.Module) -> list[str]:
 
 def find_not_finite(tensors: Mapping[str, Tensor], names: Iterable[str]) -> list[str]:
     """List the tensors that hold a NaN or an infinity."""
-    return [
-        name
-        for name in names
-        if name in tensors
-        and tensors[name].is_floating_point()
-        and not bool(torch.isfinite(tensors[name]).all())
-    ]
+    return [name for name in names if name in tensors and not _is_finite(tensors[name])]
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point():
+        return True
+    # torch has no isfinite for most kinds of eight bits.
+    return bool(torch.isfinite(tensor.float() if tensor.itemsize == 1 else tensor).all())
 
 
 def check_finite(network: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> None:

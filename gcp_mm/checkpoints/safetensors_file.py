@@ -76,8 +76,13 @@ def safetensors_bytes(checkpoint: Mapping[str, Any]) -> bytes:
             texts[f"gcp_mm.{name}" if name in texts else name] = json.dumps(
                 encode(value, tensors, "" if weights else name, inline=not weights)
             )
+    elif other := [name for name, value in checkpoint.items() if not isinstance(value, Tensor)]:
+        raise UserError(
+            f"entries of the state dict that are no tensors: {abbreviate(other)}; a .safetensors "
+            "file of weights alone has no place for them: write a .pth"
+        )
     else:
-        encode(checkpoint, tensors, "", inline=False)
+        tensors = dict(checkpoint)
     try:
         copies = {name: _copy(tensor) for name, tensor in tensors.items()}
         texts[_SUMS] = json.dumps(_sums(copies))

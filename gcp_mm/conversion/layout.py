@@ -19,6 +19,9 @@ from gcp_mm.plain_data import TEXT, Kind, ListOf, Maybe, TableOf
 _DETAILS = ("epoch", "arch", "best_acc1", "best_prec1")
 _ENTRIES = (*_DETAILS, "state_dict", "optimizer")
 
+# Of names in one another; those of parameters have some dots of their own.
+_DEEPEST = 100
+
 # The end of a message about a file that needs no conversion.
 CONVERTED = (
     "--weights-only writes its weights alone, as .safetensors or .pth; --to-legacy writes the "
@@ -105,6 +108,8 @@ def wrap(state_dict: Mapping[str, Tensor], layout: Layout, optimizer: Any = None
 
 def check_plain(value: Any, where: str = "") -> None:
     """Check that something loads again with ``weights_only=True`` and nothing allowed besides."""
+    if where.count(".") > _DEEPEST:
+        raise UserError(f"entry {where[:60]!r}... holds itself, or too many things in one another")
     children: Iterable[tuple[Any, Any]]
     if isinstance(value, Mapping):
         children = value.items()

@@ -24,7 +24,7 @@ def class_names(cfg: Config, checkpoint: str | Path, number: int) -> list[str] |
 
     The names that it was trained with, in the checkpoint, come before those of the config.
     """
-    described = part_of(load_from_file(checkpoint, "cpu"), "meta").get("dataset_meta")
+    described = part_of(load_from_file(checkpoint, "meta"), "meta").get("dataset_meta")
     dataset = tested_dataset(cfg)
     kind = dataset.get("type")
     if isinstance(kind, str):

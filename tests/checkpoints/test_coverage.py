@@ -51,6 +51,12 @@ def test_checkpoint_without_batch_norm_counters_is_complete(network):
     assert compare(network.state_dict(), old).complete
 
 
+def test_what_is_no_tensor_is_not_compared(network):
+    weights = {**network.state_dict(), "1._extra_state": {"count": 3}}
+    for checkpoint in (weights, network.state_dict()):
+        assert str(compare(weights, checkpoint)) == "loaded 8 of 8 tensors"
+
+
 def test_unused_names_alone_leave_it_complete():
     assert Coverage(("a",), (), (), ("b",)).complete
 

@@ -9,7 +9,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 from torch import nn
 
 import gcp_mm.registry  # noqa: F401  (installs the checkpoint loaders)
-from gcp_mm.checkpoints.form import check_form, check_training
+from gcp_mm.checkpoints.form import check_form, check_training, find_not_finite
 from gcp_mm.errors import UserError
 
 GOOD = {"w": torch.ones(2)}
@@ -106,6 +106,15 @@ def test_names_and_shapes_alone(tmp_path):
     loaded = CheckpointLoader.load_checkpoint(str(tmp_path / "x.pth"), "meta")
     assert loaded["w"].is_meta
     assert check_form(GOOD, "x") is GOOD
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
+)
+def test_what_is_not_finite_in_every_kind_of_numbers(dtype):
+    tensors = {"bad": torch.tensor([1, torch.nan]).to(dtype), "good": torch.ones(2).to(dtype)}
+    tensors["count"] = torch.tensor(3)
+    assert find_not_finite(tensors, [*tensors, "absent"]) == ["bad"]
 
 
 INFO = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}

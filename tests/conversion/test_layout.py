@@ -32,6 +32,13 @@ def test_what_is_not_a_checkpoint(content, named):
         unwrap(content)
 
 
+def test_entry_that_holds_itself():
+    held = {}
+    held["x"] = [held]
+    with pytest.raises(UserError, match=r"entry 'epoch\.x\.0\.x.* holds itself"):
+        unwrap({"state_dict": {"w": ONE}, "epoch": held})
+
+
 def test_place_of_what_a_safe_file_cannot_hold():
     check_plain({"a": [1, 2.0, "b", None, True, ONE, {3: ()}]})
     with pytest.raises(UserError, match=r"entry 'optimizer\.state\.1\.x' is a torch\.device"):

@@ -71,6 +71,19 @@ def test_bare_state_dict_stays_one(target, tmp_path):
     assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
 
 
+def test_what_is_no_tensor_of_a_state_dict_is_not_lost(tmp_path):
+    weights = {"w": torch.ones(2), "bn._extra_state": {"count": 3}}
+    torch.save(weights, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"no tensors: bn\._extra_state; .* write a \.pth"):
+        extract_weights(tmp_path / "w.pth", tmp_path / "a.safetensors")
+    extract_weights(tmp_path / "w.pth", tmp_path / "a.pth")
+    assert load_from_file(tmp_path / "a.pth")["bn._extra_state"] == {"count": 3}
+    torch.save({"state_dict": weights}, tmp_path / "w.pth")
+    extract_weights(tmp_path / "w.pth", tmp_path / "a.safetensors")
+    found = load_from_file(tmp_path / "a.safetensors")["state_dict"]
+    assert found["bn._extra_state"] == {"count": 3}
+
+
 def test_converted_file_keeps_its_way_back(legacy, same, target, tmp_path):
     torch.save(legacy(), tmp_path / "a.pth.tar")
     convert_file(tmp_path / "a.pth.tar", tmp_path / "converted.pth", keep_optimizer=True)
