@@ -116,7 +116,9 @@ def markdown_of(parts: tuple[Piece, ...]) -> str:
             # Not an image.
             text = f"{text[:-1]}\\!"
         inside = markdown_of(piece.inside)
-        marked = {"bold": f"**{inside}**", "link": f"[{inside}]({piece.text})"}
+        # Markdown reads entities in addresses too.
+        address = piece.text.replace("&", "&amp;")
+        marked = {"bold": f"**{inside}**", "link": f"[{inside}]({address})"}
         # Two backticks together would be another sign.
         space = " " if piece.kind == "code" and text.endswith("`") else ""
         text += space + marked.get(piece.kind, f"`{piece.text}`")

@@ -100,7 +100,7 @@ def _landscape(group: Mapping[str, Any], done: Done) -> tuple[str, str, str] | N
             )
             kept = np.isfinite(losses) & np.isfinite(widths)
             order = np.argsort(losses[kept])
-            parts = np.array_split(order, min(_LOSS_GROUPS, max(1, len(order))))
+            parts = [part for part in np.array_split(order, _LOSS_GROUPS) if len(part)]
             centres = [losses[kept][part].mean() for part in parts]
             middles = [np.median(widths[kept][part]) for part in parts]
             panels[row, 1].plot(centres, middles, ".-", color=colour, label=as_text(name))

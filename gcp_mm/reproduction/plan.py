@@ -34,7 +34,7 @@ CLAIMS = ("convergence", "landscape", "robustness", "detection")
 
 _FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 _FACTOR = Kind("a number above 0", lambda value: NUMBER.fits(value) and value > 0)
-# The width of a band of one step is zero.
+# The width of a band of one step is zero; a trace of one sample has no error.
 _SEVERAL = Kind("a whole number from 2", lambda value: POSITIVE.fits(value) and value > 1)
 _CONFIDENCE = Kind("a number between 0 and 1", lambda value: NUMBER.fits(value) and 0 < value < 1)
 
@@ -59,8 +59,8 @@ _LANDSCAPE = {
     "curvature?": {
         "images": POSITIVE,
         "top": POSITIVE,
-        "trace_samples": POSITIVE,
-        "lanczos_steps": POSITIVE,
+        "trace_samples": _SEVERAL,
+        "lanczos_steps": _SEVERAL,
     },
 }
 _ROBUSTNESS = {
@@ -152,32 +152,21 @@ def plans() -> dict[str, Path]:
 
 def find_plan(name: str) -> Path:
     """Return the file of a plan: one of this project by its name, or a path."""
-    known = plans()
-    if name in known and not Path(name).is_file():
+    path, known = Path(name).expanduser(), plans()
+    if path.is_file():
+        return path
+    if name in known:
         return known[name]
-    path = Path(name)
-    if not path.is_file():
-        raise UserError(
-            f"plan {name!r} {why_absent(path)}; give a file, or one of {', '.join(known)}"
-        )
-    return path
+    raise UserError(f"plan {name!r} {why_absent(path)}; give a file, or one of {', '.join(known)}")
 
 
 def read_plan(path: str | Path, data_root: str | Path | None = None) -> Plan:
-    """Read a plan.
-
-    Args:
-        path: A YAML file, or the name of a plan of this project.
-        data_root: Folder of the data; by default the one that the plan says.
-
-    Raises:
-        UserError: If there is no such file, it is no plan, or it names what it does not have.
-    """
+    """Read a plan, by its path or its name; its data may be in another folder than it says."""
     path = find_plan(str(path))
     content = read_yaml(path, f"plan {str(path)!r}")
     if wrong := why_unfit(content, _FORM) or _unknown_key(content, _FORM) or why_wrong(content):
         raise UserError(f"plan {str(path)!r}: {wrong}; configs/reproduction has examples")
-    return Plan(path.stem, content, Path(data_root or content["data_root"]))
+    return Plan(path.stem, content, Path(data_root or content["data_root"]).expanduser())
 
 
 def _unknown_key(value: Any, form: Any, where: str = "") -> str | None:

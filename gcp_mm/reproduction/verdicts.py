@@ -87,9 +87,9 @@ def check_primary(plan: Plan) -> None:
                     f"claim at a schedule of it: MEASURE/SCHEDULE of {', '.join(named)} "
                     f"and {', '.join(sorted(schedules)) or 'none'}"
                 )
-            # A group may go without: it is "not measured" there.
+            # It is enough that one group measures it: of the others it is not expected.
             asked = {t: g for t, g in plan.groups.items() if schedule in measured_at(g, claim)}
-            wrong = {title: _why_never(group, *name.split("/")) for title, group in asked.items()}
+            wrong = {title: _why_never(group, measure, schedule) for title, group in asked.items()}
             if all(wrong.values()):
                 title = next(iter(wrong))
                 raise UserError(
@@ -125,16 +125,14 @@ def _why_never(group: Mapping[str, Any], measure: str, schedule: str) -> str | N
     return None
 
 
+def _is_measured(group: Mapping[str, Any], claim: str, name: str) -> bool:
+    """Say whether a primary measure is one of a group."""
+    measure, schedule = name.split("/")
+    return schedule in measured_at(group, claim) and not _why_never(group, measure, schedule)
+
+
 def judge(plan: Plan, done: Sequence[Mapping[str, Any]]) -> list[ClaimVerdict]:
-    """Compare the arms of every group in every claim that it has measures of.
-
-    Args:
-        plan: The plan, which has the rule.
-        done: What the finished jobs left.
-
-    Returns:
-        The verdicts, by group and claim.
-    """
+    """Compare the arms of every group in every claim that it has measures of."""
     rule = plan.content["verdict"]
     verdicts = []
     for name, group in plan.groups.items():
@@ -179,7 +177,7 @@ def _judge_claim(
     for pair in pairs:
         if pair.primary:
             together.setdefault((pair.treatment, pair.control), []).append(pair.comparison.verdict)
-    expected = [name for name in primary if name.partition("/")[2] in measured_at(group, claim)]
+    expected = [name for name in primary if _is_measured(group, claim, name)]
     for arms, found_of_arms in together.items():
         there = {pair.found.name for pair in pairs if (pair.treatment, pair.control) == arms}
         found_of_arms += [ABSENT for name in expected if name not in there]

@@ -102,6 +102,18 @@ def test_paragraphs_know_three_marks(written):
     assert blocks[2] == ("p", text.text.rstrip(), "link_close link_open strong_close strong_open")
 
 
+@pytest.mark.parametrize("address", ["https://e.org/?a=1&copy;=2", "javascript&#58;a", "a&lt;b"])
+def test_an_address_is_the_same_in_markdown(written, address):
+    elements, markdown = written(Page("t", f"[a]({address})"))
+    _, link = all_of(elements, "a")
+    parser = pytest.importorskip("markdown_it").MarkdownIt()
+    (text,) = (
+        token for token in parser.parse(markdown) if token.children and len(token.children) > 1
+    )
+    found = text.children[0].attrs["href"]
+    assert link.attributes["href"] == found == address
+
+
 @pytest.mark.parametrize("address", ["javascript:a", "JavaScript:a", "vbscript:a", "data:a", "x:a"])
 def test_no_link_runs_something(written, address):
     page = Page("t", f"[a]({address})")

@@ -83,6 +83,11 @@ def test_bands_with_gaps(figures):
     done = both(lambda arm, seed: train(arm, [10.0], seed, probes=columns))
     found = figures("landscape", done)
     assert {"iteration", "training loss", "GAP", "GCP"} <= set(found["tiny_landscape"])
+    # An arm without a finite band is drawn as nothing.
+    none = probes([3.0, 1.0], [None, None])
+    done = both(lambda arm, seed: train(arm, [10.0], seed, probes=none if seed else columns))
+    done[0]["numbers"]["probes"] = none
+    assert "tiny_landscape" in figures("landscape", done)
 
 
 def test_claim_without_a_curve_has_its_differences_alone(figures):

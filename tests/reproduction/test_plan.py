@@ -68,6 +68,13 @@ def test_absent_plan_says_which_there_are(name):
         find_plan(name)
 
 
+def test_a_plan_and_its_data_may_be_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_plan(tmp_path / "p.yml", {**tiny(), "data_root": "~/d"})
+    assert read_plan("~/p.yml").data_root == tmp_path / "d"
+    assert read_plan("~/p.yml", "~/e").data_root == tmp_path / "e"
+
+
 def test_the_smallest_plan_and_the_full_one_are_plans(tmp_path):
     for content in (tiny(), full()):
         plan = read_plan(write_plan(tmp_path / "p.yml", content))
@@ -97,6 +104,11 @@ def test_absent_key_is_named_with_its_place(refused, where):
     assert f"{where or 'it'} lacks {key!r}" in refused(content)
 
 
+# Of which `gcp-mm landscape curvature` refuses one.
+SEVERAL = ("trace_samples", "lanczos_steps")
+CURVATURE = {"images": 1, "top": 1, **dict.fromkeys(SEVERAL, 2)}
+
+
 @pytest.mark.parametrize(
     ("where", "value"),
     [
@@ -118,6 +130,7 @@ def test_absent_key_is_named_with_its_place(refused, where):
         ("groups/tiny/landscape/etas", [0.1, 1.0]),
         ("groups/tiny/landscape/etas/num", 1),
         ("groups/tiny/landscape/sharpness/radius", 0),
+        *(("groups/tiny/landscape/curvature", {**CURVATURE, key: 1}) for key in SEVERAL),
         ("groups/tiny/robustness/corruptions", ["fogg"]),
         ("groups/tiny/robustness/severities", [0]),
         ("groups/tiny/robustness/severities", [True]),
@@ -395,8 +408,7 @@ def test_rule_names_what_every_group_can_measure(refused, tmp_path, name, change
     content = full()
     content["verdict"]["primary"] = {claim: [f"{measure}/lrfast"]}
     content["groups"]["tiny"]["shorten"] = 0.1
-    counts = {"images": 1, "top": 1, "trace_samples": 1, "lanczos_steps": 1}
-    content["groups"]["tiny"]["landscape"]["curvature"] = counts
+    content["groups"]["tiny"]["landscape"]["curvature"] = CURVATURE
     check_primary(read_plan(write_plan(tmp_path / "p.yml", content)))
 
 

@@ -171,6 +171,9 @@ def test_perturbations(tmp_path, folder, result):
     assert headline(done) == "flip probability 20.00 %"
 
 
+AP = ("box_AP", "box_AP50", "mask_AP", "mask_AP50")
+
+
 def test_detector_counts_its_latest_evaluation(tmp_path, folder):
     for number, value in enumerate((0.3, 0.25)):
         path = folder / f"test/2026010{number + 1}_000000/2026010{number + 1}_000000.json"
@@ -181,8 +184,23 @@ def test_detector_counts_its_latest_evaluation(tmp_path, folder):
         path.write_text(json.dumps({**metrics, "coco/bbox_mAP_s": -1.0}))
         os.utime(path, (number, number))
     done = write_done(tmp_path, job("detector"), 1.0)
-    assert done["numbers"] == dict.fromkeys(("box_AP", "box_AP50", "mask_AP", "mask_AP50"), 25.0)
+    assert done["numbers"] == dict.fromkeys(AP, 25.0)
     assert headline(done) == "box AP 25.0 %"
+
+
+@pytest.mark.parametrize(
+    ("measured", "names"),
+    [("'bbox'", ("box_AP", "box_AP50")), ("['bbox', 'segm']", tuple(AP))],
+)
+def test_a_detector_that_finds_nothing_has_an_ap_of_zero(tmp_path, folder, measured, names):
+    """And is no seed that is left out, which would be a better mean."""
+    (folder / "config.py").write_text(
+        f"test_evaluator = dict(type='CocoMetric', metric={measured})"
+    )
+    (folder / "test/1").mkdir(parents=True)
+    (folder / "test/1/1.json").write_text('{"data_time": 0.1, "time": 0.2}')
+    done = write_done(tmp_path, job("detector"), 1.0)
+    assert done["numbers"] == dict.fromkeys(names, 0.0) and headline(done) == "box AP 0.0 %"
 
 
 def test_detector_without_an_evaluation(tmp_path, folder):

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 
@@ -135,6 +137,28 @@ def test_measure_at_a_schedule_at_which_nobody_measures_it_is_refused(make_plan)
     plan = make_plan(content, convergence=["top1/lrfast", "top1/lradju"])
     (found,) = judge(plan, trained(CLEAR))
     assert found.verdicts == {("gcp", "gap"): SHOWS}
+
+
+def test_a_group_without_what_a_measure_takes_is_judged_by_the_others(make_plan):
+    content = full()
+    content["groups"]["other"] = full()["groups"]["tiny"]
+    counts = {"images": 1, "top": 1, "trace_samples": 2, "lanczos_steps": 2}
+    content["groups"]["tiny"]["landscape"]["curvature"] = counts
+    plan = make_plan(content, landscape=["sharpness/lrfast", "trace/lrfast"])
+    done = [
+        entry("sharpness", arm, seed, direction=0, numbers={"rise": value + step * seed})
+        for arm, value, step in (("gap", 10.0, 1), ("gcp", 1.0, 2))
+        for seed in range(3)
+    ]
+    others = copy.deepcopy(done)
+    for row in others:
+        row["about"]["group"] = "other"
+    tiny_, other = judge(plan, done + others)
+    # The one that measures the trace waits for it.
+    assert (tiny_.verdicts, other.verdicts) == (
+        {("gcp", "gap"): UNDECIDED},
+        {("gcp", "gap"): SHOWS},
+    )
 
 
 def test_every_control_has_its_verdict(make_plan):
