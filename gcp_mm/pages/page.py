@@ -227,17 +227,13 @@ class Page:
             raise ValueError(f"the name {name!r} is there twice")
 
 
-def _kind(block: object) -> str:
-    return type(block).__name__
-
-
 @functools.cache
 def _template() -> Template:
     """Return the template of a page; to translate it takes longer than to fill it in."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"marked": html_of, "drawing": Markup, "kind": _kind}
+    environment.filters |= {"marked": html_of, "drawing": Markup}
     return environment.from_string(_asset("page.html"))
 
 

@@ -46,10 +46,8 @@ def part_of_page(svg: str, prefix: str, alt: str) -> str:
     }
     for element in root.iter():
         _rewrite(element, names, prefix)
-    root.attrib |= {
-        **{"xmlns": _SVG[1:-1], "id": prefix, "role": "img", "aria-label": alt},
-        "class": "drawing",
-    }
+    root.attrib |= {"xmlns": _SVG[1:-1], "id": prefix, "role": "img", "aria-label": alt}
+    root.attrib["class"] = "drawing"
     return ElementTree.tostring(root, encoding="unicode")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gcp_mm.plots.figure import as_text, new_figure, svg_text
-from gcp_mm.reproduction.measures import of_kind
+from gcp_mm.reproduction.measures import Run, of_kind
 from gcp_mm.reproduction.statistics import OPPOSITE, ROUNDING, SHOWS
 from gcp_mm.reproduction.verdicts import ClaimVerdict, Pair, arms_of
 
@@ -47,13 +47,11 @@ def _lines(
     )
 
 
-def _by_arm(
-    group: Mapping[str, Any], done: Done, kind: str, wanted: Callable[[Mapping, Mapping], bool]
-) -> dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]]:
-    found: dict[str, list] = {arm: [] for arm in group["arms"]}
-    for about, numbers in of_kind(done, kind):
-        if wanted(about, numbers):
-            found[about["arm"]].append((about, numbers))
+def _by_arm(group: Mapping[str, Any], runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Group runs by arm, in the order of the plan."""
+    found: dict[str, list[Run]] = {arm: [] for arm in group["arms"]}
+    for about, numbers in runs:
+        found[about["arm"]].append((about, numbers))
     return {arm: entries for arm, entries in found.items() if entries}
 
 
@@ -62,12 +60,8 @@ def _convergence(group: Mapping[str, Any], done: Done) -> tuple[str, str, str] |
     figure = new_figure(width=3.4 * len(schedules), height=3.2)
     panels = figure.subplots(1, len(schedules), squeeze=False, sharey=True)[0]
     for axes, schedule in zip(panels, schedules, strict=True):
-
-        def wanted(about: Mapping, _: Mapping, schedule: str = schedule) -> bool:
-            return about["schedule"] == schedule
-
-        runs = _by_arm(group, done, "train", wanted)
-        for number, (arm, entries) in enumerate(runs.items()):
+        runs = [run for run in of_kind(done, "train") if run[0]["schedule"] == schedule]
+        for number, (arm, entries) in enumerate(_by_arm(group, runs).items()):
             curves = [(numbers["epochs"], numbers["top1"]) for _, numbers in entries]
             _lines(axes, group["arms"][arm]["title"], f"C{number}", curves)
         axes.set(title=as_text(schedule), xlabel="epoch")
@@ -82,7 +76,7 @@ def _convergence(group: Mapping[str, Any], done: Done) -> tuple[str, str, str] |
 
 
 def _landscape(group: Mapping[str, Any], done: Done) -> tuple[str, str, str] | None:
-    runs = _by_arm(group, done, "train", lambda _, numbers: "probes" in numbers)
+    runs = _by_arm(group, (run for run in of_kind(done, "train") if "probes" in run[1]))
     if not runs:
         return None
     figure = new_figure(width=7.6, height=5.6)
@@ -119,7 +113,7 @@ def _landscape(group: Mapping[str, Any], done: Done) -> tuple[str, str, str] | N
 
 
 def _robustness(group: Mapping[str, Any], done: Done) -> tuple[str, str, str] | None:
-    runs = _by_arm(group, done, "corruptions", lambda *_: True)
+    runs = _by_arm(group, of_kind(done, "corruptions"))
     if not runs:
         return None
     figure = new_figure(width=8.4, height=3.6)

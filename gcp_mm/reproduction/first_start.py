@@ -22,11 +22,7 @@ _INPUTS = {"data_root", "ann_file", "images", "imagenet_c", "imagenet_p"}
 
 
 def record_start(plan: Plan, work: Path) -> None:
-    """Note at the first start what later ones must not change, and refuse other data at these.
-
-    Raises:
-        UserError: If the runs of the folder were made with data in another place, which is there.
-    """
+    """Note at the first start what later ones must not change, and refuse other data at these."""
     if read_note(work / NOTE):
         check_data(plan, work)
         return
@@ -75,11 +71,7 @@ def _fixed(plan: Plan) -> dict[str, Any]:
 
 
 def check_inputs(plan: Plan, jobs: Sequence[Job]) -> None:
-    """Refuse to start without what the plan reads, and its jobs start from.
-
-    Raises:
-        UserError: Names all that is not there.
-    """
+    """Refuse to start without what the plan reads, and its jobs start from."""
     made = plan.data_root if plan.content.get("make_data") else None
     absent = []
     named = [*_named(plan.content["groups"])]

@@ -9,7 +9,7 @@ jobs are the same if they are equal without them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gcp_mm.errors import UserError
@@ -68,7 +68,7 @@ def make_jobs(plan: Plan) -> list[Job]:
         if job.kind in SHARING and plan.gpus_per_run > 1:
             parts.append({"gpus_per_run": plan.gpus_per_run})
         digests[job.name] = digest(parts)
-        jobs.append(Job(**{**vars(job), "digest": digests[job.name]}))
+        jobs.append(replace(job, digest=digests[job.name]))
     return jobs
 
 
@@ -83,11 +83,8 @@ def _jobs(plan: Plan) -> Iterator[Job]:
         for dataset, words in _trees(group):
             # Groups of the same settings share a tree.
             if words not in made:
-                job, folder = (
-                    f"{name}/make_{dataset.replace('-', '_')}",
-                    f"{{work}}/{name}/{dataset}",
-                )
-                commands = ((*words, folder),)
+                job = f"{name}/make_{dataset.replace('-', '_')}"
+                commands = ((*words, f"{{work}}/{name}/{dataset}"),)
                 made[words] = Job(job, "corrupt", commands, DATA_TASK, data, about={"group": name})
                 yield made[words]
             trees[dataset] = made[words]
@@ -108,19 +105,18 @@ def _trees(group: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
     part = group.get("robustness")
     if not part or "released" in part:
         return
-    limit = part.get("perturbation_limit")
-    trees = {
-        "imagenet-c": ("--corruptions", part["corruptions"], "--severities", part["severities"]),
-        "imagenet-p": ("--perturbations", part["perturbations"], "--limit", [limit] * bool(limit)),
-    }
-    for dataset, options in trees.items():
-        if not part[options[0].removeprefix("--")]:
-            continue
-        words = [GCP_MM, "corrupt", "--dataset", dataset, "--workers", "1"]
-        words += ["--size", str(part["size"])]
-        for option, values in zip(options[::2], options[1::2], strict=True):
-            words += [option, *map(str, values)] if values else []
-        yield dataset, (*words, "--", part["images"])
+
+    def words(dataset: str, *options: str) -> tuple[str, tuple[str, ...]]:
+        start = (GCP_MM, "corrupt", "--dataset", dataset, "--workers", "1")
+        return dataset, (*start, "--size", str(part["size"]), *options, "--", part["images"])
+
+    if names := part["corruptions"]:
+        severities = map(str, part["severities"])
+        yield words("imagenet-c", "--corruptions", *names, "--severities", *severities)
+    if names := part["perturbations"]:
+        limit = part.get("perturbation_limit")
+        limits = ("--limit", str(limit)) if limit else ()
+        yield words("imagenet-p", "--perturbations", *names, *limits)
 
 
 @dataclass(frozen=True)
@@ -144,12 +140,6 @@ class _Run:
     @property
     def task(self) -> str:
         return f"{self.group_name}/{self.arm}_{self.schedule}_seed{self.seed}"
-
-    @property
-    def about(self) -> dict[str, Any]:
-        names = ("group", "arm", "schedule", "seed", "epochs")
-        values = (self.group_name, self.arm, self.schedule, self.seed, self.epochs)
-        return dict(zip(names, values, strict=True))
 
     def checkpoint(self, epoch: int) -> str:
         return f"{{work}}/{self.task}/train/epoch_{epoch}.pth"
@@ -186,8 +176,9 @@ class _Run:
         units: float = 1,
         **about: Any,
     ) -> Job:
-        about = {**self.about, **about}
-        full = f"{self.task}/{name}"
+        run: dict[str, Any] = {"group": self.group_name, "arm": self.arm}
+        run |= {"schedule": self.schedule, "seed": self.seed, "epochs": self.epochs}
+        full, about = f"{self.task}/{name}", {**run, **about}
         return Job(full, kind or name, commands, self.task, needs, config, about, units)
 
     def _config(self) -> str:

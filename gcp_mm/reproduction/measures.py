@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from gcp_mm.reproduction.plan import CLAIMS
 from gcp_mm.reproduction.statistics import first_epoch_at, value_at
 
 LOSS_PARTS = 8
@@ -28,15 +27,9 @@ LEAST_KEPT = 0.95
 
 @dataclass(frozen=True)
 class Measure:
-    """What is compared.
+    """What is compared: its name in plans, its title on pages, and what it is.
 
-    Attributes:
-        claim: Claim that it belongs to.
-        name: Name in plans, without the schedule.
-        title: Name on pages.
-        unit: Unit, empty if it has none.
-        sign: 1 if the claim is that GCP has the larger value, -1 if the smaller.
-        text: What it is.
+    The sign is 1 if the claim is that GCP has the larger value, -1 if the smaller.
     """
 
     claim: str
@@ -193,13 +186,7 @@ Values = dict[str, dict[int, float | None]]
 
 @dataclass
 class Found:
-    """A measure with its values, of one schedule.
-
-    Attributes:
-        measure: What it is.
-        schedule: Schedule of the runs.
-        values: By arm and seed.
-    """
+    """A measure with its values, of one schedule."""
 
     measure: Measure
     schedule: str
@@ -212,33 +199,24 @@ class Found:
 
 
 def find_measures(group: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> list[Found]:
-    """Return the measures of a group that have a value.
-
-    Args:
-        group: Its table in the plan.
-        done: What its finished jobs left.
-    """
-    found: dict[str, Found] = {}
-    sources = (_convergence, _landscape, _robustness, _detection)
-    for source in sources:
+    """Return the measures of a group that have a value, from what its finished jobs left."""
+    found: dict[tuple[str, str], Found] = {}
+    for source in (_convergence, _landscape, _robustness, _detection):
         for name, schedule, arm, seed, value in source(group, done):
-            key = f"{name}/{schedule}"
-            entry = found.setdefault(key, Found(MEASURES[name], schedule))
+            entry = found.setdefault((name, schedule), Found(MEASURES[name], schedule))
             entry.values.setdefault(arm, {})[seed] = value
-    order = {name: index for index, name in enumerate(MEASURES)}
-    return sorted(
-        found.values(),
-        key=lambda entry: (CLAIMS.index(entry.measure.claim), order[entry.measure.name]),
-    )
+    order = list(MEASURES)
+    return sorted(found.values(), key=lambda entry: order.index(entry.measure.name))
 
 
 _Line = tuple[str, str, str, int, float | None]
 
+Run = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""What a finished job is about, and its numbers."""
 
-def of_kind(
-    done: Sequence[Mapping[str, Any]], kind: str
-) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Yield what a kind of job is about, and its numbers."""
+
+def of_kind(done: Sequence[Mapping[str, Any]], kind: str) -> Iterator[Run]:
+    """Yield the finished jobs of a kind."""
     for entry in done:
         if entry["kind"] == kind:
             yield entry["about"], entry["numbers"]
@@ -302,13 +280,7 @@ def common_probes(by_arm: Mapping[str, Mapping[str, list]]) -> dict[str, dict[st
     """Keep the steps at which the probes of all arms are finite.
 
     A probe whose loss rises beyond all numbers is of the roughest place: left out of one arm alone,
-    that arm would look the smoother.
-
-    Args:
-        by_arm: Columns of the probes by arm, of one seed.
-
-    Returns:
-        The same at these steps; None if more than one in twenty is lost.
+    that arm would look the smoother. None if more than one in twenty is lost.
     """
     finite = []
     for columns in by_arm.values():
@@ -334,14 +306,7 @@ def at_equal_loss(by_arm: Mapping[str, Mapping[str, list]], column: str) -> dict
     """Average log10 of a column over the losses that all arms pass through.
 
     The range of losses that all arms have is cut into `LOSS_PARTS` parts of equal length; the means
-    of the parts in which every arm has a probe are averaged.
-
-    Args:
-        by_arm: Columns of the probes by arm, of one seed.
-        column: Its name.
-
-    Returns:
-        The average by arm; None where the arms have no part in common.
+    of the parts in which every arm has a probe are averaged. None without such a part.
     """
     losses = {arm: np.array(columns["loss"], dtype=float) for arm, columns in by_arm.items()}
     logs = {arm: _log10(columns[column]) for arm, columns in by_arm.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any
@@ -126,15 +126,20 @@ def _why_lists_wrong(group: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _tables(group: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what may have bases and settings: a group, its detectors, and the arms of both."""
+    for where, table in (("", group), ("detection/", group.get("detection", {}))):
+        yield where, table
+        yield from ((f"{where}arms/{name}/", arm) for name, arm in table.get("arms", {}).items())
+
+
 def _why_base_wrong(group: Mapping[str, Any]) -> str | None:
-    arms, schedules = group["arms"], group["schedules"]
+    schedules = group["schedules"]
     if empty := [name for name, bases in schedules.items() if not bases]:
         return f"schedules/{empty[0]}: there is no base; the last one is the schedule"
-    texts = [*group["bases"], *itertools.chain(*schedules.values())]
-    texts += [arm["base"] for arm in arms.values() if "base" in arm]
-    detection = group.get("detection", {})
-    texts += detection.get("bases", [])
-    texts += [arm["base"] for arm in detection.get("arms", {}).values() if "base" in arm]
+    texts = [*itertools.chain(*schedules.values())]
+    for _, table in _tables(group):
+        texts += table.get("bases", [table["base"]] if "base" in table else [])
     configs = zoo_root() / "configs"
     for base in texts:
         path = configs / base
@@ -147,12 +152,7 @@ def _why_base_wrong(group: Mapping[str, Any]) -> str | None:
 
 
 def _why_settings_wrong(group: Mapping[str, Any]) -> str | None:
-    detection = group.get("detection", {})
-    tables = [("", group), *((f"arms/{name}/", arm) for name, arm in group["arms"].items())]
-    tables.append(("detection/", detection))
-    arms = detection.get("arms", {}).items()
-    tables += [(f"detection/arms/{name}/", arm) for name, arm in arms]
-    for where, table in tables:
+    for where, table in _tables(group):
         for key, value in table.get("settings", {}).items():
             if not _NAME.fits(key) or iskeyword(key) or key.startswith("_"):
                 return f"{where}settings: {key!r} is no setting of a config"

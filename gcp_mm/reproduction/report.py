@@ -15,7 +15,7 @@ from gcp_mm.pages import Page, literal
 from gcp_mm.reproduction.figures import claim_figures
 from gcp_mm.reproduction.first_start import changed_since
 from gcp_mm.reproduction.jobs import Job
-from gcp_mm.reproduction.measures import MEASURES
+from gcp_mm.reproduction.measures import MEASURES, of_kind
 from gcp_mm.reproduction.plan import CLAIMS, Plan
 from gcp_mm.reproduction.results import read_done
 from gcp_mm.reproduction.statistics import ABSENT
@@ -28,30 +28,14 @@ _COLUMNS = (
 )
 
 
-def read_all(work: Path, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Return what the finished jobs of a plan left."""
-    return [done for job in jobs if (done := read_done(work, job))]
-
-
 def write_report(
     plan: Plan, jobs: Sequence[Job], work: Path, out: Path, command: str
 ) -> tuple[list[Path], list[str]]:
     """Write the page as HTML and as Markdown, its figures, and all numbers as JSON.
 
-    Args:
-        plan: The plan.
-        jobs: Its jobs.
-        work: Folder with what they left.
-        out: Folder to write to.
-        command: What made it, for the page.
-
-    Returns:
-        The files, and lines: how many runs there are, and the verdict of each claim and group.
-
-    Raises:
-        UserError: If no run of the plan is done in the folder.
+    Returns the files, and lines: how many runs there are, and the verdict of each claim and group.
     """
-    done = read_all(work, jobs)
+    done = [found for job in jobs if (found := read_done(work, job))]
     if not done:
         raise UserError(
             f"no run of the plan {plan.name!r} is done in {str(work)!r}, so that there is nothing "
@@ -120,7 +104,7 @@ def _page(
     for claim in CLAIMS:
         found = [verdict for verdict in verdicts if verdict.claim == claim]
         if found:
-            page.heading(f"{SENTENCES[claim]}")
+            page.heading(SENTENCES[claim])
         for verdict in found:
             _claim(page, verdict, plan.groups[verdict.group], done)
     page.heading("Measures")
@@ -142,9 +126,9 @@ def _claim(
 ) -> None:
     page.heading(group["title"], level=3)
     page.text(f"Verdict: **{literal(sentence(verdict, group))}**")
-    if verdict.claim == "convergence":
-        page.text(f"Epochs of the schedules: {_epochs(group, done, verdict.group)}.")
     own = [entry for entry in done if entry["about"].get("group") == verdict.group]
+    if verdict.claim == "convergence":
+        page.text(f"Epochs of the schedules: {_epochs(group, own)}.")
     for svg, alt, caption, name in claim_figures(verdict, group, own):
         # Each box of a page has a name of its own, for those who hear it.
         named = f"{literal(group['title'])}, {verdict.claim}: {caption[0].lower()}{caption[1:]}"
@@ -186,14 +170,9 @@ def _means(*arms: Mapping[int, float | None]) -> list[float]:
     return [sum(values[seed] or 0.0 for seed in seeds) / len(seeds) for values in arms]
 
 
-def _epochs(group: Mapping[str, Any], done: Sequence[Mapping[str, Any]], name: str) -> str:
+def _epochs(group: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> str:
     """Say how long the schedules are, of which there is a training."""
-    trained = [
-        entry["about"]
-        for entry in done
-        if entry["kind"] == "train" and entry["about"]["group"] == name
-    ]
-    epochs = {about["schedule"]: about["epochs"] for about in trained}
+    epochs = {about["schedule"]: about["epochs"] for about, _ in of_kind(done, "train")}
     factor = group.get("shorten", 1)
     shortened = f", those of the paper times {factor:g}, to whole epochs" if factor != 1 else ""
     return literal(", ".join(f"{name} {number}" for name, number in epochs.items())) + shortened

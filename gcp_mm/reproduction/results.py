@@ -58,8 +58,7 @@ def _note(path: Path) -> dict[str, Any]:
 def check_starts(work: Path, jobs: Sequence[Job], data: Path) -> None:
     """Refuse files to start from that are others than those that runs have started from.
 
-    Raises:
-        UserError: Names the run and the file; finished ones count, else arms would be no pairs.
+    Finished ones count too, else arms would be no pairs.
     """
     for job in jobs:
         before = _noted_starts(work, job)

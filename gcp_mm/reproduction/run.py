@@ -56,14 +56,7 @@ class _Running:
 
 
 class Runs:
-    """Runs jobs in a work folder.
-
-    Args:
-        jobs: In an order in which each comes after those that it needs, unless these are done.
-        work: The folder.
-        data: Folder of the data.
-        slots: What they run on.
-    """
+    """Runs jobs in a work folder, each of which comes after those that it needs."""
 
     def __init__(self, jobs: Sequence[Job], work: Path, data: Path, slots: Slots) -> None:
         self._jobs, self._work, self._data, self._slots = jobs, work, data, slots
@@ -71,11 +64,7 @@ class Runs:
         self._failed: dict[str, str] = {}
 
     def run(self) -> None:
-        """Run what is not done.
-
-        Raises:
-            UserError: If a job fails; those that do not need it are done before.
-        """
+        """Run what is not done; if a job fails, those that do not need it are done before."""
         done = {job.name for job in self._jobs if read_done(self._work, job)}
         waiting = [job for job in self._jobs if job.name not in done]
         self._total, self._finished = len(self._jobs), len(done)
@@ -85,7 +74,7 @@ class Runs:
             try:
                 while waiting or self._running:
                     self._start_ready(waiting, done)
-                    if not self._running and not self._can_start(waiting, done):
+                    if not self._running and not any(done.issuperset(j.needs) for j in waiting):
                         break
                     time.sleep(_PAUSE)
                     self._look(done)
@@ -109,9 +98,6 @@ class Runs:
                 "preparation (--prepare), or the whole plan"
             )
 
-    def _can_start(self, waiting: Sequence[Job], done: set[str]) -> bool:
-        return any(done.issuperset(job.needs) for job in waiting)
-
     def _start_ready(self, waiting: list[Job], done: set[str]) -> None:
         slots = self._slots
         taken = {place for entry in self._running for place in entry.places}
@@ -131,7 +117,8 @@ class Runs:
                 continue
             if running is None:
                 done.add(job.name)
-                self._count(job, 0)
+                self._finished += 1
+                self._progress.update(cost(job))
             else:
                 self._running.append(running)
                 del free[: len(places)]
@@ -220,11 +207,6 @@ class Runs:
         count = f"[{self._finished}/{self._total}]"
         self._progress.say(f"{count} {entry.job.name}: {headline(result)}, {seconds:.0f} s")
         self._progress.update(cost(entry.job) - entry.shown)
-
-    def _count(self, job: Job, shown: int) -> None:
-        """Count a job that another process has finished."""
-        self._finished += 1
-        self._progress.update(cost(job) - shown)
 
     def _last_words(self, entry: _Running) -> str:
         """Return the last line that a job has printed since it was started."""

@@ -38,16 +38,7 @@ class Slots:
 
 
 def find_slots(gpus_per_run: int = 1, number: int | None = None, data_only: bool = False) -> Slots:
-    """Share this machine: its GPUs, or else its cores.
-
-    Args:
-        gpus_per_run: GPUs that a training takes.
-        number: Most jobs at once (--jobs); by default one on each core or GPU.
-        data_only: Whether nothing is computed that a GPU is for.
-
-    Raises:
-        UserError: If a training takes more GPUs than there are, or there are more jobs than GPUs.
-    """
+    """Share this machine: its GPUs, or else its cores, also where nothing but data is made."""
     import torch
 
     cores = len(os.sched_getaffinity(0))

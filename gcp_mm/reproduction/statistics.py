@@ -17,8 +17,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gcp_mm.errors import UserError
-
 ROUNDING = 1e-6
 """Share of the values that differences have to vary by: accuracies are kept as float32."""
 
@@ -27,15 +25,9 @@ SHOWS, OPPOSITE, UNDECIDED, ABSENT = "shows", "opposite", "undecided", "not meas
 
 @dataclass(frozen=True)
 class Comparison:
-    """A paired difference.
+    """A paired difference, treatment minus control, of the seeds that both arms have.
 
-    Attributes:
-        pairs: Seeds that both arms have.
-        mean: Mean difference, treatment minus control; None without a pair.
-        deviation: Standard deviation of the differences; None with fewer than two.
-        low: Lower end of the interval; None with fewer than two pairs.
-        high: Upper end.
-        verdict: "shows", "opposite", "undecided" or "not measured".
+    There is no mean without a pair, and neither deviation nor interval with fewer than two.
     """
 
     pairs: int
@@ -53,23 +45,12 @@ def compare(
     confidence: float = 0.95,
     min_pairs: int = 3,
 ) -> Comparison:
-    """Compare the values of two arms, paired by seed.
+    """Compare the values of two arms, by seed; the sign is 1 if the claim is the larger one.
 
-    Args:
-        treatment: Value by seed; None or NaN counts as absent.
-        control: The same of the control.
-        sign: 1 if the claim is that the treatment has the larger value, -1 if the smaller.
-        confidence: Of the interval, between 0 and 1.
-        min_pairs: Pairs below which the verdict is "undecided", whatever the interval.
-
-    Returns:
-        The difference, its interval and the verdict.
-
-    Raises:
-        UserError: If the sign or the confidence is out of range.
+    None or NaN counts as absent; below so many pairs, whatever the interval, it is undecided.
     """
-    if sign not in (1, -1) or not 0 < confidence < 1:
-        raise UserError(f"sign {sign} has to be 1 or -1, confidence {confidence} within 0 and 1")
+    from scipy.stats import t
+
     pairs = [(treatment[seed], control.get(seed)) for seed in treatment]
     differences = [x - y for x, y in pairs if _known(x) and _known(y)]  # type: ignore[operator]
     if not differences:
@@ -78,7 +59,8 @@ def compare(
     if number < 2:
         return Comparison(number, mean, verdict=UNDECIDED)
     deviation = statistics.stdev(differences)
-    reach = student_quantile((1 + confidence) / 2, number - 1) * deviation / math.sqrt(number)
+    quantile = float(t.ppf((1 + confidence) / 2, number - 1))
+    reach = quantile * deviation / math.sqrt(number)
     low, high = mean - reach, mean + reach
     verdict = UNDECIDED
     largest = max(abs(value) for pair in pairs for value in pair if _known(value))  # type: ignore[arg-type]
@@ -90,13 +72,6 @@ def compare(
 
 def _known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
-
-
-def student_quantile(probability: float, degrees: int) -> float:
-    """Return the quantile of Student's distribution."""
-    from scipy.stats import t
-
-    return float(t.ppf(probability, degrees))
 
 
 def combine(verdicts: Sequence[str]) -> str:

@@ -23,15 +23,7 @@ SENTENCES = {
 
 @dataclass(frozen=True)
 class Pair:
-    """A measure of two arms.
-
-    Attributes:
-        found: The measure.
-        treatment: Arm that the claim is about.
-        control: Arm that it is compared with.
-        comparison: Their difference.
-        primary: Whether the verdict of the claim depends on it.
-    """
+    """A measure of two arms; if it is primary, the verdict of the claim depends on it."""
 
     found: Found
     treatment: str
@@ -42,14 +34,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """What the runs of a group say of a claim.
-
-    Attributes:
-        group: Name of the group.
-        claim: Name of the claim.
-        pairs: All comparisons.
-        verdicts: By treatment and control: that of the primary measures together.
-    """
+    """What the runs of a group say of a claim: the verdicts are by treatment and control."""
 
     group: str
     claim: str
@@ -125,10 +110,11 @@ def _why_never(group: Mapping[str, Any], measure: str, schedule: str) -> str | N
     return None
 
 
-def _is_measured(group: Mapping[str, Any], claim: str, name: str) -> bool:
-    """Say whether a primary measure is one of a group."""
+def _is_measured(group: Mapping[str, Any], name: str) -> bool:
+    """Say whether a group has what it takes for a primary measure."""
     measure, schedule = name.split("/")
-    return schedule in measured_at(group, claim) and not _why_never(group, measure, schedule)
+    at = measured_at(group, MEASURES[measure].claim)
+    return schedule in at and not _why_never(group, measure, schedule)
 
 
 def judge(plan: Plan, done: Sequence[Mapping[str, Any]]) -> list[ClaimVerdict]:
@@ -153,7 +139,7 @@ def _judge_claim(
     rule: Mapping[str, Any],
 ) -> ClaimVerdict:
     treatments, controls, _ = arms_of(group, claim)
-    primary = rule["primary"].get(claim, ())
+    primary = [entry for entry in rule["primary"].get(claim, ()) if _is_measured(group, entry)]
     pairs = [
         Pair(
             entry,
@@ -173,32 +159,27 @@ def _judge_claim(
         for control in controls
         if treatment in entry.values and control in entry.values
     ]
-    together: dict[tuple[str, str], list[str]] = {}
+    together: dict[tuple[str, str], dict[str, str]] = {}
     for pair in pairs:
         if pair.primary:
-            together.setdefault((pair.treatment, pair.control), []).append(pair.comparison.verdict)
-    expected = [name for name in primary if _is_measured(group, claim, name)]
-    for arms, found_of_arms in together.items():
-        there = {pair.found.name for pair in pairs if (pair.treatment, pair.control) == arms}
-        found_of_arms += [ABSENT for name in expected if name not in there]
-    return ClaimVerdict(
-        name, claim, pairs, {arms: combine(all_) for arms, all_ in together.items()}
-    )
+            arms = together.setdefault((pair.treatment, pair.control), {})
+            arms[pair.found.name] = pair.comparison.verdict
+    verdicts = {
+        arms: combine([there.get(measure, ABSENT) for measure in primary])
+        for arms, there in together.items()
+    }
+    return ClaimVerdict(name, claim, pairs, verdicts)
 
 
 def sentence(verdict: ClaimVerdict, group: Mapping[str, Any]) -> str:
     """Put a verdict into words."""
-    _, _, arms = arms_of(group, verdict.claim)
     if not verdict.verdicts:
         return "no primary measure yet"
+    _, _, arms = arms_of(group, verdict.claim)
+    titles = {name: arm["title"] for name, arm in arms.items()}
     several = len({treatment for treatment, _ in verdict.verdicts}) > 1
     parts = [
-        f"{found} {f'for {_title(arms, treatment)} ' if several else ''}"
-        f"against {_title(arms, control)}"
+        f"{found} {f'for {titles[treatment]} ' if several else ''}against {titles[control]}"
         for (treatment, control), found in verdict.verdicts.items()
     ]
     return "; ".join(parts)
-
-
-def _title(arms: Mapping[str, Any], name: str) -> str:
-    return str(arms[name]["title"])

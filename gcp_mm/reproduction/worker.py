@@ -40,59 +40,47 @@ _PATIENCE = 10
 
 
 class Worker:
-    """A command that runs.
-
-    Args:
-        words: The command, without placeholders.
-        log: File that its output is added to.
-        threads: Threads of its arithmetic.
-        devices: GPUs that it sees; None on a machine that computes on CPUs.
-    """
+    """A command that runs, on the GPUs that it sees; None on a machine that computes on CPUs."""
 
     def __init__(
         self, words: Sequence[str], log: Path, threads: int, devices: Sequence[str] | None
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        self._forked: multiprocessing.process.BaseProcess | None = None
-        self._program: subprocess.Popen | None = None
+        self._process: multiprocessing.process.BaseProcess | subprocess.Popen
         if words[0] == GCP_MM and devices is None:
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(_PRELOAD)
             # Read by the server when it starts, and by what it imports.
             os.environ["OMP_NUM_THREADS"] = str(threads)
-            self._forked = context.Process(target=_run, args=(words, str(log), threads))
-            self._forked.start()
+            self._process = context.Process(target=_run, args=(words, str(log), threads))
+            self._process.start()
             return
         variables = {"OMP_NUM_THREADS": str(threads)}
         if devices is not None:
             variables["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
         with log.open("ab") as file:
-            self._program = _start(program(words, len(devices or ())), variables, file)
+            self._process = _start(program(words, len(devices or ())), variables, file)
 
     def code(self) -> int | None:
         """Return the exit code; None as long as it runs."""
-        if self._program:
-            return self._program.poll()
-        assert self._forked
-        return self._forked.exitcode
+        process = self._process
+        return process.poll() if isinstance(process, subprocess.Popen) else process.exitcode
 
     def terminate(self) -> None:
         """Ask it to end."""
-        process = self._program or self._forked
-        assert process
-        process.terminate()
+        self._process.terminate()
 
     def wait(self, seconds: float) -> None:
         """Wait until it has ended; it is killed if that takes longer."""
-        if self._program:
+        if isinstance(self._process, subprocess.Popen):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._program.wait(seconds)
-            self._program.kill()
-            self._program.wait()
-        elif self._forked:
-            self._forked.join(seconds)
-            self._forked.kill()
-            self._forked.join()
+                self._process.wait(seconds)
+            self._process.kill()
+            self._process.wait()
+        else:
+            self._process.join(seconds)
+            self._process.kill()
+            self._process.join()
 
 
 def stop(workers: Sequence[Worker]) -> None:

@@ -22,11 +22,7 @@ _UNFIT = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, Re
 
 
 def read_yaml(path: Path, what: str) -> Any:
-    """Read a file; nothing in it is executed.
-
-    Raises:
-        UserError: If it cannot be read, or stands for too much.
-    """
+    """Read a file; nothing in it is executed, and one that stands for too much is refused."""
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)

@@ -9,7 +9,7 @@ from gcp_mm.reproduction.jobs import Job
 
 
 def entry(kind: str, arm: str, seed: int = 0, **given: Any) -> dict[str, Any]:
-    """Return what a job left; what is in capitals in its kind's numbers is given by name."""
+    """Return what a job left: its numbers, and what it is about where that is not the usual."""
     names = ("schedule", "epochs", "epoch", "detector", "direction")
     about = {key: given.pop(key) for key in names if key in given}
     numbers = given.pop("numbers")

@@ -40,7 +40,7 @@ def get_at(content, where):
     return content
 
 
-@pytest.mark.parametrize("name", ["quick", "imagenette", "imagenet"])
+@pytest.mark.parametrize("name", plans())
 def test_plans_of_this_project_are_read(repo, name):
     plan = read_plan(name)
     check_primary(plan)

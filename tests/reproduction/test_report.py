@@ -13,7 +13,7 @@ from gcp_mm.errors import UserError
 from gcp_mm.reproduction.first_start import record_start
 from gcp_mm.reproduction.jobs import make_jobs
 from gcp_mm.reproduction.plan import read_plan
-from gcp_mm.reproduction.report import read_all, write_report
+from gcp_mm.reproduction.report import write_report
 from gcp_mm.reproduction.verdicts import SENTENCES
 from reproduction.finished import finish
 from reproduction.plans import HOSTILE, full, write_plan
@@ -258,7 +258,8 @@ def test_report_of_runs_of_another_plan_is_refused(whole, tmp_path):
     content["groups"]["tiny"]["shorten"] = 0.1
     other = read_plan(write_plan(tmp_path / "p.yml", content))
     with pytest.raises(UserError, match="other settings"):
-        read_all(out.with_name("work"), make_jobs(other))
+        write_report(other, make_jobs(other), out.with_name("work"), tmp_path / "out", "x")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 
-from gcp_mm.errors import UserError
 from gcp_mm.reproduction.statistics import (
     ABSENT,
     OPPOSITE,
@@ -12,7 +11,6 @@ from gcp_mm.reproduction.statistics import (
     combine,
     compare,
     first_epoch_at,
-    student_quantile,
     value_at,
 )
 
@@ -56,8 +54,7 @@ def test_two_pairs_in_closed_form():
     reach = math.tan(math.pi * 0.475) * 1.0  # sd of 4 and 6 is sqrt(2), over sqrt(2)
     assert (found.mean, found.deviation) == pytest.approx((5, math.sqrt(2)))
     assert (found.low, found.high) == pytest.approx((5 - reach, 5 + reach))
-    assert found.verdict == UNDECIDED
-    assert student_quantile(0.975, 1) == pytest.approx(12.7062, rel=1e-5)
+    assert reach == pytest.approx(12.7062, rel=1e-5) and found.verdict == UNDECIDED
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -112,14 +109,6 @@ def test_one_pair_has_a_difference_and_none_has_nothing():
     for treatment, control in (({}, {0: 1.0}), ({0: 1.0}, {}), ({0: 1.0}, {1: 1.0})):
         found = compare(treatment, control, -1)
         assert (found.pairs, found.mean, found.verdict) == (0, None, ABSENT)
-
-
-@pytest.mark.parametrize(
-    "wrong", [dict(sign=0), dict(sign=2), *(dict(sign=1, confidence=c) for c in (0, 1, 95, -0.1))]
-)
-def test_refuses_what_has_no_meaning(wrong):
-    with pytest.raises(UserError, match="has to be 1 or -1"):
-        compare({0: 1.0}, {0: 1.0}, **wrong)
 
 
 @pytest.mark.parametrize(

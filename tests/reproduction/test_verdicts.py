@@ -1,5 +1,3 @@
-import copy
-
 import numpy as np
 import pytest
 
@@ -39,6 +37,11 @@ def trained(differences, arm="gcp", base=50.0):
     for seed, difference in enumerate(differences):
         done.append(train(arm, [1.0, base + seed + difference], seed=seed))
     return done
+
+
+def of_group(name, done):
+    """The same of another group."""
+    return [{**row, "about": {**row["about"], "group": name}} for row in done]
 
 
 @pytest.mark.parametrize(
@@ -150,10 +153,7 @@ def test_a_group_without_what_a_measure_takes_is_judged_by_the_others(make_plan)
         for arm, value, step in (("gap", 10.0, 1), ("gcp", 1.0, 2))
         for seed in range(3)
     ]
-    others = copy.deepcopy(done)
-    for row in others:
-        row["about"]["group"] = "other"
-    tiny_, other = judge(plan, done + others)
+    tiny_, other = judge(plan, done + of_group("other", done))
     # The one that measures the trace waits for it.
     assert (tiny_.verdicts, other.verdicts) == (
         {("gcp", "gap"): UNDECIDED},
@@ -208,9 +208,7 @@ def test_groups_are_judged_apart(make_plan):
     content["groups"]["other"] = tiny()["groups"]["tiny"]
     plan = make_plan(content, convergence=["top1/lrfast"])
     done = trained(CLEAR)
-    others = trained(tuple(-number for number in CLEAR))
-    for row in others:
-        row["about"]["group"] = "other"
+    others = of_group("other", trained(tuple(-number for number in CLEAR)))
     found = {verdict.group: verdict.verdicts for verdict in judge(plan, done + others)}
     assert found == {"tiny": {("gcp", "gap"): SHOWS}, "other": {("gcp", "gap"): OPPOSITE}}
 
