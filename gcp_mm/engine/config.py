@@ -43,8 +43,11 @@ _MAY_BE_NEW = frozenset(
     "tta_pipeline vis_backends visualizer work_dir".split()
 )
 AMP_DTYPES = ("float16", "bfloat16")
-# Last part of the keys that hold one path, in mmengine, mmpretrain and mmdet.
-_PATH_KEY = re.compile(r"(^|_)(root|file|filename|path|dir|folder|prefix|from|checkpoint)$")
+# Last part of the keys that hold one path, in mmengine, mmpretrain and mmdet. `use_checkpoint` is a
+# switch there, and `drop_path` a rate.
+_PATH_KEY = re.compile(
+    r"(^|(?<!use)(?<!drop)_)(root|file|filename|path|dir|folder|prefix|from|checkpoint)$"
+)
 
 
 class _Verbose(argparse.Action):

@@ -1,4 +1,4 @@
-"""How many workers the machine allows, and how they hand over batches where memory is short."""
+"""Workers of data loaders: how many the machine allows, where memory is short, and their end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import functools
 import os
 import resource
 import shutil
-from collections.abc import Callable, Sequence
+import traceback
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
@@ -176,15 +179,44 @@ def _collate(say: _Say, batch: Sequence[Tensor], *, collate_fn_map: dict | None 
         return torch.stack(list(batch))
 
 
+# An iterator over a loader that the garbage collector finds has lost its queues before it can tell
+# the workers to end by them: torch then waits 5 s for each worker, one after the other.
+_HOLDING = ("torch.utils.data.dataloader", "torch._utils")
+
+
+@contextmanager
+def workers_end_with_errors() -> Iterator[None]:
+    """Let an error in the block, or Ctrl-C, end the workers of a loader.
+
+    The traceback of an error in a worker holds the iterator, in the variables of torch's functions,
+    and is itself held by one of them: only the garbage collector would find either.
+    """
+    try:
+        yield
+    except BaseException as error:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_globals.get("__name__") in _HOLDING:
+                frame.clear()
+        raise
+
+
+def _let_go(*_: object) -> None:
+    """Do nothing with what has been held for this call."""
+
+
 @HOOKS.register_module()
 class LoaderWorkersHook(Hook):
-    """Call :func:`prepare_workers` for each loader of the run."""
+    """Call :func:`prepare_workers` for each loader of the run, and end its workers with the runner.
+
+    A runner is found by the garbage collector alone. Its loaders are held elsewhere until then, so
+    that they end after it, by the count of their references.
+    """
 
     def __init__(self) -> None:
         self._said: SharedFlags | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Prepare the loaders, which have been built and have not begun."""
+        """Prepare the loaders, which have been built."""
         for stage in ("train", "val", "test"):
             # The properties of these names would build a loop that is not needed.
             loop = getattr(runner, f"_{stage}_loop", None)
@@ -197,3 +229,6 @@ class LoaderWorkersHook(Hook):
                 require_shared_memory(no_workers)
                 self._said = self._said or SharedFlags(1)
                 prepare_workers(loader, no_workers, self._said)
+                # The second is of IterBasedTrainLoop.
+                held = loader, getattr(loop, "dataloader_iterator", None)
+                weakref.finalize(runner, _let_go, *held).atexit = False

@@ -5,6 +5,7 @@ A run that an error or Ctrl-C cuts short closes its visualizer first and says wh
 
 from __future__ import annotations
 
+import copy
 import re
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from gcp_mm.engine.amp import check_amp_device, enable_amp
 from gcp_mm.engine.config import is_first_rank
 from gcp_mm.engine.distributed import explain_failure, prepare_distributed
 from gcp_mm.engine.hooks.work_folder_hook import only_training
+from gcp_mm.engine.loader_workers import workers_end_with_errors
 from gcp_mm.engine.output import QuietRunner
 from gcp_mm.engine.torch_backends import check_compile, check_gpu_driver
 from gcp_mm.errors import UserError
@@ -64,7 +66,8 @@ def finished(runner: Runner) -> Iterator[None]:
     The tools end without the handlers of ``atexit``.
     """
     try:
-        yield
+        with workers_end_with_errors():
+            yield
     except BaseException:
         runner.call_hook("after_cut")
         _close_visualizer(runner)
@@ -124,6 +127,8 @@ def train(
         UserError: If the data, a device or a setting does not allow the run, if another training
             is at work in the folder, or if the loss or a weight is no longer finite.
     """
+    # What is set in it is of this run: the next one with the same config may be another.
+    cfg = copy.deepcopy(cfg)
     check_gpu_driver()
     if amp:
         enable_amp(cfg, amp)
@@ -209,12 +214,15 @@ def test(
     Raises:
         UserError: If the data or the checkpoint is missing or does not fit.
     """
+    # With --out of an earlier run, the next one would write into that file as well.
+    cfg = copy.deepcopy(cfg)
     check_gpu_driver()
     if "://" not in checkpoint:
         find_checkpoint(checkpoint)
     preflight.check_data(cfg, ("test_dataloader",))
     detection = cfg.get("default_scope") == "mmdet"
-    cfg.load_from = checkpoint
+    # mmengine would build the training to continue it.
+    cfg.load_from, cfg.resume = checkpoint, False
     preflight.add_hooks(cfg, training=False)
     if out is not None:
         if not out.endswith((".pkl", ".pickle")):

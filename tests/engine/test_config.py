@@ -291,6 +291,11 @@ def test_what_exists_is_taken_as_typed_under_any_key(tmp_path, name):
     assert read("weights_of = 1", "weights_of", place) == str(place)
 
 
+def test_switches_and_rates_are_no_paths():
+    assert read("", "model.backbone.use_checkpoint", "False") is False
+    assert read("", "model.backbone.layer_cfgs.drop_path", "0.1") == 0.1
+
+
 def test_none_takes_a_path_back():
     assert read("load_from = 'x.pth'", "load_from", "None") is None
     assert read("load_from = 'x.pth'", "load_from", "./None") == "./None"

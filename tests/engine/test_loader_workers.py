@@ -1,20 +1,26 @@
 """What workers need, what the machine has, and the same batches by another way where it lacks."""
 
+import gc
+import importlib
+import multiprocessing
 import pickle
 import resource
 import shutil
 import subprocess
 from collections import namedtuple
+from multiprocessing.process import BaseProcess
 
 import pytest
 import torch
 from mmengine.dataset import default_collate, pseudo_collate
+from mmengine.registry import TRANSFORMS
 from tiny_runs import forget_runs, only_error, read_checkpoint
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from gcp_mm.engine import loader_workers
+from gcp_mm.engine.config import load_config
 from gcp_mm.engine.loader_workers import prepare_workers, require_open_files
+from gcp_mm.engine.runner import train
 from gcp_mm.errors import UserError
 
 Usage = namedtuple("Usage", "total used free")
@@ -157,14 +163,7 @@ def test_small_file_system(run_warm):
 
 
 @pytest.fixture
-def flipping(classifier, tmp_path, monkeypatch):
-    started, start = [], _MultiProcessingDataLoaderIter.__init__
-
-    def keep(iterator, loader):
-        started.append(iterator)
-        start(iterator, loader)
-
-    monkeypatch.setattr(_MultiProcessingDataLoaderIter, "__init__", keep)
+def flipping(classifier, tmp_path):
     path = tmp_path / "flipping.py"
     path.write_text(
         f"_base_ = '{classifier}'\n"
@@ -175,10 +174,64 @@ def flipping(classifier, tmp_path, monkeypatch):
         "val_dataloader = dict(**loader)\n"
         "train_cfg = dict(max_epochs=1)\n"
     )
-    yield path
-    for iterator in started:
-        # Garbage collection would wait 5 s for each worker.
-        iterator._shutdown_workers()
+    return path
+
+
+@TRANSFORMS.register_module()
+class Unreadable:
+    """An image that a worker cannot read."""
+
+    def __call__(self, results):
+        raise ValueError("no image")
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """Return the workers that live, and those that torch has killed after 5 s without an end."""
+    # The suite spares the collector what is there when they are imported, a runner too.
+    for models in ("mmdet.models", "mmpretrain.models"):
+        importlib.import_module(models)
+
+    others, killed = multiprocessing.active_children(), []
+    terminate = BaseProcess.terminate
+    monkeypatch.setattr(
+        BaseProcess, "terminate", lambda worker: (killed.append(worker), terminate(worker))
+    )
+    return lambda: (set(multiprocessing.active_children()) - {*others}, killed)
+
+
+@pytest.mark.parametrize(
+    "loop", [{}, {"type": "IterBasedTrainLoop", "max_iters": 2, "val_interval": 2}]
+)
+def test_workers_end_with_the_runner(flipping, tmp_path, workers, loop):
+    cfg = load_config(str(flipping), None, str(tmp_path / "work"))
+    if loop:
+        cfg.train_cfg, cfg.default_hooks.checkpoint.by_epoch = loop, False
+        cfg.train_dataloader.persistent_workers = False
+    runner = train(cfg)
+    assert len(workers()[0]) == 4
+    del runner
+    forget_runs()
+    gc.collect()
+    assert workers() == (set(), [])
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_workers_end_with_an_error_in_one_of_them(flipping, tmp_path, workers, persistent):
+    cfg = load_config(str(flipping), None, str(tmp_path / "work"))
+    cfg.train_dataloader.dataset.pipeline.insert(0, dict(type="mmengine.Unreadable"))
+    cfg.train_dataloader.persistent_workers = persistent
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match="no image"):
+            train(cfg)
+        # At once, unless they belong to the loader, which the runner has.
+        assert len(workers()[0]) == 2 * persistent
+    finally:
+        gc.enable()
+    forget_runs()
+    gc.collect()
+    assert workers() == (set(), [])
 
 
 def test_training_is_the_same_without_room(call_tool, flipping, tmp_path, monkeypatch):

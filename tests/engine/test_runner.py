@@ -3,6 +3,7 @@
 ``--resume`` finds the last complete checkpoint.
 """
 
+import copy
 import threading
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from tiny_runs import forget_runs
 from gcp_mm.engine import runner as cut_short
 from gcp_mm.engine.config import load_config
 from gcp_mm.engine.runner import finished, latest_checkpoint, train
+from gcp_mm.engine.runner import test as evaluate
 
 
 @VISBACKENDS.register_module()
@@ -64,6 +66,21 @@ def test_numbers_of_an_interrupted_training_are_sent(classifier, tmp_path, monke
     finally:
         forget_runs()
     assert Buffered.sent == [1, 2]
+
+
+def test_a_config_serves_for_several_runs(classifier, trained, tmp_path):
+    cfg = load_config(str(classifier), {"resume": True}, str(tmp_path))
+    # A test needs none of the training, also of a config that continues it.
+    cfg.train_dataloader.dataset.data_root = "/absent"
+    before = copy.deepcopy(cfg)
+    contents = []
+    for epoch in (1, 2):
+        out = tmp_path / f"{epoch}.pkl"
+        evaluate(cfg, str(trained[0] / f"epoch_{epoch}.pth"), out=str(out))
+        contents.append(out.read_bytes())
+        forget_runs()
+    assert (tmp_path / "1.pkl").read_bytes() == contents[0] != contents[1]
+    assert cfg._cfg_dict == before._cfg_dict
 
 
 def runner(close):

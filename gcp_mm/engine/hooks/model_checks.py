@@ -245,15 +245,18 @@ class BatchSizeCheckHook(Hook):
         batch = per_process * runner.world_size * accumulated
         if batch == base:
             return
-        lr = runner.cfg.optim_wrapper.optimizer.lr
+        # A config may leave the rate to the optimizer; one of several optimizers has none here.
+        lr = (runner.cfg.optim_wrapper.get("optimizer") or {}).get("lr")
+        given = "" if lr is None else f" {lr:g}"
+        wanted = f"{batch / base:g} times it" if lr is None else f"{lr * batch / base:g}"
         # mmengine's scaling does not count the accumulation.
         cure = (
-            f"set optim_wrapper.optimizer.lr={lr * batch / base:g}"
+            f"set optim_wrapper.optimizer.lr={wanted}"
             if accumulated > 1
-            else f"pass --auto-scale-lr to train with {lr * batch / base:g}"
+            else f"pass --auto-scale-lr to train with {wanted}"
         )
         warn(
-            f"the learning rate {lr:g} belongs to a batch of {base}, but this run has {batch} "
+            f"the learning rate{given} belongs to a batch of {base}, but this run has {batch} "
             f"({per_process} per process x {runner.world_size} processes"
             f"{f' x {accumulated} accumulated' if accumulated > 1 else ''}); {cure}, or change "
             "train_dataloader.batch_size"

@@ -15,6 +15,7 @@ from torch import Tensor, cuda
 
 from gcp_mm.checkpoints.loader import find_checkpoint
 from gcp_mm.console.progress import Progress
+from gcp_mm.engine.loader_workers import workers_end_with_errors
 from gcp_mm.first_process import log, on_first_process
 from gcp_mm.robustness.data.video_clip import has_strict_decoder, require_length
 from gcp_mm.robustness.evaluation.loader import Part, read_parts, share
@@ -100,7 +101,8 @@ class Evaluation:
             )
         clean = prepared.clean.data if prepared.clean else None
         batches = read_parts(prepared.tree, clean, self.parts, self.options.workers)
-        with Progress(sum(len(part.indices) for part in self.parts)) as progress:
+        number = sum(len(part.indices) for part in self.parts)
+        with workers_end_with_errors(), Progress(number) as progress:
             for part in self.parts:
                 start = time.perf_counter()
                 measure = self._clips if self.is_clips else self._images

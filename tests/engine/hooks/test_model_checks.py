@@ -27,10 +27,10 @@ from gcp_mm.models.classification import GlobalCovariancePooling
 def warnings(monkeypatch):
     """Run the hook and return its warnings."""
 
-    def run(batch_size=32, processes=8, accumulated=None, scale=None, **changes):
+    def run(batch_size=32, processes=8, accumulated=None, scale=None, lr=0.1, **changes):
         messages = []
         monkeypatch.setattr(model_checks, "warn", messages.append)
-        optim_wrapper = {"optimizer": {"type": "SGD", "lr": 0.1}}
+        optim_wrapper = {"optimizer": {"type": "SGD", **({"lr": lr} if lr else {})}}
         if accumulated is not None:
             optim_wrapper["accumulative_counts"] = accumulated
         settings = {
@@ -96,6 +96,13 @@ def test_accumulation_counts_and_needs_another_cure(warnings):
     assert "set optim_wrapper.optimizer.lr=0.05" in message
     # It would set 0.025.
     assert "--auto-scale-lr" not in message
+
+
+@pytest.mark.parametrize("changes", [{"lr": None}, {"optim_wrapper": {"generator": {}}}])
+def test_rate_that_the_config_leaves_to_the_optimizer(warnings, changes):
+    (message,) = warnings(32, 1, **changes)
+    assert "the learning rate belongs to a batch of 256, but this run has 32" in message
+    assert "pass --auto-scale-lr to train with 0.125 times it" in message
 
 
 class Network(nn.Module):
