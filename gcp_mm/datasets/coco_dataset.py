@@ -65,6 +65,15 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
         self.allow_missing = allow_missing
         super().__init__(*args, **kwargs)
 
+    def _join_prefix(self) -> None:
+        # mmengine calls it first, and its default names no folder that mmdet asks for.
+        if not isinstance(self.data_prefix, Mapping) or "img" not in self.data_prefix:
+            raise UserError(
+                f"data_prefix={self.data_prefix!r} of {self.ann_file!r} has no folder of the "
+                "images: write data_prefix=dict(img='train2017/'), or dict(img='') for data_root"
+            )
+        super()._join_prefix()
+
     def full_init(self) -> None:
         """Load the annotations, and prepare the comparison of each image with its entry."""
         if self._fully_initialized:
@@ -119,7 +128,7 @@ class CocoDataset(SkipUnreadable, MMDetCocoDataset):
 
     def _images(self) -> coco.ImageFolder | None:
         """Return the folder of the images, if it is one of this machine and they are loaded."""
-        folder = (self.data_prefix or {}).get("img") or ""
+        folder = self.data_prefix["img"]
         backend = (self.backend_args or {}).get("backend", "local")
         if "://" in folder or backend != "local" or not self.pipeline.transforms:
             return None

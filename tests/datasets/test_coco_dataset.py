@@ -136,6 +136,12 @@ def test_metainfo_in_other_forms(build):
     refused(build, None, "has 1, 2: write names as text", classes=("disk", 1, 2))
 
 
+@pytest.mark.parametrize("prefix", ["train2017/", None, dict(img_path="train2017/"), {}])
+def test_prefix_without_a_folder_of_images(tmp_path, prefix):
+    with pytest.raises(UserError, match=r"data_prefix=.* write data_prefix=dict\(img='train2017/'"):
+        CocoDataset(data_root=str(tmp_path), ann_file="a.json", data_prefix=prefix)
+
+
 def test_class_that_the_file_lacks(build, content, log):
     content["annotations"] = [a for a in content["annotations"] if a["category_id"] != 2]
     del content["categories"][1]
