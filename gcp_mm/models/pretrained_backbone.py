@@ -9,6 +9,8 @@ from mmengine.model.weight_init import PretrainedInit
 
 from gcp_mm.checkpoints.pretrained import load_pretrained_backbone
 
+_PRETRAINED = ("Pretrained", "mmengine.Pretrained", PretrainedInit)
+
 
 class PretrainedBackbone(BaseModule):
     """First base class of a backbone, before that of mmpretrain or mmdet.
@@ -24,7 +26,7 @@ class PretrainedBackbone(BaseModule):
         """Initialise the weights as ``init_cfg`` says; a UserError if its file does not fit."""
         given = self.init_cfg
         configs = [given] if isinstance(given, dict) else list(given or [])
-        pretrained = [cfg for cfg in configs if cfg["type"] in ("Pretrained", PretrainedInit)]
+        pretrained = [cfg for cfg in configs if cfg["type"] in _PRETRAINED]
         try:
             # What is not pretrained comes first: with strict=False it stays for what is missing.
             self.init_cfg = [cfg for cfg in configs if cfg not in pretrained]

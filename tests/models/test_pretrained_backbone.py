@@ -103,7 +103,7 @@ def test_safetensors(backbone, weights, log, tmp_path, bare):
     )
 
 
-@pytest.mark.parametrize("type_", ["Pretrained", PretrainedInit])
+@pytest.mark.parametrize("type_", ["Pretrained", "mmengine.Pretrained", PretrainedInit])
 def test_pretrained_in_a_list_of_initialisers_is_loaded(kind, checkpoint, weights, type_):
     initialisers = [
         dict(type=type_, checkpoint=str(checkpoint(18)), prefix="backbone."),
