@@ -9,7 +9,11 @@ import pytest
 from gcp_mm import errors
 from gcp_mm.errors import FileWriteError, UserError
 
-KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind is not errors.Path]
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if kind.__module__ == errors.__name__
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
