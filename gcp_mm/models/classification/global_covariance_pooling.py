@@ -79,8 +79,11 @@ class GlobalCovariancePooling(BaseModule):
                 dict(type="Constant", val=1, bias=0, layer=["_BatchNorm", "GroupNorm"]),
             ]
         super().__init__(init_cfg)
-        check_num_iters(num_iters)
-        check_impl(impl)
+        try:
+            check_num_iters(num_iters)
+            check_impl(impl)
+        except ValueError as error:
+            raise UserError(f"neck GlobalCovariancePooling: {error}") from None
         if num_extra_tokens < 0:
             raise UserError(
                 f"neck GlobalCovariancePooling: num_extra_tokens={num_extra_tokens} is no number "

@@ -7,6 +7,7 @@ from typing import Any
 from mmdet.models.backbones import ResNet
 from torch import Tensor, nn
 
+from gcp_mm.errors import UserError
 from gcp_mm.models.pretrained_backbone import PretrainedBackbone
 from gcp_mm.registry import MODELS
 
@@ -32,7 +33,7 @@ class GCPMResNet(PretrainedBackbone, ResNet):
         **kwargs: Further arguments of ``mmdet.ResNet``.
 
     Raises:
-        ValueError: If ``pool_position`` or ``pool_kernel`` is none of the above, or if there are
+        UserError: If ``pool_position`` or ``pool_kernel`` is none of the above, or if there are
             not four stages.
     """
 
@@ -45,12 +46,16 @@ class GCPMResNet(PretrainedBackbone, ResNet):
         **kwargs: Any,
     ) -> None:
         if pool_position not in ("before", "after"):
-            raise ValueError(f"pool_position must be 'before' or 'after', got {pool_position!r}")
+            raise UserError(
+                f"GCPMResNet: pool_position must be 'before' or 'after', got {pool_position!r}"
+            )
         if not isinstance(pool_kernel, int) or pool_kernel < 1:
-            raise ValueError(f"pool_kernel must be a positive integer, got {pool_kernel!r}")
+            raise UserError(
+                f"GCPMResNet: pool_kernel must be a positive integer, got {pool_kernel!r}"
+            )
         num_stages = kwargs.get("num_stages", 4)
         if len(strides) != 4 or num_stages != 4:
-            raise ValueError(
+            raise UserError(
                 f"GCPMResNet has four stages, got num_stages={num_stages} and strides={strides}"
             )
         super().__init__(depth, strides=strides, **kwargs)

@@ -141,14 +141,6 @@ def test_error_names_both_shapes_and_the_cure(shape):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "named"), [(dict(num_iters=0), "got 0"), (dict(impl="fast"), "'fast'")]
-)
-def test_settings_are_checked_when_it_is_built(arguments, named):
-    with pytest.raises(ValueError, match=named):
-        GlobalCovariancePooling(8, 4, **arguments)
-
-
 def test_autocast_reduces_in_half_precision_and_pools_in_float32(images, worst):
     neck = GlobalCovariancePooling(8, 4).eval()
     x = images(2, 8, 5, 5)
@@ -366,6 +358,8 @@ MISTAKES = {
         "unknown vector normalization 'l1'; choose one of 'l2', 'signed_power'",
     ),
     "channel_dropout": (dict(reduced_channels=1, channel_dropout=True), "channels must be an int"),
+    "unknown impl": (dict(impl="fast"), "'fast'"),
+    "no steps": (dict(num_iters=0), "num_iters must be an integer >= 1, got 0"),
     "impl": (dict(method="bcnn", impl="gram"), "impl='gram' .* beside method='bcnn'"),
     "num_iters": (dict(method="dropcov", num_iters=3), "num_iters=3 has no effect beside method="),
     "num_iters of a part": (

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.models.backbones import ResNet
 
+from gcp_mm.errors import UserError
 from gcp_mm.models.detection import GCPMResNet
 
 SIZES = [(64, 64), (67, 33), (63, 95), (50, 71)]
@@ -113,7 +114,7 @@ def test_chosen_maps(images):
     ],
 )
 def test_error_names_the_argument(arguments, named):
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(UserError, match=f"GCPMResNet.*{named}"):
         GCPMResNet(18, **arguments)
 
 
