@@ -137,11 +137,11 @@ def measure_baseline(args: argparse.Namespace) -> None:
     from gcp_mm.robustness.evaluation.evaluate import evaluate
     from gcp_mm.robustness.evaluation.result import read_result
 
-    if args.config.endswith(".json"):
+    if args.checkpoint is None:
+        if not args.config.endswith(".json"):
+            raise UserError("baseline needs CONFIG and CHECKPOINT, or one result file (.json)")
         check_target(args.out, Path(args.config))
         content = read_result(args.config)
-    elif args.checkpoint is None:
-        raise UserError("baseline needs CONFIG and CHECKPOINT, or one result file (.json)")
     else:
         name = args.out.name.removesuffix(".json")
         result = args.result or args.out.with_name(f"{name}_result.json")

@@ -27,7 +27,8 @@ def command_line(name: str, folder: Path = Path(__file__).parents[2]) -> str:
     file = Path("tools", f"{TOOLS[name]}.py")
     tool = folder / file
     if tool.is_file():
-        typed = Path(sys.argv[0]).with_name(file.name)
+        # Nothing is typed at a Python prompt, whose program has an empty name.
+        typed = Path(next(iter(sys.argv), "")).parent / file.name
         for path in (file, typed):
             # What is typed has to be found from the working folder.
             if path.is_file() and path.samefile(tool):

@@ -2,6 +2,7 @@ import argparse
 
 import pytest
 from robustness.report.conftest import constant, result  # noqa: F401
+from tiny_runs import only_error
 
 from gcp_mm.cli import robustness as report
 from gcp_mm.errors import UserError
@@ -34,3 +35,11 @@ def test_mistakes_are_named(constant, tmp_path):  # noqa: F811
         call(constant("a"), "--out", tmp_path / "out", "--published", "resnet51")
     with pytest.raises(UserError, match="no figure format '.xyz'"):
         call(constant("b", names=["fog"]), "--out", tmp_path / "out", "--formats", "xyz")
+
+
+def test_config_of_a_baseline_may_be_json(call_tool, tmp_path):
+    """Without weights, such a file is a result."""
+    (tmp_path / "net.json").write_text("{}")
+    arguments = ("baseline", tmp_path / "net.json", "w.pth", "--dataset", "imagenet-c")
+    tool = "tools/test_robustness.py"
+    assert "does not set model" in only_error(*call_tool(tool, *arguments, "--out", tmp_path / "b"))

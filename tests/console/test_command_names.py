@@ -26,6 +26,8 @@ def test_command_is_the_tool_or_the_installed_program(repo, tmp_path, name):
         ("{repo}/tools/train.py", "python {repo}/tools/test.py"),
         ("../my tree/tools/train.py", "python '../my tree/tools/test.py'"),
         ("/usr/bin/gcp-mm", "gcp-mm test"),
+        # At a Python prompt.
+        ("", "gcp-mm test"),
         # Another file of this name, which is none of ours.
         ("train.py", "gcp-mm test"),
     ],
