@@ -72,12 +72,8 @@ class LandscapeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check the settings, and open the file of records for this process alone.
 
-        Args:
-            runner: The runner about to train.
-
-        Raises:
-            UserError: In every process, if a setting does not fit the network, the work folder has
-                records of another kind, or another process writes them.
+        An error, such as records of another kind or another process that writes them, is raised in
+        every process.
         """
         model = unwrapped(runner.model)
         self._settings = resolve(model, *self._arguments)
@@ -115,11 +111,7 @@ class LandscapeHook(Hook):
             log(f"landscape records of an earlier run are now in {aside}")
 
     def after_train(self, runner: Runner) -> None:
-        """Let others write the file of records.
-
-        Args:
-            runner: The runner that has trained, or was cut short.
-        """
+        """Let others write the file of records."""
         if self._lock is not None:
             self._lock.release()
 
@@ -127,16 +119,7 @@ class LandscapeHook(Hook):
     after_cut = after_train
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict) -> None:
-        """Probe, if it is time.
-
-        Args:
-            runner: The runner.
-            batch_idx: Number of the batch in the epoch.
-            data_batch: The batch, before the data preprocessor.
-
-        Raises:
-            UserError: If a loss is not finite or the targets are no class indices.
-        """
+        """Probe, if it is time."""
         if runner.iter % self._interval:
             return
         model = unwrapped(runner.model)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.pooled_network import dense_eigenvalues, make_batches, make_network
+from landscape.networks import dense_eigenvalues, make_batches, pooled_network
 
 pytest.importorskip("curvlinops", reason="the extra gcp_mm[landscape] is not installed")
 
@@ -26,18 +26,18 @@ def batches():
 
 @pytest.fixture
 def network():
-    return make_network()
+    return pooled_network()
 
 
 @pytest.fixture
 def averaging():
-    return make_network("mean")
+    return pooled_network("mean")
 
 
 @pytest.fixture(scope="module")
 def estimated():
     """Estimate once, from a network in training mode; keep the results after each stage."""
-    network, batches, results, snapshots = make_network("mean").train(), make_batches(), {}, {}
+    network, batches, results, snapshots = pooled_network("mean").train(), make_batches(), {}, {}
     network[0].weight.requires_grad_(False)
     before = copy.deepcopy(network.state_dict())
     randomness = torch.get_rng_state()
@@ -60,7 +60,7 @@ def estimated():
 
 @pytest.mark.parametrize("impl", ["gram", "reference"])
 def test_exact_spectrum_equals_dense_differentiation(batches, impl):
-    network = make_network(impl)
+    network = pooled_network(impl)
     expected = dense_eigenvalues(network, batches)
     found = curvature(network, batches, top=7)
     assert found["exact"] and found["parameters"] == len(expected) == 63
