@@ -26,8 +26,9 @@ from urllib.parse import urlparse
 
 import torch
 
+from gcp_mm.checkpoints.hub import DISK_ERRORS
 from gcp_mm.console.progress import if_long
-from gcp_mm.errors import UserError
+from gcp_mm.errors import FileWriteError, UserError
 from gcp_mm.files import atomic_open, atomic_write, sha256
 from gcp_mm.first_process import log
 from gcp_mm.plain_data import read_note
@@ -84,6 +85,9 @@ def fetch(url: str) -> tuple[Path, bool]:
                 record = _receive(response, url, target, digits)
     except (OSError, HTTPException, ValueError) as error:
         reason = _reason(error)
+        if not intact and isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            what = f"{url} cannot be written to {str(target)!r} (TORCH_HOME)"
+            raise FileWriteError.of(error, what) from error
         if not intact:
             raise UserError(
                 f"could not download {url}: {reason}. Fetch the file on a machine that reaches "

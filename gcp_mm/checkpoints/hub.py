@@ -7,12 +7,13 @@ The package huggingface_hub fetches and caches them; its environment variables (
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from gcp_mm.errors import CheckpointNotFoundError, UserError, first_line
+from gcp_mm.errors import CheckpointNotFoundError, FileWriteError, UserError, first_line
 from gcp_mm.files import sha256
 
 SCHEME = "hf://"
@@ -23,6 +24,8 @@ _REVISION = rf"refs/pr/[0-9]+|{_PART}"
 _ADDRESS = re.compile(
     rf"hf://(?P<repository>{_PART}/{_PART})(?:@(?P<revision>{_REVISION}))?/(?P<file>.+)"
 )
+# What the disk of a cache says, as no connection does; SSL has small numbers of its own.
+DISK_ERRORS = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EROFS)
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -95,6 +98,9 @@ def _library(address: Address) -> ModuleType:
 def _explain(error: Exception, address: Address, library: ModuleType) -> UserError:
     """Say in one line why a file could not be had, and what to do."""
     errors, constants = library.errors, library.constants
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        cache = f"the cache {constants.HF_HUB_CACHE} (HF_HUB_CACHE)"
+        return FileWriteError.of(error, f"{address} cannot be written to {cache}")
     where = f"{address} ({constants.ENDPOINT})"
     log_in = "log in (`hf auth login`, or set HF_TOKEN)"
     if isinstance(error, errors.GatedRepoError):

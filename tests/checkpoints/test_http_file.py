@@ -1,7 +1,9 @@
 """Which file an address stands for, and what a bad server can do."""
 
+import errno
 import hashlib
 import json
+import os
 
 import pytest
 import torch
@@ -191,6 +193,21 @@ def test_slow_server_is_given_up(server, cached, tmp_path, monkeypatch, part):
     server.slow_headers, server.slow, server.cuts = part == "headers", True, [0]
     with pytest.raises(UserError, match=r"could not download.*(too slow|no answer within)"):
         load(server, "/x.pth")
+    assert cached() == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_no_fault_of_the_connection(server, cached, tmp_path, monkeypatch, code):
+    def fail(descriptor):
+        raise OSError(code, os.strerror(code))
+
+    server.files["/x.pth"] = checkpoint(tmp_path, 1)
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(
+        UserError, match=f"{server.url}/x.pth cannot be written to .*; free"
+    ) as told:
+        load(server, "/x.pth")
+    assert str(tmp_path / "hub") in str(told.value) and "fetch" not in str(told.value).lower()
     assert cached() == []
 
 

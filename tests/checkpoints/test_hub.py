@@ -185,6 +185,18 @@ def test_body_that_breaks_off_is_not_a_checkpoint(server, impatient):
     assert torch.equal(load(ADDRESS)["backbone.w"], WEIGHTS["backbone.w"])
 
 
+def test_full_disk(server, monkeypatch):
+    import huggingface_hub
+
+    def fail(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    message = refused(ADDRESS)
+    assert f"cannot be written to the cache {server.cache} (HF_HUB_CACHE): No space" in message
+    assert message.endswith("free some space and start again")
+
+
 def test_nobody_answers(server, impatient):
     server.stop()
     message = refused(ADDRESS)
