@@ -73,21 +73,23 @@ def cover(
 ) -> tuple[dict[str, Tensor], Coverage]:
     """Read a file and check that it belongs to a network, which stays as it is.
 
-    ``prefix`` is what the network's names begin with in the file, None for a bare backbone, whose
-    file may have a classifier's last layers. Without ``strict`` it is enough that something fits;
+    ``prefix`` is what the network's names begin with in the file, with or without its last dot, as
+    mmengine takes it; None for a bare backbone, whose file may have a classifier's last layers.
+    Without ``strict`` it is enough that something fits;
     ``switch`` is the setting for that, for the message. ``any_shape`` is that of :func:`compare`.
     ``left_out`` is what names of the file begin with that the network has no use for.
     """
     check_pretrained_exists(checkpoint)
     state_dict = weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location))
+    begin = f"{prefix.rstrip('.')}." if prefix else ""
     # A network that has a part of the name of a classifier's wants it.
     parts = tuple(f"{name}." for name, _ in network.named_children())
     selected = {
-        name.removeprefix(prefix or ""): tensor
+        name.removeprefix(begin): tensor
         for name, tensor in state_dict.items()
-        if name.startswith(prefix or "")
+        if name.startswith(begin)
         and not (left_out and name.startswith(left_out))
-        and (prefix or name.startswith(parts) or not name.startswith(CLASSIFIER_PARTS))
+        and (begin or name.startswith(parts) or not name.startswith(CLASSIFIER_PARTS))
     }
     coverage = compare(network.state_dict(), selected, any_shape)
 

@@ -6,8 +6,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from small_classifier import cfg, checkpoint
+from torch import nn
 
-from gcp_mm.checkpoints.pretrained import check_pretrained_exists, load_model
+from gcp_mm.checkpoints.pretrained import (
+    check_pretrained_exists,
+    load_model,
+    load_pretrained_backbone,
+)
 from gcp_mm.conversion.convert_file import write_checkpoint
 from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, UserError
 
@@ -66,6 +71,17 @@ def test_both_formats_give_equal_logits(cfg, checkpoint, tmp_path, bare):
     write_checkpoint(content["state_dict"] if bare else content, path)
     images = torch.rand(2, 3, 32, 32)
     assert torch.equal(load_model(cfg, path)(images), load_model(cfg, checkpoint)(images))
+
+
+@pytest.mark.parametrize("prefix", ["backbone", "backbone.", "a.backbone"])
+def test_prefix_may_lack_its_last_dot(tmp_path, prefix):
+    """As most configs of mmpretrain and mmdet write it."""
+    weights = {f"{prefix.rstrip('.')}.{n}": t for n, t in nn.Linear(2, 1).state_dict().items()}
+    torch.save({**weights, "backbone2.weight": torch.ones(1)}, tmp_path / "x.pth")
+    network = nn.Linear(2, 1)
+    coverage = load_pretrained_backbone(network, str(tmp_path / "x.pth"), prefix)
+    assert str(coverage) == "loaded 2 of 2 tensors" and not coverage.unused
+    assert torch.equal(network.weight, weights[f"{prefix.rstrip('.')}.weight"])
 
 
 def test_pretrained_file_of_the_config_is_not_needed(cfg, checkpoint):
