@@ -23,10 +23,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from gcp_mm.ops.precision import autocast_disabled
 from gcp_mm.ops.second_order.parts import Normalization
+from gcp_mm.ops.second_order.spectral import last_derivative
 
 # Of sqrt(1 - z): the [5/5] Pade approximant, and the first eleven terms of the series.
 NUMERATOR = (1, -11 / 4, 11 / 4, -77 / 64, 55 / 256, -11 / 1024)
@@ -100,23 +100,20 @@ class _TowardsExact(torch.autograd.Function):
     def setup_context(ctx, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
         ctx.save_for_backward(*output)
         ctx.mark_non_differentiable(output[1])
-        ctx.set_materialize_grads(False)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor | None, *_: object) -> tuple[Tensor | None, None]:
-        if grad is None:
-            return None, None
+    def backward(ctx, grad: Tensor, *_: object) -> tuple[Tensor, None]:
         root, norm = ctx.saved_tensors
         identity = torch.eye(root.shape[-1], dtype=root.dtype, device=root.device)
-        b, c = root / norm.sqrt(), grad / norm.sqrt()
-        with autocast_disabled(grad.device):
+        with torch.no_grad(), autocast_disabled(grad.device):
+            b, c = root / norm.sqrt(), grad / norm.sqrt()
             for _step in range(LYAPUNOV_STEPS):
                 square = b @ b
                 factor = 3 * identity - square
                 c = (c @ factor - square @ c + b @ c @ b) / 2
                 b = b @ factor / 2
-        return c / 2, None
+            gradient = c / 2
+        return last_derivative(gradient, grad, root), None
 
 
 class _ApproximateRoot(Normalization):

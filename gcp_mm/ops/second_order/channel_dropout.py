@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from gcp_mm.ops.covariance_pool import centre, flatten_positions
 from gcp_mm.ops.precision import autocast_disabled, to_compute_dtype
+from gcp_mm.ops.second_order.parts import check_count
 
 
 class AdaptiveChannelDropout(nn.Module):
@@ -39,13 +40,14 @@ class AdaptiveChannelDropout(nn.Module):
 
     Args:
         channels: Channels C of the features; at least 2.
+
+    Raises:
+        ValueError: If it is no such number.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        if channels < 2:
-            raise ValueError(f"channels must be an integer >= 2, got {channels!r}")
-        self.channels = channels
+        self.channels = check_count("channels", channels, least=2)
         self.conv = nn.Conv1d(1, 1, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:

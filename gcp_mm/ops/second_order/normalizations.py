@@ -75,8 +75,8 @@ class MatrixPower(Normalization, name="matrix_power"):
     arXiv 1703.08050. With alpha = 1/2 it is the exact root, which five Newton-Schulz steps are far
     from for small eigenvalues: weights trained with one do not fit the other. The original drops
     what equal eigenvalues contribute to the gradient; here it is exact. Eigenvalues are computed in
-    float64; negative ones, which only a matrix that was given can have, become null. A root has no
-    second derivative here.
+    float64; negative ones, which only a matrix that was given can have, become null. A power has no
+    second derivative here: to ask for one is an error.
 
     Args:
         alpha: Exponent, larger than 0. Defaults to 0.5.
@@ -103,7 +103,7 @@ class MatrixLogarithm(Normalization, name="matrix_log"):
     .. math:: \log(M + \varepsilon I)
 
     Null eigenvalues become log eps, the largest number of the result where N < D. Unlike a power it
-    depends on the scale of the features.
+    depends on the scale of the features. Like a power it has no second derivative here.
 
     Args:
         eps: Added to the eigenvalues. Defaults to 1e-3.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import TypeVar, cast
 
 from torch import Tensor, nn
@@ -103,11 +104,11 @@ def check_positive(name: str, value: float) -> float:
     return float(value)
 
 
-def check_count(name: str, value: int) -> int:
-    """Return an integer of at least 1, or raise a ValueError that calls it ``name``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
-    return value
+def check_count(name: str, value: int, least: int = 1) -> int:
+    """Return an integer of at least ``least``, or raise a ValueError that calls it ``name``."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    return int(value)
 
 
 def names_of(kind: type[Part]) -> list[str]:
@@ -153,9 +154,9 @@ def build_part(kind: type[Kind], spec: Spec, size: int | None = None) -> Kind:
 
 
 def build_parts(
-    kind: type[Kind], specs: Spec | Sequence[Spec], size: int | None = None
+    kind: type[Kind], specs: Spec | Sequence[Spec] | None, size: int | None = None
 ) -> list[Kind]:
-    """Build one part or several, which are applied in order; see :func:`build_part`.
+    """Build one part, several, which are applied in order, or none; see :func:`build_part`.
 
     Raises:
         ValueError: As there, or if no normalization is named: 'none' leaves the matrix.
@@ -164,4 +165,4 @@ def build_parts(
         return [build_part(kind, specs, size)]
     if kind is Normalization and not specs:
         raise ValueError("a normalization is needed; 'none' leaves the matrix as it is")
-    return [build_part(kind, spec, size) for spec in specs]
+    return [build_part(kind, spec, size) for spec in specs or ()]

@@ -26,6 +26,7 @@ from gcp_mm.ops.second_order.parts import (
     VectorNormalization,
     build_part,
     build_parts,
+    check_count,
 )
 from gcp_mm.ops.second_order.representations import Covariance
 from gcp_mm.ops.second_order.vectorizations import Full, Triangle
@@ -103,7 +104,7 @@ class SecondOrderPool(nn.Module):
         num_extra_tokens: See :func:`positions_last`.
 
     Raises:
-        ValueError: If a part has no such name or argument.
+        ValueError: If a part has no such name or argument, or an argument no meaning.
 
     Example:
         >>> import torch
@@ -118,14 +119,14 @@ class SecondOrderPool(nn.Module):
         representation: Spec = "covariance",
         normalization: Spec | Sequence[Spec] = "newton_schulz",
         vectorization: Spec = "triangle",
-        vector_normalization: Spec | Sequence[Spec] = (),
+        vector_normalization: Spec | Sequence[Spec] | None = None,
         channel_dropout: bool = False,
         layout: str = "channels_first",
         num_extra_tokens: int = 0,
     ) -> None:
         super().__init__()
         _check_layout(layout, num_extra_tokens)
-        self.channels = channels
+        self.channels = channels = check_count("channels", channels)
         self.layout = layout
         self.num_extra_tokens = num_extra_tokens
         self.channel_dropout = AdaptiveChannelDropout(channels) if channel_dropout else None
@@ -186,7 +187,7 @@ def second_order_pool(
     representation: Spec = "covariance",
     normalization: Spec | Sequence[Spec] = "newton_schulz",
     vectorization: Spec = "triangle",
-    vector_normalization: Spec | Sequence[Spec] = (),
+    vector_normalization: Spec | Sequence[Spec] | None = None,
 ) -> Tensor:
     """Pool features (B, C, H, W) or (B, C, N); see :class:`SecondOrderPool`.
 

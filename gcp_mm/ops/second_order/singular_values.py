@@ -56,7 +56,6 @@ class SingularValuePower(Normalization, name="svpn"):
         """Return the normalised matrices (B, D, D), which need not be symmetric."""
         self._check_size(matrix)
         rest, terms = matrix, []
-        value = matrix.new_ones(())
         for _ in range(self.num_values):
             right = self.weight.to(matrix.dtype)[:, None].expand(matrix.shape[0], -1, 1)
             for _step in range(self.num_iters):

@@ -43,7 +43,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from gcp_mm.ops.precision import autocast_disabled
 
@@ -97,6 +96,36 @@ def _eigen(matrix: Tensor, least: float) -> tuple[Tensor, Tensor, Tensor]:
     return torch.where(kept, values, 1), vectors, kept
 
 
+class _LastDerivative(torch.autograd.Function):
+    """A gradient that has none itself."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(gradient: Tensor, *sources: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple, output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> None:
+        raise NotImplementedError(
+            "powers and logarithms of eigenvalues, and gradients by gradient='lyapunov', have no "
+            "second derivative here; Newton-Schulz steps ('newton_schulz') have one"
+        )
+
+
+def last_derivative(gradient: Tensor, *sources: Tensor) -> Tensor:
+    """Return a gradient, which raises where it is differentiated by what it was computed from.
+
+    PyTorch's ``once_differentiable`` is not enough: its error stands in a side branch of the graph,
+    and ``torch.autograd.grad`` goes past it and leaves terms out.
+    """
+    return _LastDerivative.apply(gradient, *sources) if torch.is_grad_enabled() else gradient
+
+
 class _OfMatrix(torch.autograd.Function):
     """f(C) - f(0) I for matrices (B, D, D)."""
 
@@ -111,25 +140,24 @@ class _OfMatrix(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx, inputs: tuple, output: tuple[Tensor, ...]) -> None:
         _, ctx.function, ctx.argument, _ = inputs
-        ctx.save_for_backward(*output[1:])
-        ctx.mark_non_differentiable(*output[1:])
-        ctx.set_materialize_grads(False)
+        _, values, vectors, kept = output
+        ctx.save_for_backward(values, vectors, kept)
+        # Not the vectors, through which `last_derivative` sees the matrix.
+        ctx.mark_non_differentiable(values, kept)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor | None, *_: object) -> tuple[Tensor | None, None, None, None]:
-        if grad is None:
-            return None, None, None, None
+    def backward(ctx, grad: Tensor, *_: object) -> tuple[Tensor, None, None, None]:
         values, vectors, kept = ctx.saved_tensors
-        spectrum = FUNCTIONS[ctx.function](values, ctx.argument)
         one, other = kept[..., :, None], kept[..., None, :]
-        half_null = torch.where(one, spectrum.slope[..., :, None], spectrum.slope[..., None, :])
-        differences = torch.where(one & other, spectrum.differences, half_null)
-        differences = torch.where(one | other, differences, _at_zero(ctx.function, ctx.argument))
-        with autocast_disabled(grad.device):
+        with torch.no_grad(), autocast_disabled(grad.device):
+            spectrum = FUNCTIONS[ctx.function](values, ctx.argument)
+            half_null = torch.where(one, spectrum.slope[..., :, None], spectrum.slope[..., None, :])
+            differences = torch.where(one & other, spectrum.differences, half_null)
+            at_zero = _at_zero(ctx.function, ctx.argument)
+            differences = torch.where(one | other, differences, at_zero)
             inside = vectors.mT @ ((grad + grad.mT) / 2) @ vectors
             result = vectors @ (differences * inside) @ vectors.mT
-        return result, None, None, None
+        return last_derivative(result, grad, vectors), None, None, None
 
 
 def _at_zero(function: str, argument: float) -> float:
@@ -156,22 +184,18 @@ class _OfWideFactor(torch.autograd.Function):
         factor, ctx.function, ctx.argument, _ = inputs
         ctx.save_for_backward(factor, *output[1:])
         ctx.mark_non_differentiable(*output[1:])
-        ctx.set_materialize_grads(False)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor | None, *_: object) -> tuple[Tensor | None, None, None, None]:
-        if grad is None:
-            return None, None, None, None
+    def backward(ctx, grad: Tensor, *_: object) -> tuple[Tensor, None, None, None]:
         factor, values, vectors = ctx.saved_tensors
-        spectrum = FUNCTIONS[ctx.function](values, ctx.argument)
-        slope = spectrum.slope[..., None, :]
-        with autocast_disabled(grad.device):
+        with torch.no_grad(), autocast_disabled(grad.device):
+            spectrum = FUNCTIONS[ctx.function](values, ctx.argument)
+            slope = spectrum.slope[..., None, :]
             pulled = ((grad + grad.mT) / 2) @ vectors
             inside = vectors.mT @ pulled
             along = vectors @ (spectrum.differences * inside - inside * slope) + pulled * slope
             result = 2 * along @ (vectors.mT @ factor)
-        return result, None, None, None
+        return last_derivative(result, grad, factor), None, None, None
 
 
 def spectral_function(matrix: Tensor, function: str, argument: float) -> Tensor:

@@ -184,5 +184,6 @@ def test_half_precision_keeps_the_reweighting(normal, monkeypatch, worst):
 
 
 def test_a_single_channel_has_no_correlation():
-    with pytest.raises(ValueError, match="channels must be an integer >= 2, got 1"):
-        AdaptiveChannelDropout(1)
+    for channels in (1, 8.5):
+        with pytest.raises(ValueError, match=f"channels must be an integer >= 2, got {channels}"):
+            AdaptiveChannelDropout(channels)

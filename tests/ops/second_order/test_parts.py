@@ -71,4 +71,4 @@ def test_what_is_wrong_is_said(spec, words):
 def test_no_normalization_is_named():
     with pytest.raises(ValueError, match="'none' leaves the matrix as it is"):
         build_parts(Normalization, [])
-    assert build_parts(VectorNormalization, []) == []
+    assert build_parts(VectorNormalization, []) == build_parts(VectorNormalization, None) == []

@@ -220,6 +220,12 @@ def test_examples_of_the_page(capsys):
     assert capsys.readouterr().out == "torch.Size([2, 8192]) 8192\n"
 
 
+def test_no_vector_normalization_can_be_named(normal):
+    x = normal(2, 6, 3, 3, dtype=torch.float32)
+    assert torch.equal(SecondOrderPool(6, vector_normalization=None)(x), SecondOrderPool(6)(x))
+    assert torch.equal(second_order_pool(x, vector_normalization=None), second_order_pool(x))
+
+
 def test_default_is_global_covariance_pooling(normal):
     x = normal(2, 6, 3, 3, dtype=torch.float32)
     assert torch.equal(SecondOrderPool(6)(x), GlobalCovariancePool()(x))
@@ -279,6 +285,10 @@ def test_shapes_that_do_not_fit(shape, settings, words):
 def test_channels_that_do_not_fit():
     with pytest.raises(ValueError, match=r"channels=6\) got features of shape \(2, 5, 2, 2\)"):
         SecondOrderPool(6)(torch.zeros(2, 5, 2, 2))
+    for channels in (0, 6.0, "6"):
+        with pytest.raises(ValueError, match=f"channels must be an integer >= 1, got {channels!r}"):
+            SecondOrderPool(channels)
+    assert SecondOrderPool(np.int64(6)).out_channels == 21
     with pytest.raises(ValueError, match="unknown method 'mpn'; choose one of 'isqrt_cov'"):
         SecondOrderPool.of_method("mpn", 6)
     with pytest.raises(ValueError, match="floating-point"):

@@ -6,7 +6,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from gcp_mm.ops.second_order import MatrixLogarithm, MatrixPower
+from gcp_mm.ops.second_order import MatrixLogarithm, MatrixPower, TaylorRoot
 from gcp_mm.ops.second_order.spectral import spectral_function, spectral_function_of_factor
 
 FUNCTIONS = [("power", 0.5), ("power", 0.3), ("power", 2.0), ("log", 1e-2)]
@@ -131,6 +131,32 @@ def test_what_is_not_finite_stays_in_its_sample(normal, pulled_back, shape, bad)
     ):
         assert not found[0].isfinite().any()
         torch.testing.assert_close(found[1], intact[1])
+
+
+ONCE = {
+    "root": MatrixPower(0.5),
+    "logarithm": MatrixLogarithm(1e-3),
+    "published gradient": TaylorRoot("lyapunov"),
+}
+
+
+@pytest.mark.parametrize("part", ONCE.values(), ids=ONCE)
+@pytest.mark.parametrize("positions", [3, 9])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_second_derivatives_are_refused(normal, part, positions, weighted):
+    """Not computed without a term: also where the loss is linear in what the part returns."""
+    y = normal(2, 5, positions).requires_grad_()
+
+    def loss(y):
+        value = part.of_factor(y)
+        return value.square().sum() if weighted else value.sum()
+
+    (gradient,) = torch.autograd.grad(loss(y), y, create_graph=True)
+    assert torch.equal(gradient, torch.autograd.grad(loss(y), y)[0])
+    with pytest.raises(NotImplementedError, match=r"no second derivative here.*'newton_schulz'"):
+        torch.autograd.grad(gradient.square().sum(), y)
+    with pytest.raises(NotImplementedError, match="no second derivative"):
+        torch.func.grad(lambda y: torch.func.grad(loss)(y).square().sum())(y.detach())
 
 
 def test_first_power_is_the_identity_on_null_eigenvalues(pulled_back):
