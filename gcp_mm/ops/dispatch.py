@@ -73,7 +73,7 @@ def check_impl(impl: str, origin: str = "impl") -> None:
         raise ValueError(f"unknown {origin} {impl!r}; choose one of {choices}")
 
 
-def choose(x: Tensor, impl: str = "auto") -> Choice:
+def choose(impl: str = "auto") -> Choice:
     """Decide which implementation runs; see :func:`explain`, which says more about it."""
     check_impl(impl)
     wanted = os.environ.get(ENVIRONMENT, "auto")
@@ -128,7 +128,7 @@ def explain(x: Tensor, impl: str = "auto", num_iters: int = 5) -> str:
     check_floating_point(x, "x")
     features = flatten_positions(x)
     channels, positions = features.shape[1:]
-    choice = choose(x, impl)
+    choice = choose(impl)
     words = [choice.reason]
     if choice.impl == "gram_fused":
         status = fused_status(features, num_iters)

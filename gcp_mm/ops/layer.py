@@ -65,7 +65,7 @@ def global_covariance_pool(x: Tensor, num_iters: int = 5, impl: str = "auto") ->
         check_num_iters(num_iters)
         check_floating_point(x, "x")
         features = flatten_positions(x)
-        return IMPLEMENTATIONS[choose(x, impl).impl](features, num_iters)
+        return IMPLEMENTATIONS[choose(impl).impl](features, num_iters)
 
 
 def _scripted(x: Tensor, num_iters: int, impl: str) -> Tensor:

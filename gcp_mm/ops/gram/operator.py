@@ -5,7 +5,7 @@ self-adjoint derivative makes cheap (see :mod:`gcp_mm.ops.gram.passes`). On the 
 take sample by sample; without them samples are taken in groups that fit into the cache.
 
 ``torch.utils.flop_counter`` sees a custom operator as one call and would count nothing for it. The
-formula here runs the operator's kernel on tensors without memory and counts the matrix products
+formulas here run a pass for one sample on tensors without memory and count the matrix products
 inside, each as a whole one, also where a device computes only half of it. mmengine and fvcore need
 nothing: they trace the network, and a traced layer consists of plain products.
 """
@@ -16,7 +16,6 @@ import importlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -186,46 +185,25 @@ def _(
 gram_pool.register_autograd(_backward, setup_context=_setup_context)
 
 
-def flop_formula(kernel: Callable[..., Any]) -> Callable[..., int]:
-    """Make an operator's formula for ``register_flop_formula`` from a kernel in plain PyTorch.
+def _count_products(counter: ModuleType) -> None:
+    """Tell ``torch.utils.flop_counter``, which passes shapes, what is inside the operators."""
 
-    All tensors of the kernel begin with the batch, and its samples do not depend on each other. The
-    formula is given shapes in their place.
-    """
+    def sample(shape: torch.Size) -> Tensor:
+        return torch.empty((1, *shape[1:]), device="meta")
 
-    def formula(*args: Any, out_shape: Any = None, **kwargs: Any) -> int:
-        # It takes a quarter of a second to import, and whoever calls this has imported it.
-        from torch.utils.flop_counter import FlopCounterMode
+    def count(batch: int, run: Callable[..., Tensor], *tensors: Tensor, steps: int) -> int:
+        with counter.FlopCounterMode(display=False) as mode, torch.no_grad():
+            run(*tensors[:-1], steps, Carrier(torch.float32), out=tensors[-1])
+        return batch * mode.get_total_flops()
 
-        def sample(value: Any) -> Any:
-            if isinstance(value, torch.Size):
-                return torch.empty((1, *value[1:]), device="meta")
-            return value
+    @counter.register_flop_formula(torch.ops.gcp_mm.gram_pool)
+    def _(x: torch.Size, num_iters: int, *_: object, out_shape: torch.Size, **__: object) -> int:
+        return count(x[0], gram_forward, sample(x), sample(out_shape), steps=num_iters)
 
-        batch = next(value[0] for value in args if isinstance(value, torch.Size))
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            kernel(*map(sample, args), **{name: sample(value) for name, value in kwargs.items()})
-        return batch * counter.get_total_flops()
-
-    return formula
-
-
-def _forward_products(x: Tensor, num_iters: int, fused: bool = False) -> Tensor:
-    vector = x.new_empty(len(x), triangle_size(x.shape[1]))
-    return gram_forward(x, num_iters, Carrier(compute_dtype(x)), out=vector)
-
-
-def _backward_products(grad: Tensor, x: Tensor, num_iters: int, fused: bool = False) -> Tensor:
-    return gram_backward(grad, x, num_iters, Carrier(compute_dtype(x)), out=torch.empty_like(x))
-
-
-def _count_products(module: ModuleType) -> None:
-    """Tell the counter what is inside the operators."""
-    for operator, kernel in (
-        (torch.ops.gcp_mm.gram_pool, _forward_products),
-        (torch.ops.gcp_mm.gram_pool_backward, _backward_products),
-    ):
-        module.register_flop_formula(operator)(flop_formula(kernel))
+    @counter.register_flop_formula(torch.ops.gcp_mm.gram_pool_backward)
+    def _(grad: torch.Size, x: torch.Size, num_iters: int, *_: object, **__: object) -> int:
+        tensors = sample(grad), sample(x), sample(x)
+        return count(x[0], gram_backward, *tensors, steps=num_iters)
 
 
 COUNTER = "torch.utils.flop_counter"
