@@ -39,31 +39,38 @@ def check_floating_point(x: Tensor, name: str) -> None:
         )
 
 
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype of sums and means: float64 for float64, float32 for all others."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
 def to_compute_dtype(x: Tensor, name: str) -> Tensor:
     """Cast half precision to float32, keep float32 and float64, refuse what is no such number."""
     check_floating_point(x, name)
-    return x if x.dtype == torch.float64 else x.float()
+    return x.to(compute_dtype(x))
 
 
-def _condition(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring each sample to largest magnitude 1, so that squares neither over- nor underflow.
+def unit_scale(matrix: Tensor) -> Tensor:
+    """Return the largest magnitude of each matrix (B, D, N) as (B, 1, 1), and 1 for a zero one.
 
-    The layer is invariant to a shift of a channel and homogeneous of degree one, v(a x) = a v(x),
-    so shift and scale are constants for the gradient of every order.
+    Divided by it, squares neither over- nor underflow. For the gradient of a homogeneous function
+    it is a constant.
     """
-    shifted = x - x[..., :1].detach()
-    scale = shifted.detach().abs().amax(dim=(-2, -1), keepdim=True)
-    scale = torch.where(scale > 0, scale, 1)
-    return shifted / scale, scale.flatten(1)
+    scale = matrix.detach().abs().amax(dim=(-2, -1), keepdim=True)
+    return torch.where(scale > 0, scale, 1)
 
 
 def pool_conditioned(pool: Callable[[Tensor, int], Tensor], x: Tensor, num_iters: int) -> Tensor:
     """Run an implementation outside autocast, in float32 at least, on conditioned features.
 
     ``x`` (B, C, N) and the vectors have any floating-point dtype. ``pool`` is given float32 or
-    float64 features whose first position is zero and whose largest magnitude is 1.
+    float64 features whose first position is zero and whose largest magnitude is 1. The layer is
+    invariant to a shift of a channel and homogeneous of degree one, v(a x) = a v(x), so shift and
+    scale are constants for the gradient of every order.
     """
     with autocast_disabled(x.device):
-        conditioned, scale = _condition(to_compute_dtype(x, "x"))
-        vector = scale * pool(conditioned, num_iters)
+        features = to_compute_dtype(x, "x")
+        shifted = features - features[..., :1].detach()
+        scale = unit_scale(shifted)
+        vector = scale.flatten(1) * pool(shifted / scale, num_iters)
     return vector.to(x.dtype)

@@ -20,17 +20,13 @@ from torch.nn.functional import pad
 
 from gcp_mm.ops.gram.matrices import SymmetricBlocks
 from gcp_mm.ops.gram.tables import mix_positions, symmetric_from_triangle, triangle
+from gcp_mm.ops.precision import compute_dtype
 from gcp_mm.ops.triton_kernels import packed_product, packed_symmetric_matmul, triton_status
 
 HALVES = (torch.float16, torch.bfloat16)
 ALIGNED_POSITIONS = 16
 MOST_HALF_STEPS = 7
 """Each step makes q(K) up to 1.5 times larger, and the rounding of float16 with it."""
-
-
-def compute_dtype(x: Tensor) -> torch.dtype:
-    """Return the dtype of sums and means: float64 for float64, float32 for all others."""
-    return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
 class RootTrace(NamedTuple):

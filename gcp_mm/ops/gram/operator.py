@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from gcp_mm.ops.cpu_kernels import cpu_backward, cpu_forward, cpu_kernel_status
-from gcp_mm.ops.gram.arithmetic import Carrier, compute_dtype
+from gcp_mm.ops.gram.arithmetic import Carrier
 from gcp_mm.ops.gram.fused import fused_backward, fused_forward, fused_status
 from gcp_mm.ops.gram.passes import gram_backward, gram_forward
 from gcp_mm.ops.plain import gram_autograd_global_covariance_pool
-from gcp_mm.ops.precision import autocast_disabled, pool_conditioned
+from gcp_mm.ops.precision import autocast_disabled, compute_dtype, pool_conditioned
 from gcp_mm.ops.triton_kernels.fallback import fused_failures, with_fallback
 from gcp_mm.ops.triu_vec import triangle_size
 

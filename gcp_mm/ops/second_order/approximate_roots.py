@@ -24,7 +24,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gcp_mm.ops.precision import autocast_disabled
+from gcp_mm.ops.precision import autocast_disabled, unit_scale
 from gcp_mm.ops.second_order.parts import Normalization
 from gcp_mm.ops.second_order.spectral import last_derivative
 
@@ -75,8 +75,7 @@ def _pade(z: Tensor) -> Tensor:
 
 def _root(matrix: Tensor, approximate: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
     """Return the roots of matrices (B, D, D), and their Frobenius norms, one for a zero matrix."""
-    scale = matrix.detach().abs().amax(dim=(-2, -1), keepdim=True)
-    scale = torch.where(scale > 0, scale, 1)  # the squares of the norm neither over- nor underflow
+    scale = unit_scale(matrix)
     norm = scale * torch.linalg.matrix_norm(matrix / scale, keepdim=True)
     zero = norm == 0
     norm = torch.where(zero, 1, norm)

@@ -31,7 +31,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gcp_mm.ops.covariance_pool import centre, flatten_positions
-from gcp_mm.ops.precision import autocast_disabled, to_compute_dtype
+from gcp_mm.ops.precision import autocast_disabled, to_compute_dtype, unit_scale
 from gcp_mm.ops.second_order.parts import check_count
 
 
@@ -101,8 +101,7 @@ class AdaptiveChannelDropout(nn.Module):
 def _cosine(weights: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
     """Return the cosine of w and r for each sample, and whether r is not zero."""
     centred = centre(features)
-    scale = centred.abs().amax(dim=(-2, -1), keepdim=True)
-    centred = centred / torch.where(scale > 0, scale, 1)  # the cosine does not see the scale
+    centred = centred / unit_scale(centred)  # which the cosine does not see
     rows = (centred @ centred.sum(dim=-2)[..., None])[..., 0]
     length = torch.linalg.vector_norm(rows, dim=1)
     defined = length > 0

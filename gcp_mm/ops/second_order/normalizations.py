@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gcp_mm.ops.newton_schulz import check_num_iters, newton_schulz_sqrt
 from gcp_mm.ops.plain import polynomial_root
+from gcp_mm.ops.precision import unit_scale
 from gcp_mm.ops.second_order.parts import (
     Normalization,
     Part,
@@ -20,15 +21,6 @@ from gcp_mm.ops.second_order.parts import (
     check_positive,
 )
 from gcp_mm.ops.second_order.spectral import spectral_function, spectral_function_of_factor
-
-
-def unit_scale(factor: Tensor) -> Tensor:
-    """Return the largest magnitude of each factor (B, D, N) as (B, 1, 1), and 1 for a zero one.
-
-    For the gradient of a homogeneous function it is a constant.
-    """
-    scale = factor.detach().abs().amax(dim=(-2, -1), keepdim=True)
-    return torch.where(scale > 0, scale, 1)
 
 
 class Unchanged(Normalization, name="none"):

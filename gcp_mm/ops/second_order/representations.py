@@ -6,13 +6,16 @@ smaller one on the last maps of most networks.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from gcp_mm.ops.covariance_pool import centre
 from gcp_mm.ops.second_order.parts import Representation
+
+
+def _mean_factor(x: Tensor) -> Tensor:
+    """Divide by the root of N, which a traced program, too, takes from its own features."""
+    return x / x.new_ones(x.shape[-1]).sum().sqrt()
 
 
 class Covariance(Representation, name="covariance"):
@@ -26,7 +29,7 @@ class Covariance(Representation, name="covariance"):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the factor (B, C, N) of features (B, C, N)."""
-        return centre(x) / math.sqrt(x.shape[-1])
+        return _mean_factor(centre(x))
 
 
 class SecondMoment(Representation, name="second_moment"):
@@ -46,7 +49,7 @@ class SecondMoment(Representation, name="second_moment"):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the factor (B, C, N) of features (B, C, N)."""
-        return x / math.sqrt(x.shape[-1]) if self.average else x
+        return _mean_factor(x) if self.average else x
 
 
 class Gaussian(Representation, name="gaussian"):
@@ -64,7 +67,7 @@ class Gaussian(Representation, name="gaussian"):
     def forward(self, x: Tensor) -> Tensor:
         """Return the factor (B, C + 1, N) of features (B, C, N)."""
         ones = x.new_ones(x.shape[0], 1, x.shape[-1])
-        return torch.cat([x, ones], dim=1) / math.sqrt(x.shape[-1])
+        return _mean_factor(torch.cat([x, ones], dim=1))
 
     def size(self, channels: int) -> int:
         """Return C + 1."""

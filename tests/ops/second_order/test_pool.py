@@ -151,6 +151,15 @@ def test_autocast_and_layout_in_memory_change_nothing(method, normal, shape):
     torch.testing.assert_close(pool(strided), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_traced_program_takes_other_sizes(method, normal, shape):
+    pool = method(shape[1], torch.float64)
+    traced = torch.jit.trace(pool, normal(*shape), check_trace=False)
+    for size in ((1, 3), (2, 2), (5, 4)):
+        x = normal(*shape[:2], *size)
+        torch.testing.assert_close(traced(x), pool(x))
+
+
 def test_graphs_without_a_break(method, normal):
     check_graphs(method, normal(*SHAPES["N < C"]))
 
