@@ -149,9 +149,11 @@ def add_plot_parser(subparsers: argparse._SubParsersAction) -> None:
         "--formats", nargs="+", default=["png", "pdf"], help="of the figure (default: png pdf)"
     )
     parser.add_argument("--names", nargs="+", help="names in the figure, one for each RUN")
-    runs = parser.add_argument_group("bands of runs")
-    runs.add_argument("--smooth", type=int, default=1, metavar="N", help="mean over N probes, odd")
-    runs.add_argument("--log", action="store_true", help="logarithmic vertical axes")
+    runs = parser.add_argument_group("bands of runs", argument_default=argparse.SUPPRESS)
+    runs.add_argument("--smooth", type=int, metavar="N", help="mean over N probes, odd")
+    runs.add_argument(
+        "--log", action="store_true", default=argparse.SUPPRESS, help="logarithmic vertical axes"
+    )
     runs.add_argument(
         "--zoom", type=float, nargs=2, metavar=("FIRST", "LAST"), help="steps of an inset"
     )
@@ -162,7 +164,8 @@ def draw(args: argparse.Namespace) -> None:
     """Draw the files, and print the mean widths of runs."""
     from gcp_mm.landscape.report import make_report
 
-    report = make_report(args.files, args.names, smooth=args.smooth, log=args.log, zoom=args.zoom)
+    of_bands = {name: vars(args)[name] for name in ("smooth", "log", "zoom") if name in args}
+    report = make_report(args.files, args.names, **of_bands)
     for sentence in report.warnings:
         print(f"warning: {sentence}", file=sys.stderr)
     written = report.write(args.out, args.formats)

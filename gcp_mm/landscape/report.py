@@ -76,6 +76,10 @@ def make_report(
         raise UserError(f"files of different kinds do not go into one figure: {sorted(set(kinds))}")
     if kinds[0] == "run":
         return _of_runs(files, paths, names, of_bands)
+    if of_bands:
+        raise UserError(
+            f"--{min(of_bands)} is for bands of runs, not for a {kinds[0]}; leave it out"
+        )
     return _of_results(files, paths, names, kinds[0])
 
 

@@ -118,6 +118,8 @@ def test_mistakes_are_named(call_tool, runs, tmp_path):
         (runs, ["--names", "GAP"], "1 --names for 2 files"),
         (runs, ["--formats", "doc"], "no figure format '.doc'"),
         ([unfinished], [], "new.json' has no density yet"),
+        ([surface], ["--log"], "--log is for bands of runs, not for a surface"),
+        ([surface], ["--zoom", 0, 1], "--zoom is for bands of runs, not for a surface"),
         ([write_run(tmp_path / "empty", "empty", 1.0, steps=0)], [], "'empty' has no probe"),
     ):
         arguments = ["plot", *files, "--out", tmp_path / "figure", *options]
