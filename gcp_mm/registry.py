@@ -27,9 +27,7 @@ HOOKS = _child(
 FUNCTIONS = _child(root.FUNCTIONS, "gcp_mm.engine.epoch_seed")
 LOG_PROCESSORS = _child(root.LOG_PROCESSORS, "gcp_mm.engine.hooks.speed")
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, "gcp_mm.engine.amp")
-PARAM_SCHEDULERS = _child(
-    root.PARAM_SCHEDULERS, "gcp_mm.engine.poly_to_end_lr", "gcp_mm.engine.tabulated_lr"
-)
+PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, "gcp_mm.engine.schedules")
 METRICS = _child(root.METRICS, "gcp_mm.robustness.metrics", "gcp_mm.datasets.register")
 RUNNERS = _child(root.RUNNERS, "gcp_mm.engine.output")
 TRANSFORMS = _child(root.TRANSFORMS, "gcp_mm.images.load_image")

@@ -113,7 +113,7 @@ def print_after_test(
     cfg: Config,
     config: str,
     checkpoint: str,
-    metrics: dict[str, float],
+    metrics: dict[str, Any],
     out: str | None,
     show_dir: str | None,
     prog: str | None,
@@ -122,9 +122,14 @@ def print_after_test(
     if not is_main_process():
         return
     folder = shown(cfg.work_dir)
+    # A metric may give numbers of NumPy or torch.
+    plain = {
+        name: value.item() if getattr(value, "ndim", None) == 0 else value
+        for name, value in metrics.items()
+    }
     numbers = ", ".join(
         f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in metrics.items()
+        for name, value in plain.items()
         if isinstance(value, (int, float))
     )
     places = [f"predictions in {out}"] if out else []

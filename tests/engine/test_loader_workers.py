@@ -126,8 +126,10 @@ def test_function_of_the_loader_is_called_as_well():
 
 def test_what_no_worker_can_do_without(monkeypatch, tmp_path):
     monkeypatch.setattr(loader_workers, "SHARED", tmp_path / "shm")
-    with pytest.raises(UserError, match=r"there is no .*shm .*--shm-size=1g\), or use x=0$"):
-        prepare_workers(DataLoader(Squares(), num_workers=1), "x=0")
+    for given, named in (((), "--workers 0"), (("x=0",), "x=0")):
+        absent = rf"there is no .*shm .*--ipc=host.*--shm-size=1g\), or use {named}$"
+        with pytest.raises(UserError, match=absent):
+            prepare_workers(DataLoader(Squares(), num_workers=1), *given)
     prepare_workers(DataLoader(Squares()))
 
 
@@ -263,12 +265,6 @@ def test_training_with_too_few_open_files(call_tool, flipping, tmp_path, monkeyp
 def test_memory_without_a_limit(monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(0, 0, 0))
     assert loader_workers._has_room(1 << 40)
-
-
-def test_what_a_container_lacks_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(loader_workers, "SHARED", tmp_path / "shm")
-    with pytest.raises(UserError, match=r"there is no .*shm .*--ipc=host.*--shm-size.*--workers 0"):
-        prepare_workers(DataLoader(Squares(), num_workers=1))
 
 
 def test_limit_on_open_files_is_raised_or_named(monkeypatch):

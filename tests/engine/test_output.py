@@ -3,7 +3,9 @@
 import shlex
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from mmengine.config import Config, config
 from mmengine.hooks import CheckpointHook
 from tiny_runs import forget_runs
@@ -83,9 +85,11 @@ def test_evaluation_ends_with_its_numbers(
     loader = dict(dataset=dict(pipeline=[dict(type=step)]))
     cfg = Config(dict(work_dir="w", default_scope=scope, test_dataloader=loader))
     metrics = {"accuracy/top1": 100 / 3, "images": 7, "classwise": [1]}
+    metrics |= {"mean": np.float32(0.25), "loss": torch.tensor(0.5), "classes": np.ones(2)}
     next_step.print_after_test(cfg, "a.py", "x.pth", metrics, "o.pkl", show, None)
     results, *following = lines(capsys)
-    assert results.startswith("results: accuracy/top1 33.3333, images 7; predictions in o.pkl")
+    numbers = "accuracy/top1 33.3333, images 7, mean 0.2500, loss 0.5000"
+    assert results.startswith(f"results: {numbers}; predictions in o.pkl")
     assert results.endswith("log in w") and ("drawn images in s" in results) == bool(show)
     assert following == ([expected] if expected else [])
 

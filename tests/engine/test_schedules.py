@@ -1,10 +1,12 @@
+"""Each schedule in every iteration against its formula, or its table."""
+
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
-from gcp_mm.engine.tabulated_lr import TabulatedLR
+from gcp_mm.engine.schedules import PolyToEndLR, TabulatedLR
 from gcp_mm.errors import UserError
 from gcp_mm.plots.learning_rates import learning_rates
 
@@ -26,6 +28,33 @@ def rates(schedule, optimizer, number):
         found.append(optimizer.param_groups[0]["lr"])
         schedule.step()
     return found
+
+
+def decay(power, epochs, epoch_length, eta_min=0.0):
+    """Return the rates of every iteration of polynomial decay, and the one after them."""
+    optimizer = make_optimizer()
+    schedule = PolyToEndLR.build_iter_from_epoch(
+        optimizer, end=epochs, epoch_length=epoch_length, power=power, eta_min=eta_min
+    )
+    found = rates(schedule, optimizer, epochs * epoch_length)
+    return found, optimizer.param_groups[0]["lr"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize(("epochs", "epoch_length"), [(1, 1), (3, 7), (240, 13), (60, 1251)])
+def test_equals_the_formula_in_every_iteration(power, epochs, epoch_length):
+    found, after = decay(power, epochs, epoch_length)
+    total = epochs * epoch_length
+    expected = [0.5 * (1 - i / total) ** power for i in range(total)]
+    assert found == pytest.approx(expected, rel=1e-9)
+    assert after == pytest.approx(0, abs=1e-12) and found[-1] > 0
+
+
+def test_minimum_is_reached_after_the_last_iteration():
+    found, after = decay(1, 2, 5, eta_min=0.1)
+    assert found == pytest.approx([0.1 + 0.4 * (1 - i / 10) for i in range(10)])
+    assert after == pytest.approx(0.1)
 
 
 def by_iteration(table, epochs, epoch_length, optimizer):

@@ -1,13 +1,20 @@
-"""What newer Pythons removed, tried by removing it from the one that is here."""
+"""What newer Pythons removed, tried by removing it from the one that is here; seaborn unread."""
 
+import importlib
 import importlib.util
 import pkgutil
+import sys
+import types
 import warnings
-from types import SimpleNamespace
 
 import pytest
 
-from gcp_mm.engine.removed_from_python import find_loader, provide_find_loader
+from gcp_mm.engine.import_cures import (
+    UnreadSeabornFinder,
+    find_loader,
+    provide_find_loader,
+    read_seaborn_when_used,
+)
 
 
 @pytest.mark.parametrize("name", ["json", "json.decoder", "no_such_module", "json.no_such_module"])
@@ -29,7 +36,7 @@ def test_package_above_that_is_missing():
 
 
 def test_replaces_nothing_that_is_there(monkeypatch):
-    module = SimpleNamespace(pkgutil=pkgutil)
+    module = types.SimpleNamespace(pkgutil=pkgutil)
     monkeypatch.setattr(pkgutil, "find_loader", find_loader, raising=False)
     provide_find_loader(module)
     assert module.pkgutil is pkgutil
@@ -100,3 +107,68 @@ def test_report_of_the_environment_needs_no_distutils_of_python(run_warm, tmp_pa
     pytest.importorskip("mmengine")
     process = run_warm("-c", DISTUTILS, *order, cwd=tmp_path)
     assert process.stdout == "True\n", process.stderr
+
+
+SEABORN = """
+import sys
+import gcp_mm, mmdet.utils
+read = lambda: "seaborn.palettes" in sys.modules
+print(read())
+from mmdet.utils import mot_error_visualize
+print(len(mot_error_visualize.sns.color_palette("deep")), read())
+import seaborn
+print(seaborn is mot_error_visualize.sns, seaborn.__version__ > "0.13")
+print(any(type(finder).__name__ == "UnreadSeabornFinder" for finder in sys.meta_path))
+"""
+
+
+def test_mmdet_does_not_read_seaborn_and_its_drawing_does(run_warm, tmp_path):
+    process = run_warm("-c", SEABORN, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.split() == "False 10 True True True False".split()
+
+
+def taken_out():
+    """Take seaborn out of what is imported; return it."""
+    names = [name for name in sys.modules if name.split(".")[0] == "seaborn"]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+@pytest.fixture
+def unimported():
+    """Have no seaborn imported yet, and the present one and the finders again afterwards."""
+    finders, modules = [*sys.meta_path], taken_out()
+    yield
+    taken_out()
+    sys.modules.update(modules)
+    sys.meta_path[:] = finders
+
+
+@pytest.mark.parametrize("first", ["import seaborn", "from seaborn import names"])
+def test_first_import_of_seaborn_is_answered_once(unimported, monkeypatch, tmp_path, first):
+    (tmp_path / "seaborn.py").write_text("print('read')\nnames = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    finders = [*sys.meta_path]
+    read_seaborn_when_used(types.ModuleType("mmdet"))
+    assert isinstance(sys.meta_path[0], UnreadSeabornFinder)
+    assert sys.meta_path[0].find_spec("pandas") is None
+    exec(first)
+    assert sys.meta_path == finders
+    assert sys.modules["seaborn"].names == 3
+    assert importlib.import_module("seaborn").names == 3
+
+
+def test_absent_seaborn_is_absent(unimported, monkeypatch):
+    monkeypatch.setattr(sys, "path", [])
+    sys.path_importer_cache.clear()
+    read_seaborn_when_used(types.ModuleType("mmdet"))
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="seaborn"):
+            importlib.import_module("seaborn")
+
+
+def test_what_is_imported_already_is_left_alone(unimported):
+    sys.modules["seaborn"] = types.ModuleType("seaborn")
+    finders = [*sys.meta_path]
+    read_seaborn_when_used(types.ModuleType("mmdet"))
+    assert sys.meta_path == finders
