@@ -24,7 +24,6 @@ from gcp_mm.plain_data import (
     COUNT,
     POSITIVE,
     TEXT,
-    Kind,
     ListOf,
     Maybe,
     TableOf,
@@ -32,12 +31,12 @@ from gcp_mm.plain_data import (
     read_json,
     why_unfit,
 )
+from gcp_mm.robustness.measures.baseline import head
 
 MANIFEST_NAME = "manifest.json"
 FORMAT, VERSION = "gcp_mm corruptions", 1
 _FORM = {
-    "format": Kind(repr(FORMAT), lambda value: value == FORMAT),
-    "version": Kind(str(VERSION), lambda value: COUNT.fits(value) and value == VERSION),
+    **head(FORMAT, VERSION),
     "classes": ListOf(TEXT),
     "images_per_cell": COUNT,
     "settings": {

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, Subset
 from gcp_mm.datasets.class_folder import ClassFolder
 from gcp_mm.datasets.imagenet import ImageNet
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
+from gcp_mm.datasets.skip_unreadable import SkipUnreadable
 from gcp_mm.datasets.text_list import check_class_names, read_class_names, read_lines
 from gcp_mm.engine.config import tested_dataset
 from gcp_mm.engine.preflight import check_data
@@ -37,6 +38,7 @@ def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[s
     this order: ``classes`` of the config's test data, ImageNet's table if these are ImageNet, the
     class folders that they have, those of the clean images. None leaves it to the tree. Where
     mmpretrain takes the labels from the sorted folders, ``classes`` are only what these are called.
+    Data of another layout, such as CUB, have labels of their own.
     """
     dataset = tested_dataset(cfg)
     kind, classes = _kind(cfg, dataset), _stated_classes(cfg, dataset)
@@ -46,6 +48,11 @@ def class_table(cfg: Config, clean_root: str | Path | None = None) -> Sequence[s
     sorts = sorts and _list_of(dataset, kind) is None
     if classes is not None and not sorts:
         return classes
+    if kind is not object and not issubclass(kind, CustomDataset):
+        # mmpretrain's own may download what is not there.
+        folders = _folders_by_label(cfg, dataset) if issubclass(kind, SkipUnreadable) else None
+        known = getattr(kind, "METAINFO", {}).get("classes")
+        return folders or known or _first_folders(clean_root)
     folders = _first_folders(_own_folder(dataset, kind), clean_root)
     if classes is None:
         return folders
@@ -104,6 +111,29 @@ def _list_of(dataset: Mapping, kind: type) -> Path | None:
         found = root / "meta" / f"{split}.txt"
         return found if found.is_file() else None
     return None
+
+
+def _folders_by_label(cfg: Config, dataset: Mapping) -> list[str] | None:
+    """List the folders in which the images of a data set lie by their label, if each has one."""
+    try:
+        built = _build(cfg, {**dataset, "pipeline": []})
+    except (OSError, ValueError):  # these data are not needed: they may lie elsewhere
+        return None
+    infos = [built.get_data_info(index) for index in range(len(built))]
+    pairs = {
+        (str(info.get("gt_label")), Path(info.get("img_path", "")).parent.name) for info in infos
+    }
+    names = dict(pairs)
+    folders = [names.get(str(label), "") for label in range(len(pairs))]
+    # One folder for each label, and one label for each folder.
+    return folders if folders and len({*folders} - {""}) == len(folders) else None
+
+
+def _build(cfg: Config, dataset: Mapping) -> Any:
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmpretrain")):
+        built = DATASETS.build(dataset)
+        built.full_init()
+    return built
 
 
 def _first_folders(*roots: str | Path | None) -> list[str] | None:
@@ -198,9 +228,7 @@ def clean_images(
         }
     if str(dataset["type"]).startswith("gcp_mm."):
         dataset["test_mode"] = True
-    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmpretrain")):
-        built = DATASETS.build(dataset)
-        built.full_init()
+    built = _build(cfg, dataset)
     labels = np.asarray(built.get_gt_labels())
     if root is None:
         # As the config's own data set has labelled them.

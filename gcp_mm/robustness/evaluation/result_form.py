@@ -19,7 +19,7 @@ from gcp_mm.plain_data import (
     TableOf,
     why_unfit,
 )
-from gcp_mm.robustness.measures.baseline import DIFFICULTY
+from gcp_mm.robustness.measures.baseline import DIFFICULTY, head
 from gcp_mm.robustness.names import (
     ALL_CORRUPTIONS,
     DIFFICULTIES,
@@ -104,8 +104,7 @@ _FORMS = {
     "imagenet-p": {**_COMMON, "cells": TableOf(_CLIPS, _CELLS_P)},
 }
 _HEAD = {
-    "format": Kind(repr(FORMAT), lambda value: value == FORMAT),
-    "version": Kind(str(VERSION), lambda value: COUNT.fits(value) and value == VERSION),
+    **head(FORMAT, VERSION),
     "dataset": Kind(" or ".join(DATASETS), lambda value: TEXT.fits(value) and value in DATASETS),
 }
 

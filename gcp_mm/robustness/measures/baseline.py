@@ -38,9 +38,18 @@ FORMAT, VERSION = "gcp_mm robustness baseline", 1
 _SHIPPED = ("alexnet",)
 
 _TEXTS = Maybe(ListOf(TEXT))
+
+
+def head(name: str, version: int) -> dict[str, Kind]:
+    """State the form of what tells the kind of a JSON file."""
+    return {
+        "format": Kind(repr(name), lambda value: value == name),
+        "version": Kind(str(version), lambda value: COUNT.fits(value) and value == version),
+    }
+
+
 _HEAD = {
-    "format": Kind(repr(FORMAT), lambda value: value == FORMAT),
-    "version": Kind(str(VERSION), lambda value: COUNT.fits(value) and value == VERSION),
+    **head(FORMAT, VERSION),
     "name?": TEXT,
     "data?": Maybe(OBJECT),
     "source?": Kind(

@@ -7,6 +7,7 @@ import json
 import shutil
 
 import pytest
+from fine_grained_trees import VARIANTS, write_aircraft, write_cub
 from mmengine.config import Config
 
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
@@ -116,6 +117,28 @@ def test_table_is_that_of_the_config_before_that_of_the_data(folders, dataset, c
     cfg = Config(dict(test_dataloader=dict(dataset=json.loads(text))))
     found = class_table(cfg, folders / "clean" if clean else None)
     assert list(found) == expected
+
+
+def table_of(kind, root, split):
+    dataset = dict(type=f"gcp_mm.{kind}", data_root=str(root), split=split)
+    return class_table(Config(dict(test_dataloader=dict(dataset=dataset))))
+
+
+def test_folders_of_cub_have_the_numbers_of_its_lists(tmp_path):
+    """The folders of its root are images and others, and no classes."""
+    folders = [f"{number:03}.Kind" for number in range(1, 5)]
+    write_cub(tmp_path)
+    assert table_of("CUB", tmp_path, "train") == folders
+    path, swapped = tmp_path / "image_class_labels.txt", {"1": "4", "4": "1"}
+    pairs = [line.split() for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{index} {swapped.get(n, n)}\n" for index, n in pairs))
+    assert table_of("CUB", tmp_path, "train") == [folders[3], *folders[1:3], folders[0]]
+
+
+def test_data_without_class_folders_have_the_names_of_their_classes(tmp_path):
+    assert len(table_of("CUB", tmp_path / "elsewhere", "test")) == 200
+    found = table_of("FGVCAircraft", write_aircraft(tmp_path), "test")
+    assert len(found) == 100 and {*VARIANTS} < {*found}
 
 
 @pytest.mark.parametrize(("classes", "root"), [("ba", "own"), ("az", "own"), ("ba", "absent")])
