@@ -119,7 +119,7 @@ def test_size_is_checked_or_changed(clip):
         ("missing", "does not exist"),
         ("text", "is no video"),
         ("truncated", "is no video"),
-        ("one frame", "has 1 frames"),
+        ("one frame", "has 1 frames, and flips need at least 2"),
         ("empty frames", "is damaged"),
     ],
 )

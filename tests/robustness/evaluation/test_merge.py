@@ -8,6 +8,7 @@ import pytest
 from tiny_runs import only_error
 
 from gcp_mm.robustness.measures import load_baseline
+from robustness.report.conftest import content_of
 
 CELL = {"correct": 1, "total": 3, "seconds": 0.5}
 SETTINGS = {
@@ -29,10 +30,11 @@ def merge(call_tool, tmp_path):
         paths = []
         for number, (shard, changed, cells, *rest) in enumerate(shards):
             settings = {**SETTINGS, **changed, "shard": shard}
-            content = {"format": "gcp_mm robustness", "version": 1, "dataset": "imagenet-c"}
-            content.update(name="net", settings=settings, cells=cells, metrics={})
-            content["versions"] = {**VERSIONS, **(rest[0] if rest else {})}
-            content["environment"] = {"device": ["cpu"], "batch_size": [number]}
+            versions = {**VERSIONS, **(rest[0] if rest else {})}
+            environment = {"device": ["cpu"], "batch_size": [number]}
+            content = content_of(
+                "imagenet-c", settings, cells, versions=versions, environment=environment
+            )
             paths.append(tmp_path / f"{number}.json")
             paths[-1].write_text(json.dumps(content))
         return call_tool(

@@ -20,7 +20,7 @@ from gcp_mm.robustness.report import read_models
 from gcp_mm.robustness.report.models import check_comparable
 from gcp_mm.robustness.report.tables import markdown
 from gcp_mm.robustness.report.values import csv_text, long_table
-from robustness.report.conftest import SETTINGS, TOTAL, clips, images
+from robustness.report.conftest import SETTINGS, TOTAL, clips, content_of, images
 
 ODD = [
     *(None, True, -1, 0, 3, 2.5, 10**400, "", "text", "../../x", [], [1], ["a"], {}, {"a": 1}),
@@ -36,9 +36,9 @@ def shards(tmp_path, dataset, names=PERTURBATIONS, **changed):
     contents = []
     for number in range(2):
         settings = {**SETTINGS, "files_per_cell": 10, "shard": [number, 2], **changed}
-        content = {"format": "gcp_mm robustness", "version": 1, "dataset": dataset, "name": "net"}
-        content.update(settings=settings, cells=copy.deepcopy(cells), metrics={"mCE": None})
-        content.update(versions={"torch": "2"}, environment={"device": ["cpu"], "batch_size": [1]})
+        more = {"metrics": {"mCE": None}, "versions": {"torch": "2"}}
+        more["environment"] = {"device": ["cpu"], "batch_size": [1]}
+        content = content_of(dataset, settings, copy.deepcopy(cells), **more)
         contents.append(content)
         path = tmp_path / f"{number}.json"
         for cell in cells if dataset == "imagenet-p" else ():

@@ -64,6 +64,12 @@ def clips(flip: float, distance: float, names=PERTURBATIONS) -> dict:
     }
 
 
+def content_of(dataset: str, settings: dict, cells: dict, **more: object) -> dict:
+    """Put the content of a result file together."""
+    head = {"format": "gcp_mm robustness", "version": 1, "dataset": dataset, "name": "net"}
+    return {**head, "settings": settings, "cells": cells, "metrics": {}, **more}
+
+
 @pytest.fixture
 def result(tmp_path) -> Callable[..., Path]:
     """Write a result file; its measures are computed from the cells and settings."""
@@ -71,20 +77,9 @@ def result(tmp_path) -> Callable[..., Path]:
 
     def write(dataset: str, name: str, cells: dict, **changed: object) -> Path:
         settings = {**SETTINGS, **changed}
-        both = {
-            "imagenet-c": measures.corruption_measures,
-            "imagenet-p": measures.perturbation_measures,
-        }
-        content = {
-            "format": "gcp_mm robustness",
-            "version": 1,
-            "dataset": dataset,
-            "name": name,
-            "settings": settings,
-            "versions": {"torch": "2.13.0"},
-            "cells": cells,
-            "metrics": both[dataset](cells, settings),
-        }
+        found = measures.MEASURES[dataset](cells, settings)
+        more = {"name": name, "versions": {"torch": "2.13.0"}, "metrics": found}
+        content = content_of(dataset, settings, cells, **more)
         path = tmp_path / f"{len(list(tmp_path.glob('*.json')))}_{dataset}.json"
         path.write_text(json.dumps(content))
         return path
