@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fine_grained_trees import LABELS, TEST, fine_grained
+from fine_grained_trees import LABELS, TEST, VARIANTS, fine_grained
 from mmengine.registry import DATASETS, init_default_scope
 
 from gcp_mm.datasets import CUB, FGVCAircraft, StanfordCars
@@ -21,8 +21,6 @@ ANNOTATIONS = {
     "aircraft": "data/images_variant_test.txt",
     "cars": "cars_annos.mat",
 }
-# The variants of the tree are these in mmpretrain's table.
-VARIANTS = {1: "707-320", 2: "727-200", 3: "737-200", 4: "737-300"}
 
 
 @pytest.fixture
@@ -53,7 +51,7 @@ def test_images_and_labels_of_a_split(fine_grained, data, test):
         )
     )
     chosen = [label for label, in_test in zip(LABELS, TEST, strict=True) if in_test == test]
-    expected = [VARIANTS[label] for label in chosen] if data == "aircraft" else chosen
+    expected = [VARIANTS[label - 1] for label in chosen] if data == "aircraft" else chosen
     assert labels(dataset) == expected
     assert dataset.test_mode is test
 

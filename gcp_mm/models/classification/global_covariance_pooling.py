@@ -163,9 +163,16 @@ class GlobalCovariancePooling(BaseModule):
 
         Raises:
             UserError: If there is one vector per image, or another number of dimensions or
-                channels, or no position; names the shapes and what to set.
+                channels, or no position, or the last stage gives several features; names the
+                shapes and what to set.
         """
         x = inputs if isinstance(inputs, Tensor) else inputs[-1]
+        if not isinstance(x, Tensor):
+            raise UserError(
+                f"GlobalCovariancePooling got {len(x)} features of the last stage, not one map: "
+                "let the backbone give one (backbone.out_type='featmap' for "
+                "DistilledVisionTransformer), or take another backbone"
+            )
         if x.dim() == 3:
             x = self._tokens_to_map(x)
         if x.dim() != 4 or x.shape[1] != self.in_channels:

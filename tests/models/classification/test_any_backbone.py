@@ -78,6 +78,14 @@ def test_raw_tokens_give_what_the_map_gives(images, worst):
     assert worst(raw(x), featmap(x)) < 1e-12
 
 
+def test_backbone_that_gives_class_tokens_apart_is_refused_with_the_setting_to_change(images):
+    distilled = dict(VIT, type="DistilledVisionTransformer")
+    x = images(2, 3, 32, 32).double()
+    with pytest.raises(UserError, match="got 2 features of the last stage.*out_type='featmap'"):
+        network(distilled)(x)
+    assert network(dict(**distilled, out_type="featmap"))(x).shape == (2, 3)
+
+
 POOLED = {
     "ConvNeXt": (CONVNEXT, "backbone.gap_before_final_norm=False"),
     "ViT": (VIT, "backbone.out_type='featmap'"),
