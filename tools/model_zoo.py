@@ -1,4 +1,4 @@
-"""List, describe and download the published models; write their tables into the README."""
+"""List, describe and download the published models; write their tables into a page."""
 
 from gcp_mm.cli.zoo import main
 

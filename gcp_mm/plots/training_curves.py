@@ -57,13 +57,17 @@ def read_runs(work_dirs: Sequence[Path]) -> list[TrainingCurves]:
 
 
 def read_curves(work_dir: Path) -> TrainingCurves:
-    """Read the scalar logs of a work folder; what a resumed run logged again counts last."""
+    """Read the scalar logs of a work folder; from where a run begins, none before it counts."""
     files = sorted(work_dir.glob("*/vis_data/scalars.json"))
     if not files:
         raise UserError(f"{str(work_dir)!r} has no */vis_data/scalars.json: not a work folder")
     training: dict[int, dict] = {}
     validation: dict[int, dict] = {}
     for records in _in_order({file: _read_records(file) for file in files}):
+        begun = next((record for record in records if "lr" in record), None)
+        if begun is not None:
+            training = {step: r for step, r in training.items() if step < begun["step"]}
+            validation = {epoch: r for epoch, r in validation.items() if epoch < begun["epoch"]}
         for record in records:
             if "lr" in record:
                 training[record["step"]] = record

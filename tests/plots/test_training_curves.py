@@ -95,8 +95,16 @@ def test_clock_that_went_back(work_dir):
 
 
 def test_run_that_went_on_from_an_older_checkpoint(work_dir):
-    write_log(work_dir, "20260101_020000", [step(4, 1, 7.0), step(6, 2, 1.0), step(8, 3, 0.5)])
+    again = [step(4, 1, 7.0), validated(1, 9.0), step(6, 2, 1.0), validated(2, 8.0)]
+    write_log(work_dir, "20260101_020000", [*again, step(8, 3, 0.5), validated(3, 7.0)])
     assert read_curves(work_dir).train_loss == [5.5, 1.0, 0.5]
+
+
+def test_run_that_began_anew_has_nothing_of_the_one_before(work_dir):
+    write_log(work_dir, "20260101_020000", [step(2, 1, 7.0), validated(1, 9.0), step(6, 2, 6.0)])
+    curves = read_curves(work_dir)
+    assert (curves.epochs, curves.train_loss) == ([1], [7.0])
+    assert curves.metrics == {"accuracy/top1": [9.0]}
 
 
 def test_evaluation_before_the_training_is_no_clock_that_went_back(work_dir, caplog):
