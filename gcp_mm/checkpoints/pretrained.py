@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.model.weight_init import PretrainedInit
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ from gcp_mm.errors import CheckpointMismatchError, CheckpointNotFoundError, User
 from gcp_mm.files import abbreviate, why_absent
 from gcp_mm.first_process import log
 
+# What init_cfg calls mmengine's initialiser that loads a file.
+PRETRAINED = ("Pretrained", "mmengine.Pretrained", PretrainedInit)
 # What a classifier has behind its backbone; a backbone may leave these tensors unused.
 CLASSIFIER_PARTS = ("fc.", "head.", "neck.", "classifier.")
 

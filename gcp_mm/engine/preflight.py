@@ -14,7 +14,7 @@ from mmengine.runner import find_latest_checkpoint
 from gcp_mm.checkpoints.file_kind import is_safetensors
 from gcp_mm.checkpoints.form import check_training
 from gcp_mm.checkpoints.loader import UNSAFE_SWITCH, load_from_file
-from gcp_mm.checkpoints.pretrained import check_pretrained_exists
+from gcp_mm.checkpoints.pretrained import PRETRAINED, check_pretrained_exists
 from gcp_mm.console.command_names import command_line
 from gcp_mm.errors import CheckpointNotFoundError, FileWriteError, UserError
 from gcp_mm.files import why_absent
@@ -51,8 +51,15 @@ def evaluate_every_image(cfg: Config) -> None:
     """
     for loader in ("val_dataloader", "test_dataloader"):
         for _, dataset in _datasets(cfg[loader], loader) if cfg.get(loader) else ():
-            if str(dataset.get("type")).startswith("gcp_mm."):
+            if _is_ours(dataset.get("type")):
                 dataset["test_mode"] = True
+
+
+def _is_ours(kind: object) -> bool:
+    """Say whether a type is of this package; configs in Python hold the class itself."""
+    return (kind if isinstance(kind, str) else getattr(kind, "__module__", "")).startswith(
+        "gcp_mm."
+    )
 
 
 # Under the scope of mmdet, the same with and without it.
@@ -165,13 +172,15 @@ def check_folder(folder: str | Path, what: str) -> None:
         raise FileWriteError.of(error, f"{what} {str(folder)!r} cannot be written to") from error
 
 
-def check_pretrained(model: dict, key: str = "model") -> None:
+def check_pretrained(part: object, key: str = "model") -> None:
     """Check that every pretrained file that a model's config names exists."""
-    for name, value in model.items():
-        if not isinstance(value, dict):
-            continue
-        if name == "init_cfg" and value.get("type") == "Pretrained":
-            check_pretrained_exists(value["checkpoint"], f"{key}.init_cfg")
+    if isinstance(part, (list, tuple)):
+        part = dict(enumerate(part))
+    if not isinstance(part, dict):
+        return
+    if part.get("type") in PRETRAINED:
+        check_pretrained_exists(part["checkpoint"], key)
+    for name, value in part.items():
         check_pretrained(value, f"{key}.{name}")
 
 
@@ -229,11 +238,13 @@ def _has_pretrained_backbone(model: dict) -> bool:
     Only this package's backbones do; those of mmpretrain load what fits, if only nothing.
     """
     backbone = model.get("backbone") or {}
-    if backbone.get("type") == "gcp_mm.TIMMBackbone" and backbone.get("pretrained"):
+    if not _is_ours(backbone.get("type")):
+        return False
+    if name_of(backbone) == "TIMMBackbone" and backbone.get("pretrained"):
         return True
     given = backbone.get("init_cfg") or []
-    return str(backbone.get("type")).startswith("gcp_mm.") and any(
-        init_cfg.get("type") == "Pretrained"
+    return any(
+        init_cfg.get("type") in PRETRAINED
         for init_cfg in ([given] if isinstance(given, dict) else given)
     )
 

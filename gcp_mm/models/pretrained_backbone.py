@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.model import BaseModule
-from mmengine.model.weight_init import PretrainedInit
 
-from gcp_mm.checkpoints.pretrained import load_pretrained_backbone
-
-_PRETRAINED = ("Pretrained", "mmengine.Pretrained", PretrainedInit)
+from gcp_mm.checkpoints.pretrained import PRETRAINED, load_pretrained_backbone
 
 
 class PretrainedBackbone(BaseModule):
@@ -26,7 +23,7 @@ class PretrainedBackbone(BaseModule):
         """Initialise the weights as ``init_cfg`` says; a UserError if its file does not fit."""
         given = self.init_cfg
         configs = [given] if isinstance(given, dict) else list(given or [])
-        pretrained = [cfg for cfg in configs if cfg["type"] in _PRETRAINED]
+        pretrained = [cfg for cfg in configs if cfg["type"] in PRETRAINED]
         try:
             # What is not pretrained comes first: with strict=False it stays for what is missing.
             self.init_cfg = [cfg for cfg in configs if cfg not in pretrained]

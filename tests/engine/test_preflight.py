@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook, EmptyCacheHook
 
+from gcp_mm.datasets import ImageNet
 from gcp_mm.engine.preflight import (
     add_hooks,
     check_annotations,
@@ -19,6 +20,7 @@ from gcp_mm.engine.preflight import (
     name_of,
 )
 from gcp_mm.errors import CheckpointNotFoundError, UserError
+from gcp_mm.models.classification import GCPResNet
 
 
 @pytest.fixture
@@ -167,12 +169,17 @@ def test_pretrained_files_of_every_part_are_checked(tmp_path):
     model["teacher"] = {"type": "T", "backbone": part("absent.pth")}
     with pytest.raises(CheckpointNotFoundError, match="model.teacher.backbone.init_cfg.checkpoint"):
         check_pretrained(model)
+    absent = [{"type": "Normal"}, {**part("absent.pth")["init_cfg"], "type": "mmengine.Pretrained"}]
+    model["teacher"] = {"type": "T", "heads": [{"type": "H"}, {"type": "H", "init_cfg": absent}]}
+    with pytest.raises(CheckpointNotFoundError, match=r"model.teacher.heads.1.init_cfg.1.check"):
+        check_pretrained(model)
     model["teacher"] = {"type": "T", "init_cfg": {"type": "Normal", "std": 0.1}, "backbone": None}
     check_pretrained(model)
 
 
 HOOK = {"type": "gcp_mm.PretrainedRequiredHook"}
 PRETRAINED = {"type": "Pretrained", "checkpoint": "torchvision://x"}
+IN_FULL = {**PRETRAINED, "type": "mmengine.Pretrained"}
 STARTS = {
     "no hook": ({"custom_hooks": [{"type": "OtherHook"}]}, None),
     "no hooks": ({"custom_hooks": None}, None),
@@ -182,6 +189,10 @@ STARTS = {
     ),
     "one of several": (
         {"model": {"backbone": {"type": "gcp_mm.X", "init_cfg": [{"type": "X"}, PRETRAINED]}}},
+        None,
+    ),
+    "in full, of a class": (
+        {"model": {"backbone": {"type": GCPResNet, "init_cfg": IN_FULL}}},
         None,
     ),
     # mmpretrain's backbones would load nothing of a file with other names, and say so nowhere.
@@ -256,6 +267,10 @@ def test_evaluation_skips_no_image_whatever_the_config_says():
     assert cfg.val_dataloader.dataset.dataset.test_mode is True
     assert "test_mode" not in cfg.train_dataloader.dataset
     assert "test_mode" not in cfg.test_dataloader.dataset
+    # As a config in Python has it.
+    cfg.test_dataloader.dataset.type = ImageNet
+    evaluate_every_image(cfg)
+    assert cfg.test_dataloader.dataset.test_mode is True
 
 
 class Upstream:

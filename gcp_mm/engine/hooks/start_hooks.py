@@ -7,13 +7,12 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseModule
-from mmengine.model.weight_init import PretrainedInit
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
 from gcp_mm.checkpoints.config_text import changes, read_config_text
 from gcp_mm.checkpoints.coverage import ADAPTED, compare, weights_of
-from gcp_mm.checkpoints.pretrained import cover
+from gcp_mm.checkpoints.pretrained import PRETRAINED, cover
 from gcp_mm.console.command_names import command_line
 from gcp_mm.engine.preflight import check_start
 from gcp_mm.engine.run_state import is_training, source_of, unwrapped
@@ -82,7 +81,7 @@ class PretrainedCoverageHook(Hook):
                 continue
             given = getattr(module, "init_cfg", None)
             for init_cfg in [given] if isinstance(given, dict) else given or []:
-                if init_cfg["type"] in ("Pretrained", PretrainedInit):
+                if init_cfg["type"] in PRETRAINED:
                     self._check(name or "model", module, init_cfg)
 
     def _check(self, name: str, module: nn.Module, init_cfg: dict) -> None:

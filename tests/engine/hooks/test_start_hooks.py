@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS as DETECTION
 from mmengine.config import Config
+from mmengine.model.weight_init import PretrainedInit
 from mmengine.runner import EpochBasedTrainLoop
 from mmpretrain.registry import MODELS as CLASSIFICATION
 from torch import nn
@@ -162,7 +163,7 @@ def build(kind):
         registry, settings, change = BACKBONES[kind]
         settings = {**settings, **(change if other else {})}
         if init_cfg:
-            settings["init_cfg"] = dict(type="Pretrained", **init_cfg)
+            settings["init_cfg"] = {"type": "Pretrained", **init_cfg}
         return nn.ModuleDict({"backbone": registry.build(settings)})
 
     return make
@@ -210,9 +211,10 @@ def test_own_weights_are_loaded_whole(build, save, check):
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
-def test_prefix_that_is_forgotten_is_named(build, save, check):
+@pytest.mark.parametrize("type_", ["Pretrained", "mmengine.Pretrained", PretrainedInit])
+def test_prefix_that_is_forgotten_is_named(build, save, check, type_):
     with pytest.raises(CheckpointMismatchError, match=r"loaded 0 of .*begin with: backbone, head"):
-        check(build(checkpoint=save()))
+        check(build(checkpoint=save(), type=type_))
 
 
 def test_other_architecture_is_refused_by_names(build, save, check):
