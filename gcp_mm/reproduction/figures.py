@@ -10,8 +10,8 @@ import numpy as np
 
 from gcp_mm.plots.figure import as_text, new_figure, svg_text
 from gcp_mm.reproduction.measures import Run, of_kind
-from gcp_mm.reproduction.statistics import OPPOSITE, ROUNDING, SHOWS
-from gcp_mm.reproduction.verdicts import ClaimVerdict, Pair, arms_of
+from gcp_mm.reproduction.statistics import OPPOSITE, SHOWS, vary
+from gcp_mm.reproduction.verdicts import ClaimVerdict, arms_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -176,21 +176,12 @@ _DRAWN: Mapping[str, Callable[[Mapping[str, Any], Done], tuple[str, str, str] | 
 }
 
 
-def _has_length(pair: Pair) -> bool:
-    """Return whether a pair has an interval of a length that is more than rounding."""
-    arms = (pair.found.values[arm] for arm in (pair.treatment, pair.control))
-    largest = max(abs(value) for values in arms for value in values.values() if value is not None)
-    found = pair.comparison
-    return found.deviation is not None and found.deviation > ROUNDING * largest
-
-
 def _differences(verdict: ClaimVerdict, group: Mapping[str, Any]) -> tuple[str, str, str]:
     """Draw every interval, in lengths of half of it, so that measures of all units fit."""
     _, _, arms = arms_of(group, verdict.claim)
-    pairs = [pair for pair in verdict.pairs if pair.comparison.low is not None]
-    number = len(pairs)
-    pairs = [pair for pair in pairs if _has_length(pair)]
-    equal = number - len(pairs)
+    with_interval = [pair for pair in verdict.pairs if pair.comparison.low is not None]
+    pairs = [pair for pair in with_interval if vary(pair.values)]
+    equal = len(with_interval) - len(pairs)
     figure = new_figure(width=7.2, height=0.9 + 0.22 * max(1, len(pairs)))
     axes = figure.subplots()
     labels = []

@@ -224,10 +224,7 @@ class _Run:
             yield self._job("curvature", (words,), (train,))
 
     def _robustness(self, part: Mapping[str, Any], train: str) -> Iterator[Job]:
-        needs = {
-            dataset: (train, *(tree.name for name, tree in self.trees.items() if name == dataset))
-            for dataset in ("imagenet-c", "imagenet-p")
-        }
+        made = {dataset: (tree.name,) for dataset, tree in self.trees.items()}
         chosen = ("--corruptions", *part["corruptions"])
         chosen += ("--severities", *map(str, part["severities"]))
         chosen += ("--clean",) if "released" in part else ("--clean-root", part["images"])
@@ -235,11 +232,12 @@ class _Run:
         for epoch in [*epochs, self.epochs] if part["corruptions"] else []:
             name = f"corruptions_epoch{epoch}"
             words = (*self._robustness_words(part, "imagenet-c", epoch, name), *chosen)
-            yield self._job(name, (words,), needs["imagenet-c"], kind="corruptions", epoch=epoch)
+            needs = (train, *made.get("imagenet-c", ()))
+            yield self._job(name, (words,), needs, kind="corruptions", epoch=epoch)
         if part["perturbations"]:
             words = self._robustness_words(part, "imagenet-p", self.epochs, "perturbations")
             words += ("--perturbations", *part["perturbations"])
-            yield self._job("perturbations", (words,), needs["imagenet-p"])
+            yield self._job("perturbations", (words,), (train, *made.get("imagenet-p", ())))
 
     def _robustness_words(
         self, part: Mapping[str, Any], dataset: str, epoch: int, name: str

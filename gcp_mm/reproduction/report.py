@@ -139,7 +139,8 @@ def _claim(
         found = pair.comparison
         if found.verdict == ABSENT:
             continue
-        means = _means(*(pair.found.values[arm] for arm in (pair.treatment, pair.control)))
+        # Over the seeds that both have: their difference is the paired one.
+        means = (sum(values) / len(values) for values in zip(*pair.values, strict=True))
         names = f"{arms[pair.treatment]['title']} - {arms[pair.control]['title']}"
         measure = f"{pair.found.measure.title}, {pair.found.schedule}"
         rows.append(
@@ -162,12 +163,6 @@ def _claim(
         "differences. Stars are primary measures."
     )
     page.table(list(_COLUMNS), rows, caption, formats=numbers)
-
-
-def _means(*arms: Mapping[int, float | None]) -> list[float]:
-    """Return the means over the seeds that both have: their difference is the paired one."""
-    seeds = [seed for seed in arms[0] if all(values.get(seed) is not None for values in arms)]
-    return [sum(values[seed] or 0.0 for seed in seeds) / len(seeds) for values in arms]
 
 
 def _epochs(group: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> str:

@@ -38,7 +38,7 @@ class Slots:
 
 
 def find_slots(gpus_per_run: int = 1, number: int | None = None, data_only: bool = False) -> Slots:
-    """Share this machine: its GPUs, or else its cores, also where nothing but data is made."""
+    """Share this machine: its GPUs, or else its cores; data alone are made on cores."""
     import torch
 
     cores = len(os.sched_getaffinity(0))

@@ -16,6 +16,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 ROUNDING = 1e-6
 """Share of the values that differences have to vary by: accuracies are kept as float32."""
@@ -51,8 +52,8 @@ def compare(
     """
     from scipy.stats import t
 
-    pairs = [(treatment[seed], control.get(seed)) for seed in treatment]
-    differences = [x - y for x, y in pairs if _known(x) and _known(y)]  # type: ignore[operator]
+    pairs = paired(treatment, control)
+    differences = [x - y for x, y in pairs]
     if not differences:
         return Comparison(0)
     mean, number = statistics.fmean(differences), len(differences)
@@ -63,15 +64,28 @@ def compare(
     reach = quantile * deviation / math.sqrt(number)
     low, high = mean - reach, mean + reach
     verdict = UNDECIDED
-    largest = max(abs(value) for pair in pairs for value in pair if _known(value))  # type: ignore[arg-type]
-    varied = max(differences) - min(differences) > ROUNDING * largest
-    if number >= min_pairs and varied and (low > 0 or high < 0):
+    if number >= min_pairs and vary(pairs) and (low > 0 or high < 0):
         verdict = SHOWS if sign * mean > 0 else OPPOSITE
     return Comparison(number, mean, deviation, low, high, verdict)
 
 
-def _known(value: float | None) -> bool:
+def paired(
+    treatment: Mapping[int, float | None], control: Mapping[int, float | None]
+) -> list[tuple[float, float]]:
+    """Return the values of the seeds that both arms have."""
+    pairs = ((value, control.get(seed)) for seed, value in treatment.items())
+    return [(x, y) for x, y in pairs if _known(x) and _known(y)]
+
+
+def _known(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
+
+
+def vary(pairs: Sequence[tuple[float, float]]) -> bool:
+    """Say whether differences vary by more than rounding."""
+    differences = [x - y for x, y in pairs]
+    largest = max(abs(value) for pair in pairs for value in pair)
+    return max(differences) - min(differences) > ROUNDING * largest
 
 
 def combine(verdicts: Sequence[str]) -> str:

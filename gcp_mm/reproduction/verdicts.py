@@ -10,7 +10,7 @@ from gcp_mm.errors import UserError
 from gcp_mm.reproduction.configs import shortened
 from gcp_mm.reproduction.measures import MEASURES, Found, find_measures
 from gcp_mm.reproduction.plan import CLAIMS, Plan
-from gcp_mm.reproduction.statistics import ABSENT, Comparison, combine, compare
+from gcp_mm.reproduction.statistics import ABSENT, Comparison, combine, compare, paired
 
 SENTENCES = {
     "convergence": "GCP learns with fewer epochs",
@@ -30,6 +30,11 @@ class Pair:
     control: str
     comparison: Comparison
     primary: bool
+
+    @property
+    def values(self) -> list[tuple[float, float]]:
+        """What both arms have, of each seed that both have."""
+        return paired(self.found.values[self.treatment], self.found.values[self.control])
 
 
 @dataclass(frozen=True)
