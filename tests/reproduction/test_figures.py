@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from gcp_mm.reproduction import figures as room
 from gcp_mm.reproduction.figures import claim_figures
 from gcp_mm.reproduction.plan import read_plan
 from gcp_mm.reproduction.verdicts import ClaimVerdict, judge
@@ -60,7 +61,14 @@ def test_arms_are_named_where_the_last_schedule_is_not_done(figures):
     assert {"GAP", "GCP"} <= set(words), words
 
 
-def test_curves_of_every_schedule_and_arm(figures):
+def test_curves_of_every_schedule_and_arm(figures, monkeypatch):
+    lines, drawn = room._lines, []
+
+    def spy(axes, title, colour, curves):
+        drawn.append((title, [list(values) for _, values in curves]))
+        lines(axes, title, colour, curves)
+
+    monkeypatch.setattr(room, "_lines", spy)
     schedules = {name: ["_base_/schedules/resnet_lrfast.py"] for name in ("lrfast", "lrnorm")}
     better = {"gap": 1.0, "gcp": 2.0}
     done = both(lambda arm, seed: train(arm, [10.0, 20.0 + better[arm] * seed], seed))
@@ -70,6 +78,11 @@ def test_curves_of_every_schedule_and_arm(figures):
     assert {"lrfast", "lrnorm", "epoch", "GAP", "GCP"} <= set(found["tiny_convergence"])
     rows = found["tiny_convergence_differences"]
     assert "top1/lrnorm: GCP - GAP" in rows and "top1/lrfast: GCP - GAP *" in rows
+    # Of each panel the arms, with all seeds.
+    assert drawn[:4] == [
+        *(("GAP", [[10.0, 20.0], [10.0, 21.0]]), ("GCP", [[10.0, 20.0], [10.0, 22.0]])),
+        *(("GAP", [[1, 2, 0], [1, 2, 1]]), ("GCP", [[1, 2, 0], [1, 2, 2]])),
+    ]
 
 
 def test_runs_of_different_lengths_are_drawn_as_far_as_all_go(figures):
