@@ -670,6 +670,18 @@ def test_trees_are_made_unless_there_are_released_ones(tmp_path, released):
         assert job.needs == (f"{job.task}/train", *trees)
 
 
+@pytest.mark.parametrize("limit", [None, 4])
+def test_trees_are_made_of_what_is_measured(tmp_path, limit):
+    part = ROBUSTNESS | ({"perturbation_limit": limit} if limit else {})
+    jobs = make(tmp_path, tiny(robustness=part))
+    of_c, of_p = (" ".join(job.commands[0]) for job in jobs if job.kind == "corrupt")
+    start, end = "gcp-mm corrupt --dataset imagenet", "-- {data}/val {work}/tiny/imagenet"
+    chosen = "--workers 1 --size 32 --corruptions contrast --severities 1 3"
+    assert of_c == f"{start}-c {chosen} {end}-c"
+    chosen = f"--workers 1 --size 32 --perturbations translate{' --limit 4' if limit else ''}"
+    assert of_p == f"{start}-p {chosen} {end}-p"
+
+
 def test_groups_of_equal_settings_share_a_tree(tmp_path):
     content = tiny(robustness=ROBUSTNESS)
     for name, other in (("same", {}), ("rarer", {"severities": [5]}), ("larger", {"size": 64})):
