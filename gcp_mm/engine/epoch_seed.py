@@ -30,11 +30,7 @@ class EpochSeedHook(Hook):
     priority = "VERY_HIGH"
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed.
-
-        Args:
-            runner: The runner, whose seed counts.
-        """
+        """Seed."""
         _seed_all(runner.seed, runner.epoch, get_rank())
 
 

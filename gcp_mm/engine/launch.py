@@ -24,12 +24,8 @@ from gcp_mm.errors import UserError
 def main(arguments: list[str] | None = None) -> int:
     """Run torchrun, unless the workers would miss a GPU that the machine has a driver for.
 
-    Args:
-        arguments: As for torchrun; those of the command line by default.
-
-    Returns:
-        0, or the exit code of the first worker that failed; 2 if none was started; 130 after
-        Ctrl-C.
+    The exit code is 0, or that of the first worker that failed; 2 if none was started; 130 after
+    Ctrl-C.
     """
     if not os.environ.get(VERBOSE):
         # Five lines about a variable that it sets for the workers.

@@ -46,15 +46,20 @@ def _with_gradients(results: dict, output: torch.Tensor, seed: int, **inputs) ->
     return results
 
 
+def maps_and_regions(shape, number, scale, dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features, and regions of them behind the index of their image."""
+    boxes = _boxes(1, number, max(shape[2:]) / scale, dtype)
+    image = torch.arange(number).remainder(shape[0]).to(dtype)
+    return _random(0, *shape, dtype=dtype), torch.cat([image[:, None], boxes], 1)
+
+
 def roi_align(shape, number, output_size, scale, sampling_ratio, aligned, dtype) -> dict:
     """Forward and backward of RoIAlign."""
     from mmcv.ops import RoIAlign
 
-    features = _random(0, *shape, dtype=dtype).requires_grad_()
-    boxes = _boxes(1, number, max(shape[2:]) / scale, dtype)
-    image = torch.arange(number).remainder(shape[0]).to(dtype)
+    features, regions = maps_and_regions(shape, number, scale, dtype)
     layer = RoIAlign(output_size, scale, sampling_ratio, aligned=aligned)
-    output = layer(features, torch.cat([image[:, None], boxes], 1))
+    output = layer(features.requires_grad_(), regions)
     return _with_gradients({}, output, 2, features=features)
 
 

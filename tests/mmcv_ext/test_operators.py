@@ -18,6 +18,7 @@ from mmcv_ext.operator_cases import (
     SINGLE,
     _random,
     cases,
+    maps_and_regions,
     roi_align,
 )
 
@@ -90,13 +91,9 @@ def exact_roi_align(shape, number, output_size, scale, sampling_ratio, aligned):
     """RoIAlign in float64 of inputs that were rounded to float16."""
     from mmcv.ops import RoIAlign
 
-    from mmcv_ext.operator_cases import _boxes
-
-    features = _random(0, *shape, dtype=HALF).double()
-    boxes = _boxes(1, number, max(shape[2:]) / scale, HALF).double()
-    image = torch.arange(number).remainder(shape[0]).double()
+    features, regions = maps_and_regions(shape, number, scale, HALF)
     layer = RoIAlign(output_size, scale, sampling_ratio, aligned=aligned)
-    return layer(features, torch.cat([image[:, None], boxes], 1))
+    return layer(features.double(), regions.double())
 
 
 def test_gradient_of_roi_align_is_that_of_differences(operators):
@@ -105,11 +102,8 @@ def test_gradient_of_roi_align_is_that_of_differences(operators):
     gradient = roi_align(*settings)["features"]
     from mmcv.ops import RoIAlign
 
-    from mmcv_ext.operator_cases import _boxes
-
-    features, direction = _random(0, *MAPS[0], dtype=DOUBLE), _random(21, *MAPS[0], dtype=DOUBLE)
-    boxes = _boxes(1, 9, MAPS[0][3] / 0.25, DOUBLE)
-    regions = torch.cat([torch.arange(9).remainder(2).double()[:, None], boxes], 1)
+    features, regions = maps_and_regions(MAPS[0], 9, 0.25, DOUBLE)
+    direction = _random(21, *MAPS[0], dtype=DOUBLE)
     layer = RoIAlign((7, 7), 0.25, 2)
     ahead, behind = (layer(features + sign * 1e-3 * direction, regions) for sign in (1, -1))
     slope = ((ahead - behind) / 2e-3 * _random(2, *ahead.shape, dtype=DOUBLE)).sum()
