@@ -47,7 +47,6 @@ lint: install ## style rules, types, and no code copied from file to file
 	$(venv)/bin/ruff check .
 	$(venv)/bin/mypy gcp_mm
 	@$(python) tools/model_zoo.py readme --check
-	@$(python) tools/model_zoo.py readme --check
 	$(venv)/bin/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 \
 		--recursive=y $(wildcard gcp_mm tools demo)
 

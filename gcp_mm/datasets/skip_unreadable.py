@@ -155,11 +155,13 @@ class SkipUnreadable(_DataSet):
         seen = self._unreadable.indices()
         if len(seen) > self.max_unreadable or len(seen) == len(self):
             others = [self.get_data_info(other)["img_path"] for other in seen if other != index]
+            why = f"max_unreadable={self.max_unreadable} of the data set allows no more"
+            remedy = "Replace the files, or raise train_dataloader.dataset.max_unreadable"
+            if len(seen) == len(self):
+                why, remedy = "the data set has no others", "Replace the files"
             raise UserError(
-                f"{len(seen)} images cannot be read, and max_unreadable={self.max_unreadable} of "
-                f"the data set allows no more. The last one: {path!r} ({reason})"
-                f"{'; before it: ' if others else ''}{abbreviate(others, 10)}. Replace the files, "
-                "or raise train_dataloader.dataset.max_unreadable"
+                f"{len(seen)} images cannot be read, and {why}. The last one: {path!r} ({reason})"
+                f"{'; before it: ' if others else ''}{abbreviate(others, 10)}. {remedy}"
             ) from error
         if is_new:
             warn(

@@ -94,6 +94,14 @@ def test_training_stops_at_one_file_too_many(build, spoil, limit):
     assert [path for path in paths if path in message] == paths[: limit + 1]
 
 
+def test_training_stops_where_no_image_is_left(build, spoil):
+    paths = spoil(*BROKEN)
+    whole = build()
+    dataset = whole.get_subset([index_of(whole, path) for path in paths])
+    with pytest.raises(UserError, match="4 images cannot be read, and the data set has no others"):
+        dataset[0]
+
+
 @pytest.mark.parametrize("test_mode", [False, True])
 def test_a_bug_of_a_later_transform_stays_one(build, test_mode, log):
     dataset = build(steps=[fail], test_mode=test_mode)
