@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 
@@ -41,11 +40,12 @@ class FileWriteError(SystemUserError):
         whole = isinstance(error, UserError) and not isinstance(error, cls)
         reason = str(error) if whole else error.strerror or str(error)
         remedy = _REMEDIES.get(error.errno)
-        if error.errno == errno.EEXIST and error.filename:
-            link = Path(os.fsdecode(error.filename))
-            if link.is_symlink() and not link.exists():
-                reason = f"{str(link)!r} is a link to {str(link.readlink())!r}, where nothing is"
-                remedy = "make that folder, or choose another path"
+        place = error.filename if isinstance(error.filename, str) else ""
+        if error.errno == errno.EEXIST and Path(place).is_symlink() and not Path(place).exists():
+            from gcp_mm.files import why_absent  # which imports this module
+
+            reason = f"{place!r} {why_absent(place, 'folder')}"
+            remedy = "mend the link, or choose another path"
         explained = cls(f"{what}: {reason}{f'; {remedy}' if remedy else ''}")
         explained.errno, explained.strerror = error.errno, error.strerror
         return explained

@@ -33,8 +33,8 @@ def test_link_to_nothing_is_no_file(tmp_path):
     with pytest.raises(OSError) as caught:
         (tmp_path / "runs").mkdir(parents=True, exist_ok=True)
     assert str(FileWriteError.of(caught.value, "'out.json'")) == (
-        f"'out.json': {str(tmp_path / 'runs')!r} is a link to '/no/disk', where nothing is; make "
-        "that folder, or choose another path"
+        f"'out.json': {str(tmp_path / 'runs')!r} leads to nothing: {str(tmp_path / 'runs')!r} is "
+        "a link to '/no/disk'; mend the link, or choose another path"
     )
 
 

@@ -163,12 +163,6 @@ def check_folder(folder: str | Path, what: str) -> None:
             file.write(bytes(1 << 16))
             file.flush()
     except OSError as error:
-        if isinstance(error, FileExistsError):
-            # A file, or a link that leads nowhere: what the system says of that is clearer.
-            try:
-                Path(folder).stat()
-            except OSError as of_link:
-                error = of_link
         raise FileWriteError.of(error, f"{what} {str(folder)!r} cannot be written to") from error
 
 
