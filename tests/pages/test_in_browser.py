@@ -10,7 +10,7 @@ from reproduction.test_report import everything as whole_plan
 from reproduction.test_report import write_all as write_claims
 from robustness.report.conftest import clips, constant, result  # noqa: F401
 
-from gcp_mm.landscape.bands import mean_widths, run_bands
+from gcp_mm.landscape.bands import incomparable, mean_widths, run_bands
 from gcp_mm.landscape.page import page_of_runs
 from gcp_mm.landscape.plot import draw_bands
 from gcp_mm.pages import Page
@@ -67,7 +67,8 @@ def landscape(folder, **_) -> Path:
         for name, size in (("resnet18_gap", 256), ("resnet18_gcp", 96))
     ]
     widths = [mean_widths(run, runs[0]) for run in runs]
-    page = page_of_runs(runs, widths, svg_text(draw_bands(runs)))
+    warnings = incomparable({run.name: run.settings for run in runs})
+    page = page_of_runs(runs, widths, svg_text(draw_bands(runs)), warnings)
     return page.write_html(folder / "landscape.html")
 
 
