@@ -141,8 +141,8 @@ def make_corruptions(
         Number of files that were written and of those that were there already.
 
     Raises:
-        UserError: If a source is unreadable or too small, a package is missing, or another process
-            is at work on ``root``.
+        UserError: If a source is unreadable or too small, a package is missing, ``root`` lies in
+            ``source``, or another process is at work on it.
         FolderExistsError: If ``root`` holds something else, or a tree of other settings.
     """
     source, root = Path(source).expanduser(), Path(root).expanduser()
@@ -150,6 +150,11 @@ def make_corruptions(
         raise UserError(f"--size {size}: the corruptions need {MIN_SIDE} x {MIN_SIDE} pixels")
     if workers < 1:
         raise UserError(f"--workers {workers}: at least 1 process")
+    if root.resolve().is_relative_to(source.resolve()):
+        raise UserError(
+            f"{str(root)!r} lies in the folder of the images, {str(source)!r}, and would be one of "
+            "its classes from then on: choose another folder"
+        )
     stills = isinstance(cells[0], CorruptionCell)
     (require_imagecorruptions if stills else require_encoder)()
     sources = list_sources(source, limit)

@@ -193,6 +193,15 @@ def test_a_broken_image_is_named_before_anything_is_written(photos, tmp_path):
     assert not (tmp_path / "c").exists()
 
 
+def test_a_tree_among_its_images_is_refused(photos, tmp_path):
+    """It would be a class of them, and they another source."""
+    (tmp_path / "link").symlink_to(photos)
+    for root in (photos, photos / "c", tmp_path / "link/cat/c"):
+        with pytest.raises(UserError, match="lies in the folder of the images, .*: choose another"):
+            make_corruptions(photos, root, [NOISE], size=48)
+    assert not (photos / "c").exists() and not (photos / "cat/c").exists()
+
+
 def test_another_source_is_refused(photos, tmp_path):
     root = tmp_path / "c"
     make_corruptions(photos, root, [NOISE], size=48)
