@@ -26,8 +26,13 @@ PRETRAINED = ("Pretrained", "mmengine.Pretrained", PretrainedInit)
 CLASSIFIER_PARTS = ("fc.", "head.", "neck.", "classifier.")
 
 
-def check_pretrained_exists(checkpoint: str, key: str = "model.backbone.init_cfg") -> None:
+def check_pretrained_exists(checkpoint: str | None, key: str = "model.backbone.init_cfg") -> None:
     """Check that a pretrained file is there, and say how to get one if not."""
+    if not checkpoint:
+        raise CheckpointNotFoundError(
+            f"{key} names no file of pretrained weights: name one (--cfg-options "
+            f"{key}.checkpoint=PATH), or start from random weights (--cfg-options {key}=None)"
+        )
     path = Path(checkpoint)
     with contextlib.suppress(OSError, RuntimeError):
         path = path.expanduser()
@@ -109,6 +114,7 @@ def cover(
             "architecture (depth, width or stem); choose the right one, or load what fits with "
             f"{switch}"
         )
+    check_finite(network, selected, checkpoint)
     return {name: selected[name] for name in coverage.loaded}, coverage
 
 

@@ -37,6 +37,14 @@ def test_key_of_another_part_is_named():
         check_pretrained_exists("absent.pth", "model.teacher.init_cfg")
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_nothing_is_no_file(nothing):
+    with pytest.raises(
+        CheckpointNotFoundError, match="^model.x.init_cfg names no file .*x.init_cfg=N"
+    ):
+        check_pretrained_exists(nothing, "model.x.init_cfg")
+
+
 @pytest.mark.parametrize(
     "address", ["torchvision://nosuchmodel", "https://127.0.0.1:1/x.pth", "s3://bucket/x.pth"]
 )
@@ -71,6 +79,15 @@ def test_both_formats_give_equal_logits(cfg, checkpoint, tmp_path, bare):
     write_checkpoint(content["state_dict"] if bare else content, path)
     images = torch.rand(2, 3, 32, 32)
     assert torch.equal(load_model(cfg, path)(images), load_model(cfg, checkpoint)(images))
+
+
+def test_weights_that_are_not_finite_are_the_fault_of_their_file(tmp_path):
+    """The training would end at its first loss, with the advice to take a smaller step."""
+    weights = nn.Linear(2, 1).state_dict()
+    weights["weight"][0, 1] = torch.nan
+    torch.save(weights, tmp_path / "x.pth")
+    with pytest.raises(UserError, match=r"x.pth': 1 of 2 weights are not finite \(weight\)"):
+        load_pretrained_backbone(nn.Linear(2, 1), str(tmp_path / "x.pth"))
 
 
 @pytest.mark.parametrize("prefix", ["backbone", "backbone.", "a.backbone"])
