@@ -11,7 +11,7 @@ from gcp_mm.zoo.rows import CLASSIFICATION, FINE_GRAINED
 
 pytest.importorskip("mmengine")
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope, init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from torch.utils.flop_counter import FlopCounterMode
 
 # DropCov, from its README: millions of parameters.
@@ -54,12 +54,7 @@ FINE = [row for row in load_rows() if row.task == FINE_GRAINED]
 DETECTORS = [row for row in load_rows() if row.detector and row.pooling != "gcpd"]
 
 
-@pytest.fixture(autouse=True)
-def restore_scope():
-    before = dict(DefaultScope._instance_dict)
-    yield
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(before)
+pytestmark = pytest.mark.usefixtures("kept_scope")
 
 
 @pytest.fixture
