@@ -14,9 +14,9 @@ from torch import Tensor
 
 from gcp_mm.checkpoints.form import check_form, find_not_finite
 from gcp_mm.conversion.conversion import Architecture, Conversion
-from gcp_mm.conversion.families import FAMILY_OF
+from gcp_mm.conversion.families import FAMILY_OF, Family
 from gcp_mm.conversion.layout import LAYOUT_FORM, Layout, check_plain, unwrap, wrap
-from gcp_mm.conversion.name_rules import keep_parameter, reform, rename_all
+from gcp_mm.conversion.name_rules import keep_parameter, translate
 from gcp_mm.conversion.recognise import find_family, recognise
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate
@@ -137,10 +137,7 @@ def convert(
             check_plain(optimizer, "optimizer")
         else:
             dropped.append("optimizer")
-    names = rename_all(source, family.rules)
-    state_dict = {names[name]: reform(name, t, family.rules) for name, t in source.items()}
-    classifier = f"{family.classifier}.weight"
-    _reorder(state_dict, names.get(classifier), architecture, order)
+    state_dict = translate(_reordered(source, family, architecture, order), family.rules)
     return Conversion(
         architecture, order, source, state_dict, layout, optimizer, tuple(dropped), not_finite
     )
@@ -174,40 +171,36 @@ def restore(checkpoint: Any) -> dict:
             f"legacy.layout: {error}); only a converted file has an original layout"
         ) from error
     state_dict = check_form({"state_dict": checkpoint.get("state_dict")})
-    names = rename_all(state_dict, family.rules, inverse=True)
-    source = {
-        names[name]: reform(names[name], tensor, family.rules, inverse=True)
-        for name, tensor in state_dict.items()
-    }
+    source = translate(state_dict, family.rules, inverse=True)
     found = recognise(source)
     if found != architecture:
         raise UserError(
             f"meta.conversion says {architecture}, but the weights are {found}: the file was "
             "changed after it was converted, convert the original again"
         )
-    classifier = f"{family.classifier}.weight"
-    _reorder(source, classifier if classifier in source else None, architecture, order, True)
+    source = _reordered(source, family, architecture, order, inverse=True)
     source = {layout.spellings.get(name, name): tensor for name, tensor in source.items()}
     return wrap(source, layout, checkpoint["legacy"].get("optimizer"))
 
 
-def _reorder(
-    state_dict: dict[str, Tensor],
-    name: str | None,
+def _reordered(
+    source: dict[str, Tensor],
+    family: Family,
     architecture: Architecture,
     order: str,
     inverse: bool = False,
-) -> None:
+) -> dict[str, Tensor]:
     """Permute the classifier, if there is one, and its order is not ours."""
     if order == "row":
-        return
+        return source
     width = architecture.reduced_channels
     if width is None:
         raise UserError(f"--order {order} is for covariance pooling; the file is {architecture}")
-    if name is None:
-        return
-    old = state_dict[name]
-    state_dict[name] = keep_parameter(old, reorder_classifier(old, width, inverse))
+    name = f"{family.classifier}.weight"
+    if name not in source:
+        return source
+    old = source[name]
+    return {**source, name: keep_parameter(old, reorder_classifier(old, width, inverse))}
 
 
 def _check_values(source: Mapping[str, Tensor], allow_non_finite: bool) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ A rule may say that the two layouts store a tensor in different forms.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import isqrt
@@ -102,9 +102,13 @@ def rename_all(
     return renamed
 
 
-def reform(name: str, tensor: Tensor, rules: tuple[Rule, ...], inverse: bool = False) -> Tensor:
-    """Bring a tensor into the form that the other layout has."""
-    for rule in rules:
-        if rule.form and rule.rename(name) is not None:
-            return rule.form.apply(tensor, inverse)
-    return tensor
+def translate(
+    tensors: Mapping[str, Tensor], rules: tuple[Rule, ...], inverse: bool = False
+) -> dict[str, Tensor]:
+    """Bring tensors under the names and into the forms that the other layout has."""
+    forms = [rule for rule in rules if rule.form]
+    translated = {}
+    for name, new in rename_all(tensors, rules, inverse).items():
+        found = next((rule.form for rule in forms if rule.rename(name, inverse) == new), None)
+        translated[new] = found.apply(tensors[name], inverse) if found else tensors[name]
+    return translated

@@ -15,7 +15,7 @@ from torchvision.models.vision_transformer import VisionTransformer
 from gcp_mm.checkpoints.coverage import compare
 from gcp_mm.conversion import Architecture, convert, model_config, recognise, restore
 from gcp_mm.conversion.families import FAMILY_OF
-from gcp_mm.conversion.name_rules import reform, rename_all
+from gcp_mm.conversion.name_rules import translate
 from gcp_mm.conversion.plain_networks import plain_tensors
 from gcp_mm.conversion.verify import logits_before_and_after
 from gcp_mm.errors import UserError
@@ -121,9 +121,7 @@ def test_names_and_shapes_are_those_of_mmpretrain(network, monkeypatch):
     with torch.device("meta"):
         weights = torchvision.models.get_model(network, weights=None).state_dict()
         expected = MODELS.build(model_config(Architecture(network, 1000))).state_dict()
-    names = rename_all(weights, rules)
-    converted = {names[name]: reform(name, tensor, rules) for name, tensor in weights.items()}
-    coverage = compare(expected, converted)
+    coverage = compare(expected, translate(weights, rules))
     assert coverage.complete and not coverage.unused, coverage.details()
 
 
