@@ -83,18 +83,19 @@ def with_size(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def explained(path: Path, kind: str) -> Iterator[None]:
-    """Say why a file is not the ``kind`` of file that its suffix says, by its first bytes."""
+def explained(path: Path) -> Iterator[None]:
+    """Say why a file is not what its suffix says, by its first bytes."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:  # the libraries raise a dozen types for a damaged file
+        kind = "safetensors file" if is_safetensors(path) else "PyTorch checkpoint"
         what = (
             _not_the_file(path, error)
             or _other_kind(path)
-            or "cannot be read: it is truncated or not a "
-            f"{kind}. Use an earlier checkpoint or fetch the file again ({first_line(error)})"
+            or f"cannot be read: it is truncated or not a {kind}. Use an earlier checkpoint or "
+            f"fetch the file again ({first_line(error)})"
         )
         raise UserError(f"{with_size(path)} {what}") from error
 

@@ -67,7 +67,7 @@ def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
     path = find_checkpoint(filename)
     if file_kind.is_safetensors(path):
         return load_safetensors(path, map_location)
-    with file_kind.explained(path, "PyTorch checkpoint"):
+    with file_kind.explained(path):
         loaded = _load(path, map_location)
     return loaded
 

@@ -40,7 +40,7 @@ def load_safetensors(path: Path, map_location: Any = None) -> dict[str, Any]:
     """
     library = _library("safetensors")
     with (
-        explained(path, "safetensors file"),
+        explained(path),
         library.safe_open(str(path), framework="pt", device="cpu") as file,
     ):
         texts = file.metadata() or {}

@@ -129,7 +129,7 @@ def check_released_file(row: Row, path: str | Path) -> str:
         )
     digest = sha256(path)
     if release.sha256 is None:
-        with explained(path, "PyTorch checkpoint"):
+        with explained(path):
             check_archive(path)
     elif release.sha256 != digest:
         raise CheckpointMismatchError(
