@@ -43,7 +43,7 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=SPLITS, default="train", help="where images come from")
     parser.add_argument("--batches", type=int, default=1, help="number of batches")
     parser.add_argument("--batch-size", type=int, default=256, help="images in a batch")
-    parser.add_argument("--device", default="cpu", help="such as cuda:0")
+    parser.add_argument("--device", help="such as cuda:0; by default the GPU if there is one")
 
 
 def check_device(args: argparse.Namespace, command: str) -> torch.device:

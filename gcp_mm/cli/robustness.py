@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--decoder", choices=BACKENDS, help="of ImageNet-C (default pillow)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="default: float32")
-    parser.add_argument("--device", help="default: the GPU if there is one")
+    parser.add_argument("--device", help="such as cuda:0; by default the GPU if there is one")
     parser.add_argument(
         "--batch-size", type=int, default=128, help="images or frames (default 128)"
     )

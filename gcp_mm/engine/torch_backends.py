@@ -162,10 +162,18 @@ def reproducible_kernels(tf32: bool = False) -> Iterator[None]:
             setattr(owner, name, value)
 
 
-def find_device(name: str) -> torch.device:
-    """Return the device that ``--device`` names, which has to be there."""
+def find_device(name: str | None) -> torch.device:
+    """Return the device that ``--device`` names, which has to be there; by default a GPU, if any.
+
+    Of several processes each has its own current GPU.
+    """
     import torch
 
+    if name is None:
+        check_gpu_driver()
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        return torch.device("cuda", torch.cuda.current_device())
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # an unknown one, or one that is absent

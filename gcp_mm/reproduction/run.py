@@ -159,7 +159,7 @@ class Runs:
     def _next_command(self, running: _Running) -> None:
         folder = self._work / running.job.name
         gpus = [name for place in running.places if (name := self._slots.devices[place])]
-        words = command_words(running.left.pop(0), self._work, self._data, folder, bool(gpus))
+        words = command_words(running.left.pop(0), self._work, self._data, folder)
         devices = gpus or None
         running.worker = Worker(words, folder / _LOG, self._slots.threads, devices)
 
@@ -221,14 +221,10 @@ class Runs:
         self._progress.update(cost(job) - shown)
 
 
-def command_words(
-    words: Sequence[str], work: Path, data: Path, folder: Path, gpu: bool = False
-) -> list[str]:
-    """Put folders into a command, let a training go on, and measure on the GPU that it has."""
+def command_words(words: Sequence[str], work: Path, data: Path, folder: Path) -> list[str]:
+    """Put folders into a command, and let a training go on."""
     latest = latest_checkpoint(folder)
     found = [resolve(word, work, data).replace("{latest}", latest or "") for word in words]
     if found[:2] == [GCP_MM, "train"] and latest:
         found.append("--resume")
-    if found[:2] == [GCP_MM, "landscape"] and gpu:  # the others find it
-        found += ["--device", "cuda"]
     return found

@@ -20,6 +20,7 @@ from gcp_mm.engine.torch_backends import (
     check_gpu_driver,
     count_gpus,
     driver_cuda_version,
+    find_device,
 )
 from gcp_mm.errors import UserError
 
@@ -80,6 +81,21 @@ def test_driver_that_is_too_old_for_torch(pretend, driver):
         assert cure in text
     assert "CUDA_VISIBLE_DEVICES= (to nothing)" in text
     assert "\n" not in text
+
+
+def test_device_is_the_gpu_if_there_is_one_and_none_is_named(pretend, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    monkeypatch.setattr(torch_backends, "has_driver", lambda files: True)
+    pretend(gpus=4)
+    monkeypatch.setattr(torch_backends, "count_gpus", lambda: 4)
+    assert find_device(None) == torch.device("cuda", 3)
+    assert find_device("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch_backends, "count_gpus", lambda: 0)
+    pretend(visible="")
+    assert find_device(None) == torch.device("cpu")
+    pretend(warning=TOO_OLD)
+    with pytest.raises(UserError, match="torch can use no GPU"):
+        find_device(None)
 
 
 def test_torch_without_cuda(pretend, driver):

@@ -142,18 +142,6 @@ def test_gpus_beyond_those_of_the_jobs_that_were_asked_for_are_left(fake, tmp_pa
     assert fake.most == 2
 
 
-def test_the_landscape_is_measured_on_the_gpu_that_a_job_has(fake, tmp_path):
-    words = ("gcp-mm", "landscape", "curvature", "c.py", "x.pth")
-    for devices, expected in ((["3"], [*words, "--device", "cuda"]), ([None], [*words])):
-        work = tmp_path / str(devices[0])
-        Runs([job("a", commands=(words,))], work, tmp_path, Slots(devices, 1)).run()
-        assert fake.started.pop() == expected
-    # The others find it themselves.
-    for tool in ("robustness", "corrupt"):
-        words = ("gcp-mm", tool, "x")
-        assert command_words(words, Path("w"), Path("d"), tmp_path, gpu=True) == [*words]
-
-
 def test_what_is_done_is_not_done_again(fake, tmp_path, capfd):
     jobs = [job("a"), job("b", "a")]
     run(jobs[:1], tmp_path)

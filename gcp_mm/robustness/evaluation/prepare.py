@@ -68,20 +68,13 @@ def prepare(cfg: Config, checkpoint: str | Path, options: Options) -> Prepared:
 
 
 def set_up(cfg: Config, device: str | None) -> torch.device:
-    """Join the process group of the launcher and choose the device; None is a GPU if there is one.
-
-    Of several processes each takes its own GPU.
-    """
+    """Join the process group of the launcher, and choose the device: see :func:`find_device`."""
     if device is None:
         check_gpu_driver()
     launcher = cfg.get("launcher", "none")
     prepare_distributed(cfg)
     if launcher != "none" and not is_distributed():
         init_dist(launcher, backend="nccl" if torch.cuda.is_available() else "gloo")
-    if device is None:
-        if not torch.cuda.is_available():
-            return torch.device("cpu")
-        return torch.device("cuda", torch.cuda.current_device())
     return find_device(device)
 
 
