@@ -76,6 +76,14 @@ def normal(device):
 
 
 @pytest.fixture
+def threads():
+    """Set the number of PyTorch's threads."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def allow_tf32():
     """Set PyTorch's switch, which monkeypatch cannot restore: it is not in the object's dict."""
     matmul = torch.backends.cuda.matmul

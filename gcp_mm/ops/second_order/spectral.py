@@ -39,6 +39,7 @@ what they are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -47,40 +48,47 @@ from torch import Tensor
 from gcp_mm.ops.precision import autocast_disabled
 
 
-class Spectrum(NamedTuple):
-    """What a function makes of eigenvalues l >= 0."""
+class Function(NamedTuple):
+    """A function f of eigenvalues l >= 0, which has an argument."""
 
-    rise: Tensor
+    rise: Callable[[Tensor, float], Tensor]
     """f(l) - f(0)."""
-    slope: Tensor
-    """(f(l) - f(0)) / l."""
-    differences: Tensor
-    """K for every pair of eigenvalues."""
+    quotient: Callable[[Tensor, Tensor, float], Tensor]
+    """(f(high) - f(low)) / (high - low), and the derivative where they are equal."""
+    slope_at_zero: Callable[[float], float]
+    """The derivative there; 0 for a root, which has none, and a product needs none."""
+
+    def differences(self, values: Tensor, argument: float) -> Tensor:
+        """Return K for every pair of eigenvalues (B, M)."""
+        one, other = values[..., :, None], values[..., None, :]
+        return self.quotient(torch.maximum(one, other), torch.minimum(one, other), argument)
 
 
-def _power(values: Tensor, alpha: float) -> Spectrum:
-    """Evaluate l ** alpha."""
-    high = torch.maximum(values[..., :, None], values[..., None, :])
-    low = torch.minimum(values[..., :, None], values[..., None, :])
+def _quotient_of_powers(high: Tensor, low: Tensor, alpha: float) -> Tensor:
     ratio = torch.log1p((high - low) / low)  # log(high / low), exactly zero for equal ones
     safe = torch.where(ratio == 0, 1, ratio)
     rates = torch.where(ratio == 0, alpha, torch.expm1(alpha * safe) / torch.expm1(safe))
-    differences = low ** (alpha - 1) * rates
-    return Spectrum(values**alpha, values ** (alpha - 1), differences)
+    return low ** (alpha - 1) * rates
 
 
-def _logarithm(values: Tensor, eps: float) -> Spectrum:
-    """Evaluate log(l + eps)."""
-    high = torch.maximum(values[..., :, None], values[..., None, :])
-    low = torch.minimum(values[..., :, None], values[..., None, :])
+def _quotient_of_logarithms(high: Tensor, low: Tensor, eps: float) -> Tensor:
     gap = high - low
     safe = torch.where(gap == 0, 1, gap)
-    rates = torch.where(gap == 0, 1 / (low + eps), torch.log1p(safe / (low + eps)) / safe)
-    rise = torch.log1p(values / eps)
-    return Spectrum(rise, rise / values, rates)
+    return torch.where(gap == 0, 1 / (low + eps), torch.log1p(safe / (low + eps)) / safe)
 
 
-FUNCTIONS = {"power": _power, "log": _logarithm}
+FUNCTIONS = {
+    "power": Function(
+        lambda values, alpha: values**alpha,
+        _quotient_of_powers,
+        lambda alpha: 1.0 if alpha == 1 else 0.0,
+    ),
+    "log": Function(
+        lambda values, eps: torch.log1p(values / eps),
+        _quotient_of_logarithms,
+        lambda eps: 1 / eps,
+    ),
+}
 
 
 def _eigen(matrix: Tensor, least: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -134,7 +142,7 @@ class _OfMatrix(torch.autograd.Function):
     @staticmethod
     def forward(matrix: Tensor, function: str, argument: float, least: float) -> tuple[Tensor, ...]:
         values, vectors, kept = _eigen(matrix, least)
-        rise = torch.where(kept, FUNCTIONS[function](values, argument).rise, 0)
+        rise = torch.where(kept, FUNCTIONS[function].rise(values, argument), 0)
         return (vectors * rise[..., None, :]) @ vectors.mT, values, vectors, kept
 
     @staticmethod
@@ -148,23 +156,18 @@ class _OfMatrix(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor, *_: object) -> tuple[Tensor, None, None, None]:
         values, vectors, kept = ctx.saved_tensors
+        function, argument = FUNCTIONS[ctx.function], ctx.argument
         one, other = kept[..., :, None], kept[..., None, :]
         with torch.no_grad(), autocast_disabled(grad.device):
-            spectrum = FUNCTIONS[ctx.function](values, ctx.argument)
-            half_null = torch.where(one, spectrum.slope[..., :, None], spectrum.slope[..., None, :])
-            differences = torch.where(one & other, spectrum.differences, half_null)
-            at_zero = _at_zero(ctx.function, ctx.argument)
+            slope = function.rise(values, argument) / values
+            half_null = torch.where(one, slope[..., :, None], slope[..., None, :])
+            differences = function.differences(values, argument)
+            differences = torch.where(one & other, differences, half_null)
+            at_zero = function.slope_at_zero(argument)
             differences = torch.where(one | other, differences, at_zero)
             inside = vectors.mT @ ((grad + grad.mT) / 2) @ vectors
             result = vectors @ (differences * inside) @ vectors.mT
         return last_derivative(result, grad, vectors), None, None, None
-
-
-def _at_zero(function: str, argument: float) -> float:
-    """Return the derivative at zero; 0 for a root, which has none, and a product needs none."""
-    if function == "log":
-        return 1 / argument
-    return 1.0 if argument == 1 else 0.0
 
 
 class _OfWideFactor(torch.autograd.Function):
@@ -176,7 +179,7 @@ class _OfWideFactor(torch.autograd.Function):
     def forward(factor: Tensor, function: str, argument: float, least: float) -> tuple[Tensor, ...]:
         values, right, kept = _eigen(factor.mT @ factor, least)
         vectors = factor @ torch.where(kept[..., None, :], right * values.rsqrt()[..., None, :], 0)
-        rise = FUNCTIONS[function](values, argument).rise
+        rise = FUNCTIONS[function].rise(values, argument)
         return (vectors * rise[..., None, :]) @ vectors.mT, values, vectors
 
     @staticmethod
@@ -188,12 +191,13 @@ class _OfWideFactor(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor, *_: object) -> tuple[Tensor, None, None, None]:
         factor, values, vectors = ctx.saved_tensors
+        function, argument = FUNCTIONS[ctx.function], ctx.argument
         with torch.no_grad(), autocast_disabled(grad.device):
-            spectrum = FUNCTIONS[ctx.function](values, ctx.argument)
-            slope = spectrum.slope[..., None, :]
+            differences = function.differences(values, argument)
+            slope = (function.rise(values, argument) / values)[..., None, :]
             pulled = ((grad + grad.mT) / 2) @ vectors
             inside = vectors.mT @ pulled
-            along = vectors @ (spectrum.differences * inside - inside * slope) + pulled * slope
+            along = vectors @ (differences * inside - inside * slope) + pulled * slope
             result = 2 * along @ (vectors.mT @ factor)
         return last_derivative(result, grad, factor), None, None, None
 

@@ -113,13 +113,6 @@ def test_half_precision_is_rounded_once(draw, dtype):
         assert ours.dtype == dtype and torch.equal(ours, theirs.to(dtype))
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("flipped", [False, True])
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("factor", [1e30, 1e-30])

@@ -96,13 +96,6 @@ def test_size_of_the_groups_does_not_matter(normal, pulled_back, monkeypatch, sh
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("number", [1, 2, 3, 64])
 @pytest.mark.parametrize(
     "shape", [(0, 4, 9), (1, 256, 196), (31, 256, 196), (256, 256, 49), (64, 2048, 2048)]
