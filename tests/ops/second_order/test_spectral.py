@@ -168,6 +168,15 @@ def test_first_power_is_the_identity_on_null_eigenvalues(pulled_back):
     torch.testing.assert_close(gradient, weight)
 
 
+def test_logarithm_between_null_eigenvalues(pulled_back):
+    """Has the derivative at zero, 1 / eps, also off the diagonal."""
+    matrix = torch.diag(torch.tensor([2.0, 0.0, 0.0]))
+    _, gradient = pulled_back(MatrixLogarithm(0.5), matrix)
+    mixed = math.log(2.5 / 0.5) / 2.0
+    expected = torch.tensor([[1 / 2.5, mixed, mixed], [mixed, 2.0, 2.0], [mixed, 2.0, 2.0]])
+    torch.testing.assert_close(gradient, expected)
+
+
 def test_null_eigenvalues(normal):
     factor = normal(1, 4, 1)
     norm = float(factor.square().sum())
