@@ -1,4 +1,4 @@
-/* The polynomial of n Newton-Schulz steps and its derivative, that of ops/root_polynomial.py.
+/* The polynomial of n Newton-Schulz steps and its derivative, those of ops/gram/polynomial.py.
  *
  *     q(K) = t(R_0) ... t(R_{n-1}),  t(r) = (3 - r) / 2,  R_0 = K,  R_{k+1} = R_k t(R_k)^2
  *

@@ -8,7 +8,7 @@
 #ifndef GCP_MM_PRODUCT_H
 #define GCP_MM_PRODUCT_H
 
-#include "transpose.h"
+#include "matrix.h"
 
 /* Sums have at most this many terms, and are then added to the result: longer ones are faster by
  * little and lose digits. */

@@ -1,4 +1,4 @@
-/* Forward and backward pass of one sample; the formulas are those of ops/gram_passes.py. */
+/* Forward and backward pass of one sample; the formulas are those of ops/gram/passes.py. */
 
 #ifndef GCP_MM_SAMPLE_H
 #define GCP_MM_SAMPLE_H
@@ -6,7 +6,7 @@
 #include "normalise.h"
 #include "polynomial.h"
 
-/* See ops/gram_passes.py. */
+/* See ops/gram/passes.py. */
 #define FEW_STEPS 5
 
 typedef struct {
