@@ -58,6 +58,8 @@ def test_its_style_sheet_counts_for_itself_alone(tmp_path):
 def test_it_has_an_alternative_text(tmp_path):
     root = ElementTree.fromstring(part_of_page(drawn(tmp_path), "figure-a", 'a "<b>"'))
     assert root.attrib["role"] == "img" and root.attrib["aria-label"] == 'a "<b>"'
+    # What the page's style gives a size.
+    assert root.attrib["class"] == "drawing"
 
 
 @pytest.mark.parametrize(
