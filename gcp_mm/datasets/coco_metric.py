@@ -20,7 +20,8 @@ class CocoMetric(MMDetCocoMetric):
 
     ``ann_file`` is checked and repaired as :class:`gcp_mm.datasets.CocoDataset` does it, and its
     categories are put into the order of the classes, of which mmdet takes positions. Images that
-    were not evaluated are not counted as ones in which nothing was found.
+    were not evaluated are not counted as ones in which nothing was found. A detector that finds
+    nothing in any image has an AP of 0, where mmdet has no measures.
 
     Args:
         ann_file: The annotation file; None takes the annotations of the data.
@@ -98,6 +99,8 @@ class CocoMetric(MMDetCocoMetric):
                     f"measured on {len(self.img_ids)} of the {len(listed)} images of "
                     f"{self.ann_file!r}, those that were evaluated"
                 )
+        if not any(len(prediction["bboxes"]) for _, prediction in results):
+            warn(f"nothing was found in any of the {len(results)} evaluated images")
         return super().compute_metrics(results)
 
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict:

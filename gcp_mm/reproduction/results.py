@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
 
 from gcp_mm.errors import UserError
 from gcp_mm.files import atomic_write, sha256
@@ -227,18 +226,16 @@ def _detector(folder: Path) -> dict[str, Any]:
     if not files:
         raise UserError(f"{str(folder / 'test')!r} has no metrics of an evaluation")
     metrics = json.loads(files[-1].read_text(encoding="utf-8").splitlines()[-1])
-    if not any("/" in key for key in metrics):
-        # mmdet's CocoMetric says nothing where nothing was found in any image: an AP of 0.
-        kinds = Config.fromfile(folder / "config.py").test_evaluator.metric
-        kinds = [kinds] if isinstance(kinds, str) else kinds
-        metrics = {f"coco/{kind}_mAP{end}": 0.0 for kind in kinds for end in ("", "_50")}
     named: Sequence[tuple[str, str]] = (
         ("box_AP", "coco/bbox_mAP"),
         ("box_AP50", "coco/bbox_mAP_50"),
         ("mask_AP", "coco/segm_mAP"),
         ("mask_AP50", "coco/segm_mAP_50"),
     )
-    return {name: 100 * metrics[key] for name, key in named if key in metrics}
+    found = {name: 100 * metrics[key] for name, key in named if key in metrics}
+    if not found:
+        raise UserError(f"{str(files[-1])!r} has no measure of COCO")
+    return found
 
 
 _READERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {

@@ -47,6 +47,22 @@ def test_upstream_takes_the_place_for_the_class(tmp_path, truth):
     assert [result[name] for name in NUMBERS] == [0.0, 0.0]
 
 
+def test_a_detector_that_finds_nothing_has_measures(tmp_path, truth, log):
+    path = write(tmp_path, truth, "val")
+    samples = truth_as_predictions(truth)
+    kinds = dict(metric=["bbox", "segm", "proposal"])
+    found = evaluate(path, samples, **kinds)
+    for sample in samples:
+        predicted = sample["pred_instances"]
+        sample["pred_instances"] = {name: values[:0] for name, values in predicted.items()}
+    result = evaluate(path, samples, **kinds)
+    # Of sizes that no object has nothing is known, whatever is found.
+    assert result == {name: min(value, 0.0) for name, value in found.items()}
+    assert {0.0, -1.0} == set(result.values())
+    assert "nothing was found in any of the 4 evaluated images" in log()
+    assert upstream(path, samples, **kinds) == {}
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 def test_numbers_by_class_stand_by_their_names(tmp_path, truth, order):
     path = write(tmp_path, reorder(truth, order), "val")

@@ -62,11 +62,21 @@ def load_annotations(
     return content, findings
 
 
+class _Annotations(COCO):
+    """mmdet's reader of COCO files, which reads a list of no detections too."""
+
+    def loadRes(self, resFile: str | list) -> COCO:  # noqa: N802, N803
+        # pycocotools looks at the first of them, and mmdet then measures nothing instead of 0.
+        if isinstance(resFile, list) and not resFile:
+            return coco_api({**self.dataset, "annotations": []})
+        return super().loadRes(resFile)
+
+
 def coco_api(content: dict) -> COCO:
     """Return mmdet's reader of COCO files for content that has been read already."""
     # It prints two lines about its progress.
     with contextlib.redirect_stdout(None):
-        api = COCO()
+        api = _Annotations()
         api.dataset = content
         api.createIndex()
     api.img_ann_map, api.cat_img_map = api.imgToAnns, api.catToImgs
