@@ -65,7 +65,7 @@ def load_annotations(
 class _Annotations(COCO):
     """mmdet's reader of COCO files, which reads a list of no detections too."""
 
-    def loadRes(self, resFile: str | list) -> COCO:  # noqa: N802, N803
+    def loadRes(self, resFile: str | list) -> COCO:
         # pycocotools looks at the first of them, and mmdet then measures nothing instead of 0.
         if isinstance(resFile, list) and not resFile:
             return coco_api({**self.dataset, "annotations": []})
