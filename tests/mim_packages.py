@@ -4,6 +4,7 @@ Importing mim imports pip, which a process that has imported distutils does not 
 """
 
 import runpy
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,14 @@ def mim_source(name: str) -> Path:
     if spec is None:
         pytest.skip("openmim is not installed")
     return Path(spec.origin).parent / name
+
+
+def has_forks() -> bool:
+    """Say whether the maintained forks of OpenMMLab are installed."""
+    try:
+        return bool(metadata.version("onedl-mmengine"))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def mim_package(project: str) -> str:

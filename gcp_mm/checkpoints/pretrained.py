@@ -83,9 +83,9 @@ def cover(
 
     ``prefix`` is what the network's names begin with in the file, with or without its last dot, as
     mmengine takes it; None for a bare backbone, whose file may have a classifier's last layers.
-    Without ``strict`` it is enough that something fits;
-    ``switch`` is the setting for that, for the message. ``any_shape`` is that of :func:`compare`.
-    ``left_out`` is what names of the file begin with that the network has no use for.
+    Without ``strict`` it is enough that something fits; ``switch`` is the setting for that, for the
+    message. ``any_shape`` is that of :func:`compare`. ``left_out`` is what names of the file begin
+    with that the network has no use for.
     """
     check_pretrained_exists(checkpoint)
     state_dict = weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location))

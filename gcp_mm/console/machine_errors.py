@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gcp_mm.errors import FileWriteError
+from gcp_mm.files import abbreviate
 
 # What no code of this project can cause or mend; any other error is a bug and keeps its traceback.
 _OF_THE_MACHINE = {
@@ -67,7 +68,7 @@ def explain(error: BaseException) -> str | None:
         elif isinstance(cause, OSError):
             text = _of_system(cause)
         elif isinstance(cause, RuntimeError):
-            text = _of_worker(str(cause))
+            text = _of_worker(str(cause)) or _of_home(str(cause))
         elif isinstance(cause, UnicodeEncodeError) and cause.encoding == "ascii":
             text = (
                 f"{cause.object!r} has letters that this locale has not (LC_ALL="
@@ -152,6 +153,16 @@ def _of_worker(text: str) -> str | None:
         return None
     signal = f" ({found[2].strip()})" if found.re is _KILLED else ""
     return _ENDED.format(worker=f"worker {found[1]}", signal=signal)
+
+
+def _of_home(text: str) -> str | None:
+    """Explain pathlib's error for a path below a home that the system does not know."""
+    if text != "Could not determine home directory.":
+        return None
+    words = (word.partition("=")[2] or word for word in sys.argv[1:])
+    named = [word for word in words if word.startswith("~")]
+    where = f" ({abbreviate(named)})" if named else ""
+    return f"a path begins with ~{where}, and the system knows no such home: write the path in full"
 
 
 def _comes_from_loader(error: BaseException) -> bool:

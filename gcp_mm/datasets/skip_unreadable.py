@@ -17,6 +17,7 @@ from gcp_mm.files import abbreviate
 from gcp_mm.first_process import warn
 from gcp_mm.images.load_image import SharedFlags
 from gcp_mm.images.read_image import describe_error, is_ordinary, open_image, read_image
+from gcp_mm.plain_data import COUNT
 
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset as _DataSet
@@ -100,6 +101,11 @@ class SkipUnreadable(_DataSet):
     """
 
     def __init__(self, *args: Any, max_unreadable: int = 10, **kwargs: Any) -> None:
+        if not COUNT.fits(max_unreadable):
+            raise UserError(
+                f"max_unreadable={max_unreadable!r} of the data set: give the number of files that "
+                "a training may skip, 0 for none"
+            )
         self.max_unreadable = max_unreadable
         super().__init__(*args, **kwargs)
 

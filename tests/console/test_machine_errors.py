@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -34,6 +35,15 @@ def test_error_of_the_system_names_file_and_remedy(number, remedy):
     told = explain(OSError(number, os.strerror(number), "work_dirs/x"))
     assert "'work_dirs/x'" in told and os.strerror(number) in told and remedy in told
     assert "\n" not in told
+
+
+def test_home_that_nobody_has_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gcp-mm", "", "--work-dir=~nosuchuser/w", "c.py"])
+    with pytest.raises(RuntimeError) as caught:
+        Path("~nosuchuser/w").expanduser()
+    told = explain(caught.value)
+    assert told.startswith("a path begins with ~ (~nosuchuser/w), and the system knows no such")
+    assert explain(RuntimeError("home")) is None
 
 
 @pytest.mark.parametrize(

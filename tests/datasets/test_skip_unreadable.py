@@ -94,6 +94,12 @@ def test_training_stops_at_one_file_too_many(build, spoil, limit):
     assert [path for path in paths if path in message] == paths[: limit + 1]
 
 
+@pytest.mark.parametrize("limit", [None, -1, 2.5, "3", True])
+def test_limit_that_is_no_number_of_files_is_refused(build, limit):
+    with pytest.raises(UserError, match=f"max_unreadable={limit!r} of the data set: give"):
+        build(max_unreadable=limit)
+
+
 def test_training_stops_where_no_image_is_left(build, spoil):
     paths = spoil(*BROKEN)
     whole = build()

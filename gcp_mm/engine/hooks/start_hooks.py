@@ -85,12 +85,10 @@ class PretrainedCoverageHook(Hook):
                     self._check(name or "model", module, init_cfg)
 
     def _check(self, name: str, module: nn.Module, init_cfg: dict) -> None:
-        prefix = init_cfg.get("prefix")
         coverage = cover(
             module,
             init_cfg["checkpoint"],
-            # As mmengine takes it.
-            f"{prefix.rstrip('.')}." if prefix else None,
+            init_cfg.get("prefix"),
             strict=self.strict,
             any_shape=ADAPTED,
             switch=_SWITCH,
@@ -181,7 +179,7 @@ class ResumeCheckHook(Hook):
         source = source_of(runner)
         self._compare_classes(runner, meta.get("dataset_meta"), source)
         old, new = meta.get("settings"), read_config_text(runner.cfg.pretty_text)
-        if not old or not new:
+        if not isinstance(old, dict) or not new:
             return
         found = [text for key in _COMPARED for text in changes(old.get(key), new.get(key), key)]
         old_batch, new_batch = _batch_size(old), _batch_size(new)

@@ -23,7 +23,8 @@ def holder(tmp_path, warm_env):
     """Return the number of a process that writes out.json, and a function that kills it."""
     command = [warm_env["PYTHON"], "-c", HOLD, tmp_path / "out.json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=warm_env)
-    number = int(process.stdout.readline())
+    # The forks of OpenMMLab print a line when they are imported.
+    number = next(int(line) for line in process.stdout if line.strip().isdigit())
 
     def kill():
         process.kill()
