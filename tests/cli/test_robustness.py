@@ -15,6 +15,7 @@ def call(*arguments):
     args.command(args)
 
 
+@pytest.mark.slow
 def test_a_report_is_written_and_its_first_table_printed(constant, tmp_path, capsys):  # noqa: F811
     files = constant("one", names=["fog"]), constant("one", 0.4, ["fog"])
     out = tmp_path / "out"

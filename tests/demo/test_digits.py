@@ -74,11 +74,13 @@ def test_enlargement_is_bicubic(root, source):
         assert np.abs(found - expected).max() <= 1.0
 
 
+@pytest.mark.slow
 def test_equal_arguments_give_equal_bytes(hashes, root, tmp_path):
     write_digits(tmp_path / "again")
     assert hashes(tmp_path / "again") == hashes(root)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_split(hashes, root, tmp_path):
     write_digits(tmp_path / "other", image_size=8, seed=1)
     assert hashes(tmp_path / "other").keys() != hashes(root).keys()

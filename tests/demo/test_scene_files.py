@@ -22,6 +22,7 @@ def test_ids_are_unique_across_splits(load, scenes_root):
         assert len(part.anns) == len(part.dataset["annotations"])
 
 
+@pytest.mark.slow
 def test_equal_arguments_give_equal_bytes(hashes, scenes_root, tmp_path):
     write(tmp_path / "again")
     assert hashes(tmp_path / "again") == hashes(scenes_root)

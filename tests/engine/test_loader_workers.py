@@ -72,6 +72,7 @@ def test_batches_are_the_same_by_either_way(monkeypatch, capfd, collate, free, s
     assert said.count("docker run --ipc=host, or --shm-size=1g") == (not shared)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("collate", "replaced"),
     [(pseudo_collate, "reduce_tensor"), (default_collate, "collate_tensor_fn")],

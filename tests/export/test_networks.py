@@ -43,6 +43,7 @@ def test_swin_with_any_batch_is_refused(exported, images):
         exported(FORMATS["onnx"], "swin", images(2))
 
 
+@pytest.mark.slow
 def test_trace_of_swin_is_wrong_for_another_batch(exported, images):
     network, _, function = exported(FORMATS["torchscript"], "swin", images(2))
     differences = compare(network, function, {"2": images(2), "1": images(1)})

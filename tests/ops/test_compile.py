@@ -36,6 +36,7 @@ def check(normal, pulled_back):
     return compare
 
 
+@pytest.mark.slow
 # Only 'gram_autograd' shows the compiler which of the two Gram matrices it takes.
 @pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize(

@@ -227,6 +227,7 @@ def test_page_warns_of_runs_of_different_versions(report):
     assert [run["versions"] for run in numbers["runs"]][:2] == [{"torch": "1.0"}, {}]
 
 
+@pytest.mark.slow
 def test_page_says_that_the_rule_was_changed_after_the_first_start(report):
     content = small()
     plan, jobs, out, _ = report(content)

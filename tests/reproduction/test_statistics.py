@@ -39,6 +39,7 @@ def test_interval_is_that_of_the_paired_t_test(number, confidence):
     assert (found.low, found.high) == pytest.approx(again)
 
 
+@pytest.mark.slow
 def test_verdicts_are_as_often_wrong_as_the_confidence_says():
     """Over seeds whose true difference is zero."""
     differences = np.random.default_rng(0).normal(size=(4000, 3))

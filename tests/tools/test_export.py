@@ -131,6 +131,7 @@ def test_refusal_is_one_error_and_keeps_nothing(export, tmp_path, case):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_existing_file_is_kept_unless_forced(export, tmp_path):
     target = tmp_path / "a.pt"
     target.write_text("mine")

@@ -160,6 +160,7 @@ def test_traced_program_takes_other_sizes(method, normal, shape):
         torch.testing.assert_close(traced(x), pool(x))
 
 
+@pytest.mark.slow
 def test_graphs_without_a_break(method, normal):
     check_graphs(method, normal(*SHAPES["N < C"]))
 

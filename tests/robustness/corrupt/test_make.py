@@ -105,6 +105,7 @@ def test_only_noise_is_encoded_as_grain(photos, tmp_path, cell, noisy):
     assert found == encode_mp4(frames, noisy) != encode_mp4(frames, not noisy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [[NOISE, SNOW], [TILT, SHOT]])
 def test_workers_and_order_do_not_matter(photos, tmp_path, cells):
     one, two = tmp_path / "one", tmp_path / "two"

@@ -34,6 +34,7 @@ def test_every_file_is_written(constant, result, tmp_path):
     assert ">CE (%)<" in (out / "corruption_error.svg").read_text()
 
 
+@pytest.mark.slow
 def test_without_a_baseline_errors_and_flip_probabilities_are_drawn(constant, result, tmp_path):
     other = {"regenerated": True, "num_classes": 10}
     models = read_models(
