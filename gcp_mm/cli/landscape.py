@@ -94,7 +94,7 @@ def probe_files(args: argparse.Namespace) -> None:
     """Probe the checkpoints that the file lacks; each measurement is written when it is done."""
     from gcp_mm.landscape.offline import probe_checkpoints
 
-    measure.check_device(args, "probe")
+    device = measure.check_device(args, "probe")
     cfg = load_config(args.config, args.cfg_options, args.work_dir, needs=["model"])
     etas = None
     if args.etas:
@@ -110,7 +110,7 @@ def probe_files(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
         split=args.split,
         seed=args.seed,
-        device=args.device,
+        device=device,
         at=args.at,
         etas=etas,
         direction=args.direction,

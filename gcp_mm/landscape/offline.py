@@ -36,7 +36,7 @@ def probe_checkpoints(
     batch_size: int = 256,
     split: str = "train",
     seed: int = 0,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     **options: Any,
 ) -> list[dict]:
     """Probe checkpoints of one config on fixed batches, with the options of :func:`resolve`.
@@ -67,7 +67,7 @@ def _probe_missing(
     paths: Sequence[Path],
     batches: Sequence[tuple[torch.Tensor, torch.Tensor]],
     settings: Settings,
-    device: str,
+    device: str | torch.device,
     seed: int,
 ) -> None:
     """Measure each checkpoint on each batch that the file lacks."""

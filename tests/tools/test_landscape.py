@@ -13,7 +13,9 @@ from tiny_runs import only_error, write_config
 import gcp_mm.registry  # noqa: F401  (its models)
 from gcp_mm.checkpoints.pretrained import load_model
 from gcp_mm.cli.landscape import HOOK
+from gcp_mm.engine import torch_backends
 from gcp_mm.engine.preflight import add_missing_hooks
+from gcp_mm.errors import UserError
 from gcp_mm.landscape.loss import fixed_batches
 from gcp_mm.landscape.records import read_records
 
@@ -68,6 +70,24 @@ def test_probe_measures_each_checkpoint(call_tool, classifier, trained, tmp_path
     before = out.read_bytes()
     assert call_tool(*command)[0] == 0
     assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["probe", "surface", "curvature"])
+def test_the_network_goes_to_the_gpu_that_is_found(
+    call_tool, classifier, trained, tmp_path, monkeypatch, command
+):
+    asked = []
+
+    def move(network, device):
+        raise UserError(f"moved to {device}")
+
+    # Another device than the default of the functions, that every machine has.
+    found = torch.device("cpu", 0)
+    monkeypatch.setattr(torch_backends, "find_device", lambda name: asked.append(name) or found)
+    monkeypatch.setattr(torch.nn.Module, "to", move)
+    words = (TOOL, command, classifier, trained[0] / "epoch_3.pth", "--batch-size", 4)
+    error = only_error(*call_tool(*words, "--out", tmp_path / "out.json"))
+    assert "moved to cpu:0" in error and asked == [None]
 
 
 @pytest.mark.parametrize(
