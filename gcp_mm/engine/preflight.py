@@ -51,11 +51,11 @@ def evaluate_every_image(cfg: Config) -> None:
     """
     for loader in ("val_dataloader", "test_dataloader"):
         for _, dataset in _datasets(cfg[loader], loader) if cfg.get(loader) else ():
-            if _is_ours(dataset.get("type")):
+            if is_ours(dataset.get("type")):
                 dataset["test_mode"] = True
 
 
-def _is_ours(kind: object) -> bool:
+def is_ours(kind: object) -> bool:
     """Say whether a type is of this package; configs in Python hold the class itself."""
     return (kind if isinstance(kind, str) else getattr(kind, "__module__", "")).startswith(
         "gcp_mm."
@@ -232,7 +232,7 @@ def _has_pretrained_backbone(model: dict) -> bool:
     Only this package's backbones do; those of mmpretrain load what fits, if only nothing.
     """
     backbone = model.get("backbone") or {}
-    if not _is_ours(backbone.get("type")):
+    if not is_ours(backbone.get("type")):
         return False
     if name_of(backbone) == "TIMMBackbone" and backbone.get("pretrained"):
         return True

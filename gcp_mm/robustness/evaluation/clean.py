@@ -23,7 +23,7 @@ from gcp_mm.datasets.imagenet_classes import imagenet_wnids
 from gcp_mm.datasets.skip_unreadable import SkipUnreadable
 from gcp_mm.datasets.text_list import check_class_names, read_class_names, read_lines
 from gcp_mm.engine.config import tested_dataset
-from gcp_mm.engine.preflight import check_data
+from gcp_mm.engine.preflight import check_data, is_ours
 from gcp_mm.errors import UserError
 from gcp_mm.files import abbreviate, why_absent
 from gcp_mm.images.names import list_class_folders
@@ -226,7 +226,7 @@ def clean_images(
             "allow_missing": options.num_samples is not None or 0 < len(measured) < len(table),
             "pipeline": dataset["pipeline"],
         }
-    if str(dataset["type"]).startswith("gcp_mm."):
+    if is_ours(dataset["type"]):
         dataset["test_mode"] = True
     built = _build(cfg, dataset)
     labels = np.asarray(built.get_gt_labels())

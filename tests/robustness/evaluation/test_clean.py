@@ -10,6 +10,7 @@ import pytest
 from fine_grained_trees import VARIANTS, write_aircraft, write_cub
 from mmengine.config import Config
 
+from gcp_mm.datasets.class_folder import ClassFolder
 from gcp_mm.datasets.imagenet_classes import imagenet_wnids
 from gcp_mm.engine.config import load_config
 from gcp_mm.errors import UserError
@@ -202,6 +203,15 @@ def test_labels_of_the_configs_own_clean_images_are_compared(config, clean, tmp_
         return
     with pytest.raises(UserError, match=r"^test_dataloader\.dataset gives .*'class_1' the label 2"):
         clean_images(cfg, asked, TABLE)
+
+
+@pytest.mark.parametrize("kind", ["gcp_mm.ClassFolder", ClassFolder])
+def test_no_clean_image_is_replaced_by_another(config, clean, tmp_path, kind):
+    """In a config in Python the type is the class."""
+    cfg = load_config(str(config))
+    cfg.test_dataloader.dataset.update(type=kind, data_root=str(clean))
+    asked = Options("imagenet-c", tmp_path, tmp_path / "o.json", "net", clean=True)
+    assert clean_images(cfg, asked, TABLE).data.dataset.test_mode
 
 
 def test_alexnet_has_the_classes_of_imagenet():
