@@ -76,6 +76,14 @@ POSITIVE = Kind("a whole number from 1", lambda value: _is_count(value) and valu
 FRACTION = Kind("a fraction from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 
 
+def format_head(name: str, version: int) -> dict[str, Kind]:
+    """Return the form of what tells the kind of a JSON file: its format and version."""
+    return {
+        "format": Kind(repr(name), lambda value: value == name),
+        "version": Kind(str(version), lambda value: COUNT.fits(value) and value == version),
+    }
+
+
 def why_unfit(value: Any, form: Any, where: str = "") -> str | None:
     """Say where a value has another form than it should have; None if it fits."""
     if isinstance(form, Maybe):

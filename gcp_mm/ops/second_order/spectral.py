@@ -48,7 +48,7 @@ from torch import Tensor
 from gcp_mm.ops.precision import autocast_disabled
 
 
-class Function(NamedTuple):
+class SpectralFunction(NamedTuple):
     """A function f of eigenvalues l >= 0, which has an argument."""
 
     rise: Callable[[Tensor, float], Tensor]
@@ -78,12 +78,12 @@ def _quotient_of_logarithms(high: Tensor, low: Tensor, eps: float) -> Tensor:
 
 
 FUNCTIONS = {
-    "power": Function(
+    "power": SpectralFunction(
         lambda values, alpha: values**alpha,
         _quotient_of_powers,
         lambda alpha: 1.0 if alpha == 1 else 0.0,
     ),
-    "log": Function(
+    "log": SpectralFunction(
         lambda values, eps: torch.log1p(values / eps),
         _quotient_of_logarithms,
         lambda eps: 1 / eps,

@@ -28,15 +28,15 @@ from gcp_mm.plain_data import (
     Maybe,
     TableOf,
     differences,
+    format_head,
     read_json,
     why_unfit,
 )
-from gcp_mm.robustness.measures.baseline import head
 
 MANIFEST_NAME = "manifest.json"
 FORMAT, VERSION = "gcp_mm corruptions", 1
 _FORM = {
-    **head(FORMAT, VERSION),
+    **format_head(FORMAT, VERSION),
     "classes": ListOf(TEXT),
     "images_per_cell": COUNT,
     "settings": {

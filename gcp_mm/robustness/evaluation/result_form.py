@@ -17,9 +17,10 @@ from gcp_mm.plain_data import (
     ListOf,
     Maybe,
     TableOf,
+    format_head,
     why_unfit,
 )
-from gcp_mm.robustness.measures.baseline import DIFFICULTY, head
+from gcp_mm.robustness.measures.baseline import DIFFICULTY
 from gcp_mm.robustness.names import (
     ALL_CORRUPTIONS,
     DIFFICULTIES,
@@ -104,7 +105,7 @@ _FORMS = {
     "imagenet-p": {**_COMMON, "cells": TableOf(_CLIPS, _CELLS_P)},
 }
 _HEAD = {
-    **head(FORMAT, VERSION),
+    **format_head(FORMAT, VERSION),
     "dataset": Kind(" or ".join(DATASETS), lambda value: TEXT.fits(value) and value in DATASETS),
 }
 

@@ -21,6 +21,7 @@ from gcp_mm.plain_data import (
     ListOf,
     Maybe,
     digest,
+    format_head,
     read_json,
     why_unfit,
 )
@@ -38,18 +39,8 @@ FORMAT, VERSION = "gcp_mm robustness baseline", 1
 _SHIPPED = ("alexnet",)
 
 _TEXTS = Maybe(ListOf(TEXT))
-
-
-def head(name: str, version: int) -> dict[str, Kind]:
-    """State the form of what tells the kind of a JSON file."""
-    return {
-        "format": Kind(repr(name), lambda value: value == name),
-        "version": Kind(str(version), lambda value: COUNT.fits(value) and value == version),
-    }
-
-
 _HEAD = {
-    **head(FORMAT, VERSION),
+    **format_head(FORMAT, VERSION),
     "name?": TEXT,
     "data?": Maybe(OBJECT),
     "source?": Kind(
