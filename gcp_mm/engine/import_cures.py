@@ -15,9 +15,10 @@ read everywhere (``pip install --target``, ``PYTHONPATH``).
 And seaborn, which importing mmdet imports where it is installed, and with it pandas and
 ``scipy.stats``: mmdet/utils/mot_error_visualize.py does so for one drawing of tracks
 (https://github.com/open-mmlab/mmdetection/blob/v3.3.0/mmdet/utils/mot_error_visualize.py). It
-takes a tenth of the time that each program needs to start, and mmdet's own analyze_logs needs it to
-be installed. So the first import of it gives the module unread, which Python reads when something
-is taken from it (``importlib.util.LazyLoader``). Where it is absent, nothing changes.
+takes a fifth of the time of importing mmdet (1.0 of 5.0 s of CPU, median of five pairs), and
+mmdet's own analyze_logs needs it to be installed. So the first import of it gives the module
+unread, which Python reads when something is taken from it (``importlib.util.LazyLoader``). Where it
+is absent, nothing changes.
 """
 
 from __future__ import annotations
